@@ -1,0 +1,3 @@
+"""turbo-lab: experiments and regression gates for few-step SDXL-family models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,48 @@
+"""The exception tree: what a user can get wrong, each with its exit code.
+
+Owns the mapping from failure to exit code. A ``TurboLabError`` is printed as
+one line without a traceback; anything else is our own bug (exit code 4).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TurboLabError(Exception):
+    """Base of every failure that has a message for the user."""
+
+    exit_code = 2
+
+
+class InputError(TurboLabError):
+    """A config value, file or argument the user gave is wrong."""
+
+
+class MissingFilesError(TurboLabError):
+    """A model, adapter or metric needs files that are not on this machine."""
+
+
+class StoreError(TurboLabError):
+    """The store cannot be read or written: disk, permissions or schema."""
+
+
+class IncompleteError(TurboLabError):
+    """The work could not be finished; what is done is kept."""
+
+    exit_code = 3
+
+
+class JudgementError(TurboLabError):
+    """A verdict was asked for and could not be reached."""
+
+    exit_code = 4
+
+
+def unknown_name(field: str, value: str, valid: Iterable[str]) -> InputError:
+    """``model=nano-turb: unknown; did you mean nano-turbo? Valid: ...``."""
+    names = sorted(valid)
+    near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return InputError(f"{field}={value}: unknown.{hint} Valid: {', '.join(names)}")

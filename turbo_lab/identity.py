@@ -1,0 +1,107 @@
+"""Content identity: canonical JSON and sha256 of values, files and folders.
+
+Owns what "the same" means as bytes. Refuses values with no canonical form
+(NaN, infinities, sets, objects): an identity must not depend on how a value
+happens to print.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+_CHUNK_BYTES = 1 << 20
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys, no spaces and no NaN; equal values give equal text.
+
+    Integers and floats stay apart (``0`` is not ``0.0``): validation settles a
+    field's type before its identity is taken.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def sha256_text(text: str) -> str:
+    """Lower-case hex sha256 of UTF-8 text."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def digest(value: Any) -> str:
+    """sha256 of a value's canonical JSON."""
+    return sha256_text(canonical_json(value))
+
+
+class DigestCache:
+    """sha256 of files, remembered by (size, mtime, inode) in one JSON-lines file.
+
+    Weights are gigabytes and hashed at every start otherwise. Appends are one
+    ``write`` of one line, so that two processes can share the file; a line cut
+    by a crash is passed over. ``verify=True`` hashes again whatever is known.
+    """
+
+    def __init__(self, path: Path | None = None, verify: bool = False) -> None:
+        self._path = path or user_cache() / "digests.jsonl"
+        self._verify = verify
+        self._known: dict[str, tuple[list[int], str]] | None = None
+
+    def file(self, path: Path) -> str:
+        """Digest of one file; raises ``OSError`` where it cannot be read."""
+        path = path.resolve()
+        stat = path.stat()
+        mark = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        if self._known is None:
+            self._known = self._read()
+        known = self._known.get(str(path))
+        if known and known[0] == mark and not self._verify:
+            return known[1]
+        value = hash_file(path)
+        self._known[str(path)] = (mark, value)
+        self._append({"path": str(path), "mark": mark, "sha256": value})
+        return value
+
+    def folder(self, root: Path, files: Iterable[Path]) -> dict[str, str]:
+        """Digests of files by their POSIX path relative to ``root``."""
+        return {f.relative_to(root).as_posix(): self.file(f) for f in sorted(files)}
+
+    def _read(self) -> dict[str, tuple[list[int], str]]:
+        known: dict[str, tuple[list[int], str]] = {}
+        if self._path.exists():
+            for line in self._path.read_text().splitlines():
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError:  # cut short by a crash; hashed again below
+                    continue
+                known[row["path"]] = (row["mark"], row["sha256"])
+        return known
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        line = (json.dumps(row) + "\n").encode()
+        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(handle, line)
+        finally:
+            os.close(handle)
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file's bytes, read in pieces."""
+    state = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def user_cache() -> Path:
+    """Where derived files live: ``$TURBO_LAB_CACHE``, else the XDG cache folder."""
+    if own := os.environ.get("TURBO_LAB_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "turbo-lab"

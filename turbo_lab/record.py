@@ -1,0 +1,234 @@
+"""What was produced: images, records, measurements and timings, as JSON documents.
+
+Owns the schema of the store's files and its version. Refuses documents of a
+newer schema. A record says what ran and where; measurements and timings are
+documents of their own beside it, so that a figure can be added later and a
+latency is never read off images whose work was shared.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from turbo_lab import __version__
+from turbo_lab.errors import StoreError
+from turbo_lab.spec import as_plain
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """One image of a batch."""
+
+    file: str
+    """Name of the PNG within the batch's folder."""
+    pixel_sha256: str
+    """Of ``WIDTHxHEIGHT\\n`` and the uint8 RGB pixels, rows first."""
+    prompt: str
+    """Its text."""
+    seed: int
+    """Of its own generator."""
+
+
+@dataclass(frozen=True)
+class BatchRecord:
+    """One committed batch."""
+
+    batch_id: str
+    """See :class:`turbo_lab.spec.Batch`."""
+    reuse_key: str
+    """Batch id, fingerprint keys and exactness; the name of the folder."""
+    exactness: str
+    """``exact`` or ``batched``."""
+    recipe: Mapping[str, Any]
+    """The recipe, plain."""
+    images: tuple[ImageEntry, ...]
+    """In row order."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished or failed cell: what it is, what it made, with what."""
+
+    record_id: str
+    """sha256 of cell id, fingerprint keys and exactness."""
+    cell_id: str
+    """See :class:`turbo_lab.spec.Cell`."""
+    status: str
+    """``done`` or ``failed``."""
+    error: str | None
+    """One line where it failed, else ``None``."""
+    exactness: str
+    """``exact`` or ``batched``."""
+    recipe: Mapping[str, Any]
+    """The recipe, plain."""
+    parameters: Mapping[str, Any]
+    """The config as the user wrote it (model by name, lora as text)."""
+    batches: tuple[str, ...]
+    """Reuse keys of its batches, in image order."""
+    fingerprint: Mapping[str, Any]
+    """``keys`` and ``options`` of the environment that made it."""
+    provenance: Mapping[str, Any]
+    """Model, adapters and licences by name and digest; warnings."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One figure with all that it was measured with."""
+
+    name: str
+    """Such as ``clip_score`` or ``fd/nano-clip``."""
+    value: float | None
+    """``None`` where it is ``unscored`` or failed; ``note`` says why."""
+    unit: str
+    """Such as ``cosine`` or ``squared distance``."""
+    n: int
+    """Independent samples behind the value."""
+    direction: str
+    """``higher`` or ``lower`` is better, or ``none``."""
+    fingerprint: str
+    """Digest of extractor, preprocessing, scale, reference and version."""
+    ci95: tuple[float, float] | None
+    """95% confidence interval; ``None`` where n is too small, see ``note``."""
+    note: str | None = None
+    """What a reader must know; ``None`` if nothing."""
+    details: Mapping[str, Any] | None = None
+    """What the fingerprint is the digest of."""
+    per_image: tuple[float, ...] | None = None
+    """One value an image, in image order, where the figure is their mean."""
+
+
+@dataclass(frozen=True)
+class LatencySummary:
+    """Wall time of one pipeline call, in seconds."""
+
+    mean: float
+    """Arithmetic mean."""
+    p50: float
+    """Median."""
+    p90: float
+    """90th percentile."""
+    p95: float
+    """95th percentile."""
+    p99: float | None
+    """99th percentile; ``None`` below 500 samples."""
+    n: int
+    """Calls timed."""
+    ci95: tuple[float, float] | None
+    """Of the median; ``None`` where n is too small."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One run of the timing lane. Carries no images."""
+
+    cell_id: str
+    """Whose work was timed."""
+    batch_size: int
+    """Images a call."""
+    latency_s: LatencySummary
+    """Wall time a call."""
+    throughput_images_per_s: float
+    """Images over total wall time."""
+    samples_s: tuple[float, ...]
+    """Every timed call, in order."""
+    stages_s: Mapping[str, float] | None
+    """Mean of ``text``, ``unet``, ``vae``, ``post``, ``other``; ``None`` if not split."""
+    first_call_s: float
+    """The first call after loading."""
+    peak_memory_bytes: int
+    """Of the process, or of the device where there is one."""
+    fingerprint: Mapping[str, Any]
+    """The environment."""
+    warnings: tuple[str, ...] = ()
+    """Another busy process, throttling, a drift of the clock."""
+
+
+def document(kind: str, value: Any) -> dict[str, Any]:
+    """A dataclass as a JSON document with its ``kind`` and schema version."""
+    return {
+        "schema": SCHEMA,
+        "turbo_lab": __version__,
+        "kind": kind,
+        **encode_floats(as_plain(value)),
+    }
+
+
+def check_document(values: Mapping[str, Any], kind: str, where: str) -> dict[str, Any]:
+    """The fields of a document; raises :class:`StoreError` for another kind or newer schema."""
+    if values.get("schema", 0) > SCHEMA:
+        raise StoreError(
+            f"{where}: schema {values['schema']} is newer than this turbo-lab's {SCHEMA}; upgrade it"
+        )
+    if values.get("kind") != kind:
+        raise StoreError(f"{where}: holds a {values.get('kind')!r} document where {kind!r} belongs")
+    return {k: v for k, v in values.items() if k not in ("schema", "turbo_lab", "kind")}
+
+
+def read_batch(values: Mapping[str, Any], where: str) -> BatchRecord:
+    """Inverse of ``document("batch", ...)``."""
+    rest = check_document(values, "batch", where)
+    return BatchRecord(**rest | {"images": tuple(ImageEntry(**i) for i in rest["images"])})
+
+
+def read_record(values: Mapping[str, Any], where: str) -> Record:
+    """Inverse of ``document("record", ...)``."""
+    rest = check_document(values, "record", where)
+    return Record(**rest | {"batches": tuple(rest["batches"])})
+
+
+def read_measurement(values: Mapping[str, Any], where: str) -> Measurement:
+    """Inverse of ``document("measurement", ...)``."""
+    rest = check_document(values, "measurement", where)
+    per_image = rest["per_image"]
+    return Measurement(
+        **rest
+        | {
+            "value": _decode(rest["value"]),
+            "ci95": _pair(rest["ci95"]),
+            "per_image": None if per_image is None else tuple(_decode(v) for v in per_image),
+        }
+    )
+
+
+def read_timing(values: Mapping[str, Any], where: str) -> Timing:
+    """Inverse of ``document("timing", ...)``; refuses an image record."""
+    rest = check_document(values, "timing", where)
+    latency = rest["latency_s"]
+    return Timing(
+        **rest
+        | {
+            "latency_s": LatencySummary(**latency | {"ci95": _pair(latency["ci95"])}),
+            "samples_s": tuple(rest["samples_s"]),
+            "warnings": tuple(rest["warnings"]),
+        }
+    )
+
+
+def encode_floats(value: Any) -> Any:
+    """Non-finite floats as the strings ``inf``, ``-inf``, ``nan``: JSON has none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: encode_floats(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [encode_floats(item) for item in value]
+    return value
+
+
+def _decode(value: Any) -> Any:
+    return float(value) if isinstance(value, str) else value
+
+
+def _pair(value: Any) -> tuple[float, float] | None:
+    return None if value is None else (_decode(value[0]), _decode(value[1]))
+
+
+def dump(values: Mapping[str, Any]) -> str:
+    """Readable JSON, keys in their order, one trailing newline."""
+    return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

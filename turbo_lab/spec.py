@@ -1,0 +1,295 @@
+"""What a cell is: the user's request, validated, and the recipe it resolves to.
+
+Owns validation of every generation parameter and the canonical form in which
+equal work has equal identity. Refuses to guess: a value that is out of range
+is an error that names the field, the value, the rule and the remedy. No I/O.
+
+Two layers: a ``Request`` names things as the user did (``model=nano-turbo``);
+a ``Recipe`` names them by content (weight digests), so that neither a path nor
+a machine is part of a cell's identity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, cast
+
+from turbo_lab.errors import InputError, unknown_name
+from turbo_lab.identity import digest, sha256_text
+
+MAX_BATCH_SIZE = 64
+SIZE_MULTIPLE = 64
+DTYPES = ("float32", "float16", "bfloat16")
+SEED_MODES = ("increment", "same")
+MAX_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class LoraUse:
+    """One adapter of a stack."""
+
+    name: str
+    """A card's name or a path to a ``.safetensors`` file or folder."""
+    weight: float
+    """Its scale; 0 means absent."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One point of a sweep as the user wrote it, validated. Names, not digests."""
+
+    model: str
+    """A model card's name (``local`` together with ``model_path``)."""
+    model_path: str | None
+    """A folder or file of weights; ``None`` for a card's own location."""
+    prompts: str
+    """Name of the prompt set, for display; the texts are passed beside it."""
+    num_inference_steps: int
+    """Denoising steps, at least 1."""
+    guidance_scale: float
+    """Classifier-free guidance; at most 1 means none (diffusers' rule)."""
+    width: int
+    """Pixels, a multiple of 64."""
+    height: int
+    """Pixels, a multiple of 64."""
+    batch_size: int
+    """Images a pipeline call, 1 to 64."""
+    lora: tuple[LoraUse, ...]
+    """Adapters in the order given; empty means none."""
+    seed: int
+    """Seed of the first image."""
+    seed_mode: Literal["increment", "same"]
+    """``increment``: image i has seed + i; ``same``: every prompt has the same."""
+    negative_prompt: str | None
+    """``None``: no negative prompt was given (zero embeddings on SDXL)."""
+    scheduler: str | None
+    """A scheduler class instead of the checkpoint's own; ``None`` keeps it."""
+    dtype: str
+    """``float32``, ``float16`` or ``bfloat16``."""
+    num_images: int | None
+    """Images in all; ``None`` means one a prompt."""
+
+    @classmethod
+    def from_config(cls, values: Mapping[str, Any]) -> Request:
+        """Validate plain config values; raises :class:`InputError`."""
+        width, height = parse_resolution(values["resolution"])
+        model = values["model"]
+        scheduler = values.get("scheduler")
+        num_images = values.get("num_images")
+        return cls(
+            model=_text("model", model["name"]),
+            model_path=None if model.get("path") is None else str(model["path"]),
+            prompts=str(values["prompts"]["name"]),
+            num_inference_steps=_integer(
+                "num_inference_steps", values["num_inference_steps"], 1, 1000
+            ),
+            guidance_scale=_guidance(values["guidance_scale"]),
+            width=width,
+            height=height,
+            batch_size=_integer("batch_size", values["batch_size"], 1, MAX_BATCH_SIZE),
+            lora=parse_lora(values["lora"]),
+            seed=_integer("seed", values["seed"], 0, MAX_SEED),
+            seed_mode=cast(
+                Literal["increment", "same"], _choice("seed_mode", values["seed_mode"], SEED_MODES)
+            ),
+            negative_prompt=_optional_text("negative_prompt", values.get("negative_prompt")),
+            scheduler=None if scheduler is None else _text("scheduler", scheduler),
+            dtype=_choice("dtype", values["dtype"], DTYPES),
+            num_images=None if num_images is None else _integer("num_images", num_images, 1, None),
+        )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What every image of a cell shares, by content. Part of every id."""
+
+    model: str
+    """Digest over the per-file digests of the pipeline's weights and configs."""
+    scheduler: str
+    """Canonical JSON of the scheduler's class and config."""
+    lora: tuple[tuple[str, float], ...]
+    """(weight file digest, weight) in order; weight 0 is left out."""
+    num_inference_steps: int
+    """Denoising steps."""
+    guidance_scale: float
+    """0.0 wherever guidance is off, so that 0, 0.5 and 1 are one cell."""
+    negative_prompt: str | None
+    """sha256 of the text, or ``None`` where it has no effect."""
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    dtype: str
+    """Of the pipeline's weights and latents."""
+    variant: tuple[tuple[str, str], ...]
+    """Changes to the pipeline itself (compile, quantisation, VAE), sorted."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One call of the pipeline: the unit of work, of commit and of reuse."""
+
+    recipe: Recipe
+    """Shared by the batches of a cell."""
+    prompts: tuple[str, ...]
+    """One text an image."""
+    seeds: tuple[int, ...]
+    """One seed an image."""
+
+    @property
+    def batch_id(self) -> str:
+        """By content and layout: rows of another batch size are other bits."""
+        return digest({"recipe": as_plain(self.recipe), **_layout(self)})
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of a sweep, ready to run."""
+
+    request: Request
+    """As the user asked; only for display and for finding the weights."""
+    recipe: Recipe
+    """What is run."""
+    batches: tuple[Batch, ...]
+    """In image order."""
+    negative_prompt: str | None
+    """The text behind the recipe's digest; ``None`` where it has no effect."""
+    model_name: str
+    """The card whose weights are loaded."""
+    axes: tuple[tuple[str, str | int | float], ...]
+    """The config keys that this sweep varies, with their values."""
+
+    @property
+    def cell_id(self) -> str:
+        """sha256 of the recipe with the ordered batches; see ``docs/identity.md``."""
+        return digest(
+            {"recipe": as_plain(self.recipe), "batches": [_layout(b) for b in self.batches]}
+        )
+
+    @property
+    def num_images(self) -> int:
+        """Images over all batches."""
+        return sum(len(batch.seeds) for batch in self.batches)
+
+
+def _layout(batch: Batch) -> dict[str, Any]:
+    return {"prompts": [sha256_text(p) for p in batch.prompts], "seeds": list(batch.seeds)}
+
+
+def as_plain(value: Any) -> Any:
+    """A frozen dataclass as nested dicts and lists, for JSON."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {f.name: as_plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: as_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_plain(item) for item in value]
+    return value
+
+
+def image_order(
+    prompts: Sequence[str], num_images: int | None, seed: int, seed_mode: str
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Prompt and seed of every image: prompt j is the set's j mod its size.
+
+    With ``same``, all prompts of one round share a seed; a further round over
+    the set takes the next one, or its images would repeat.
+    """
+    if not prompts:
+        raise InputError("prompts: the set is empty; give at least one prompt")
+    total = len(prompts) if num_images is None else num_images
+    texts = tuple(prompts[i % len(prompts)] for i in range(total))
+    offsets = (i if seed_mode == "increment" else i // len(prompts) for i in range(total))
+    seeds = tuple(seed + offset for offset in offsets)
+    if seeds[-1] > MAX_SEED:
+        raise InputError(f"seed={seed}: seed + {total - 1} must be at most {MAX_SEED}")
+    return texts, seeds
+
+
+def parse_resolution(value: Any) -> tuple[int, int]:
+    """``512``, ``"512"`` or ``"768x512"`` (width x height) to two multiples of 64."""
+    parts = str(value).lower().split("x")
+    if len(parts) > 2 or not all(p.strip().isdigit() for p in parts):
+        raise InputError(f"resolution={value}: must be WIDTHxHEIGHT or one number, such as 512x768")
+    numbers = [int(p) for p in parts]
+    wrong = [n for n in numbers if n < SIZE_MULTIPLE or n % SIZE_MULTIPLE]
+    if wrong:
+        low = max(SIZE_MULTIPLE, wrong[0] // SIZE_MULTIPLE * SIZE_MULTIPLE)
+        near = f"{low} or {low + SIZE_MULTIPLE}" if wrong[0] > SIZE_MULTIPLE else f"{low}"
+        raise InputError(
+            f"resolution={value}: {wrong[0]} is not a multiple of {SIZE_MULTIPLE}; nearest: {near}"
+        )
+    return numbers[0], numbers[-1]
+
+
+def parse_lora(value: Any) -> tuple[LoraUse, ...]:
+    """``none``, or names or files with ``@weight`` (1 if left out), joined by ``+``."""
+    text = "none" if value is None else str(value).strip()
+    if text.lower() in ("none", ""):
+        return ()
+    uses = [_parse_lora_use(text, part.strip()) for part in text.split("+")]
+    names = [use.name for use in uses]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"lora={text}: {name} is named twice; give one weight for it")
+    return tuple(uses)
+
+
+def _parse_lora_use(text: str, part: str) -> LoraUse:
+    name, mark, weight = part.rpartition("@")
+    if not mark:
+        name, weight = part, "1"
+    try:
+        number = float(weight)
+    except ValueError:
+        number = math.nan
+    if not name or name.lower() == "none" or not math.isfinite(number):
+        raise InputError(
+            f"lora={text}: {part!r} is not NAME or NAME@WEIGHT; for example flat@0.8+ink@0.5"
+        )
+    return LoraUse(name, number + 0.0)
+
+
+def format_lora(uses: Sequence[LoraUse]) -> str:
+    """The inverse of :func:`parse_lora`."""
+    return "+".join(f"{use.name}@{use.weight:g}" for use in uses) or "none"
+
+
+def _integer(field: str, value: Any, low: int, high: int | None) -> int:
+    rule = f"must be at least {low}" if high is None else f"must be an integer from {low} to {high}"
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"{field}={value}: {rule}")
+    if value < low or (high is not None and value > high):
+        raise InputError(f"{field}={value}: {rule}")
+    return value
+
+
+def _guidance(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InputError(f"guidance_scale={value}: must be a number, 0 for no guidance")
+    number = float(value)
+    if not math.isfinite(number) or number < 0:
+        raise InputError(
+            f"guidance_scale={value}: must be finite and at least 0 (0 to 1 all mean no guidance)"
+        )
+    return number
+
+
+def _choice(field: str, value: Any, valid: Sequence[str]) -> str:
+    if value not in valid:
+        raise unknown_name(field, str(value), valid)
+    return str(value)
+
+
+def _text(field: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{field}={value}: must be a non-empty name")
+    return value
+
+
+def _optional_text(field: str, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise InputError(f"{field}={value}: must be text, or null for none")
