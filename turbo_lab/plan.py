@@ -66,6 +66,18 @@ class WorkCount:
     """What is left to do."""
 
 
+@dataclass
+class WorkDone:
+    """Rows evaluated so far, for the sweep's account."""
+
+    unet_rows: int = 0
+    """One a row of a UNet call."""
+    vae_rows: int = 0
+    """One a decoded image."""
+    text_rows: int = 0
+    """One an encoded prompt."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """The ordered work of a sweep."""

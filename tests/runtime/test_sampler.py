@@ -1,0 +1,117 @@
+"""Shared work gives the bits of the stock pipeline, cell by cell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny_sdxl import save_tiny_sdxl
+from turbo_lab.identity import canonical_json
+from turbo_lab.plan import WorkDone
+from turbo_lab.runtime.determinism import image_lane
+from turbo_lab.runtime.noise import image_generators
+from turbo_lab.runtime.pipeline import can_share, load_pipeline, make_scheduler
+from turbo_lab.runtime.sampler import Sampler
+from turbo_lab.spec import Batch, Layout, Recipe
+
+LAYOUT = Layout(("a red apple", "b", "c <&> d", ""), (1, 2, 3, 2**40))
+SCHEDULERS = (
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "LCMScheduler",
+    "DPMSolverMultistepScheduler",
+    "DDIMScheduler",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_sdxl(tmp_path_factory.mktemp("tiny"))
+
+
+def scheduler_json(folder: Path, name: str) -> str:
+    config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    config = {k: v for k, v in config.items() if not k.startswith("_")}
+    return canonical_json({**config, "_class_name": name})
+
+
+def make_sampler(folder: Path) -> Sampler:
+    scheduler = scheduler_json(folder, SCHEDULERS[0])
+    pipeline = load_pipeline(folder, scheduler, "float32", torch.device("cpu"))
+    assert can_share(pipeline)
+    return Sampler(pipeline, torch.device("cpu"), WorkDone())
+
+
+def recipe(scheduler: str, steps: int, guidance: float, negative: str | None) -> Recipe:
+    digest = None if negative is None else f"digest of {negative}"
+    return Recipe("m", scheduler, (), steps, guidance, digest, 64, 128, "float32", ())
+
+
+def stock(sampler: Sampler, batch: Batch, negative: str | None) -> np.ndarray:
+    """The batch through ``StableDiffusionXLPipeline.__call__``, alone."""
+    pipeline, r = sampler.pipeline, batch.recipe
+    pipeline.scheduler = make_scheduler(r.scheduler)
+    rows = len(batch.layout.seeds)
+    pictures = pipeline(
+        prompt=list(batch.layout.prompts),
+        negative_prompt=None if negative is None else [negative] * rows,
+        num_inference_steps=r.num_inference_steps,
+        guidance_scale=r.guidance_scale,
+        width=r.width,
+        height=r.height,
+        generator=image_generators(batch.layout.seeds),
+    ).images
+    return np.stack([np.asarray(picture) for picture in pictures])
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_shared_work_equals_stock_pipeline_bit_for_bit(folder: Path, name: str) -> None:
+    sampler = make_sampler(folder)
+    scheduler = scheduler_json(folder, name)
+    starts: dict = {}
+    with image_lane(1):
+        for steps in (1, 2, 3):
+            for guidance, negative in ((0.0, None), (1.5, None), (2.0, None), (2.0, "blurry")):
+                batch = Batch(recipe(scheduler, steps, guidance, negative), LAYOUT)
+                shared = sampler.run(batch, negative, starts)
+                assert np.array_equal(shared, stock(sampler, batch, negative)), (steps, guidance)
+    # Per image: unguided 1 + (0+1+2); guided, two values without a negative
+    # prompt, 2 + 2x(0+1+2)x2; with one 2 + (0+1+2)x2.
+    assert sampler.work.unet_rows == 4 * (4 + 14 + 8)
+    assert sampler.work.text_rows == 4 * 3
+
+
+def test_start_of_other_noise_is_not_taken_over(folder: Path) -> None:
+    sampler = make_sampler(folder)
+    scheduler = scheduler_json(folder, SCHEDULERS[0])
+    starts: dict = {}
+    other = Layout(LAYOUT.prompts, (9, 10, 11, 12))
+    with image_lane(1):
+        sampler.run(Batch(recipe(scheduler, 1, 0.0, None), LAYOUT), None, starts)
+        batch = Batch(recipe(scheduler, 2, 0.0, None), other)
+        assert np.array_equal(sampler.run(batch, None, starts), stock(sampler, batch, None))
+
+
+def test_image_does_not_depend_on_its_batch_beyond_one_level(folder: Path) -> None:
+    sampler = make_sampler(folder)
+    same = recipe(scheduler_json(folder, SCHEDULERS[0]), 2, 0.0, None)
+    with image_lane(1):
+        together = sampler.run(Batch(same, LAYOUT), None, {})
+        for row in range(4):
+            layout = Layout(LAYOUT.prompts[row : row + 1], LAYOUT.seeds[row : row + 1])
+            alone = sampler.run(Batch(same, layout), None, {})[0]
+            assert np.abs(alone.astype(int) - together[row]).max() <= 1
+
+
+def test_image_lane_restores_every_flag() -> None:
+    before = (torch.get_num_threads(), torch.backends.cudnn.allow_tf32)
+    with pytest.raises(RuntimeError, match="inside"), image_lane(1):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.get_num_threads() == 1
+        raise RuntimeError("inside")
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert (torch.get_num_threads(), torch.backends.cudnn.allow_tf32) == before

@@ -1,0 +1,55 @@
+"""The numpy table of schedulers equals diffusers, and knows what it does not know."""
+
+from __future__ import annotations
+
+import pytest
+
+from turbo_lab.schedule import KNOWN, first_evaluation, timesteps
+
+BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
+
+@pytest.mark.parametrize("spacing", ["trailing", "leading", "linspace"])
+@pytest.mark.parametrize("name", KNOWN)
+def test_first_evaluation_equals_diffusers(name: str, spacing: str) -> None:
+    import diffusers
+
+    config = {"_class_name": name, **BETAS, "timestep_spacing": spacing}
+    for steps in (1, 2, 3, 4, 7, 25, 50):
+        ours = first_evaluation(config, steps)
+        if ours is None:
+            assert name == "DPMSolverMultistepScheduler" and spacing != "trailing"
+            continue
+        scheduler = getattr(diffusers, name)(**BETAS, timestep_spacing=spacing)
+        scheduler.set_timesteps(steps)
+        assert ours.timestep == pytest.approx(float(scheduler.timesteps[0]), abs=1e-4)
+        if name.startswith("Euler"):
+            # diffusers sums in float32, which shows at the smallest sigmas.
+            assert ours.sigma == pytest.approx(float(scheduler.sigmas[0]), rel=1e-4)
+
+
+def test_turbo_starts_at_999_for_every_step_count() -> None:
+    turbo = {
+        "_class_name": "EulerAncestralDiscreteScheduler",
+        **BETAS,
+        "timestep_spacing": "trailing",
+    }
+    starts = {first_evaluation(turbo, steps) for steps in (1, 2, 3, 4)}
+    assert len(starts) == 1
+    start = starts.pop()
+    assert start is not None and start.timestep == 999
+    assert start.sigma == pytest.approx(14.6146, abs=1e-4)
+    assert timesteps(turbo, 4).tolist() == [999, 749, 499, 249]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"_class_name": "HeunDiscreteScheduler"},
+        {"use_karras_sigmas": True},
+        {"timestep_spacing": "unheard-of"},
+    ],
+)
+def test_unknown_schedulers_promise_nothing(change: dict) -> None:
+    config = {"_class_name": "EulerDiscreteScheduler", **BETAS, "timestep_spacing": "trailing"}
+    assert first_evaluation({**config, **change}, 4) is None

@@ -1,0 +1,194 @@
+"""The command line: words to calls, outcomes to exit codes.
+
+Owns argument words, messages and exit codes; everything else is below it.
+Heavy modules are imported inside the command that needs them, so that
+``--help`` and ``plan`` start without torch.
+
+Exit codes: 0 done or pass; 1 regression; 2 wrong input; 3 incomplete,
+uncovered or inconclusive; 4 our own bug or no judgement possible.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from turbo_lab import __version__
+from turbo_lab.errors import InputError, TurboLabError, unknown_name
+
+_USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for few-step SDXL models
+
+  turbo-lab generate "a red apple on a blue background" seed=7   draw images
+  turbo-lab show     IMAGE.png                 the recipe inside an image
+  turbo-lab plan     KEY=VALUE,VALUE ...       what a sweep would run, and what it shares
+  turbo-lab sweep    KEY=VALUE,VALUE ...       run it; with no axis, the default sweep
+  turbo-lab bench    KEY=VALUE ...             the timing lane only
+  turbo-lab models   list | show NAME          the models that can be run
+  turbo-lab sync     [store=DIR]               replay the store into MLflow
+
+Keys: model num_inference_steps guidance_scale resolution batch_size lora seed prompts
+      scheduler dtype device num_images share timing metrics store tracking sweep
+      (`turbo-lab sweep --help` lists all with their values)
+Every command that prints a result takes --json.
+Exit codes: 0 done, 1 regression, 2 wrong input, 3 incomplete, 4 internal error.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_USAGE, end="")
+        return 0
+    if arguments[0] == "--version":
+        print(__version__)
+        return 0
+    command, *rest = arguments
+    try:
+        if command not in _COMMANDS:
+            raise unknown_name("command", command, _COMMANDS)
+        return _COMMANDS[command](rest)
+    except TurboLabError as error:
+        print(f"turbo-lab: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("turbo-lab: interrupted", file=sys.stderr)
+        return 3
+    except BrokenPipeError:  # the reader has gone, for example `| head`
+        sys.stderr.close()
+        return 0
+    except Exception:  # a crash must never look like a regression
+        traceback.print_exc()
+        print("turbo-lab: internal error; please report the lines above", file=sys.stderr)
+        return 4
+
+
+def entry_point() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def _take_flag(arguments: list[str], flag: str) -> bool:
+    found = flag in arguments
+    while flag in arguments:
+        arguments.remove(flag)
+    return found
+
+
+def _print_json(values: Any) -> None:
+    sys.stdout.write(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _plan(arguments: list[str]) -> int:
+    from turbo_lab import config
+    from turbo_lab.commands import plan_points
+
+    as_json = _take_flag(arguments, "--json")
+    arguments = _with_default_sweep(arguments)
+
+    def task(points: list[config.GridPoint]) -> int:
+        document = plan_points(points)
+        if as_json:
+            _print_json(document)
+        else:
+            from turbo_lab.report.table import plan_table
+
+            plan_table(document)
+        return 0
+
+    return config.run("plan", arguments, task)
+
+
+def _sweep(arguments: list[str]) -> int:
+    return _run_points("sweep", _with_default_sweep(arguments), _take_flag(arguments, "--json"))
+
+
+def _generate(arguments: list[str]) -> int:
+    if arguments and "=" not in arguments[0] and not arguments[0].startswith("-"):
+        prompt = arguments[0].replace("\\", "\\\\").replace("'", "\\'")
+        arguments = [f"prompt='{prompt}'", *arguments[1:]]
+    elif not any(a.startswith(("prompt=", "prompts=")) for a in arguments):
+        raise InputError('generate: give a prompt, as in turbo-lab generate "a red apple", or prompts=NAME')
+    return _run_points("generate", arguments, _take_flag(arguments, "--json"))
+
+
+def _bench(arguments: list[str]) -> int:
+    return _run_points("bench", arguments, _take_flag(arguments, "--json"))
+
+
+def _run_points(command: str, arguments: list[str], as_json: bool) -> int:
+    from turbo_lab import config
+    from turbo_lab.commands import run_points
+
+    arguments = [a for a in arguments if a != "--json"]
+    return config.run(command, arguments, lambda points: run_points(command, points, as_json))
+
+
+def _with_default_sweep(arguments: list[str]) -> list[str]:
+    from turbo_lab.config import is_grid_named
+
+    return arguments if is_grid_named(arguments) else [*arguments, "sweep=default"]
+
+
+def _show(arguments: list[str]) -> int:
+    from turbo_lab import images
+
+    as_json = _take_flag(arguments, "--json")
+    if len(arguments) != 1:
+        raise InputError("show: name one PNG file, as in turbo-lab show image.png")
+    pixels, text = images.read_png(Path(arguments[0]))
+    if "turbo-lab" not in text:
+        raise InputError(f"{arguments[0]}: holds no turbo-lab recipe")
+    about = json.loads(text["turbo-lab"])
+    actual = images.pixel_sha256(pixels)
+    about["pixels_intact"] = actual == about["pixel_sha256"]
+    if as_json:
+        _print_json({"schema": 1, "turbo_lab": __version__, **about})
+    else:
+        print(text["parameters"])
+        print(json.dumps(about, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _models(arguments: list[str]) -> int:
+    from turbo_lab import models
+    from turbo_lab.report.table import models_table, model_card_text
+
+    as_json = _take_flag(arguments, "--json")
+    if arguments == ["list"]:
+        rows = models.list_models()
+        if as_json:
+            _print_json({"schema": 1, "turbo_lab": __version__, "models": rows})
+        else:
+            models_table(rows)
+        return 0
+    if len(arguments) == 2 and arguments[0] == "show":
+        card = models.show_model(arguments[1])
+        if as_json:
+            _print_json({"schema": 1, "turbo_lab": __version__, **card})
+        else:
+            model_card_text(card)
+        return 0
+    raise InputError("models: write `turbo-lab models list` or `turbo-lab models show NAME`")
+
+
+def _sync(arguments: list[str]) -> int:
+    from turbo_lab import config
+    from turbo_lab.commands import sync_store
+
+    return config.run("sync", arguments, lambda points: sync_store(points[0].values))
+
+
+_COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "generate": _generate,
+    "show": _show,
+    "plan": _plan,
+    "sweep": _sweep,
+    "bench": _bench,
+    "models": _models,
+    "sync": _sync,
+}

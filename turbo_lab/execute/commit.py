@@ -1,0 +1,124 @@
+"""Commits off the critical path: hashing, PNG encoding and the rename on a thread.
+
+Owns the queue between the device and the disk. It is bounded: a disk slower
+than the model makes the model wait, and memory does not grow with the sweep.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from turbo_lab import images
+from turbo_lab.identity import canonical_json
+from turbo_lab.record import BatchRecord, ImageEntry
+from turbo_lab.spec import Batch, as_plain
+from turbo_lab.store import Store
+
+# Batches in flight; two keep the device busy while one is written.
+_QUEUE_LENGTH = 4
+
+
+class Committer:
+    """Writes batches in the order they come; a failure stops the sweep at the next call."""
+
+    def __init__(self, store: Store, parameters: Mapping[str, Any]) -> None:
+        """``parameters`` go into every PNG beside its recipe, for people to read."""
+        self._store = store
+        self._parameters = parameters
+        self._queue: queue.Queue[tuple[Batch, str, str, np.ndarray, Callable[[], None]] | None]
+        self._queue = queue.Queue(maxsize=_QUEUE_LENGTH)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="commit", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self,
+        batch: Batch,
+        key: str,
+        exactness: str,
+        pixels: np.ndarray,
+        on_done: Callable[[], None],
+    ) -> None:
+        """Queue a batch's images, (N, H, W, 3) uint8; ``on_done`` runs after the rename."""
+        self._raise()
+        self._queue.put((batch, key, exactness, pixels, on_done))
+
+    def drain(self) -> None:
+        """Wait until everything queued is on disk; raises what went wrong."""
+        self._queue.join()
+        self._raise()
+
+    def close(self) -> None:
+        """Commit what is queued and end the thread."""
+        self._queue.put(None)
+        self._thread.join()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            try:
+                if self._error is None:  # after a failure the rest is let go
+                    *what, on_done = item
+                    commit_batch(self._store, *what, self._parameters)
+                    on_done()
+            except BaseException as error:
+                self._error = error
+            finally:
+                self._queue.task_done()
+        self._queue.task_done()
+
+
+def commit_batch(
+    store: Store,
+    batch: Batch,
+    key: str,
+    exactness: str,
+    pixels: np.ndarray,
+    parameters: Mapping[str, Any],
+) -> None:
+    """Encode, hash and commit the images of one batch."""
+    recipe = as_plain(batch.recipe)
+    files: dict[str, bytes] = {}
+    entries = []
+    rows = zip(batch.layout.prompts, batch.layout.seeds, pixels, strict=True)
+    for index, (prompt, seed, image) in enumerate(rows):
+        name = f"{index:02d}-seed{seed}.png"
+        pixel_sha256 = images.pixel_sha256(image)
+        about = {
+            "recipe": recipe,
+            "prompt": prompt,
+            "seed": seed,
+            "batch_id": batch.batch_id,
+            "row": index,
+            "rows": {"prompts": list(batch.layout.prompts), "seeds": list(batch.layout.seeds)},
+            "exactness": exactness,
+            "pixel_sha256": pixel_sha256,
+            **parameters,
+        }
+        text = {"turbo-lab": canonical_json(about), "parameters": readable(about)}
+        files[name] = images.encode_png(image, text)
+        entries.append(ImageEntry(name, pixel_sha256, prompt, seed))
+    document = BatchRecord(batch.batch_id, key, exactness, recipe, tuple(entries))
+    store.commit_batch(document, files)
+
+
+def readable(about: Mapping[str, Any]) -> str:
+    """The text that other tools show: prompt, then the settings in one line."""
+    recipe = about["recipe"]
+    settings = {
+        "Steps": recipe["num_inference_steps"],
+        "CFG scale": recipe["guidance_scale"],
+        "Seed": about["seed"],
+        "Size": f"{recipe['width']}x{recipe['height']}",
+        "Model": about.get("models", {}).get(recipe["model"], recipe["model"][:12]),
+    }
+    return f"{about['prompt']}\n" + ", ".join(f"{k}: {v}" for k, v in settings.items())

@@ -1,0 +1,245 @@
+"""The driver of a sweep: plan in, committed batches, records and figures out.
+
+Owns the order of events: cheap checks first, then batches group by group, the
+timing lane while a model is still resident, records when a cell's last batch is
+on disk, and measurements at the end. A cell that fails is recorded and the rest
+goes on. Whatever was committed stays, so that the same command resumes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from turbo_lab.errors import IncompleteError, TurboLabError
+from turbo_lab.execute.commit import Committer
+from turbo_lab.execute.worker import Worker
+from turbo_lab.plan import Group, Job, Plan, PlannedCell
+from turbo_lab.record import Record, Timing
+from turbo_lab.spec import Batch, Cell, as_plain
+from turbo_lab.store import Store, record_id, reuse_key
+
+# What a model, an adapter or a device may refuse; anything else is our own bug.
+_CELL_FAILURES = (TurboLabError, RuntimeError, ValueError, MemoryError)
+
+
+@dataclass(frozen=True)
+class SweepContext:
+    """What all cells of a sweep share."""
+
+    store: Store
+    """Where everything goes."""
+    fingerprint: Mapping[str, Any]
+    """``keys`` and ``options`` of this environment."""
+    exactness: str
+    """``exact`` or ``batched``."""
+    provenance: Mapping[str, Any]
+    """Goes into every record: models, adapters, licences, prompt sets by digest."""
+    names: Mapping[str, str]
+    """Digest to name of models and adapters, for people."""
+    time_cell: Callable[[Worker, Cell], Timing] | None
+    """Runs the timing lane on a cell; ``None``: no timing."""
+
+    def reuse_key(self, batch: Batch) -> str:
+        """The key under which this environment may reuse a batch."""
+        return reuse_key(batch.batch_id, self.fingerprint["keys"], self.exactness)
+
+    def record_id(self, cell: Cell) -> str:
+        """Names a cell as made in this environment."""
+        return record_id(cell.cell_id, self.fingerprint["keys"], self.exactness)
+
+
+class Progress(Protocol):
+    """What the driver tells whoever watches."""
+
+    def begin(self, images: int) -> None:
+        """``images`` are left to make."""
+
+    def advance(self, images: int) -> None:
+        """That many more are on disk."""
+
+    def note(self, text: str) -> None:
+        """One line worth reading."""
+
+
+@dataclass
+class SweepOutcome:
+    """What a run of the driver did."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    """By cell id; failed ones included."""
+    load_s: float = 0.0
+    """Imports and loading."""
+    wall_s: float = 0.0
+    """From the first batch's start to the last commit, loading and timing left out."""
+    timing_s: float = 0.0
+    """Spent in the timing lane."""
+    work: dict[str, int] = field(default_factory=dict)
+    """Rows evaluated."""
+
+
+def run_plan(
+    plan: Plan, cells: Sequence[Cell], worker: Worker, context: SweepContext, progress: Progress
+) -> SweepOutcome:
+    """Run what the store lacks and write a record for every cell.
+
+    Raises :class:`IncompleteError` on Ctrl-C once everything in hand is on disk.
+    """
+    driver = _Driver(plan, worker, context, progress)
+    outcome = SweepOutcome(work={"unet_rows": 0, "vae_rows": 0, "text_rows": 0})
+    if plan.groups or driver.untimed:
+        driver.run(outcome)
+    for planned in plan.cells:
+        cell = planned.cell
+        outcome.records[cell.cell_id] = driver.finish(cell)
+    return outcome
+
+
+class _Driver:
+    """The state of one run."""
+
+    def __init__(
+        self, plan: Plan, worker: Worker, context: SweepContext, progress: Progress
+    ) -> None:
+        self.plan, self.worker, self.context, self.progress = plan, worker, context, progress
+        self.failed: dict[str, str] = {}
+        store = context.store
+        self.untimed = [
+            planned.cell
+            for planned in plan.cells
+            if context.time_cell and not store.timings(context.record_id(planned.cell))
+        ]
+
+    def run(self, outcome: SweepOutcome) -> None:
+        """All groups, then the timing lane of cells whose images were there already."""
+        committer = Committer(self.context.store, {"models": dict(self.context.names)})
+        images = sum(len(group.layout.seeds) * len(group.jobs) for group in self.plan.groups)
+        self.progress.begin(images)
+        began = time.perf_counter()
+        try:
+            resident: Any = None
+            for group in self.plan.groups:
+                here = _weights_key(group.jobs[0].batch)
+                if resident is not None and here != resident:
+                    committer.drain()
+                    self._time_resident(resident, outcome)
+                resident = here
+                self._run_group(group, committer)
+            committer.drain()
+            self._time_resident(None, outcome)
+        except KeyboardInterrupt:
+            committer.close()
+            raise IncompleteError(
+                "interrupted: what is committed stays; run the same command again to resume"
+            ) from None
+        committer.close()
+        outcome.load_s = self.worker.load_s
+        outcome.wall_s = time.perf_counter() - began - outcome.timing_s - outcome.load_s
+        if self.plan.groups and len(self.failed) < len(self.plan.cells):
+            outcome.work = as_plain(self.worker.work)
+
+    def _run_group(self, group: Group, committer: Committer) -> None:
+        self.worker.new_group()
+        for job in group.jobs:
+            if any(cell.cell_id in self.failed for cell in job.cells):
+                continue
+            try:
+                self.worker.prepare(job.batch.recipe)
+                with self.worker.image_lane():
+                    pixels = self.worker.run(job.batch, job.cells[0].negative_prompt)
+            except _CELL_FAILURES as error:
+                self._fail(job.cells, error)
+                continue
+            rows = len(pixels)
+            committer.submit(
+                job.batch,
+                self.context.reuse_key(job.batch),
+                self.context.exactness,
+                pixels,
+                lambda rows=rows: self.progress.advance(rows),
+            )
+
+    def _fail(self, cells: Iterable[Cell], error: BaseException) -> None:
+        text = " ".join(str(error).split())[:500] or type(error).__name__
+        for cell in cells:
+            self.failed[cell.cell_id] = text
+            axes = " ".join(f"{k}={v}" for k, v in cell.axes) or "the cell"
+            self.progress.note(f"{axes} failed: {text}")
+
+    def _time_resident(self, resident: Any, outcome: SweepOutcome) -> None:
+        """Time the cells whose weights are resident; all that are left if ``None``."""
+        if self.context.time_cell is None:
+            return
+        began, loaded = time.perf_counter(), self.worker.load_s
+        for cell in list(self.untimed):
+            if cell.cell_id in self.failed:
+                continue
+            if resident is None or _weights_key(cell.batches[0]) == resident:
+                self._time_cell(cell)
+                self.untimed.remove(cell)
+        outcome.timing_s += time.perf_counter() - began - (self.worker.load_s - loaded)
+
+    def _time_cell(self, cell: Cell) -> None:
+        assert self.context.time_cell is not None
+        try:
+            self.worker.prepare(cell.recipe)
+            timing = self.context.time_cell(self.worker, cell)
+        except _CELL_FAILURES as error:
+            self.progress.note(f"timing failed: {error}")
+            return
+        self.context.store.write_timing(self.context.record_id(cell), timing)
+
+    def finish(self, cell: Cell) -> Record:
+        """The cell's record: read where there is one, else written now."""
+        context = self.context
+        name = context.record_id(cell)
+        old = context.store.read_record(name)
+        if old is not None and old.status == "done":
+            return old
+        error = self.failed.get(cell.cell_id)
+        record = Record(
+            record_id=name,
+            cell_id=cell.cell_id,
+            status="failed" if error else "done",
+            error=error,
+            exactness=context.exactness,
+            recipe=as_plain(cell.recipe),
+            parameters=parameters(cell),
+            batches=tuple(context.reuse_key(batch) for batch in cell.batches),
+            fingerprint=context.fingerprint,
+            provenance=context.provenance,
+        )
+        context.store.write_record(record)
+        return record
+
+
+def parameters(cell: Cell) -> dict[str, Any]:
+    """A cell's config keys as a person would write them."""
+    from turbo_lab.spec import format_lora
+
+    request = cell.request
+    return {
+        "model": request.model,
+        "prompts": request.prompts,
+        "num_inference_steps": request.num_inference_steps,
+        "guidance_scale": request.guidance_scale,
+        "resolution": f"{request.width}x{request.height}",
+        "batch_size": request.batch_size,
+        "lora": format_lora(request.lora),
+        "seed": request.seed,
+        "seed_mode": request.seed_mode,
+        "negative_prompt": request.negative_prompt,
+        "scheduler": request.scheduler,
+        "dtype": request.dtype,
+        "num_images": cell.num_images,
+    }
+
+
+def _weights_key(batch: Batch) -> tuple[Any, ...]:
+    recipe = batch.recipe
+    return (recipe.model, recipe.dtype, recipe.variant, recipe.lora)
+
+
+__all__ = ["Job", "PlannedCell", "Progress", "SweepContext", "SweepOutcome", "run_plan"]

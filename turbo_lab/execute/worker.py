@@ -1,0 +1,106 @@
+"""A worker: one resident pipeline in this process, swapped as the plan goes on.
+
+Owns which weights are loaded and which adapters are on them. The driver talks
+to it through ``prepare``, ``run`` and ``time_cell`` only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from turbo_lab.plan import WorkDone
+from turbo_lab.spec import Batch, Recipe
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionXLPipeline
+
+    from turbo_lab.runtime.sampler import Sampler, Starts
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where the files behind a recipe's digests lie on this machine."""
+
+    models: dict[str, Path]
+    """Model digest to a diffusers folder or a single file."""
+    adapters: dict[str, tuple[str, Path]]
+    """Adapter digest to its name and file."""
+
+
+@dataclass
+class Worker:
+    """Generates on one device."""
+
+    weights: Weights
+    """Looked up by digest."""
+    device: str
+    """``cpu`` or ``cuda``."""
+    num_threads: int
+    """CPU threads of the image lane."""
+    load_s: float = 0.0
+    """Imports and loading so far."""
+    work: WorkDone = field(default_factory=WorkDone)
+    """Rows evaluated so far."""
+    _model: tuple[Any, ...] | None = None
+    _lora: tuple[tuple[str, float], ...] = ()
+    _sampler: Sampler | None = None
+    _starts: Starts = field(default_factory=dict)
+
+    def prepare(self, recipe: Recipe) -> None:
+        """Make a recipe's weights resident. Raises ``TurboLabError`` where they do not fit."""
+        began = time.perf_counter()
+        import torch
+
+        from turbo_lab.runtime import lora
+        from turbo_lab.runtime.pipeline import load_pipeline
+        from turbo_lab.runtime.sampler import Sampler
+
+        model = (recipe.model, recipe.dtype, recipe.variant)
+        if self._model != model:
+            # The old weights go before the new ones come: two may not fit.
+            self._sampler, self._model, self._lora = None, None, ()
+            device = torch.device(self.device)
+            path = self.weights.models[recipe.model]
+            pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device)
+            self._sampler = Sampler(pipeline, device, self.work)
+            self._model = model
+        assert self._sampler is not None
+        if self._lora != recipe.lora:
+            if self._lora:
+                lora.take_off(self._sampler.pipeline)
+            self._lora = ()
+            self._sampler.forget_encodings()
+            named = [(*self.weights.adapters[digest], w) for digest, w in recipe.lora]
+            lora.put_on(self._sampler.pipeline, named)
+            self._lora = recipe.lora
+        self.load_s += time.perf_counter() - began
+
+    def new_group(self) -> None:
+        """Starts of the last group belong to other rows."""
+        self._starts = {}
+
+    def run(self, batch: Batch, negative_prompt: str | None) -> np.ndarray:
+        """Images of one batch, (N, H, W, 3) uint8; its weights must be resident."""
+        assert self._sampler is not None
+        return self._sampler.run(batch, negative_prompt, self._starts)
+
+    @contextmanager
+    def image_lane(self) -> Iterator[None]:
+        """Deterministic settings for everything run inside."""
+        from turbo_lab.runtime.determinism import image_lane
+
+        with image_lane(self.num_threads):
+            yield
+
+    def pipeline(self) -> StableDiffusionXLPipeline:
+        """The resident pipeline, for the timing lane."""
+        assert self._sampler is not None
+        return self._sampler.pipeline
+

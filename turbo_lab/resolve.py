@@ -1,0 +1,159 @@
+"""From names to content: what the user asked for becomes cells with digests.
+
+Owns the step between a validated ``Request`` and a ``Cell``: finds the files of
+models and adapters, reads prompt sets, and writes the recipe in its canonical
+form, in which equal work has equal identity. No torch, nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from turbo_lab.cards import (
+    AdapterFiles,
+    ModelCard,
+    ModelFiles,
+    check_adapter_fits,
+    locate,
+    locate_adapter,
+    model_card_from_config,
+)
+from turbo_lab.identity import canonical_json, sha256_text
+from turbo_lab.prompts import PromptSet, prompts_from_config
+from turbo_lab.spec import (
+    Batch,
+    Cell,
+    Layout,
+    LoraUse,
+    Recipe,
+    Request,
+    image_order,
+    split_layouts,
+)
+
+
+@dataclass
+class Library:
+    """Files found so far, by name and by digest; each is looked up once a sweep."""
+
+    models: dict[str, tuple[ModelCard, ModelFiles]] = field(default_factory=dict)
+    """By the model's digest."""
+    adapters: dict[str, AdapterFiles] = field(default_factory=dict)
+    """By the adapter's digest."""
+    prompt_sets: dict[str, PromptSet] = field(default_factory=dict)
+    """By the set's digest."""
+    _models_by_name: dict[str, tuple[ModelCard, ModelFiles]] = field(default_factory=dict)
+    _adapters_by_name: dict[str, AdapterFiles] = field(default_factory=dict)
+    _prompts_by_name: dict[str, PromptSet] = field(default_factory=dict)
+    _layouts: dict[tuple[Any, ...], tuple[Layout, ...]] = field(default_factory=dict)
+    _recipes: dict[Recipe, Recipe] = field(default_factory=dict)
+
+    def model(self, values: Mapping[str, Any]) -> tuple[ModelCard, ModelFiles]:
+        """Card and files of a composed ``model`` node."""
+        name = canonical_json(dict(values))
+        if name not in self._models_by_name:
+            card = model_card_from_config(values)
+            files = locate(card)
+            self._models_by_name[name] = self.models[files.digest] = (card, files)
+        return self._models_by_name[name]
+
+    def adapter(self, name: str) -> AdapterFiles:
+        """Files of an adapter by card name or path."""
+        if name not in self._adapters_by_name:
+            files = locate_adapter(name)
+            self._adapters_by_name[name] = self.adapters[files.digest] = files
+        return self._adapters_by_name[name]
+
+    def prompts(self, values: Mapping[str, Any], prompt: str | None) -> PromptSet:
+        """The prompt set of a composed ``prompts`` node, or the one ``prompt``."""
+        name = canonical_json([dict(values), prompt])
+        if name not in self._prompts_by_name:
+            found = prompts_from_config(values, prompt)
+            self._prompts_by_name[name] = self.prompt_sets[found.digest] = found
+        return self._prompts_by_name[name]
+
+    def layouts(self, prompts: PromptSet, request: Request) -> tuple[Layout, ...]:
+        """Batches of images; cells that have the same ones share the objects."""
+        key = (
+            prompts.digest,
+            request.num_images,
+            request.seed,
+            request.seed_mode,
+            request.batch_size,
+        )
+        if key not in self._layouts:
+            texts, seeds = image_order(
+                prompts.prompts, request.num_images, request.seed, request.seed_mode
+            )
+            self._layouts[key] = split_layouts(texts, seeds, request.batch_size)
+        return self._layouts[key]
+
+    def intern(self, recipe: Recipe) -> Recipe:
+        """One object for equal recipes, so that a digest is taken once."""
+        return self._recipes.setdefault(recipe, recipe)
+
+
+def resolve(
+    values: Mapping[str, Any], axes: Sequence[tuple[str, Any]], library: Library
+) -> Cell:
+    """One grid point as a cell. Raises ``InputError`` and ``MissingFilesError``."""
+    request = Request.from_config(values)
+    prompts = library.prompts(values["prompts"], values.get("prompt"))
+    card, files = library.model(values["model"])
+    layouts = library.layouts(prompts, request)
+    negative = request.negative_prompt
+    guided = request.guidance_scale > 1 and not files.has_time_cond
+    # diffusers takes an empty text for one only where zeros are not forced.
+    if not guided:
+        negative = None
+    recipe = library.intern(
+        Recipe(
+            model=files.digest,
+            scheduler=canonical_scheduler(files.scheduler, card.scheduler, request.scheduler),
+            lora=_recipe_lora(card, files, request.lora, library),
+            num_inference_steps=request.num_inference_steps,
+            guidance_scale=_canonical_guidance(request.guidance_scale, files.has_time_cond),
+            negative_prompt=None if negative is None else sha256_text(negative),
+            width=request.width,
+            height=request.height,
+            dtype=request.dtype,
+            variant=(("guidance", "embedded"),) if files.has_time_cond else (),
+        )
+    )
+    batches = tuple(Batch(recipe, layout) for layout in layouts)
+    return Cell(request, recipe, batches, negative, tuple(axes))
+
+
+def canonical_scheduler(
+    config: Mapping[str, Any], card_override: Mapping[str, Any] | None, name: str | None
+) -> str:
+    """Class and config as canonical JSON: the checkpoint's, the card's, then the user's."""
+    merged = {**config, **(card_override or {})}
+    if name is not None:
+        merged["_class_name"] = name
+    kept = {k: v for k, v in merged.items() if not k.startswith("_") or k == "_class_name"}
+    return canonical_json(kept)
+
+
+def _canonical_guidance(guidance_scale: float, has_time_cond: bool) -> float:
+    """0.0 wherever guidance has no effect (diffusers: at most 1, no embedding)."""
+    return guidance_scale if guidance_scale > 1 or has_time_cond else 0.0
+
+
+def _recipe_lora(
+    card: ModelCard, files: ModelFiles, uses: Sequence[LoraUse], library: Library
+) -> tuple[tuple[str, float], ...]:
+    """The card's own adapter (LCM-LoRA), then the user's; weight 0 is left out.
+
+    The order stays as given: sums of floats depend on it.
+    """
+    own = [LoraUse(card.adapter, 1.0)] if card.adapter else []
+    stack = []
+    for use in [*own, *uses]:
+        adapter = library.adapter(use.name)
+        check_adapter_fits(adapter, files)
+        if use.weight != 0:
+            stack.append((adapter.digest, use.weight))
+    return tuple(stack)

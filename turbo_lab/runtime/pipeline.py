@@ -1,0 +1,83 @@
+"""Loading a pipeline: diffusers' own loader, nothing of ours in between.
+
+Owns where weights become a ``StableDiffusionXLPipeline``. Safetensors only, no
+network, no watermark. A checkpoint of another kind is refused with what it is.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import StableDiffusionXLPipeline
+
+from turbo_lab.errors import InputError, MissingFilesError
+
+TORCH_DTYPES = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+
+
+def load_pipeline(
+    path: Path, scheduler: str, dtype: str, device: torch.device
+) -> StableDiffusionXLPipeline:
+    """Load a diffusers folder, or a single ``.safetensors`` file, onto a device.
+
+    ``scheduler`` is the canonical JSON of the class and config to use. Raises
+    :class:`InputError` for weights that are no SDXL pipeline.
+    """
+    if not path.exists():
+        raise MissingFilesError(f"model: {path} does not exist")
+    options: dict[str, Any] = {
+        "dtype": TORCH_DTYPES[dtype],
+        "local_files_only": True,
+        "add_watermarker": False,
+    }
+    try:
+        if path.is_file():
+            pipeline = StableDiffusionXLPipeline.from_single_file(str(path), **options)
+        else:
+            pipeline = StableDiffusionXLPipeline.from_pretrained(
+                str(path), use_safetensors=True, **options
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"model: {path} cannot be loaded as a StableDiffusionXLPipeline ({reason})"
+        ) from error
+    pipeline.scheduler = make_scheduler(scheduler)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device)
+
+
+def make_scheduler(scheduler: str) -> Any:
+    """A scheduler object of its own from the canonical JSON of a recipe.
+
+    Built anew for every run: a scheduler holds the state of its last one.
+    """
+    config = json.loads(scheduler)
+    name = config["_class_name"]
+    kind = getattr(diffusers, name, None)
+    if kind is None or not name.endswith("Scheduler"):
+        raise InputError(f"scheduler={name}: is no scheduler of diffusers {diffusers.__version__}")
+    return kind.from_config({k: v for k, v in config.items() if k != "_class_name"})
+
+
+def can_share(pipeline: StableDiffusionXLPipeline) -> bool:
+    """Whether our own loop covers this pipeline.
+
+    It does not cover subclasses, IP adapters or VAEs with latent statistics:
+    those run through the stock call, each cell alone.
+    """
+    vae = pipeline.vae.config
+    return (
+        type(pipeline) is StableDiffusionXLPipeline
+        and pipeline.unet.encoder_hid_proj is None
+        and getattr(vae, "latents_mean", None) is None
+        and pipeline.watermark is None
+    )
