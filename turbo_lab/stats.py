@@ -282,7 +282,7 @@ def t_quantile(probability: float, degrees: int) -> float:
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
-    return z + sum(term / degrees ** (i + 1) for i, term in enumerate(terms))
+    return z + sum(term / float(degrees ** (i + 1)) for i, term in enumerate(terms))
 
 
 def cluster_index(clusters: Sequence[Hashable]) -> npt.NDArray[np.int64]:
@@ -320,7 +320,8 @@ def _cluster_totals(values: Array, clusters: Sequence[Hashable] | None) -> tuple
         return values, np.ones_like(values)
     index = _checked_index(values, clusters)
     size = int(index.max()) + 1 if len(index) else 0
-    return np.bincount(index, values, size), np.bincount(index, minlength=size).astype(np.float64)
+    sums = np.bincount(index, values, size).astype(np.float64)
+    return sums, np.bincount(index, minlength=size).astype(np.float64)
 
 
 def _groups(values: Array, clusters: Sequence[Hashable]) -> list[Array]:

@@ -1,0 +1,160 @@
+"""The judge: preprocessing, batching, caching and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.metrics.conftest import PROMPTS, save_tiny_clip
+from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.identity import DigestCache
+from turbo_lab.metrics.extractor import ClipExtractor, preprocess
+from turbo_lab.metrics.sources import ExtractorSource, Preprocessing, extractor_source
+
+
+def test_features_equal_open_clips_own_way(
+    extractor: ClipExtractor, clip_folder: Path, images: np.ndarray
+) -> None:
+    """Oracle: stock model, stock transform, stock tokenizer; 32 px images need no resize."""
+    import open_clip
+
+    model, transform = open_clip.create_model_from_pretrained(f"local-dir:{clip_folder}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{clip_folder}")
+    with torch.inference_mode():
+        pixels = torch.stack([transform(Image.fromarray(image)) for image in images])
+        want_images = model.eval().encode_image(pixels).numpy()
+        want_texts = model.encode_text(tokenizer(list(PROMPTS))).numpy()
+    np.testing.assert_allclose(extractor.image_features(images), want_images, rtol=0, atol=2e-5)
+    np.testing.assert_allclose(extractor.text_features(PROMPTS), want_texts, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("height,width", [(64, 64), (48, 80), (90, 50), (16, 16), (33, 32)])
+def test_resize_follows_pillow_within_one_level(height: int, width: int) -> None:
+    """Pillow computes in fixed point: a level may differ where it rounds."""
+    from torchvision import transforms
+
+    generator = np.random.default_rng(1)
+    image = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    constants = Preprocessing(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    ours = preprocess(torch.from_numpy(image[None]), constants)[0] * 255
+    bicubic = transforms.InterpolationMode.BICUBIC
+    steps = [transforms.Resize(32, bicubic), transforms.CenterCrop(32), transforms.PILToTensor()]
+    theirs = transforms.Compose(steps)(Image.fromarray(image)).float()
+    assert ours.shape == theirs.shape
+    assert float((ours - theirs).abs().max()) <= 1.001
+
+
+def test_no_resize_keeps_every_pixel() -> None:
+    image = np.random.default_rng(2).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
+    constants = Preprocessing(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    back = (preprocess(torch.from_numpy(image), constants) * 255).round().byte()
+    np.testing.assert_array_equal(back.permute(0, 2, 3, 1).numpy(), image)
+
+
+def test_batch_size_does_not_move_features(
+    source: ExtractorSource, cache: DigestCache, images: np.ndarray
+) -> None:
+    """Kernels of other shapes sum in another order: 1e-5 on features of order 1."""
+    by_one = ClipExtractor(source, cache, batch_size=1)
+    by_all = ClipExtractor(source, cache, batch_size=64)
+    np.testing.assert_allclose(
+        by_one.image_features(images), by_all.image_features(images), rtol=0, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        by_one.text_features(PROMPTS), by_all.text_features(PROMPTS), rtol=0, atol=1e-5
+    )
+
+
+def test_a_repeat_is_equal_bit_for_bit(extractor: ClipExtractor, images: np.ndarray) -> None:
+    np.testing.assert_array_equal(
+        extractor.image_features(images), extractor.image_features(images)
+    )
+
+
+def test_each_distinct_prompt_is_encoded_once(
+    source: ExtractorSource, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, calls = ClipExtractor(source, cache), []
+    encode = judge._model.encode_text
+    monkeypatch.setattr(
+        judge._model, "encode_text", lambda tokens: calls.append(len(tokens)) or encode(tokens)
+    )
+    features = judge.text_features(["a", "b", "a", "a"])
+    judge.text_features(["b", "a"])
+    assert calls == [2]
+    np.testing.assert_array_equal(features[0], features[3])
+
+
+def test_the_digest_follows_weights_and_constants_not_the_place(
+    tmp_path: Path, source: ExtractorSource, cache: DigestCache
+) -> None:
+    same = extractor_source(str(save_tiny_clip(tmp_path / "copy")))
+    other = extractor_source(str(save_tiny_clip(tmp_path / "other", seed=1)))
+    assert same.digest(cache) == source.digest(cache) != other.digest(cache)
+    config = same.folder / "open_clip_config.json"
+    config.write_text(config.read_text().replace("0.25", "0.26"))
+    assert extractor_source(str(same.folder)).digest(cache) != source.digest(cache)
+
+
+@pytest.mark.parametrize(
+    "bad,message",
+    [
+        (np.zeros((2, 32, 32, 3), np.float32), "must be uint8"),
+        (np.zeros((32, 32, 3), np.uint8), r"must be \(N, height, width, 3\)"),
+        (np.zeros((2, 3, 32, 32), np.uint8), r"must be \(N, height, width, 3\)"),
+        (np.zeros((0, 32, 32, 3), np.uint8), "N >= 1"),
+    ],
+)
+def test_refused_images(extractor: ClipExtractor, bad: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        extractor.image_features(bad)
+
+
+def test_weights_that_give_nan_are_reported(
+    source: ExtractorSource, cache: DigestCache, images: np.ndarray
+) -> None:
+    judge = ClipExtractor(source, cache)
+    with torch.no_grad():
+        judge._model.visual.proj.fill_(float("nan"))
+    with pytest.raises(ValueError, match="image features: 240 values are not finite"):
+        judge.image_features(images)
+
+
+def test_what_is_absent_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingFilesError, match=r"lacks open_clip_config.json and open_clip_model"):
+        extractor_source(str(tmp_path))
+    with pytest.raises(MissingFilesError, match="hf download timm/vit_base_patch32_clip_224"):
+        monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
+        extractor_source("ViT-B-32", "openai")
+    with pytest.raises(MissingFilesError, match=r"nowhere.safetensors does not exist"):
+        extractor_source("ViT-B-32", str(tmp_path / "nowhere.safetensors"))
+    with pytest.raises(InputError, match="Did you mean ViT-B-32 openai"):
+        extractor_source("ViT-B-32", "openaj")
+
+
+def test_a_model_name_with_a_local_file_loads(
+    tmp_path: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch, clip_folder: Path
+) -> None:
+    """A file without a config beside it takes open_clip's own architecture of that name."""
+    import json
+
+    from turbo_lab.metrics import sources
+
+    config = json.loads((clip_folder / "open_clip_config.json").read_text())["model_cfg"]
+    del config["text_cfg"]["hf_tokenizer_name"]
+    import open_clip
+
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    (configs / "tiny-test.json").write_text(json.dumps(config))
+    open_clip.add_model_config(configs)
+    monkeypatch.setattr(sources, "_builtin_config", lambda name: config)
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes((clip_folder / "open_clip_model.safetensors").read_bytes())
+    judge = ClipExtractor(extractor_source("tiny-test", str(file)), cache)
+    assert judge.name == "tiny-test-weights"
+    assert judge.image_features(np.zeros((1, 32, 32, 3), np.uint8)).shape == (1, 12)

@@ -1,0 +1,236 @@
+"""Fréchet distance: the vectors with exact answers, the oracles and the interval."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.metrics.frechet import (
+    Reference,
+    bootstrap_interval,
+    build_reference,
+    check_extractor,
+    frechet_distance,
+    frechet_distance_of_moments,
+    frechet_score,
+    load_reference,
+    save_reference,
+)
+
+
+def reference_of(mean: object, covariance: object) -> Reference:
+    return Reference(np.asarray(mean, float), np.asarray(covariance, float), 1000, "e", "r", "d")
+
+
+def unit_reference(d: int) -> Reference:
+    return reference_of(np.zeros(d), np.eye(d))
+
+
+def test_vector_1_two_matrices_that_do_not_commute() -> None:
+    reference = reference_of([5, 7], [[3, 2], [2, 8]])
+    value = frechet_distance_of_moments(np.array([2.0, 3.0]), np.diag([1.0, 4.0]), reference)
+    assert value == pytest.approx(41 - 2 * math.sqrt(35 + 2 * math.sqrt(80)), rel=1e-12)
+    assert value == pytest.approx(26.455097962516, rel=1e-12)
+
+
+def test_vector_2_diagonal() -> None:
+    reference = reference_of(np.full(4, 0.5), np.diag([4.0, 1.0, 9.0, 25.0]))
+    value = frechet_distance_of_moments(np.zeros(4), np.diag([1.0, 4.0, 9.0, 16.0]), reference)
+    assert value == pytest.approx(4.0, rel=1e-12)
+
+
+def test_vector_3_on_samples_shift_and_scale_are_exact() -> None:
+    x = np.random.default_rng(0).normal(1.0, 2.0, (300, 7))
+    reference = build_reference(x, "x", "e")
+    shift = np.arange(7) / 3
+    assert frechet_distance(x + shift, reference) == pytest.approx(float(shift @ shift), rel=1e-10)
+    spread = float(np.trace(np.cov(x, rowvar=False)) + np.square(x.mean(0)).sum())
+    assert frechet_distance(1.7 * x, reference) == pytest.approx(0.49 * spread, rel=1e-10)
+
+
+@pytest.mark.parametrize("d,n,expected,draws", [(16, 500, 0.336, 60), (64, 4000, 0.552, 8)])
+def test_vector_4_the_null_bias_law(d: int, n: int, expected: float, draws: int) -> None:
+    """sigma^2 d (d + 5) / 4 (1/n1 + 1/n2): two samples of one normal, averaged over draws."""
+    generator = np.random.default_rng(5)
+    values = [
+        frechet_distance(
+            generator.normal(size=(n, d)), build_reference(generator.normal(size=(n, d)), "r", "e")
+        )
+        for _ in range(draws)
+    ]
+    assert d * (d + 5) / 4 * (2 / n) == pytest.approx(expected, rel=2e-3)
+    assert np.mean(values) == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("n", [2, 5, 39, 40, 41, 200])
+def test_vector_5_low_rank_equals_eigvals_and_scipy(n: int) -> None:
+    generator = np.random.default_rng(n)
+    mix = generator.normal(size=(40, 40))
+    reference = build_reference(generator.normal(size=(400, 40)) @ mix, "r", "e")
+    x = generator.normal(0.3, 1.1, (n, 40)) @ mix
+    covariance = np.cov(x, rowvar=False)
+    base = np.square(x.mean(0) - reference.mean).sum() + np.trace(covariance) + reference.trace
+    roots = np.linalg.eigvals(covariance @ reference.covariance)
+    by_eigvals = base - 2 * np.sqrt(np.clip(roots.real, 0, None)).sum()
+    assert frechet_distance(x, reference) == pytest.approx(by_eigvals, rel=1e-7)
+    if n > 40:  # sqrtm of a singular product is not accurate
+        root = scipy.linalg.sqrtm(covariance @ reference.covariance).real
+        assert frechet_distance(x, reference) == pytest.approx(base - 2 * np.trace(root), rel=1e-7)
+
+
+def test_vector_11_equals_torchmetrics_with_a_module_of_ours() -> None:
+    """The result there is cast to float32: 1e-5."""
+    fid = pytest.importorskip("torchmetrics.image.fid")
+
+    class Features(torch.nn.Module):
+        num_features = 9
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.flatten(1).double()
+
+    generator = np.random.default_rng(6)
+    real, fake = generator.normal(size=(120, 9)), generator.normal(0.4, 1.3, (80, 9))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        oracle = fid.FrechetInceptionDistance(feature=Features(), normalize=True)
+        oracle.set_dtype(torch.float64)
+        oracle.update(torch.from_numpy(real).view(120, 9, 1, 1), real=True)
+        oracle.update(torch.from_numpy(fake).view(80, 9, 1, 1), real=False)
+    ours = frechet_distance(fake, build_reference(real, "r", "e"))
+    assert ours == pytest.approx(float(oracle.compute()), rel=1e-5)
+
+
+def test_vector_11_equals_torch_fidelity() -> None:
+    metric_fid = pytest.importorskip("torch_fidelity.metric_fid")
+    generator = np.random.default_rng(7)
+    real, fake = generator.normal(size=(150, 8)), generator.normal(0.2, 0.9, (90, 8))
+    statistics = [metric_fid.fid_features_to_statistics(torch.from_numpy(x)) for x in (fake, real)]
+    oracle = metric_fid.fid_statistics_to_metric(*statistics, verbose=False)
+    ours = frechet_distance(fake, build_reference(real, "r", "e"))
+    assert ours == pytest.approx(float(next(iter(oracle.values()))), rel=1e-7)
+
+
+def test_lower_is_better_and_zero_is_reached() -> None:
+    x = np.random.default_rng(8).normal(size=(100, 5))
+    reference = build_reference(x, "x", "e")
+    assert 0 <= frechet_distance(x, reference) < 1e-10
+    values = [frechet_distance(x + step, reference) for step in (0.1, 0.3, 1.0)]
+    assert values == sorted(values)
+
+
+def test_a_large_mean_does_not_cancel() -> None:
+    """Raw second moments lose 16 digits here."""
+    x = np.random.default_rng(9).normal(size=(200, 4))
+    near, far = build_reference(x, "r", "e"), build_reference(x + 1e7, "r", "e")
+    y = 1.2 * x
+    assert frechet_distance(y + 1e7, far) == pytest.approx(frechet_distance(y, near), rel=1e-6)
+    assert bootstrap_interval(y + 1e7, far) == pytest.approx(bootstrap_interval(y, near), rel=1e-5)
+
+
+def test_order_and_batches_do_not_matter() -> None:
+    x = np.random.default_rng(10).normal(size=(64, 6))
+    reference = unit_reference(6)
+    assert frechet_distance(x[::-1], reference) == pytest.approx(
+        frechet_distance(x, reference), rel=1e-12
+    )
+
+
+def test_fewer_samples_than_features_is_noted_and_has_no_interval() -> None:
+    score = frechet_score(np.random.default_rng(0).normal(size=(10, 30)), unit_reference(30))
+    assert score.value is not None and score.ci95 is None
+    assert score.note is not None and "n=10 is fewer than the 30 features" in score.note
+
+
+def test_the_interval_of_a_resample_is_the_distance_of_the_resampled_rows() -> None:
+    """The weighted short cut against the plain way, one cluster of all rows drawn once each."""
+    generator = np.random.default_rng(11)
+    x = generator.normal(size=(30, 4)) * 1.5
+    reference = unit_reference(4)
+    clusters = [i // 3 for i in range(30)]
+    got = bootstrap_interval(x, reference, clusters, seed=1, resamples=50)
+    draw, values = np.random.default_rng(1), []
+    for _ in range(50):
+        picks = draw.integers(0, 10, 10)
+        values.append(
+            frechet_distance(np.concatenate([x[3 * i : 3 * i + 3] for i in picks]), reference)
+        )
+    low, high = np.quantile(values, [0.025, 0.975])
+    value = frechet_distance(x, reference)
+    assert got == pytest.approx((max(0, 2 * value - high), max(0, 2 * value - low)), rel=1e-9)
+
+
+def test_the_interval_covers_where_the_percentile_one_does_not() -> None:
+    """d = 8, n = 200, true distance 8 x (1.2 - 1)^2 + 0.32 = 0.64; small version of the study."""
+    generator, d, n = np.random.default_rng(12), 8, 200
+    truth = d * 0.2**2 + d * 0.2**2
+    reference, hits = unit_reference(d), 0
+    for draw in range(60):
+        x = generator.normal(0.2, 1.2, (n, d))
+        interval = bootstrap_interval(x, reference, seed=draw, resamples=120)
+        assert interval is not None
+        hits += interval[0] <= truth <= interval[1]
+    assert hits >= 53  # 88% of 60, two standard errors below 95%
+
+
+def test_a_reference_survives_its_file(tmp_path: Path) -> None:
+    built = build_reference(np.random.default_rng(1).normal(size=(50, 6)), "mine", "e1", "judge")
+    save_reference(tmp_path / "r.safetensors", built, {"seed": "0", "prompts": "abc"})
+    back = load_reference(tmp_path / "r.safetensors", "mine")
+    np.testing.assert_array_equal(back.mean, built.mean)
+    np.testing.assert_array_equal(back.covariance, built.covariance)
+    assert (back.n, back.extractor, back.extractor_name, back.name) == (50, "e1", "judge", "mine")
+    assert len(back.digest) == 64
+
+
+def test_another_judges_reference_is_refused_with_both_named() -> None:
+    reference = Reference(np.zeros(2), np.eye(2), 9, "a" * 64, "old", "d", "nano-clip")
+    with pytest.raises(InputError, match=r"nano-clip \(a{12}\).*judged by ViT \(b{12}\)"):
+        check_extractor(reference, "ViT", "b" * 64)
+
+
+def test_bad_references_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MissingFilesError, match="does not exist"):
+        load_reference(tmp_path / "none.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"not a header")
+    with pytest.raises(InputError, match="is no reference file"):
+        load_reference(tmp_path / "bad.safetensors")
+    with pytest.raises(InputError, match="at least 2"):
+        build_reference(np.zeros((1, 3)), "r", "e")
+    with pytest.raises(InputError, match="not finite"):
+        reference_of([math.nan], [[1.0]])
+    with pytest.raises(InputError, match="must be"):
+        reference_of(np.zeros(2), np.eye(3))
+
+
+@pytest.mark.parametrize(
+    "bad,message",
+    [
+        (np.zeros(12), "must be"),
+        (np.full((5, 3), np.nan), "not finite"),
+        (np.zeros((5, 4)), "3 features, but the images have 4"),
+        (np.zeros((1, 3)), "at least 2"),
+    ],
+)
+def test_bad_features_are_refused(bad: np.ndarray, message: str) -> None:
+    with pytest.raises((InputError, ValueError), match=message):
+        frechet_distance(bad, unit_reference(3))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 40), d=st.integers(1, 12))
+def test_symmetric_and_never_negative(seed: int, n: int, d: int) -> None:
+    generator = np.random.default_rng(seed)
+    x, y = generator.normal(size=(n, d)), generator.normal(0.5, 2, (n, d))
+    forward = frechet_distance(x, build_reference(y, "y", "e"))
+    backward = frechet_distance(y, build_reference(x, "x", "e"))
+    assert forward >= 0
+    assert forward == pytest.approx(backward, rel=1e-6, abs=1e-6)

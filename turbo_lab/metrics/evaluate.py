@@ -1,0 +1,104 @@
+"""Measuring one cell: one extractor pass, many metrics, each with its own fate.
+
+Owns the step from images to :class:`turbo_lab.record.Measurement`. A metric
+that fails becomes a measurement without a value whose note starts with
+``error:``; the rest goes on. No value is ever made up.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy.typing as npt
+
+from turbo_lab.errors import MissingFilesError, TurboLabError
+from turbo_lab.identity import DigestCache, digest
+from turbo_lab.metrics import MetricInfo, measurement_name, metric_info
+from turbo_lab.metrics.frechet import Reference, load_reference
+from turbo_lab.metrics.inputs import Extractor, MetricInputs, Score
+from turbo_lab.metrics.sources import MetricContext, metric_details
+from turbo_lab.record import Measurement
+
+_LOADED: dict[tuple[str, str], Extractor] = {}
+
+
+def measure(
+    images: Sequence[npt.NDArray[Any]] | npt.NDArray[Any],
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    names: Sequence[str],
+    context: MetricContext,
+    extractor: Extractor | None = None,
+    cache: DigestCache | None = None,
+    device: str = "cpu",
+) -> list[Measurement]:
+    """One measurement a name, in that order.
+
+    ``images``: N of (H, W, 3) uint8 in [0, 255], RGB; ``prompts``, ``seeds``: N
+    each. ``names``: of :data:`turbo_lab.metrics.METRICS`; an unknown one raises
+    :class:`InputError` before any work. ``extractor``: an already loaded judge
+    of ``context.extractor``; otherwise one is loaded and kept for this process.
+    """
+    infos = [metric_info(name) for name in names]
+    cache = cache or DigestCache()
+    inputs = MetricInputs(
+        images=images,
+        prompts=tuple(prompts),
+        seeds=tuple(seeds),
+        extractor_loader=lambda: extractor or loaded_extractor(context, cache, device),
+        reference_loader=lambda: _reference(context),
+        prompt_set=context.prompt_set,
+    )
+    return [
+        _measure_one(name, info, inputs, context, cache)
+        for name, info in zip(names, infos, strict=True)
+    ]
+
+
+def loaded_extractor(
+    context: MetricContext, cache: DigestCache | None = None, device: str = "cpu"
+) -> Extractor:
+    """The context's judge, loaded once a process and device; keyed by content."""
+    cache = cache or DigestCache()
+    key = (context.extractor.digest(cache), device)
+    if key not in _LOADED:
+        from turbo_lab.metrics.extractor import ClipExtractor  # torch and open_clip
+
+        _LOADED[key] = ClipExtractor(context.extractor, cache, device)
+    return _LOADED[key]
+
+
+def _measure_one(
+    name: str, info: MetricInfo, inputs: MetricInputs, context: MetricContext, cache: DigestCache
+) -> Measurement:
+    details: dict[str, Any] | None = None
+    try:
+        details = metric_details(name, context, cache)
+        score = _function(info)(inputs)
+    except (TurboLabError, ValueError) as error:  # this metric's own failure; a bug passes
+        score = Score(None, len(inputs.prompts), note=f"error: {error}")
+    return Measurement(
+        name=measurement_name(name.partition("/")[0], context.extractor.name),
+        value=score.value,
+        unit=info.unit,
+        n=score.n,
+        direction=info.direction,
+        fingerprint="" if details is None else digest(details),
+        ci95=score.ci95,
+        note=score.note,
+        details=details,
+        per_image=score.per_image,
+    )
+
+
+def _function(info: MetricInfo) -> Callable[[MetricInputs], Score]:
+    module, _, name = info.path.partition(":")
+    return cast(Callable[[MetricInputs], Score], getattr(importlib.import_module(module), name))
+
+
+def _reference(context: MetricContext) -> Reference:
+    if context.reference is None:
+        raise MissingFilesError("fd: needs reference=NAME or reference=FILE")
+    return load_reference(context.reference.path, context.reference.name)

@@ -1,0 +1,127 @@
+"""What a metric is given and what it returns: one extractor pass, shared by all.
+
+Owns the laziness: features are computed at the first use and once, so a metric
+that needs no text never encodes one, and a failure is each metric's own error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from turbo_lab.errors import InputError
+from turbo_lab.stats import Interval
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+class Extractor(Protocol):
+    """What a metric needs of a judge; :class:`~turbo_lab.metrics.extractor.ClipExtractor`."""
+
+    name: str
+    digest: str
+
+    def image_features(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """(N, H, W, 3) uint8 to (N, d) float32."""
+        ...
+
+    def text_features(self, prompts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """N texts to (N, d) float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's result before its provenance is added."""
+
+    value: float | None
+    """``None``: unscored, ``note`` says why."""
+    n: int
+    """Independent samples behind it."""
+    ci95: Interval | None = None
+    """``None`` where n is too small."""
+    note: str | None = None
+    """What a reader must know."""
+    per_image: tuple[float, ...] | None = None
+    """One value an image, where ``value`` is their mean."""
+
+
+@dataclass(frozen=True)
+class MetricInputs:
+    """The images of one cell with their features, computed when asked for."""
+
+    images: Sequence[npt.NDArray[Any]] | npt.NDArray[Any]
+    """N images (H, W, 3) uint8 in [0, 255], RGB, of one size."""
+    prompts: tuple[str, ...]
+    """One an image."""
+    seeds: tuple[int, ...]
+    """One an image."""
+    extractor_loader: Callable[[], Extractor]
+    """Loads the judge; called at the first use of a feature."""
+    reference_loader: Callable[[], Any]
+    """Loads a :class:`~turbo_lab.metrics.frechet.Reference`."""
+    prompt_set: tuple[str, ...] = field(default=())
+    """Captions that r_precision chooses from."""
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """The judge, loaded once."""
+        return self.extractor_loader()
+
+    @cached_property
+    def reference(self) -> Any:
+        """The reference statistics, loaded once."""
+        return self.reference_loader()
+
+    @cached_property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """(N, H, W, 3) uint8; raises :class:`InputError` for mixed sizes, floats or counts."""
+        return stack_images(self.images, len(self.prompts), len(self.seeds))
+
+    @cached_property
+    def image_features(self) -> npt.NDArray[np.float32]:
+        """(N, d) float32, not normalised."""
+        return self.extractor.image_features(self.pixels)
+
+    def text_features(self, prompts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """(len(prompts), d) float32; the extractor encodes each distinct text once."""
+        return self.extractor.text_features(prompts)
+
+
+def stack_images(
+    images: Sequence[npt.NDArray[Any]] | npt.NDArray[Any], num_prompts: int, num_seeds: int
+) -> npt.NDArray[np.uint8]:
+    """N images as one (N, H, W, 3) uint8 array, or an :class:`InputError` that says why not."""
+    if not len(images):
+        raise InputError("images: there are none")
+    if not len(images) == num_prompts == num_seeds:
+        raise InputError(f"{len(images)} images, {num_prompts} prompts, {num_seeds} seeds: differ")
+    shapes = sorted({np.shape(image) for image in images})
+    if len(shapes) > 1:
+        sizes = ", ".join("x".join(str(side) for side in shape) for shape in shapes)
+        raise InputError(f"images: shapes differ ({sizes}); measure one size at a time")
+    kinds = sorted({np.asarray(image).dtype.name for image in images})
+    if kinds != ["uint8"]:
+        bad = sum(1 for image in images if not np.isfinite(image).all())
+        raise InputError(
+            f"images: dtype {', '.join(kinds)}, {bad} with values that are not finite: "
+            "must be uint8 in [0, 255]; clamp and round floats first"
+        )
+    return np.stack([np.asarray(image) for image in images])
+
+
+def unit_rows(features: Floats) -> npt.NDArray[np.float64]:
+    """Rows divided by their Euclidean norm, float64; a zero row raises ``ValueError``."""
+    if features.ndim != 2:
+        raise ValueError(f"features: shape {features.shape}: must be (N, d)")
+    rows = features.astype(np.float64)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not np.isfinite(norms).all() or not norms.all():
+        raise ValueError("features: a row is zero or not finite; it has no direction")
+    unit: npt.NDArray[np.float64] = rows / norms
+    return unit

@@ -1,0 +1,272 @@
+"""Where judges and references come from, and a metric's fingerprint, without torch.
+
+Owns the rule of which files stand behind a measurement: a planner asks here
+whether a figure exists already, so nothing heavier than file digests is used.
+Refuses to download: what is absent is named, with what to get.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from turbo_lab.errors import InputError, MissingFilesError, unknown_name
+from turbo_lab.identity import DigestCache, digest
+from turbo_lab.metrics import measurement_name, metric_info
+
+WEIGHTS_FILE = "open_clip_model.safetensors"
+CONFIG_FILE = "open_clip_config.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt")
+_PACKAGE = Path(__file__).parent.parent
+NANO_CLIP = _PACKAGE / "models" / "weights" / "nano-clip"
+SCENES_HELDOUT = _PACKAGE / "data" / "reference" / "scenes-heldout.safetensors"
+
+# open_clip/constants.py: OPENAI_DATASET_MEAN and _STD, its default for every model
+_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_STD = (0.26862954, 0.26130258, 0.27577711)
+
+HUB_REPOSITORIES: Mapping[tuple[str, str], str] = {
+    ("ViT-B-32", "openai"): "timm/vit_base_patch32_clip_224.openai",
+    ("ViT-g-14", "laion2b_s12b_b42k"): "laion/CLIP-ViT-g-14-laion2B-s12B-b42K",
+}
+"""Presets whose files are found in the Hugging Face cache by name and tag
+(open_clip/pretrained.py). Any other model is given by its folder or file."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Image constants; part of the extractor's digest."""
+
+    image_size: int
+    """Pixels; the shorter side is resized to it, then the centre is cut out."""
+    mean: tuple[float, ...]
+    """Of each channel, on the scale 0 to 1."""
+    std: tuple[float, ...]
+    """Of each channel, on the scale 0 to 1."""
+    interpolation: str = "bicubic"
+    """``bicubic`` or ``bilinear``, with antialiasing; unused where sizes agree."""
+
+
+@dataclass(frozen=True)
+class ExtractorSource:
+    """An open_clip model on this machine: what to load and what it is by content."""
+
+    name: str
+    """Short, for ``fd/<name>``: ``nano-clip`` or ``ViT-B-32-openai``."""
+    model: str
+    """open_clip's model name; for a folder with its own config, ``local-dir``."""
+    weights: Path
+    """The safetensors file."""
+    config: Mapping[str, Any]
+    """open_clip's ``model_cfg``: architecture, part of the digest."""
+    preprocessing: Preprocessing
+    """Constants of the image side."""
+
+    @property
+    def folder(self) -> Path:
+        """Of the weights; a ``local-dir`` model also has its config and tokenizer there."""
+        return self.weights.parent
+
+    def files(self) -> list[Path]:
+        """Everything whose bytes change a feature."""
+        own = [self.folder / name for name in TOKENIZER_FILES] if self.model == "local-dir" else []
+        return [self.weights, *(file for file in own if file.is_file())]
+
+    def digest(self, cache: DigestCache) -> str:
+        """Of weights, tokenizer, architecture and preprocessing; names do not count."""
+        return digest(
+            {
+                "files": {file.name: cache.file(file) for file in self.files()},
+                "config": self.config,
+                "preprocessing": _plain(self.preprocessing),
+                "dtype": "float32",
+            }
+        )
+
+
+@dataclass(frozen=True)
+class ReferenceSource:
+    """A file of reference statistics for Fréchet distances."""
+
+    name: str
+    """Such as ``scenes-heldout``."""
+    path: Path
+    """A safetensors file as :func:`turbo_lab.metrics.frechet.save_reference` writes it."""
+
+    def digest(self, cache: DigestCache) -> str:
+        """sha256 of the file; raises :class:`MissingFilesError` where it is absent."""
+        if not self.path.is_file():
+            raise MissingFilesError(
+                f"reference={self.name}: {self.path} does not exist; "
+                "build it with: turbo-lab reference build"
+            )
+        return cache.file(self.path)
+
+
+@dataclass(frozen=True)
+class MetricContext:
+    """What the measurements of one request are taken with. Holds no weights."""
+
+    extractor: ExtractorSource
+    """The judge."""
+    reference: ReferenceSource | None = None
+    """What Fréchet distances compare with; ``None``: there is none, ``fd`` is an error."""
+    prompt_set: tuple[str, ...] = ()
+    """Captions that r_precision chooses from, every measured prompt among them; its
+    value falls with their number. Empty: r_precision is an error."""
+
+
+def extractor_source(name: str = "nano-clip", pretrained: str | None = None) -> ExtractorSource:
+    """Find a judge: ``nano-clip``, a folder, or an open_clip model name and its weights.
+
+    ``pretrained`` is a tag of :data:`HUB_REPOSITORIES` (looked for in the local
+    Hugging Face cache) or a ``.safetensors`` file. Never downloads: raises
+    :class:`MissingFilesError` that says what to get.
+    """
+    if pretrained is None:
+        folder = NANO_CLIP if name == "nano-clip" else Path(name)
+        return _from_folder(name if name == "nano-clip" else folder.name, folder)
+    if (name, pretrained) in HUB_REPOSITORIES:
+        weights = _cached_hub_file(name, pretrained)
+    elif pretrained.endswith(".safetensors"):
+        weights = Path(pretrained)
+    else:
+        tags = [f"{model} {tag}" for model, tag in HUB_REPOSITORIES]
+        raise unknown_name("extractor", f"{name} {pretrained}", [*tags, "MODEL FILE.safetensors"])
+    if not weights.is_file():
+        raise MissingFilesError(f"extractor={name}: {weights} does not exist")
+    if (weights.parent / CONFIG_FILE).is_file() and weights.name == WEIGHTS_FILE:
+        return _from_folder(f"{name}-{weights_label(pretrained)}", weights.parent)
+    config = _builtin_config(name)
+    size = int(config["vision_cfg"]["image_size"])
+    label = f"{name}-{weights_label(pretrained)}"
+    return ExtractorSource(label, name, weights, config, Preprocessing(size, _MEAN, _STD))
+
+
+def reference_source(name: str = "scenes-heldout") -> ReferenceSource:
+    """A packaged reference by name, or a ``.safetensors`` file by path."""
+    if name == "scenes-heldout":
+        return ReferenceSource(name, SCENES_HELDOUT)
+    if not name.endswith(".safetensors"):
+        raise unknown_name("reference", name, ["scenes-heldout", "FILE.safetensors"])
+    return ReferenceSource(Path(name).stem, Path(name))
+
+
+def metric_details(name: str, context: MetricContext, cache: DigestCache) -> dict[str, Any]:
+    """All that a figure was measured with; its fingerprint is the digest of this.
+
+    Raises :class:`InputError` for an unknown metric, :class:`MissingFilesError`
+    for files that are absent.
+    """
+    info = metric_info(name)
+    _check_extractor(name, context.extractor.name)
+    details: dict[str, Any] = {
+        "metric": name.partition("/")[0],
+        "version": info.version,
+        "unit": info.unit,
+        "extractor": context.extractor.digest(cache),
+        "extractor_name": context.extractor.name,
+        "preprocessing": _plain(context.extractor.preprocessing),
+        "dtype": "float32",
+    }
+    if info.needs_text:
+        # scores are published as a cosine, times 100 and times 2.5, with and without a prefix
+        details |= {"scale": 1.0, "prefix": ""}
+    if details["metric"] == "r_precision":
+        if not context.prompt_set:
+            raise InputError("metrics=r_precision: needs the prompt set that it chooses from")
+        details["prompt_set"] = digest(sorted(set(context.prompt_set)))
+    if info.needs_reference:
+        if context.reference is None:
+            raise InputError(f"metrics={name}: needs reference=NAME or reference=FILE")
+        details["reference"] = context.reference.digest(cache)
+        details["reference_name"] = context.reference.name
+    return details
+
+
+def metric_fingerprints(
+    names: Sequence[str], context: MetricContext, cache: DigestCache | None = None
+) -> dict[str, str]:
+    """Measurement name to fingerprint, e.g. ``{"fd/nano-clip": "3f..."}``; imports no torch."""
+    cache = cache or DigestCache()
+    return {
+        measurement_name(name.partition("/")[0], context.extractor.name): digest(
+            metric_details(name, context, cache)
+        )
+        for name in names
+    }
+
+
+def weights_label(pretrained: str) -> str:
+    """A tag as it is; a file by its stem."""
+    return Path(pretrained).stem if pretrained.endswith(".safetensors") else pretrained
+
+
+def _check_extractor(name: str, extractor: str) -> None:
+    wanted = name.partition("/")[2]
+    if wanted and wanted != extractor:
+        raise InputError(f"metrics={name}: the extractor is {extractor}; ask for fd/{extractor}")
+
+
+def _from_folder(name: str, folder: Path) -> ExtractorSource:
+    missing = [f for f in (CONFIG_FILE, WEIGHTS_FILE) if not (folder / f).is_file()]
+    if missing:
+        raise MissingFilesError(
+            f"extractor={name}: {folder} lacks {' and '.join(missing)}; "
+            "give the folder of an open_clip model in its own format"
+        )
+    values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    config, image = values["model_cfg"], values.get("preprocess_cfg", {})
+    size = config["vision_cfg"]["image_size"]
+    if not isinstance(size, int):
+        raise InputError(f"extractor={name}: image_size={size}: must be one number, a square")
+    preprocessing = Preprocessing(
+        image_size=size,
+        mean=tuple(float(v) for v in image.get("mean", _MEAN)),
+        std=tuple(float(v) for v in image.get("std", _STD)),
+        interpolation=str(image.get("interpolation", "bicubic")),
+    )
+    return ExtractorSource(name, "local-dir", folder / WEIGHTS_FILE, config, preprocessing)
+
+
+def _cached_hub_file(name: str, tag: str) -> Path:
+    from huggingface_hub import try_to_load_from_cache
+
+    repository = HUB_REPOSITORIES[name, tag]
+    found = try_to_load_from_cache(repository, WEIGHTS_FILE)
+    if not isinstance(found, str):
+        raise MissingFilesError(
+            f"extractor={name} {tag}: {WEIGHTS_FILE} of {repository} is not in the Hugging Face "
+            f"cache; get it with: hf download {repository}"
+        )
+    return Path(found)
+
+
+def _builtin_config(name: str) -> dict[str, Any]:
+    # found, not imported: importing open_clip imports torch
+    spec = importlib.util.find_spec("open_clip")
+    if spec is None or spec.origin is None:
+        raise MissingFilesError(
+            "extractor: open_clip is not installed; pip install open_clip_torch"
+        )
+    configs = Path(spec.origin).parent / "model_configs"
+    file = configs / f"{name}.json"
+    if not file.is_file():
+        raise unknown_name("extractor", name, [path.stem for path in configs.glob("*.json")])
+    values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return values
+
+
+def _plain(preprocessing: Preprocessing) -> dict[str, Any]:
+    return {
+        "resize": "shortest side, antialias, rounded to uint8; none where sizes agree",
+        "crop": "centre",
+        "image_size": preprocessing.image_size,
+        "interpolation": preprocessing.interpolation,
+        "mean": list(preprocessing.mean),
+        "std": list(preprocessing.std),
+    }
