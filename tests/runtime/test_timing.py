@@ -1,0 +1,295 @@
+"""The timing lane: rules on a clock of ours, its own cost, stages, memory and load."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from turbo_lab.errors import InputError
+from turbo_lab.record import document, read_timing
+from turbo_lab.runtime import timing as module
+from turbo_lab.runtime.stages import STAGES, StageClock
+from turbo_lab.runtime.timing import (
+    RULES,
+    HostLoad,
+    PeakMemory,
+    TimingRule,
+    latency_ratio_ci,
+    measure_call,
+    summarize,
+    synchronizer,
+    timing,
+    timing_rule,
+)
+
+
+class FakeTime:
+    """A clock that only moves when the work says so."""
+
+    def __init__(self, durations_ms: Iterator[float]) -> None:
+        self.now_ns, self.calls, self._durations = 0, 0, durations_ms
+
+    def work(self) -> None:
+        self.calls += 1
+        self.now_ns += round(next(self._durations) * 1e6)
+
+    def clock(self) -> int:
+        return self.now_ns
+
+
+def steady(*first: float, then: float = 10.0) -> Iterator[float]:
+    yield from first
+    while True:
+        yield then
+
+
+def run(fake: FakeTime, rule: TimingRule, **options: Any) -> module.CallTiming:
+    return measure_call(fake.work, rule, clock=fake.clock, **options)
+
+
+def test_first_call_warm_up_and_samples_are_apart() -> None:
+    fake = FakeTime(steady(500.0, 40.0, 20.0, 11.0, 10.0))
+    call = run(fake, TimingRule("t", 2, 0.25, 10, 10.0, 6, 0.0))
+    assert call.first_call_s == 0.5
+    assert call.warmup_s == (0.04, 0.02, 0.011, 0.01)  # 11 and 10 lie within 25%
+    assert call.samples_s == (0.01,) * 6 and call.latency_s.mean == pytest.approx(0.01)
+    assert call.wall_s == pytest.approx(0.06)
+    assert not any("warm-up" in text for text in call.warnings)
+
+
+def test_both_floors_hold() -> None:
+    few_long = run(FakeTime(steady(then=1000.0)), TimingRule("t", 1, 1.0, 1, 1.0, 6, 0.5))
+    assert few_long.latency_s.n == 6
+    many_short = run(FakeTime(steady(then=1.0)), TimingRule("t", 1, 1.0, 1, 1.0, 6, 0.5))
+    assert many_short.latency_s.n == 500
+    capped = run(FakeTime(steady(then=0.0)), TimingRule("t", 1, 1.0, 1, 1.0, 6, 0.5, 50))
+    assert capped.latency_s.n == 50
+
+
+def test_a_warm_up_that_never_settles_is_a_warning() -> None:
+    def swing() -> Iterator[float]:
+        while True:
+            yield 10.0
+            yield 30.0
+
+    call = run(FakeTime(swing()), TimingRule("t", 2, 0.1, 4, 10.0, 6, 0.0))
+    assert len(call.warmup_s) == 4
+    assert call.warnings[0] == (
+        "warm-up not stable after 4 calls: the last 2 spread 100%, more than 10%"
+    )
+
+
+def test_short_is_short() -> None:
+    """10 ms calls: first, two of warm-up, ten samples."""
+    fake = FakeTime(steady())
+    run(fake, RULES["short"])
+    assert fake.now_ns / 1e9 <= 0.25 and fake.calls >= 6
+
+
+def test_percentiles_by_hand() -> None:
+    summary = summarize(tuple(float(i) for i in range(1, 101)))
+    assert (summary.mean, summary.p50) == (50.5, 50.5)
+    assert summary.p90 == pytest.approx(90.1) and summary.p95 == pytest.approx(95.05)
+    assert summary.p99 is None and summary.n == 100
+    assert summary.ci95 == (40.0, 61.0)  # the 40th and 61st value: the textbook interval
+    assert summarize((1.0,) * 5).ci95 is None
+    assert summarize(tuple(np.linspace(0, 1, 500))).p99 == pytest.approx(0.99)
+    with pytest.raises(ValueError, match="none"):
+        summarize(())
+
+
+def test_throughput_is_from_total_wall_time() -> None:
+    call = run(FakeTime(steady()), TimingRule("t", 1, 1.0, 1, 1.0, 8, 0.0))
+    record = timing(call, "c" * 64, 4, {"keys": {}})
+    assert record.throughput_images_per_s == pytest.approx(4 * 8 / 0.08)
+    assert read_timing(document("timing", record), "here") == record
+
+
+def test_the_clock_stops_after_the_device_is_waited_for() -> None:
+    fake = FakeTime(steady(then=1.0))
+    pending = []
+
+    def launch() -> None:
+        pending.append(9_000_000)
+
+    def wait() -> None:
+        while pending:
+            fake.now_ns += pending.pop()
+
+    call = measure_call(
+        launch, TimingRule("t", 1, 1.0, 1, 1.0, 6, 0.0), synchronize=wait, clock=fake.clock
+    )
+    assert call.samples_s == (0.009,) * 6
+
+
+def test_our_own_cost_is_at_most_5_microseconds() -> None:
+    call = measure_call(lambda: None, TimingRule("t", 1, 9.0, 1, 1.0, 2000, 0.0))
+    assert call.latency_s.p50 <= 5e-6
+
+
+def test_garbage_collection_rests_and_comes_back() -> None:
+    seen = []
+    measure_call(lambda: seen.append(gc.isenabled()), TimingRule("t", 1, 9.0, 1, 1.0, 6, 0.0))
+    assert not any(seen) and gc.isenabled()
+    with pytest.raises(KeyError):
+        measure_call(lambda: {}["x"])
+    assert gc.isenabled()
+
+
+def test_peak_memory_sees_what_was_freed_and_forgets_what_was_before() -> None:
+    size = 64 << 20
+    memory = PeakMemory("cpu")
+    before = memory.read()
+    block = np.ones(size // 8)
+    del block
+    peak = memory.read()
+    assert peak - before >= 0.9 * size
+    if Path("/proc/self/clear_refs").exists():
+        assert PeakMemory("cpu").read() <= peak - 0.5 * size
+
+
+def test_another_busy_process_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([(0.0, 0.0, 0.0), (1.0, 2.0, 0.9), (2.0, 3.0, 1.9)])
+    monkeypatch.setattr(HostLoad, "_now", staticmethod(lambda: next(times)))
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    load = HostLoad()
+    assert load.warnings() == ["host busy: other processes used 1.1 of 2 cores"]
+
+
+def test_a_quiet_host_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([(0.0, 0.0, 0.0), (1.0, 1.1, 1.0)])
+    monkeypatch.setattr(HostLoad, "_now", staticmethod(lambda: next(times)))
+    assert HostLoad().warnings() == []
+
+
+def test_without_proc_the_load_average_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_proc", lambda name: None)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "getloadavg", lambda: (3.5, 0.0, 0.0))
+    assert HostLoad().warnings() == ["host busy: load average 3.5 on 4 cores"]
+    monkeypatch.setattr(os, "getloadavg", lambda: (1.0, 0.0, 0.0))
+    assert HostLoad().warnings() == []
+
+
+def test_own_work_is_not_others_work() -> None:
+    """Spinning here for a while adds to our own time only (others may be busy as well)."""
+    load, start = HostLoad(), time.process_time()
+    while time.process_time() - start < 0.2:
+        pass
+    others = load.other_cores()
+    assert others is None or others <= (os.cpu_count() or 1)
+
+
+class FakePipeline:
+    """Where a stock pipeline has its stages; each takes a time of its own."""
+
+    def __init__(self, wait: Callable[[float], None]) -> None:
+        class Unet:
+            def forward(self, x: int) -> int:
+                wait(5.0)
+                return x + 1
+
+            def __call__(self, x: int) -> int:
+                return self.forward(x)
+
+        self.unet = Unet()
+        self.vae = SimpleNamespace(decode=lambda x: (wait(3.0), x)[1])
+        self.image_processor = SimpleNamespace(postprocess=lambda x: (wait(2.0), x)[1])
+        self._wait = wait
+
+    def encode_prompt(self) -> int:
+        self._wait(1.0)
+        return 0
+
+    def __call__(self) -> int:
+        x = self.encode_prompt()
+        for _ in range(4):
+            x = self.unet(x)
+            self._wait(0.5)
+        return self.image_processor.postprocess(self.vae.decode(x))
+
+
+def test_stages_add_up_to_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeTime(steady())
+
+    def wait(ms: float) -> None:
+        fake.now_ns += round(ms * 1e6)
+
+    monkeypatch.setattr("turbo_lab.runtime.stages.time.perf_counter_ns", fake.clock)
+    pipeline = FakePipeline(wait)
+    decode = pipeline.vae.decode
+    with StageClock(pipeline) as stages:
+        call = measure_call(
+            pipeline, TimingRule("t", 2, 0.1, 4, 1.0, 7, 0.0), stages=stages, clock=fake.clock
+        )
+    assert call.stages_s == pytest.approx(
+        {"text": 0.001, "unet": 0.02, "vae": 0.003, "post": 0.002, "other": 0.002}
+    )
+    assert tuple(call.stages_s or ()) == STAGES
+    assert sum((call.stages_s or {}).values()) == pytest.approx(call.latency_s.mean)
+    assert pipeline.vae.decode is decode and "encode_prompt" not in vars(pipeline)
+    assert "forward" not in vars(pipeline.unet) and pipeline() == 4
+
+
+def test_stages_of_a_stock_pipeline(tmp_path: Path) -> None:
+    """Same image with and without the clock; nothing is left behind."""
+    import torch
+    from diffusers import StableDiffusionXLPipeline
+
+    from tests.tiny_sdxl import save_tiny_sdxl
+
+    pipeline = StableDiffusionXLPipeline.from_pretrained(
+        save_tiny_sdxl(tmp_path / "tiny"), add_watermarker=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+
+    def generate() -> Any:
+        generator = torch.Generator().manual_seed(0)
+        return pipeline(
+            "a circle", num_inference_steps=2, guidance_scale=0.0, width=64, height=64,
+            generator=generator, output_type="np",
+        ).images  # fmt: skip
+
+    before = generate()
+    with StageClock(pipeline) as stages:
+        call = measure_call(
+            lambda: np.testing.assert_array_equal(generate(), before),
+            TimingRule("t", 1, 9.0, 1, 0.1, 3, 0.0),
+            stages=stages,
+        )
+    assert call.stages_s is not None
+    assert all(call.stages_s[stage] > 0 for stage in STAGES)
+    assert sum(call.stages_s.values()) == pytest.approx(call.latency_s.mean)
+    assert "forward" not in vars(pipeline.unet) and "decode" not in vars(pipeline.vae)
+
+
+def test_the_ratio_of_blocks_names_a_winner_only_outside_the_noise() -> None:
+    generator = np.random.default_rng(0)
+    drift = generator.uniform(1.0, 1.5, 20)  # both sides of a block share it
+    baseline = tuple(drift * generator.normal(1.0, 0.01, 20))
+    faster = tuple(0.8 * drift * generator.normal(1.0, 0.01, 20))
+    same = tuple(drift * generator.normal(1.0, 0.01, 20))
+    low, high = latency_ratio_ci(faster, baseline) or (0.0, 9.0)
+    assert 0.78 < low < 0.8 < high < 0.82
+    low, high = latency_ratio_ci(same, baseline) or (9.0, 0.0)
+    assert low < 1.0 < high
+    assert latency_ratio_ci(same[:5], baseline[:5]) is None
+
+
+def test_names_and_devices() -> None:
+    assert timing_rule("full").min_iterations >= 30
+    with pytest.raises(InputError, match=r"timing=shorty: unknown. Did you mean short"):
+        timing_rule("shorty")
+    with pytest.raises(InputError, match="counts must be at least 1"):
+        TimingRule("t", 1, 0.1, 1, 1.0, 0, 0.0)
+    assert synchronizer("cpu") is None
+    with pytest.raises(InputError, match="device=xpu"):
+        synchronizer("xpu")

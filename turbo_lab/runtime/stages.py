@@ -1,0 +1,88 @@
+"""The stages of a pipeline call: text, unet, vae, post and other.
+
+Owns the split of a stock pipeline's call into its parts, without changing the
+call: methods are wrapped on the instances and restored on exit. On a CUDA
+device events are recorded and read after the run, so nothing waits inside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+STAGES = ("text", "unet", "vae", "post", "other")
+
+
+class StageClock:
+    """``with StageClock(pipeline, device) as stages: measure_call(..., stages=stages)``."""
+
+    def __init__(self, pipeline: Any, device: str = "cpu") -> None:
+        self._targets = {
+            "text": (pipeline, "encode_prompt"),
+            # __call__ of a module looks forward up on the instance first
+            "unet": (pipeline.unet, "forward"),
+            "vae": (pipeline.vae, "decode"),
+            "post": (pipeline.image_processor, "postprocess"),
+        }
+        self._cuda = device.startswith("cuda")
+        self._marks: list[tuple[str, Any, Any]] = []
+        self._before: list[tuple[Any, str, bool, Any]] = []
+
+    def __enter__(self) -> StageClock:
+        for stage, (owner, name) in self._targets.items():
+            own = name in vars(owner)  # hooks of offloading put a forward there, too
+            method = getattr(owner, name)
+            self._before.append((owner, name, own, method))
+            setattr(owner, name, self._wrapped(stage, method))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for owner, name, own, method in self._before:
+            if own:
+                setattr(owner, name, method)
+            else:
+                delattr(owner, name)
+        self._before.clear()
+
+    def reset(self) -> None:
+        """Forget the calls so far: those of the warm-up."""
+        self._marks.clear()
+
+    def means(self, calls: int, mean_s: float) -> Mapping[str, float]:
+        """Mean seconds of each stage over ``calls``; with ``other`` they add up to ``mean_s``.
+
+        ``other`` is what is left: scheduler steps, noise, the loop itself. Read
+        after the device was waited for.
+        """
+        totals = dict.fromkeys(STAGES[:-1], 0.0)
+        for stage, start, end in self._marks:
+            totals[stage] += start.elapsed_time(end) / 1e3 if self._cuda else (end - start) / 1e9
+        parts = {stage: total / calls for stage, total in totals.items()}
+        return {**parts, "other": mean_s - sum(parts.values())}
+
+    def _wrapped(self, stage: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        marks, mark = self._marks, self._event if self._cuda else time.perf_counter_ns
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            start = mark()
+            try:
+                return method(*args, **kwargs)
+            finally:
+                marks.append((stage, start, mark()))
+
+        return timed
+
+    @staticmethod
+    def _event() -> Any:
+        import torch
+
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        return event

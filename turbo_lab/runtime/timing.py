@@ -1,0 +1,363 @@
+"""The timing lane: how long a call takes, with what is needed to believe it.
+
+Owns warm-up, sampling, stage split, memory peaks and the host-load warning.
+Shares nothing, sets no determinism switch and keeps no image. Refuses to time
+work that is still on the device: the clock stops after ``synchronize``.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from turbo_lab.errors import InputError, unknown_name
+from turbo_lab.record import LatencySummary, Timing
+from turbo_lab.runtime.stages import StageClock
+from turbo_lab.stats import bootstrap_ratio_ci, median_ci
+
+P99_SAMPLES = 500
+BUSY_CORES = 0.25
+"""Other processes' use, in cores, from which a warning is given."""
+
+
+@dataclass(frozen=True)
+class TimingRule:
+    """When to stop warming up, and when there are enough samples."""
+
+    name: str
+    """``short``, ``full``, or of the caller's own."""
+    warmup_window: int
+    """Stable: the last so many calls ..."""
+    warmup_spread: float
+    """... lie within this fraction of their median ((max - min) / median)."""
+    max_warmup_calls: int
+    """Given up after it, with a warning; the first call does not count."""
+    max_warmup_s: float
+    """Or after this time, whichever comes first; one window always runs if calls allow."""
+    min_iterations: int
+    """Timed calls, however long they take."""
+    min_duration_s: float
+    """Timed seconds, however many calls they take."""
+    max_iterations: int = 100_000
+    """An end for calls that take next to no time."""
+
+    def __post_init__(self) -> None:
+        counts = (self.warmup_window, self.min_iterations, self.max_iterations)
+        if min(counts) < 1 or self.max_warmup_calls < 0 or self.min_duration_s < 0:
+            raise InputError(f"timing={self.name}: counts must be at least 1, durations positive")
+
+
+RULES: Mapping[str, TimingRule] = {
+    # six: fewer have no 95% interval of the median. A cell of 10 ms calls takes 0.2 s.
+    "short": TimingRule("short", 2, 0.25, 4, 0.05, 6, 0.1),
+    "full": TimingRule("full", 5, 0.05, 50, 10.0, 30, 3.0),
+}
+
+
+@dataclass(frozen=True)
+class CallTiming:
+    """The samples of one call, in seconds unless named otherwise."""
+
+    latency_s: LatencySummary
+    """Of ``samples_s``."""
+    samples_s: tuple[float, ...]
+    """Every timed call, in order."""
+    wall_s: float
+    """From the first timed call's start to the last one's end."""
+    first_call_s: float
+    """The first call of all: compilation, caches, allocation."""
+    warmup_s: tuple[float, ...]
+    """Calls between the first and the timed ones."""
+    stages_s: Mapping[str, float] | None
+    """Mean of each stage; adds up to the mean latency. ``None`` if not split."""
+    peak_memory_bytes: int
+    """Of the device where there is one, else of the process; warm-up included."""
+    warnings: tuple[str, ...]
+    """What makes the figures less than they seem."""
+
+
+def timing_rule(name: str) -> TimingRule:
+    """``short`` or ``full``; raises :class:`InputError` for another."""
+    if name not in RULES:
+        raise unknown_name("timing", name, RULES)
+    return RULES[name]
+
+
+def measure_call(
+    fn: Callable[[], object],
+    rule: TimingRule = RULES["short"],
+    device: str = "cpu",
+    stages: StageClock | None = None,
+    synchronize: Callable[[], object] | None = None,
+    clock: Callable[[], int] = time.perf_counter_ns,
+) -> CallTiming:
+    """Time ``fn()`` by a rule: first call, warm-up until stable, then samples.
+
+    ``synchronize`` waits for the device (default: of ``device``; nothing on a
+    CPU). ``stages``: an entered clock of the pipeline that ``fn`` calls. The
+    garbage collector rests while samples are taken, after one collection. The
+    clock is a parameter for tests; nanoseconds.
+    """
+    wait = synchronize or synchronizer(device)
+    memory, load = PeakMemory(device), HostLoad()
+    with _no_garbage_collection():
+        first_ns = _one(fn, wait, clock)
+        warmup_ns, stable = _warm_up(fn, wait, clock, rule)
+        if stages is not None:
+            stages.reset()
+        samples_ns, wall_ns = _sample(fn, wait, clock, rule)
+    samples_s = tuple(value / 1e9 for value in samples_ns)
+    latency_s = summarize(samples_s)
+    warnings = load.warnings()
+    if not stable:
+        warnings.insert(0, _unstable(rule, warmup_ns))
+    return CallTiming(
+        latency_s=latency_s,
+        samples_s=samples_s,
+        wall_s=wall_ns / 1e9,
+        first_call_s=first_ns / 1e9,
+        warmup_s=tuple(value / 1e9 for value in warmup_ns),
+        stages_s=None if stages is None else stages.means(len(samples_s), latency_s.mean),
+        peak_memory_bytes=memory.read(),
+        warnings=tuple(warnings),
+    )
+
+
+def timing(
+    call: CallTiming, cell_id: str, batch_size: int, fingerprint: Mapping[str, Any]
+) -> Timing:
+    """The record of a cell whose call makes ``batch_size`` images."""
+    return Timing(
+        cell_id=cell_id,
+        batch_size=batch_size,
+        latency_s=call.latency_s,
+        throughput_images_per_s=batch_size * call.latency_s.n / call.wall_s,
+        samples_s=call.samples_s,
+        stages_s=call.stages_s,
+        first_call_s=call.first_call_s,
+        peak_memory_bytes=call.peak_memory_bytes,
+        fingerprint=fingerprint,
+        warnings=call.warnings,
+    )
+
+
+def summarize(samples_s: tuple[float, ...]) -> LatencySummary:
+    """Mean, percentiles (linear interpolation) and the median's 95% interval.
+
+    The interval is from order statistics: no distribution is assumed, but calls
+    are taken as independent. ``None`` below 6 samples; p99 below 500. Raises
+    ``ValueError`` for none.
+    """
+    if not samples_s:
+        raise ValueError("samples_s: there are none")
+    p50, p90, p95, p99 = (float(v) for v in np.percentile(samples_s, [50, 90, 95, 99]))
+    n = len(samples_s)
+    return LatencySummary(
+        mean=float(np.mean(samples_s)),
+        p50=p50,
+        p90=p90,
+        p95=p95,
+        p99=p99 if n >= P99_SAMPLES else None,
+        n=n,
+        ci95=median_ci(samples_s),
+    )
+
+
+def synchronizer(device: str) -> Callable[[], object] | None:
+    """What waits for a device; ``None`` for a CPU, whose calls return when done."""
+    if device.startswith("cpu"):
+        return None
+    import torch
+
+    kind = device.partition(":")[0]
+    if kind == "cuda":
+        return lambda: torch.cuda.synchronize(device)
+    if kind == "mps":
+        return torch.mps.synchronize
+    raise InputError(f"device={device}: the timing lane knows cpu, cuda and mps")
+
+
+class PeakMemory:
+    """High-water mark since construction: device allocations on CUDA, else the process."""
+
+    def __init__(self, device: str) -> None:
+        self._cuda = device if device.startswith("cuda") else None
+        if self._cuda:
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(self._cuda)
+        else:
+            _reset_process_peak()
+
+    def read(self) -> int:
+        """Bytes. Without Linux's reset it is the process's peak since its start."""
+        if self._cuda:
+            import torch
+
+            return int(torch.cuda.max_memory_allocated(self._cuda))
+        status = _proc("self/status") or ""
+        for line in status.splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        import resource  # absent on Windows; needed only where there is no /proc
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+class HostLoad:
+    """CPU use of all other processes since construction, in cores."""
+
+    def __init__(self) -> None:
+        self._start = self._now()
+
+    def other_cores(self) -> float | None:
+        """Mean cores that others kept busy; ``None`` where the system does not tell.
+
+        From ``/proc/stat``, whose ticks are 10 ms: blind below a few of them.
+        """
+        end = self._now()
+        if self._start is None or end is None or end[0] - self._start[0] < 0.05:
+            return None
+        wall, busy, own = (after - before for after, before in zip(end, self._start, strict=True))
+        return max(0.0, busy - own) / wall
+
+    def warnings(self) -> list[str]:
+        """One line if others kept more than :data:`BUSY_CORES` busy, else none."""
+        others, count = self.other_cores(), os.cpu_count() or 1
+        if others is not None and others > BUSY_CORES:
+            return [f"host busy: other processes used {others:.1f} of {count} cores"]
+        if others is None and hasattr(os, "getloadavg"):
+            load = os.getloadavg()[0]  # one minute's mean, this process included
+            if load > max(1.0, count / 2) + BUSY_CORES:
+                return [f"host busy: load average {load:.1f} on {count} cores"]
+        return []
+
+    @staticmethod
+    def _now() -> tuple[float, float, float] | None:
+        """(wall, everybody's CPU, own CPU) in seconds."""
+        text = _proc("stat")
+        if text is None or not text.startswith("cpu "):
+            return None
+        user, nice, system, _idle, _wait, irq, softirq = (int(v) for v in text.split()[1:8])
+        ticks = user + nice + system + irq + softirq
+        usage = os.times()
+        own = usage.user + usage.system + usage.children_user + usage.children_system
+        return time.perf_counter(), ticks / os.sysconf("SC_CLK_TCK"), own
+
+
+def latency_ratio_ci(
+    candidate_blocks_s: tuple[float, ...], baseline_blocks_s: tuple[float, ...], seed: int = 0
+) -> tuple[float, float] | None:
+    """95% interval of candidate / baseline over interleaved blocks, one mean a block.
+
+    Below 1 throughout: the candidate is faster. ``None`` below 8 blocks.
+    """
+    return bootstrap_ratio_ci(candidate_blocks_s, baseline_blocks_s, seed=seed)
+
+
+def _one(
+    fn: Callable[[], object], wait: Callable[[], object] | None, clock: Callable[[], int]
+) -> int:
+    if wait is not None:
+        wait()  # earlier work must not be charged to this call
+    start = clock()
+    fn()
+    if wait is not None:
+        wait()
+    return clock() - start
+
+
+def _warm_up(
+    fn: Callable[[], object],
+    wait: Callable[[], object] | None,
+    clock: Callable[[], int],
+    rule: TimingRule,
+) -> tuple[list[int], bool]:
+    """Durations in ns, and whether the last window was stable."""
+    taken: list[int] = []
+    while len(taken) < rule.max_warmup_calls:
+        taken.append(_one(fn, wait, clock))
+        if len(taken) < rule.warmup_window:
+            continue
+        if _spread(taken[-rule.warmup_window :]) <= rule.warmup_spread:
+            return taken, True
+        if sum(taken) / 1e9 >= rule.max_warmup_s:
+            break
+    return taken, rule.max_warmup_calls == 0
+
+
+def _sample(
+    fn: Callable[[], object],
+    wait: Callable[[], object] | None,
+    clock: Callable[[], int],
+    rule: TimingRule,
+) -> tuple[list[int], int]:
+    """Durations in ns and the wall time from the first start to the last end.
+
+    The loop holds nothing but the two clock reads between a start and an end.
+    """
+    taken: list[int] = []
+    floor_ns = rule.min_duration_s * 1e9
+    if wait is not None:
+        wait()
+    begin = end = clock()
+    while len(taken) < rule.max_iterations:
+        if len(taken) >= rule.min_iterations and end - begin >= floor_ns:
+            break
+        start = clock()
+        fn()
+        if wait is not None:
+            wait()
+        end = clock()
+        taken.append(end - start)
+    return taken, end - begin
+
+
+def _spread(window: list[int]) -> float:
+    middle = float(np.median(window))
+    return (max(window) - min(window)) / middle if middle else 0.0
+
+
+def _unstable(rule: TimingRule, warmup_ns: list[int]) -> str:
+    spread = _spread(warmup_ns[-rule.warmup_window :])
+    return (
+        f"warm-up not stable after {len(warmup_ns)} calls: the last "
+        f"{rule.warmup_window} spread {spread:.0%}, more than {rule.warmup_spread:.0%}"
+    )
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _reset_process_peak() -> None:
+    """Linux resets the resident-set peak on this write (proc(5), clear_refs)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # another system, or not permitted: the peak since the start is read
+        return
+
+
+def _proc(name: str) -> str | None:
+    try:
+        return Path("/proc", name).read_text()
+    except OSError:  # not Linux
+        return None
