@@ -1,0 +1,46 @@
+"""Model and adapter cards, and the files behind them. No torch, no downloads.
+
+Owns what is known about a model before it is loaded: licence and where it was
+read, revision, recommended settings, digests, scheduler and architecture. A
+name becomes files with a digest here; whatever is absent is named, with the
+command that gets it.
+"""
+
+from __future__ import annotations
+
+from turbo_lab.cards.adapter import AdapterFiles, check_adapter_fits, locate_adapter
+from turbo_lab.cards.card import (
+    AdapterCard,
+    ModelCard,
+    Recommended,
+    adapter_card,
+    adapter_names,
+    conf_dir,
+    model_card,
+    model_card_from_config,
+    model_names,
+)
+from turbo_lab.cards.hub import pin_revision
+from turbo_lab.cards.locate import ModelFiles, locate
+from turbo_lab.cards.packaged import WEIGHTS, assemble, read_packaged_card
+
+__all__ = [
+    "WEIGHTS",
+    "AdapterCard",
+    "AdapterFiles",
+    "ModelCard",
+    "ModelFiles",
+    "Recommended",
+    "adapter_card",
+    "adapter_names",
+    "assemble",
+    "check_adapter_fits",
+    "conf_dir",
+    "locate",
+    "locate_adapter",
+    "model_card",
+    "model_card_from_config",
+    "model_names",
+    "pin_revision",
+    "read_packaged_card",
+]

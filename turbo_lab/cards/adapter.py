@@ -1,0 +1,179 @@
+"""LoRA files: where they lie, and whether they fit a model, from headers alone.
+
+Owns the reading of safetensors headers (a length and a JSON table) and the
+comparison of a LoRA's shapes with the UNet's. Naming schemes that it does not
+know are left for the runtime to judge; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from turbo_lab.cards.card import AdapterCard, adapter_card, adapter_names
+from turbo_lab.cards.hub import cached_snapshot, missing_from_cache
+from turbo_lab.cards.locate import ModelFiles
+from turbo_lab.cards.packaged import WEIGHTS
+from turbo_lab.errors import InputError, MissingFilesError, unknown_name
+from turbo_lab.identity import DigestCache
+
+DEFAULT_FILE = "pytorch_lora_weights.safetensors"
+_MAX_HEADER_BYTES = 100 << 20  # the format's own limit
+# peft, diffusers and kohya write the same two matrices under three pairs of names.
+_MATRIX = re.compile(
+    r"^(?P<module>.+?)[._](?P<half>lora_A|lora_B|lora\.down|lora\.up|lora_down|lora_up)"
+    r"(?:\.default)?\.weight$"
+)
+_DOWN = ("lora_A", "lora.down", "lora_down")
+
+
+@dataclass(frozen=True)
+class AdapterFiles:
+    """One LoRA on this machine."""
+
+    name: str
+    """As the user wrote it."""
+    path: Path
+    """Its safetensors file."""
+    digest: str
+    """sha256 of the file."""
+    modules: Mapping[str, tuple[int, int, int]]
+    """UNet module to (rank, in, out); empty where the naming is not known."""
+    base: str | None
+    """Card of the model it was trained on; ``None`` for the user's own file."""
+    revision: str | None
+    """Commit in the cache; ``None`` for packaged and local files."""
+    license: str
+    """``unknown`` for the user's own file."""
+    license_source: str
+    """Where it was read."""
+
+
+def locate_adapter(name: str, cache: DigestCache | None = None) -> AdapterFiles:
+    """A LoRA by card name, or by the path of its file or folder.
+
+    Raises :class:`InputError` for an unknown name, and
+    :class:`MissingFilesError` for files that are not on this machine.
+    """
+    cache = cache or DigestCache()
+    card = adapter_card(name) if name in adapter_names() else None
+    if card is not None:
+        path, revision = _card_file(card)
+    else:
+        path, revision = _own_file(name), None
+    return AdapterFiles(
+        name=name,
+        path=path,
+        digest=cache.file(path),
+        modules=_unet_modules(read_header(path, f"lora={name}")),
+        base=card.base if card else None,
+        revision=revision,
+        license=card.license if card else "unknown",
+        license_source=card.license_source if card else "the user's own file",
+    )
+
+
+def check_adapter_fits(adapter: AdapterFiles, model: ModelFiles) -> None:
+    """Raise :class:`InputError` for a LoRA whose shapes are not this UNet's."""
+    weights = _unet_shapes(model)
+    if not weights or not adapter.modules:
+        return
+    kohya = {module.replace(".", "_"): shape for module, shape in weights.items()}
+    for module, (_, width_in, width_out) in adapter.modules.items():
+        shape = weights.get(module) or kohya.get(module)
+        if shape is None and module not in weights and "." not in module:
+            continue  # kohya's own block names: diffusers converts them, so it is to judge
+        if shape is None:
+            problem = f"adapts {module}, which this model does not have"
+        elif shape[:2] != (width_out, width_in):
+            problem = f"{module} is {width_out}x{width_in} in the LoRA and "
+            problem += f"{shape[0]}x{shape[1]} in the model"
+        else:
+            continue
+        trained = f" (it was trained on {adapter.base})" if adapter.base else ""
+        raise InputError(
+            f"lora={adapter.name}: is for another architecture than model={model.name}: "
+            f"{problem}; use a LoRA trained for it{trained}"
+        )
+
+
+def read_header(path: Path, field: str) -> dict[str, tuple[int, ...]]:
+    """Tensor names and shapes of a safetensors file; no weights are read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            length = struct.unpack("<Q", head)[0] if len(head) == 8 else _MAX_HEADER_BYTES + 1
+            table = json.loads(file.read(length)) if length <= _MAX_HEADER_BYTES else None
+    except OSError as error:
+        raise MissingFilesError(f"{field}: {path} cannot be read ({error.strerror})") from error
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        table = None
+    if not isinstance(table, dict):
+        raise InputError(f"{field}: {path} is no safetensors file")
+    return {k: tuple(v["shape"]) for k, v in table.items() if k != "__metadata__"}
+
+
+def _card_file(card: AdapterCard) -> tuple[Path, str | None]:
+    if card.source == "packaged":
+        path = WEIGHTS / card.name / card.file
+        if not path.is_file():
+            raise MissingFilesError(
+                f"lora={card.name}: is not in this installation; install turbo-lab again"
+            )
+        return path, None
+    folder, revision = cached_snapshot(card)
+    if not (folder / card.file).is_file():
+        raise missing_from_cache(card, card.file)
+    return folder / card.file, revision
+
+
+def _own_file(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        path = path / DEFAULT_FILE
+        if not path.is_file():
+            raise MissingFilesError(f"lora={name}: the folder has no {DEFAULT_FILE}")
+    if path.is_file():
+        if path.suffix != ".safetensors":
+            raise InputError(f"lora={name}: must be a .safetensors file; pickles are not loaded")
+        return path.resolve()
+    if "/" in name or path.suffix:
+        raise MissingFilesError(f"lora={name}: there is no such file or folder")
+    raise unknown_name("lora", name, ["none", *adapter_names()])
+
+
+def _unet_modules(header: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, int, int]]:
+    """UNet module to (rank, in, out), of linear layers and convolutions alike."""
+    halves: dict[str, dict[str, tuple[int, ...]]] = {}
+    for key, shape in header.items():
+        found = _MATRIX.match(key)
+        if found is None or len(shape) < 2:
+            continue
+        for prefix in ("unet.", "lora_unet_"):
+            if key.startswith(prefix):
+                module = found["module"].removeprefix(prefix)
+                half = "down" if found["half"] in _DOWN else "up"
+                halves.setdefault(module, {})[half] = shape
+    return {
+        module: (pair["down"][0], pair["down"][1], pair["up"][0])
+        for module, pair in halves.items()
+        if len(pair) == 2
+    }
+
+
+def _unet_shapes(model: ModelFiles) -> dict[str, tuple[int, ...]]:
+    """Module to the shape of its weight; empty for a single file (other names)."""
+    files = [f for f in model.files if f.startswith("unet/") and f.endswith(".safetensors")]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for relative in files:
+        header = read_header(model.path / relative, f"model={model.name}")
+        shapes |= {
+            key.removesuffix(".weight"): shape
+            for key, shape in header.items()
+            if key.endswith(".weight")
+        }
+    return shapes

@@ -1,0 +1,270 @@
+"""From a card to files: where they lie, what they are by content, what they can do.
+
+Owns a model's digest: over the weights, configs and tokenizer files that
+determine an image. The scheduler is left out, because every recipe names it in
+full; so LCM on SDXL's weights is the same weights. Refuses pickled weights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from turbo_lab.cards.card import ModelCard
+from turbo_lab.cards.hub import cached_snapshot, download_command, missing_from_cache
+from turbo_lab.cards.packaged import link_together, packaged_files
+from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.identity import DigestCache, digest
+
+INDEX_FILE = "model_index.json"
+# Components that do not take part in text to image.
+_UNUSED = ("scheduler", "safety_checker", "feature_extractor", "image_encoder")
+_PICKLES = (".bin", ".ckpt", ".pt", ".pth")
+_TOKENIZER_FILES = (".json", ".txt", ".model")
+# diffusers takes the config of a lone SDXL file from SDXL base 1.0, whatever the file is.
+_SINGLE_FILE_SCHEDULER = {
+    "_class_name": "EulerDiscreteScheduler",
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "interpolation_type": "linear",
+    "num_train_timesteps": 1000,
+    "prediction_type": "epsilon",
+    "steps_offset": 1,
+    "timestep_spacing": "leading",
+    "use_karras_sigmas": False,
+}
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files behind a card on this machine."""
+
+    name: str
+    """Of the card."""
+    path: Path
+    """A diffusers folder that ``from_pretrained`` loads, or one safetensors file."""
+    files: Mapping[str, str]
+    """What counts: path relative to the folder, to sha256."""
+    digest: str
+    """Of ``files`` and the pipeline's own switches; ``model`` in a recipe."""
+    components: Mapping[str, str]
+    """Component (``unet``, ``vae``, ...) to the digest of its files."""
+    scheduler: Mapping[str, Any]
+    """The checkpoint's own scheduler config, with ``_class_name``."""
+    has_time_cond: bool
+    """The UNet takes guidance as an embedding (a full LCM)."""
+    force_zeros: bool
+    """No negative prompt means zero embeddings."""
+    resolution: int | None
+    """Native edge in pixels; ``None`` for a single file."""
+    revision: str | None
+    """Commit in the cache; ``None`` for packaged and local files."""
+    license: str
+    """As on the card."""
+    license_source: str
+    """Where it was read."""
+    size_bytes: int
+    """Of ``files``."""
+
+
+def locate(card: ModelCard, cache: DigestCache | None = None) -> ModelFiles:
+    """Find and digest a card's files.
+
+    Raises :class:`MissingFilesError` for what is absent, with how to get it, and
+    :class:`InputError` for what is no safetensors SDXL checkpoint.
+    """
+    cache = cache or DigestCache()
+    if card.path is not None:
+        path = Path(card.path).expanduser().resolve()
+        if path.is_file():
+            return _single_file(card, path, cache)
+        return _from_folder(card, _checked_folder(card, path), None, cache)
+    if card.source == "hub":
+        folder, revision = cached_snapshot(card)
+        return _from_folder(card, folder, revision, cache)
+    folder = link_together(card.name, packaged_files(card.name), cache)
+    return _from_folder(card, folder, None, cache)
+
+
+def component_files(folder: Path, variant: str | None) -> dict[str, Path]:
+    """Path in a plain folder to the file, for all that determines an image.
+
+    ``variant``: ``fp16`` takes ``model.fp16.safetensors`` as ``model.safetensors``;
+    ``None`` takes plain names, else the one variant that is there.
+    """
+    found = {INDEX_FILE: folder / INDEX_FILE}
+    for component, about in read_json(folder / INDEX_FILE).items():
+        if not isinstance(about, list) or about[0] is None or component in _UNUSED:
+            continue
+        part = folder / component
+        if component.startswith("tokenizer"):
+            names = {p.name: p for p in sorted(part.glob("*")) if p.suffix in _TOKENIZER_FILES}
+            if not names:
+                raise MissingFilesError(f"model: {part} has no tokenizer files")
+        else:
+            names = _weight_files(part, variant)
+        found |= {f"{component}/{name}": path for name, path in names.items()}
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    if not scheduler.is_file():
+        raise MissingFilesError(f"model: {scheduler} is missing")
+    found["scheduler/scheduler_config.json"] = scheduler
+    return found
+
+
+def _weight_files(part: Path, variant: str | None) -> dict[str, Path]:
+    """Plain name to file: config, and weights in one file or in shards with their index."""
+    if not (part / "config.json").is_file():
+        raise MissingFilesError(f"model: {part / 'config.json'} is missing")
+    stem = "model" if part.name.startswith("text_encoder") else "diffusion_pytorch_model"
+    variants = [variant] if variant else [None, *_variants(part, stem)]
+    for choice in variants:
+        mark = f".{choice}" if choice else ""
+        whole = part / f"{stem}{mark}.safetensors"
+        index = part / f"{stem}.safetensors.index{mark}.json"
+        names = {"config.json": part / "config.json"}
+        if whole.is_file():
+            return names | {f"{stem}.safetensors": whole}
+        if index.is_file():
+            shards = sorted(set(read_json(index)["weight_map"].values()))
+            if gone := [name for name in shards if not (part / name).is_file()]:
+                raise MissingFilesError(f"model: {part / gone[0]} is missing (named by {index})")
+            names |= {name: part / name for name in shards}
+            return names | {f"{stem}.safetensors.index.json": index}
+    pickles = [p.name for p in sorted(part.glob("*")) if p.suffix in _PICKLES]
+    if pickles:
+        raise InputError(
+            f"model: {part} holds only pickled weights ({pickles[0]}); turbo-lab loads safetensors "
+            "only: convert them with save_pretrained(..., safe_serialization=True)"
+        )
+    wanted = f"{stem}{'.' + variant if variant else ''}.safetensors"
+    raise MissingFilesError(f"model: {part / wanted} is missing")
+
+
+def _variants(part: Path, stem: str) -> list[str]:
+    """The variants of which weights are there, such as ``fp16``; refuses to choose."""
+    names = {p.name for p in part.glob(f"{stem}.*.safetensors")}
+    names = {name.split(".")[1].partition("-")[0] for name in names}
+    if len(names) > 1:
+        raise InputError(
+            f"model: {part} holds {', '.join(sorted(names))}; say which: model.variant="
+        )
+    return sorted(names)
+
+
+def _from_folder(
+    card: ModelCard, folder: Path, revision: str | None, cache: DigestCache
+) -> ModelFiles:
+    if not (folder / INDEX_FILE).is_file():
+        raise missing_from_cache(card, INDEX_FILE)
+    try:
+        sources = component_files(folder, card.variant)
+    except MissingFilesError as error:
+        if revision is None:
+            raise
+        raise MissingFilesError(f"{error}; run: {download_command(card)}") from error
+    if any(path != folder / relative for relative, path in sources.items()):
+        # A variant's files under plain names: the same bytes load the same way everywhere.
+        folder = link_together(card.name, sources, cache)
+    index = read_json(folder / INDEX_FILE)
+    files = {
+        relative: cache.file(folder / relative)
+        for relative in sorted(sources)
+        if relative != INDEX_FILE and not relative.startswith("scheduler/")
+    }
+    pipeline = _pipeline_switches(index)
+    unet = read_json(folder / "unet" / "config.json")
+    return ModelFiles(
+        name=card.name,
+        path=folder,
+        files=files,
+        digest=digest({"files": files, "pipeline": pipeline}),
+        components=_component_digests(files),
+        scheduler=_scheduler(folder),
+        has_time_cond=unet.get("time_cond_proj_dim") is not None,
+        force_zeros=bool(index.get("force_zeros_for_empty_prompt", True)),
+        resolution=_native_resolution(folder, unet),
+        revision=revision,
+        license=card.license,
+        license_source=card.license_source,
+        size_bytes=sum((folder / relative).stat().st_size for relative in files),
+    )
+
+
+def _single_file(card: ModelCard, path: Path, cache: DigestCache) -> ModelFiles:
+    if path.suffix != ".safetensors":
+        raise InputError(
+            f"model.path={path}: must be a .safetensors file or a diffusers folder; "
+            "pickled weights are not loaded"
+        )
+    value = cache.file(path)
+    return ModelFiles(
+        name=card.name,
+        path=path,
+        files={path.name: value},
+        digest=digest({"file": value}),  # not the file's name
+        components={},
+        scheduler=_SINGLE_FILE_SCHEDULER,
+        has_time_cond=False,
+        force_zeros=True,
+        resolution=None,
+        revision=None,
+        license=card.license,
+        license_source=card.license_source,
+        size_bytes=path.stat().st_size,
+    )
+
+
+def _checked_folder(card: ModelCard, path: Path) -> Path:
+    if not path.exists():
+        raise MissingFilesError(f"model.path={path}: there is no such folder or file")
+    if (path / INDEX_FILE).is_file():
+        return path
+    if any(p.suffix in _PICKLES for p in path.iterdir()):
+        raise InputError(f"model.path={path}: holds pickled weights; only safetensors are loaded")
+    raise InputError(
+        f"model.path={path}: has no {INDEX_FILE}; name a diffusers folder, or a .safetensors file"
+    )
+
+
+def _pipeline_switches(index: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``model_index.json`` decides, without versions, paths and unused components."""
+    return {
+        key: value
+        for key, value in index.items()
+        if key not in _UNUSED and (not key.startswith("_") or key == "_class_name")
+    }
+
+
+def _component_digests(files: Mapping[str, str]) -> dict[str, str]:
+    parts: dict[str, dict[str, str]] = {}
+    for relative, value in files.items():
+        component, _, name = relative.partition("/")
+        parts.setdefault(component, {})[name] = value
+    return {component: digest(names) for component, names in parts.items()}
+
+
+def _scheduler(folder: Path) -> dict[str, Any]:
+    return read_json(folder / "scheduler" / "scheduler_config.json")
+
+
+def _native_resolution(folder: Path, unet: Mapping[str, Any]) -> int | None:
+    size = unet.get("sample_size")
+    levels = len(read_json(folder / "vae" / "config.json").get("block_out_channels", ()))
+    return int(size) * 2 ** (levels - 1) if isinstance(size, int) and levels else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a checkpoint; raises :class:`InputError` where it is none."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"model: {path} is no JSON ({error})") from error
+    except OSError as error:
+        raise MissingFilesError(f"model: {path} cannot be read ({error.strerror})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"model: {path} holds no JSON object")
+    return values

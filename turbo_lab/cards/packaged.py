@@ -1,0 +1,119 @@
+"""The family that ships with the package, and putting its shared parts together.
+
+Owns ``models/weights``: each model's ``card.json`` says in which folder each
+component lies, and shared ones are stored once. Owns the user's cache of
+assembled folders too, which a stock ``from_pretrained`` loads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from turbo_lab.errors import MissingFilesError, StoreError, unknown_name
+from turbo_lab.identity import DigestCache, digest, user_cache
+
+WEIGHTS = Path(__file__).parent.parent / "models" / "weights"
+CARD_FILE = "card.json"
+# Files beside the components that belong to a pipeline's folder.
+_ROOT_FILES = ("model_index.json", "pytorch_lora_weights.safetensors")
+
+
+def packaged_names() -> list[str]:
+    """Everything that ships: pipelines, adapters, shared parts, judges."""
+    return sorted(path.parent.name for path in WEIGHTS.glob(f"*/{CARD_FILE}"))
+
+
+def read_packaged_card(name: str) -> dict[str, Any]:
+    """The ``card.json`` that training wrote: licence, parts, measured figures."""
+    path = WEIGHTS / name / CARD_FILE
+    if not path.is_file():
+        if packaged_names() and name not in packaged_names():
+            raise unknown_name("model", name, packaged_names())
+        raise MissingFilesError(
+            f"model={name}: its weights are not in this installation; install turbo-lab again"
+        )
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
+
+
+def packaged_files(name: str) -> dict[str, Path]:
+    """Path in the assembled folder to the file that is stored, for one pipeline."""
+    card = read_packaged_card(name)
+    home = WEIGHTS / name
+    index = json.loads((home / "model_index.json").read_text(encoding="utf-8"))
+    files = {file: home / file for file in _ROOT_FILES if (home / file).is_file()}
+    for component, about in index.items():
+        if not isinstance(about, list) or about[0] is None:
+            continue
+        folder = WEIGHTS / card.get("parts", {}).get(component, f"{name}/{component}")
+        if not folder.is_dir():
+            raise MissingFilesError(
+                f"model={name}: {folder.name} is not in this installation; install turbo-lab again"
+            )
+        for path in sorted(folder.iterdir()):
+            if path.is_file():
+                files[f"{component}/{path.name}"] = path
+    return files
+
+
+def assemble(name: str, cache: DigestCache | None = None) -> Path:
+    """A plain diffusers folder of a packaged pipeline, in the user's cache."""
+    return link_together(name, packaged_files(name), cache or DigestCache())
+
+
+def link_together(name: str, files: Mapping[str, Path], cache: DigestCache) -> Path:
+    """A folder of hard links (else copies) to ``files``, named by their content.
+
+    Built beside its place and renamed, so that two processes may do it at once.
+    A folder that is there is checked first: a hard link follows a file that was
+    rewritten in place, and would then hold other weights than its name says.
+    """
+    try:
+        wanted = {relative: cache.file(path) for relative, path in files.items()}
+        target = user_cache() / "models" / f"{name}-{digest(wanted)[:12]}"
+        if target.is_dir():
+            if _digests(target, cache) == wanted:
+                return target
+            shutil.rmtree(_aside(target))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=target.parent))
+        for relative, path in files.items():
+            _link(path.resolve(), temporary / relative)
+        try:
+            temporary.rename(target)
+        except OSError:
+            # Another process was first. Anything else is raised again.
+            shutil.rmtree(temporary)
+            if not target.is_dir():
+                raise
+    except OSError as error:
+        raise StoreError(
+            f"model={name}: {user_cache()} cannot be used ({error.strerror or error}); "
+            "set TURBO_LAB_CACHE to a folder that can be written"
+        ) from error
+    return target
+
+
+def _digests(folder: Path, cache: DigestCache) -> dict[str, str]:
+    return cache.folder(folder, (path for path in folder.rglob("*") if path.is_file()))
+
+
+def _aside(folder: Path) -> Path:
+    """Rename first: nobody must find a folder half deleted."""
+    trash = Path(tempfile.mkdtemp(prefix=".old-", dir=folder.parent))
+    folder.rename(trash / folder.name)
+    return trash
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(source, target)

@@ -1,0 +1,266 @@
+"""The environment as a fingerprint: what decides an image's bits, and what is only noted.
+
+Owns the split into *keys* (another value may mean other bits, so they select
+goldens and guard reuse) and *options* (recorded only). Reads text files and
+package metadata, never torch: a planner asks for it before anything is loaded.
+What cannot be read is ``unknown``, a package that is not installed ``absent``;
+nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from turbo_lab.errors import InputError
+
+UNKNOWN = "unknown"
+ABSENT = "absent"
+DEVICES = ("auto", "cpu", "cuda")
+# Read by the math libraries when they start; each changes results on its own (measured).
+CPU_DISPATCH = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR")
+_KEY_PACKAGES = ("torch", "diffusers", "transformers", "tokenizers", "peft")
+_OPTION_PACKAGES = (
+    "numpy",
+    "safetensors",
+    "pillow",
+    "torchvision",
+    "open_clip_torch",
+    "torchmetrics",
+    "hydra-core",
+    "mlflow",
+    "accelerate",
+    "huggingface_hub",
+)
+# CPU features that a math library may choose a kernel by; the rest of the flags is noise.
+_ISA_FLAGS = (
+    "sse4_2 avx f16c fma avx2 avx_vnni avx512f avx512bw avx512dq avx512vl avx512_vnni avx512_bf16 "
+    "avx512_fp16 amx_tile amx_int8 amx_bf16 asimd asimdhp asimddp sve sve2 i8mm bf16"
+)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """One environment, as JSON values."""
+
+    keys: Mapping[str, Any]
+    """What may change the bits of an image."""
+    options: Mapping[str, Any]
+    """Recorded only."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """``{"keys": ..., "options": ...}``, for records."""
+        return {"keys": dict(self.keys), "options": dict(self.options)}
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The first NVIDIA GPU, as its driver names it."""
+
+    name: str
+    """Such as ``NVIDIA H100 80GB HBM3``."""
+    compute_capability: str
+    """Such as ``9.0``."""
+    driver: str
+    """Version of the driver."""
+    memory_bytes: int | None
+    """Of the whole device; ``None`` if the driver does not say."""
+
+
+def fingerprint(
+    device: str,
+    num_threads: int,
+    dtype: str | None = None,
+    sdpa_backend: str = "flash,math",
+    memory_format: str = "contiguous",
+    compile_mode: str | None = None,
+) -> Fingerprint:
+    """This environment for work on a resolved ``device`` (``cpu`` or ``cuda``).
+
+    ``dtype``: ``None`` where the recipe carries it, so that one fingerprint
+    serves cells of several dtypes. ``compile_mode``: ``None`` for eager.
+    """
+    keys = {
+        **(_cuda_keys() if device == "cuda" else _cpu_keys()),
+        **{name: package_version(name) for name in _KEY_PACKAGES},
+        "cuda": torch_cuda_version() or "none",
+        "cudnn": _first_version("nvidia-cudnn-cu13", "nvidia-cudnn-cu12", "nvidia-cudnn-cu11"),
+        "dtype": dtype or "recipe",
+        "num_threads": num_threads,
+        "sdpa_backend": sdpa_backend,
+        "memory_format": memory_format,
+        "compile": compile_mode or "none",
+        **{name: os.environ.get(name, "unset") for name in CPU_DISPATCH},
+    }
+    return Fingerprint(keys=keys, options=_options(device))
+
+
+def resolve_device(device: str) -> str:
+    """``auto``, ``cpu`` or ``cuda`` to ``cpu`` or ``cuda``, without importing torch.
+
+    ``auto`` takes CUDA where a GPU is there and this torch is built for it;
+    asking for CUDA where it is not raises :class:`InputError`.
+    """
+    if device not in DEVICES:
+        raise InputError(f"device={device}: must be one of {', '.join(DEVICES)}")
+    if device == "cpu":
+        return "cpu"
+    built, gpu = torch_cuda_version(), read_gpu()
+    if built and gpu:
+        return "cuda"
+    if device == "auto":
+        return "cpu"
+    reason = (
+        "no NVIDIA GPU was found (nvidia-smi names none)" if built else "this torch is CPU-only"
+    )
+    raise InputError(f"device=cuda: {reason}; use device=cpu, or device=auto to take what is there")
+
+
+def _cpu_keys() -> dict[str, Any]:
+    machine = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "arm64"}.get(
+        platform.machine().lower(), platform.machine() or UNKNOWN
+    )
+    cpu = read_cpu()
+    return {
+        "device_class": f"cpu {machine}",
+        "device_model": f"{cpu['vendor']} family {cpu['family']} model {cpu['model']}",
+        "isa": cpu["isa"],
+    }
+
+
+def _cuda_keys() -> dict[str, Any]:
+    gpu = read_gpu()
+    if gpu is None:
+        return {"device_class": f"cuda {UNKNOWN}", "device_model": UNKNOWN}
+    flags = read_cpu()["isa"].split()
+    vector = "avx2" in flags and os.environ.get("ATEN_CPU_CAPABILITY") != "default"
+    return {
+        "device_class": f"cuda sm_{gpu.compute_capability.replace('.', '')}",
+        "device_model": gpu.name,
+        # The initial noise is drawn on the CPU: AVX2 and AVX512 agree, plain code does not.
+        "isa": "noise avx2" if vector else f"noise {platform.machine() or UNKNOWN}",
+        "cublas_workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG", ":4096:8"),
+    }
+
+
+def _options(device: str) -> dict[str, Any]:
+    gpu = read_gpu() if device == "cuda" else None
+    return {
+        "python": platform.python_version(),
+        "os": f"{platform.system()} {platform.release()}",
+        "libc": " ".join(platform.libc_ver()).strip() or UNKNOWN,
+        "cpu_name": read_cpu()["name"],
+        "cpu_count": os.cpu_count() or UNKNOWN,
+        "driver": gpu.driver if gpu else "none",
+        **{name: package_version(name) for name in _OPTION_PACKAGES},
+    }
+
+
+@lru_cache(maxsize=1)
+def read_cpu() -> dict[str, str]:
+    """Vendor, family, model, name and instruction set of the first CPU."""
+    path = Path("/proc/cpuinfo")
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    return parse_cpuinfo(text.partition("\n\n")[0])
+
+
+def parse_cpuinfo(text: str) -> dict[str, str]:
+    """One processor's block of ``/proc/cpuinfo`` (x86 or arm) as five words."""
+    rows = dict(re.findall(r"^([^\t:]+?)\s*:[ \t]*(.*)$", text, flags=re.MULTILINE))
+
+    def first(*names: str) -> str:
+        return next((rows[name] for name in names if rows.get(name)), UNKNOWN)
+
+    flags = sorted(set(_ISA_FLAGS.split()).intersection(first("flags", "Features").split()))
+    return {
+        "vendor": first("vendor_id", "CPU implementer"),
+        "family": first("cpu family", "CPU architecture"),
+        "model": first("model", "CPU part"),
+        "name": first("model name", "Processor"),
+        "isa": " ".join(flags) or UNKNOWN,
+    }
+
+
+@lru_cache(maxsize=1)
+def read_gpu() -> Gpu | None:
+    """The first GPU that ``nvidia-smi`` names; ``None`` without one."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not shutil.which("nvidia-smi"):
+        return None
+    query = "--query-gpu=name,compute_cap,driver_version,memory.total"
+    done = subprocess.run(
+        ["nvidia-smi", query, "--format=csv,noheader,nounits"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return parse_gpu(done.stdout) if done.returncode == 0 else None
+
+
+def parse_gpu(text: str) -> Gpu | None:
+    """First line of nvidia-smi's CSV; ``None`` if it names no device."""
+    parts = [part.strip() for part in (text.strip().splitlines() or [""])[0].split(",")]
+    if len(parts) != 4:
+        return None
+    name, capability, driver, memory = parts
+    return Gpu(name, capability, driver, int(memory) << 20 if memory.isdigit() else None)
+
+
+@lru_cache(maxsize=64)
+def package_version(name: str) -> str:
+    """Version of an installed package, from its metadata."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ABSENT
+
+
+def _first_version(*names: str) -> str:
+    found = (package_version(name) for name in names)
+    return next((version for version in found if version != ABSENT), ABSENT)
+
+
+@lru_cache(maxsize=1)
+def torch_cuda_version() -> str | None:
+    """CUDA that torch was built with, from the text of its ``version.py``; ``None``: CPU-only."""
+    spec = util.find_spec("torch")  # finds a top-level package without importing it
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).with_name("version.py")
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = re.search(r"^cuda\b[^=\n]*=\s*['\"]([^'\"]+)['\"]", text, flags=re.MULTILINE)
+    return found.group(1) if found else None
+
+
+def git_provenance(folder: Path) -> dict[str, Any] | None:
+    """Commit and whether files differ from it; ``None`` where there is no git checkout.
+
+    Asked of the folder named, never of the working directory.
+    """
+    if not shutil.which("git"):
+        return None
+
+    def git(*words: str) -> str | None:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    if commit is None:
+        return None
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": UNKNOWN if status is None else bool(status)}
