@@ -192,3 +192,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "models": _models,
     "sync": _sync,
 }
+
+
+if __name__ == "__main__":
+    entry_point()

@@ -92,3 +92,171 @@ def plan_points(points: Sequence[GridPoint]) -> dict[str, Any]:
     plan = _plan(sweep, store)
     forecast = {"wall_s": None, "peak_memory_bytes": None, "disk_bytes": None}
     return document("plan", plan_document(plan, forecast))
+
+
+def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
+    """Run ``sweep``, ``generate`` or ``bench`` on a grid; returns the exit code."""
+    from turbo_lab.metrics import metric_names
+    from turbo_lab.progress import StderrProgress
+
+    sweep = resolve_points(points)
+    values = sweep.values
+    timing = _timing_rule(values["timing"]) if command != "generate" else None
+    metrics = metric_names(str(values["metrics"]["names"])) if command == "sweep" else ()
+    store = Store(Path(values["store"]))
+    plan = _plan(sweep, store)
+    progress = StderrProgress()
+    context = SweepContext(
+        store=store,
+        fingerprint=sweep.fingerprint,
+        exactness=sweep.exactness,
+        provenance=_provenance(sweep),
+        names=_names(sweep.library),
+        timing=timing,
+    )
+    weights = Weights(
+        models={
+            key: (files.path, card.variant)
+            for key, (card, files) in sweep.library.models.items()
+        },
+        adapters={key: (f.name, f.path) for key, f in sweep.library.adapters.items()},
+    )
+    worker = Worker(weights, sweep.device, values["num_threads"])
+    try:
+        outcome = run_plan(plan, worker, context, progress)
+    finally:
+        progress.end()
+    if command == "generate":
+        return _finish_generate(sweep, plan, store, outcome, as_json)
+    return _finish_sweep(command, sweep, plan, context, outcome, metrics, as_json)
+
+
+def _timing_rule(value: Any) -> str | None:
+    if value in (False, "off", None):  # YAML reads a bare off as false
+        return None
+    if value not in ("short", "full"):
+        raise InputError(f"timing={value}: must be off, short or full")
+    return str(value)
+
+
+def _names(library: Library) -> dict[str, str]:
+    """Digest to name, for people."""
+    models = {key: card.name for key, (card, _) in library.models.items()}
+    return models | {key: files.name for key, files in library.adapters.items()}
+
+
+def _provenance(sweep: Sweep) -> dict[str, Any]:
+    """What a record says of where its weights and prompts came from."""
+    library = sweep.library
+    return {
+        "models": {
+            card.name: {
+                "digest": key,
+                "revision": card.revision,
+                "license": card.license,
+                "license_source": card.license_source,
+            }
+            for key, (card, _) in library.models.items()
+        },
+        "adapters": {files.name: key for key, files in library.adapters.items()},
+        "prompt_sets": {found.name: key for key, found in library.prompt_sets.items()},
+        "git": environment.git_provenance(Path.cwd()),
+    }
+
+
+def _finish_generate(
+    sweep: Sweep, plan: Plan, store: Store, outcome: SweepOutcome, as_json: bool
+) -> int:
+    """Link the images where the user looks for them, and name each."""
+    from turbo_lab.store import images_of
+
+    folder = Path(sweep.values["output"])
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    failed = []
+    for planned in plan.cells:
+        record = outcome.records[planned.cell.cell_id]
+        if record.status == "failed":
+            failed.append(record.error)
+            continue
+        for path, pixel_sha256, prompt, seed in images_of(store, record):
+            slug = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:48]
+            target = folder / f"{slug}-seed{seed}-{record.record_id[:8]}.png"
+            if not target.exists():
+                _link(path, target)
+            rows.append(
+                {
+                    "path": str(target.resolve()),
+                    "pixel_sha256": pixel_sha256,
+                    "seed": seed,
+                    "prompt": prompt,
+                }
+            )
+    if as_json:
+        _print_document("generate", {"images": rows, "load_s": outcome.load_s})
+    else:
+        for row in rows:
+            print(f"{row['path']}  {row['pixel_sha256'][:12]}")
+    return 3 if failed else 0
+
+
+def _link(path: Path, target: Path) -> None:
+    """A hard link where the file system has them, else a copy."""
+    import shutil
+
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)
+
+
+def _finish_sweep(
+    command: str,
+    sweep: Sweep,
+    plan: Plan,
+    context: SweepContext,
+    outcome: SweepOutcome,
+    metrics: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Figures, MLflow, sheet and table; returns the exit code."""
+    from turbo_lab import results
+
+    done = [r for r in outcome.records.values() if r.status == "done"]
+    began = time.perf_counter()
+    measurements = {}
+    if metrics and done:
+        metric_context = results.metric_context(
+            sweep.values, list(sweep.library.prompt_sets.values())
+        )
+        measurements = results.measure_cells(done, metrics, metric_context, context.store)
+    metrics_s = time.perf_counter() - began
+    rows = results.cell_rows(plan, outcome, context, measurements, {})
+    statuses = [row["status"] for row in rows]
+    values = {
+        "sweep_id": sweep.sweep_id,
+        "store": str(context.store.root),
+        "tracking_uri": None,
+        "load_s": outcome.load_s,
+        "wall_s": outcome.wall_s,
+        "metrics_s": metrics_s,
+        "timing_s": outcome.timing_s,
+        "counts": {
+            "requested": plan.requested,
+            "distinct": len(rows),
+            **{status: statuses.count(status) for status in ("reused", "done", "failed")},
+        },
+        "work": results.work_rows(plan, outcome),
+        "cells": rows,
+    }
+    folder = context.store.sweep_folder(sweep.sweep_id)
+    context.store.write_document(folder / "sweep.json", document("sweep", values))
+    if as_json:
+        _print_document(command, values)
+    return 3 if "failed" in statuses else 0
+
+
+def _print_document(kind: str, values: Mapping[str, Any]) -> None:
+    import json
+
+    print(json.dumps(document(kind, values), indent=1, ensure_ascii=False, allow_nan=False))

@@ -131,8 +131,7 @@ def canonical_scheduler(
 ) -> str:
     """Class and config as canonical JSON: the checkpoint's, the card's, then the user's."""
     merged = {**config, **(card_override or {})}
-    if name is not None:
-        merged["_class_name"] = name
+    merged["_class_name"] = name or merged["_class_name"]
     kept = {k: v for k, v in merged.items() if not k.startswith("_") or k == "_class_name"}
     return canonical_json(kept)
 

@@ -9,7 +9,7 @@ goes on. Whatever was committed stays, so that the same command resumes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from turbo_lab.errors import IncompleteError, TurboLabError
 from turbo_lab.execute.commit import Committer
 from turbo_lab.execute.worker import Worker
 from turbo_lab.plan import Group, Job, Plan, PlannedCell
-from turbo_lab.record import Record, Timing
+from turbo_lab.record import Record
 from turbo_lab.spec import Batch, Cell, as_plain
 from turbo_lab.store import Store, record_id, reuse_key
 
@@ -39,8 +39,8 @@ class SweepContext:
     """Goes into every record: models, adapters, licences, prompt sets by digest."""
     names: Mapping[str, str]
     """Digest to name of models and adapters, for people."""
-    time_cell: Callable[[Worker, Cell], Timing] | None
-    """Runs the timing lane on a cell; ``None``: no timing."""
+    timing: str | None
+    """Rule of the timing lane, ``short`` or ``full``; ``None``: no timing."""
 
     def reuse_key(self, batch: Batch) -> str:
         """The key under which this environment may reuse a batch."""
@@ -81,7 +81,7 @@ class SweepOutcome:
 
 
 def run_plan(
-    plan: Plan, cells: Sequence[Cell], worker: Worker, context: SweepContext, progress: Progress
+    plan: Plan, worker: Worker, context: SweepContext, progress: Progress
 ) -> SweepOutcome:
     """Run what the store lacks and write a record for every cell.
 
@@ -109,7 +109,7 @@ class _Driver:
         self.untimed = [
             planned.cell
             for planned in plan.cells
-            if context.time_cell and not store.timings(context.record_id(planned.cell))
+            if context.timing and not store.timings(context.record_id(planned.cell))
         ]
 
     def run(self, outcome: SweepOutcome) -> None:
@@ -170,7 +170,7 @@ class _Driver:
 
     def _time_resident(self, resident: Any, outcome: SweepOutcome) -> None:
         """Time the cells whose weights are resident; all that are left if ``None``."""
-        if self.context.time_cell is None:
+        if self.context.timing is None:
             return
         began, loaded = time.perf_counter(), self.worker.load_s
         for cell in list(self.untimed):
@@ -182,10 +182,12 @@ class _Driver:
         outcome.timing_s += time.perf_counter() - began - (self.worker.load_s - loaded)
 
     def _time_cell(self, cell: Cell) -> None:
-        assert self.context.time_cell is not None
+        assert self.context.timing is not None
         try:
             self.worker.prepare(cell.recipe)
-            timing = self.context.time_cell(self.worker, cell)
+            timing = self.worker.time_cell(
+                cell, self.context.timing, self.context.fingerprint
+            )
         except _CELL_FAILURES as error:
             self.progress.note(f"timing failed: {error}")
             return

@@ -7,7 +7,7 @@ to it through ``prepare``, ``run`` and ``time_cell`` only.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from turbo_lab.plan import WorkDone
-from turbo_lab.spec import Batch, Recipe
+from turbo_lab.record import Timing
+from turbo_lab.spec import Batch, Cell, Recipe
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 class Weights:
     """Where the files behind a recipe's digests lie on this machine."""
 
-    models: dict[str, Path]
-    """Model digest to a diffusers folder or a single file."""
+    models: dict[str, tuple[Path, str | None]]
+    """Model digest to a diffusers folder or a single file, and its ``variant``."""
     adapters: dict[str, tuple[str, Path]]
     """Adapter digest to its name and file."""
 
@@ -67,8 +68,8 @@ class Worker:
             # The old weights go before the new ones come: two may not fit.
             self._sampler, self._model, self._lora = None, None, ()
             device = torch.device(self.device)
-            path = self.weights.models[recipe.model]
-            pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device)
+            path, variant = self.weights.models[recipe.model]
+            pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device, variant)
             self._sampler = Sampler(pipeline, device, self.work)
             self._model = model
         assert self._sampler is not None
@@ -100,7 +101,45 @@ class Worker:
             yield
 
     def pipeline(self) -> StableDiffusionXLPipeline:
-        """The resident pipeline, for the timing lane."""
+        """The resident pipeline."""
         assert self._sampler is not None
         return self._sampler.pipeline
 
+
+    def time_cell(self, cell: Cell, rule_name: str, fingerprint: Mapping[str, Any]) -> Timing:
+        """The timing lane: the stock call on the cell's first batch, nothing shared."""
+        from turbo_lab.runtime.noise import image_generators
+        from turbo_lab.runtime.pipeline import make_scheduler
+        from turbo_lab.runtime.stages import StageClock
+        from turbo_lab.runtime.timing import measure_call, timing, timing_rule
+
+        pipeline, recipe, layout = self.pipeline(), cell.recipe, cell.batches[0].layout
+        pipeline.scheduler = make_scheduler(recipe.scheduler)
+        negative = cell.negative_prompt
+
+        def call() -> object:
+            return pipeline(
+                prompt=list(layout.prompts),
+                negative_prompt=None if negative is None else [negative] * len(layout.prompts),
+                num_inference_steps=recipe.num_inference_steps,
+                guidance_scale=recipe.guidance_scale,
+                width=recipe.width,
+                height=recipe.height,
+                generator=image_generators(layout.seeds),
+            )
+
+        with self._thread_count(), StageClock(pipeline, self.device) as stages:
+            taken = measure_call(call, timing_rule(rule_name), self.device, stages)
+        return timing(taken, cell.cell_id, len(layout.seeds), fingerprint)
+
+    @contextmanager
+    def _thread_count(self) -> Iterator[None]:
+        """The pinned number of threads, and no other switch of the image lane."""
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.num_threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

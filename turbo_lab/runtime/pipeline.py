@@ -13,6 +13,8 @@ from typing import Any
 import diffusers
 import torch
 from diffusers import StableDiffusionXLPipeline
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 
 from turbo_lab.errors import InputError, MissingFilesError
 
@@ -24,15 +26,23 @@ TORCH_DTYPES = {
 
 
 def load_pipeline(
-    path: Path, scheduler: str, dtype: str, device: torch.device
+    path: Path,
+    scheduler: str,
+    dtype: str,
+    device: torch.device,
+    variant: str | None = None,
 ) -> StableDiffusionXLPipeline:
     """Load a diffusers folder, or a single ``.safetensors`` file, onto a device.
 
-    ``scheduler`` is the canonical JSON of the class and config to use. Raises
+    ``scheduler`` is the canonical JSON of the class and config to use;
+    ``variant`` the infix of the weight files, such as ``fp16``. Raises
     :class:`InputError` for weights that are no SDXL pipeline.
     """
     if not path.exists():
         raise MissingFilesError(f"model: {path} does not exist")
+    # Our own progress is on standard error; two bars a component are not.
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
     options: dict[str, Any] = {
         "dtype": TORCH_DTYPES[dtype],
         "local_files_only": True,
@@ -43,7 +53,7 @@ def load_pipeline(
             pipeline = StableDiffusionXLPipeline.from_single_file(str(path), **options)
         else:
             pipeline = StableDiffusionXLPipeline.from_pretrained(
-                str(path), use_safetensors=True, **options
+                str(path), use_safetensors=True, variant=variant, **options
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]

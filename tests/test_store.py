@@ -1,0 +1,124 @@
+"""The store: whole or not at all, once written never changed, two writers at once."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from turbo_lab import store as store_module
+from turbo_lab.errors import StoreError
+from turbo_lab.record import BatchRecord, ImageEntry, Measurement, Record
+from turbo_lab.store import Store, reuse_key
+
+KEY = "ab" + "0" * 62
+
+
+def make_batch(key: str = KEY) -> BatchRecord:
+    image = ImageEntry("00-seed1.png", "f" * 64, "a prompt", 1)
+    return BatchRecord("b" * 64, key, "exact", {"width": 64}, (image,))
+
+
+def make_record(status: str = "done", error: str | None = None) -> Record:
+    return Record("c" * 64, "d" * 64, status, error, "exact", {}, {}, (KEY,), {"keys": {}}, {})
+
+
+def test_batch_comes_back_as_it_was(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    assert not store.has_batch(KEY)
+    store.commit_batch(make_batch(), {"00-seed1.png": b"png"})
+    assert store.has_batch(KEY) and Store(tmp_path / "s").has_batch(KEY)
+    assert store.read_batch(KEY) == make_batch()
+    assert (store.batch_folder(KEY) / "00-seed1.png").read_bytes() == b"png"
+    assert not any((tmp_path / "s" / "tmp").iterdir())
+
+
+def test_second_writer_keeps_what_the_first_put_in_place(tmp_path: Path) -> None:
+    first, second = Store(tmp_path / "s"), Store(tmp_path / "s")
+    first.commit_batch(make_batch(), {"00-seed1.png": b"first"})
+    second.commit_batch(make_batch(), {"00-seed1.png": b"second"})
+    assert (first.batch_folder(KEY) / "00-seed1.png").read_bytes() == b"first"
+    assert not any((tmp_path / "s" / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("step", ["write_bytes", "write_text", "rename"])
+def test_full_disk_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    store = Store(tmp_path / "s")
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, step, full)
+        with pytest.raises(StoreError, match="the disk is full"):
+            store.commit_batch(make_batch(), {"00-seed1.png": b"png"})
+    assert not store.batch_folder(KEY).exists()
+    assert not any((tmp_path / "s" / "tmp").iterdir())
+
+
+def test_failed_sync_is_not_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "s")
+
+    def fail(folder: Path) -> None:
+        raise OSError(errno.EIO, "input/output error", str(folder))
+
+    monkeypatch.setattr(store_module, "_sync_filesystem", fail)
+    with pytest.raises(StoreError, match="input/output error"):
+        store.commit_batch(make_batch(), {"00-seed1.png": b"png"})
+    assert not store.has_batch(KEY)
+
+
+def test_done_record_is_never_changed_and_failed_one_may_be(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    store.write_record(make_record("failed", "out of memory"))
+    store.write_record(make_record())
+    store.write_record(make_record("failed", "later"))
+    assert store.read_record("c" * 64) == make_record()
+    assert list(store.records()) == [make_record()]
+
+
+def test_measurements_of_two_fingerprints_lie_side_by_side(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    for fingerprint, value in (("1" * 64, 0.5), ("2" * 64, float("inf"))):
+        store.write_measurement(
+            "r", Measurement("fd/nano-clip", value, "1", 3, "lower", fingerprint, None)
+        )
+    assert sorted(m.value or 0 for m in store.measurements("r")) == [0.5, float("inf")]
+
+
+def test_newer_schema_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path / "s")
+    path = tmp_path / "s" / "store.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 99}))
+    with pytest.raises(StoreError, match="schema 99 is newer"):
+        Store(tmp_path / "s")
+
+
+def test_foreign_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(StoreError, match="not empty and no store"):
+        Store(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_damaged_document_is_named(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    store.commit_batch(make_batch(), {})
+    (store.batch_folder(KEY) / "batch.json").write_text('{"schema": 1, "ki')
+    with pytest.raises(StoreError, match=r"batch\.json: is damaged"):
+        store.read_batch(KEY)
+
+
+def test_reuse_key_depends_on_batch_environment_and_exactness() -> None:
+    keys = {
+        reuse_key("a", {"torch": "1"}, "exact"),
+        reuse_key("b", {"torch": "1"}, "exact"),
+        reuse_key("a", {"torch": "2"}, "exact"),
+        reuse_key("a", {"torch": "1"}, "batched"),
+    }
+    assert len(keys) == 4

@@ -1,0 +1,54 @@
+"""Images as files: PNG with the recipe inside, and the hash of the pixels.
+
+Owns the text chunks and the pixel hash. Hashes are of pixels, never of files:
+two PNG encoders write the same pixels as different bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from turbo_lab.errors import InputError
+
+# Level 1 is 4x faster than Pillow's 6 and costs a few percent of size on photographs.
+_COMPRESS_LEVEL = 1
+
+
+def pixel_sha256(pixels: np.ndarray) -> str:
+    """sha256 of ``WIDTHxHEIGHT\\n`` and the (H, W, 3) uint8 RGB pixels, rows first."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"pixels: {pixels.dtype} {pixels.shape} is not (H, W, 3) uint8")
+    height, width, _ = pixels.shape
+    state = hashlib.sha256(f"{width}x{height}\n".encode("ascii"))
+    state.update(np.ascontiguousarray(pixels).tobytes())
+    return state.hexdigest()
+
+
+def encode_png(pixels: np.ndarray, text: Mapping[str, str]) -> bytes:
+    """(H, W, 3) uint8 RGB to a PNG file with UTF-8 text chunks."""
+    info = PngImagePlugin.PngInfo()
+    for key, value in text.items():
+        info.add_itxt(key, value)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", pnginfo=info, compress_level=_COMPRESS_LEVEL)
+    return buffer.getvalue()
+
+
+def read_png(path: Path) -> tuple[np.ndarray, dict[str, str]]:
+    """Pixels, (H, W, 3) uint8 RGB, and text chunks. Raises :class:`InputError`."""
+    try:
+        with Image.open(path) as image:
+            if image.format != "PNG":
+                raise InputError(f"{path}: is a {image.format} file, not a PNG")
+            image.load()
+            return np.asarray(image.convert("RGB")), dict(image.text)  # type: ignore[attr-defined]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: does not exist") from error
+    except (OSError, SyntaxError) as error:
+        raise InputError(f"{path}: cannot be read as a PNG ({error})") from error

@@ -1,0 +1,169 @@
+"""Figures and documents of a finished sweep: from the store, and back into it.
+
+Owns which measurements a cell still lacks, and the ``sweep`` and ``bench``
+documents. Torch is imported only where a figure is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from turbo_lab.execute.sweep import SweepContext, SweepOutcome
+from turbo_lab.identity import DigestCache
+from turbo_lab.metrics.sources import (
+    MetricContext,
+    extractor_source,
+    metric_fingerprints,
+    reference_source,
+)
+from turbo_lab.plan import Plan, PlannedCell
+from turbo_lab.prompts import DATA, PromptSet, read_prompts
+from turbo_lab.record import Measurement, Record, Timing
+from turbo_lab.spec import as_plain
+from turbo_lab.store import Store, images_of
+
+
+def metric_context(
+    values: Mapping[str, Any], prompt_sets: Sequence[PromptSet]
+) -> MetricContext:
+    """The judge, the reference and the captions that a sweep's figures are taken with."""
+    metrics = values["metrics"]
+    reference = values["reference"]
+    captions = tuple(dict.fromkeys(p for found in prompt_sets for p in found.prompts))
+    # Scenes are retrieved among all 640 of them, whichever subset was drawn.
+    scenes = read_prompts(DATA / "scenes-all.txt").prompts
+    return MetricContext(
+        extractor=extractor_source(str(metrics["extractor"]), metrics["pretrained"]),
+        reference=None if reference is None else reference_source(str(reference)),
+        prompt_set=scenes if set(captions) <= set(scenes) else captions,
+    )
+
+
+def measure_cells(
+    records: Sequence[Record], names: Sequence[str], context: MetricContext, store: Store
+) -> dict[str, list[Measurement]]:
+    """Measurements of each record by its id; what the store lacks is taken now.
+
+    A figure that failed before is tried again.
+    """
+    cache = DigestCache()
+    wanted = metric_fingerprints(names, context, cache)
+    found: dict[str, list[Measurement]] = {}
+    for record in records:
+        stored = {(m.name, m.fingerprint): m for m in store.measurements(record.record_id)}
+        have = {
+            name: stored[name, fingerprint]
+            for name, fingerprint in wanted.items()
+            if (name, fingerprint) in stored and not _failed(stored[name, fingerprint])
+        }
+        lacking = [n for n, full in zip(names, wanted, strict=True) if full not in have]
+        if lacking:
+            have |= {m.name: m for m in _measure(record, lacking, context, store, cache)}
+        found[record.record_id] = [have[name] for name in wanted if name in have]
+    return found
+
+
+def _failed(measurement: Measurement) -> bool:
+    return measurement.value is None and (measurement.note or "").startswith("error")
+
+
+def _measure(
+    record: Record,
+    names: Sequence[str],
+    context: MetricContext,
+    store: Store,
+    cache: DigestCache,
+) -> list[Measurement]:
+    from turbo_lab import images
+    from turbo_lab.metrics.evaluate import measure
+
+    rows = images_of(store, record)
+    pixels = [images.read_png(path)[0] for path, *_ in rows]
+    prompts, seeds = [row[2] for row in rows], [row[3] for row in rows]
+    measured = measure(pixels, prompts, seeds, names, context, cache=cache)
+    for measurement in measured:
+        store.write_measurement(record.record_id, measurement)
+    return measured
+
+
+def cell_rows(
+    plan: Plan,
+    outcome: SweepOutcome,
+    context: SweepContext,
+    measurements: Mapping[str, Sequence[Measurement]],
+    run_ids: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """The ``cells`` of a sweep document."""
+    return [
+        _cell_row(
+            planned, outcome.records[planned.cell.cell_id], context, measurements, run_ids
+        )
+        for planned in plan.cells
+    ]
+
+
+def _cell_row(
+    planned: PlannedCell,
+    record: Record,
+    context: SweepContext,
+    measurements: Mapping[str, Sequence[Measurement]],
+    run_ids: Mapping[str, str],
+) -> dict[str, Any]:
+    store = context.store
+    failed = record.status == "failed"
+    status = "failed" if failed else "reused" if planned.in_store else "done"
+    timing = None if failed else latest_timing(store, record)
+    return {
+        "cell_id": record.cell_id,
+        "record_id": record.record_id,
+        "status": status,
+        "error": record.error,
+        "axes": dict(planned.cell.axes),
+        "aliases": [dict(axes) for axes in planned.aliases],
+        "parameters": dict(record.parameters),
+        "record": str(store.record_path(record.record_id)),
+        "mlflow_run_id": run_ids.get(record.record_id),
+        "metrics": {m.name: _figure(m) for m in measurements.get(record.record_id, ())},
+        "latency_s": None if timing is None else as_plain(timing.latency_s),
+        "throughput_images_per_s": None if timing is None else timing.throughput_images_per_s,
+        "timing": None if timing is None else timing_row(timing),
+        "images": []
+        if failed
+        else [
+            {"path": str(path), "pixel_sha256": pixel, "seed": seed, "prompt": prompt}
+            for path, pixel, prompt, seed in images_of(store, record)
+        ],
+    }
+
+
+def latest_timing(store: Store, record: Record) -> Timing | None:
+    """The newest run of the timing lane on a cell."""
+    timings = store.timings(record.record_id)
+    return timings[-1] if timings else None
+
+
+def timing_row(timing: Timing) -> dict[str, Any]:
+    """A timing as the ``bench`` document has it, beside axes and latency."""
+    return {
+        "batch_size": timing.batch_size,
+        "stages_s": None if timing.stages_s is None else dict(timing.stages_s),
+        "throughput_images_per_s": timing.throughput_images_per_s,
+        "peak_memory_bytes": timing.peak_memory_bytes,
+        "first_call_s": timing.first_call_s,
+        "warnings": list(timing.warnings),
+    }
+
+
+def _figure(measurement: Measurement) -> dict[str, Any]:
+    plain: dict[str, Any] = as_plain(measurement)
+    return {k: plain[k] for k in ("value", "unit", "n", "direction", "fingerprint", "ci95", "note")}
+
+
+def work_rows(plan: Plan, outcome: SweepOutcome) -> dict[str, dict[str, int]]:
+    """Rows alone against rows done."""
+    return {
+        "unet_rows": {"alone": plan.unet_rows.alone, "done": outcome.work["unet_rows"]},
+        "vae_rows": {"alone": plan.vae_rows.alone, "done": outcome.work["vae_rows"]},
+        "text_rows": {"alone": plan.text_rows.alone, "done": outcome.work["text_rows"]},
+    }
