@@ -113,6 +113,7 @@ def test_one_metrics_failure_is_its_own(
     assert (
         by_name["fd/tiny-clip"].note == "error: metrics=fd: needs reference=NAME or reference=FILE"
     )
+    assert metric_fingerprints(SETS["full"], bare, cache) == {m.name: m.fingerprint for m in found}
     assert by_name["r_precision"].note is not None
     assert by_name["r_precision"].note.startswith(
         "error: metrics=r_precision: needs the prompt set"

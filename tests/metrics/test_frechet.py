@@ -19,6 +19,7 @@ from turbo_lab.metrics.frechet import (
     bootstrap_interval,
     build_reference,
     check_extractor,
+    difference_interval,
     frechet_distance,
     frechet_distance_of_moments,
     frechet_score,
@@ -179,6 +180,25 @@ def test_the_interval_covers_where_the_percentile_one_does_not() -> None:
         assert interval is not None
         hits += interval[0] <= truth <= interval[1]
     assert hits >= 53  # 88% of 60, two standard errors below 95%
+
+
+def test_the_difference_of_pairs_sees_what_two_intervals_do_not() -> None:
+    """Same noise on both sides, a small shift on one: the paired interval is far from zero."""
+    generator = np.random.default_rng(13)
+    x = generator.normal(0.2, 1.2, (150, 6))
+    reference, worse = unit_reference(6), x + 0.03
+    alone, other = bootstrap_interval(x, reference), bootstrap_interval(worse, reference)
+    assert alone is not None and other is not None and alone[1] > other[0]
+    interval = difference_interval(worse, x, reference)
+    value = frechet_distance(worse, reference) - frechet_distance(x, reference)
+    assert interval is not None and 0 < interval[0] < value < interval[1]
+    assert difference_interval(x, worse, reference) == pytest.approx((-interval[1], -interval[0]))
+    assert difference_interval(x, x, reference) == (0.0, 0.0)
+    assert difference_interval(x[:5], x[:5], reference) is None
+    with pytest.raises(ValueError, match="compare equal N"):
+        difference_interval(x[:50], x, reference)
+    with pytest.raises(ValueError, match="2 labels for 150 rows"):
+        difference_interval(worse, x, reference, clusters="ab")
 
 
 def test_a_reference_survives_its_file(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from turbo_lab.identity import DigestCache, digest
 from turbo_lab.metrics import MetricInfo, measurement_name, metric_info
 from turbo_lab.metrics.frechet import Reference, load_reference
 from turbo_lab.metrics.inputs import Extractor, MetricInputs, Score
-from turbo_lab.metrics.sources import MetricContext, metric_details
+from turbo_lab.metrics.sources import MetricContext, details_or_error
 from turbo_lab.record import Measurement
 
 _LOADED: dict[tuple[str, str], Extractor] = {}
@@ -73,9 +73,10 @@ def loaded_extractor(
 def _measure_one(
     name: str, info: MetricInfo, inputs: MetricInputs, context: MetricContext, cache: DigestCache
 ) -> Measurement:
-    details: dict[str, Any] | None = None
+    details, unavailable = details_or_error(name, context, cache)
     try:
-        details = metric_details(name, context, cache)
+        if unavailable is not None:
+            raise unavailable
         score = _function(info)(inputs)
     except (TurboLabError, ValueError) as error:  # this metric's own failure; a bug passes
         score = Score(None, len(inputs.prompts), note=f"error: {error}")
@@ -85,7 +86,7 @@ def _measure_one(
         unit=info.unit,
         n=score.n,
         direction=info.direction,
-        fingerprint="" if details is None else digest(details),
+        fingerprint=digest(details),
         ci95=score.ci95,
         note=score.note,
         details=details,

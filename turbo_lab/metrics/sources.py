@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.errors import InputError, MissingFilesError, unknown_name
+from turbo_lab.errors import InputError, MissingFilesError, TurboLabError, unknown_name
 from turbo_lab.identity import DigestCache, digest
 from turbo_lab.metrics import measurement_name, metric_info
 
@@ -188,14 +188,36 @@ def metric_details(name: str, context: MetricContext, cache: DigestCache) -> dic
     return details
 
 
+def details_or_error(
+    name: str, context: MetricContext, cache: DigestCache
+) -> tuple[dict[str, Any], TurboLabError | None]:
+    """:func:`metric_details`, or details that say so and the error where a file is absent.
+
+    So that one metric's missing reference is that metric's error. An unknown
+    name, or a distance by another extractor than the context's, raises.
+    """
+    info = metric_info(name)
+    _check_extractor(name, context.extractor.name)
+    try:
+        return metric_details(name, context, cache), None
+    except TurboLabError as error:
+        kind = type(error).__name__  # no text: a path is no part of an identity
+        metric = name.partition("/")[0]
+        return {"metric": metric, "version": info.version, "unavailable": kind}, error
+
+
 def metric_fingerprints(
     names: Sequence[str], context: MetricContext, cache: DigestCache | None = None
 ) -> dict[str, str]:
-    """Measurement name to fingerprint, e.g. ``{"fd/nano-clip": "3f..."}``; imports no torch."""
+    """Measurement name to fingerprint, e.g. ``{"fd/nano-clip": "3f..."}``; imports no torch.
+
+    What :func:`turbo_lab.metrics.evaluate.measure` will write. Raises
+    :class:`InputError` for a name that is wrong whatever the files are.
+    """
     cache = cache or DigestCache()
     return {
         measurement_name(name.partition("/")[0], context.extractor.name): digest(
-            metric_details(name, context, cache)
+            details_or_error(name, context, cache)[0]
         )
         for name in names
     }
