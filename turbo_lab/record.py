@@ -163,7 +163,8 @@ def check_document(values: Mapping[str, Any], kind: str, where: str) -> dict[str
     """The fields of a document; raises :class:`StoreError` for another kind or newer schema."""
     if values.get("schema", 0) > SCHEMA:
         raise StoreError(
-            f"{where}: schema {values['schema']} is newer than this turbo-lab's {SCHEMA}; upgrade it"
+            f"{where}: schema {values['schema']} is newer than this turbo-lab's {SCHEMA}; "
+            "upgrade it"
         )
     if values.get("kind") != kind:
         raise StoreError(f"{where}: holds a {values.get('kind')!r} document where {kind!r} belongs")
@@ -199,12 +200,16 @@ def read_measurement(values: Mapping[str, Any], where: str) -> Measurement:
 def read_timing(values: Mapping[str, Any], where: str) -> Timing:
     """Inverse of ``document("timing", ...)``; refuses an image record."""
     rest = check_document(values, "timing", where)
-    latency = rest["latency_s"]
+    latency = {k: _decode(v) for k, v in rest["latency_s"].items()}
+    stages = rest["stages_s"]
     return Timing(
         **rest
         | {
             "latency_s": LatencySummary(**latency | {"ci95": _pair(latency["ci95"])}),
-            "samples_s": tuple(rest["samples_s"]),
+            "throughput_images_per_s": _decode(rest["throughput_images_per_s"]),
+            "samples_s": tuple(_decode(v) for v in rest["samples_s"]),
+            "stages_s": stages and {k: _decode(v) for k, v in stages.items()},
+            "first_call_s": _decode(rest["first_call_s"]),
             "warnings": tuple(rest["warnings"]),
         }
     )

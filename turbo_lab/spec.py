@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, cast
 
@@ -277,7 +278,13 @@ def _parse_lora_use(text: str, part: str) -> LoraUse:
 
 def format_lora(uses: Sequence[LoraUse]) -> str:
     """The inverse of :func:`parse_lora`."""
-    return "+".join(f"{use.name}@{use.weight:g}" for use in uses) or "none"
+    return "+".join(f"{use.name}@{_weight_text(use.weight)}" for use in uses) or "none"
+
+
+def _weight_text(weight: float) -> str:
+    """All digits and no exponent: ``1e+06`` would read as two adapters."""
+    text = format(Decimal(repr(weight)), "f")
+    return text.removesuffix(".0")
 
 
 def _integer(field: str, value: Any, low: int, high: int | None) -> int:

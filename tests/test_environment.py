@@ -1,0 +1,144 @@
+"""What is read of the machine, and that nothing is guessed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from turbo_lab import environment
+from turbo_lab.environment import Gpu, fingerprint, git_provenance, parse_cpuinfo, parse_gpu
+from turbo_lab.errors import InputError
+
+X86 = """processor\t: 0
+vendor_id\t: GenuineIntel
+cpu family\t: 6
+model\t\t: 143
+model name\t: Intel(R) Xeon(R) Platinum 8481C
+flags\t\t: fpu vme avx2 fma avx512f sse4_2 hypervisor
+"""
+ARM = "processor\t: 0\nFeatures\t: fp asimd sve\nCPU implementer\t: 0x41\nCPU part\t: 0xd40\n"
+
+
+def test_x86_cpu() -> None:
+    assert parse_cpuinfo(X86) == {
+        "vendor": "GenuineIntel",
+        "family": "6",
+        "model": "143",
+        "name": "Intel(R) Xeon(R) Platinum 8481C",
+        "isa": "avx2 avx512f fma sse4_2",
+    }
+
+
+def test_arm_cpu_says_unknown_where_nothing_is_said() -> None:
+    cpu = parse_cpuinfo(ARM)
+    assert (cpu["vendor"], cpu["model"], cpu["isa"]) == ("0x41", "0xd40", "asimd sve")
+    assert cpu["family"] == cpu["name"] == "unknown"
+
+
+def test_an_unreadable_cpu_is_unknown() -> None:
+    assert set(parse_cpuinfo("").values()) == {"unknown"}
+
+
+def test_gpu_line() -> None:
+    assert parse_gpu("NVIDIA H100 80GB HBM3, 9.0, 580.95.05, 81559\n") == Gpu(
+        "NVIDIA H100 80GB HBM3", "9.0", "580.95.05", 81559 << 20
+    )
+    assert parse_gpu("") is None
+    assert parse_gpu("No devices were found") is None
+
+
+def test_keys_are_json_and_complete() -> None:
+    keys = fingerprint("cpu", 2, "float32").keys
+    assert json.loads(json.dumps(keys)) == keys
+    assert keys["device_class"].startswith("cpu ")
+    assert keys["num_threads"] == 2
+    assert keys["dtype"] == "float32"
+    for name in ("torch", "diffusers", "transformers", "tokenizers", "peft", "cuda", "cudnn"):
+        assert keys[name]
+    for name in ("sdpa_backend", "memory_format", "compile", "ATEN_CPU_CAPABILITY", "MKL_CBWR"):
+        assert name in keys
+
+
+def test_the_host_is_no_part_of_it() -> None:
+    import socket
+
+    assert socket.gethostname() not in json.dumps(fingerprint("cpu", 2).options).split('"')
+
+
+def test_dispatch_variables_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint("cpu", 2).keys
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    after = fingerprint("cpu", 2).keys
+    assert {k for k in before if before[k] != after[k]} == {"ATEN_CPU_CAPABILITY"}
+
+
+def test_a_gpu_is_the_device_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = Gpu("NVIDIA H100 80GB HBM3", "9.0", "580.95.05", None)
+    monkeypatch.setattr(environment, "read_gpu", lambda: gpu)
+    found = fingerprint("cuda", 2)
+    assert found.keys["device_class"] == "cuda sm_90"
+    assert found.keys["device_model"] == gpu.name
+    assert found.options["driver"] == gpu.driver
+
+
+def test_absent_packages_are_said_to_be() -> None:
+    assert environment.package_version("no-such-package-at-all") == "absent"
+
+
+def test_auto_takes_the_cpu_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "read_gpu", lambda: None)
+    assert environment.resolve_device("auto") == "cpu"
+    assert environment.resolve_device("cpu") == "cpu"
+
+
+def test_auto_takes_the_gpu_where_torch_can_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "read_gpu", lambda: Gpu("GPU", "9.0", "1", None))
+    monkeypatch.setattr(environment, "torch_cuda_version", lambda: "13.0")
+    assert environment.resolve_device("auto") == "cuda"
+    monkeypatch.setattr(environment, "torch_cuda_version", lambda: None)
+    assert environment.resolve_device("auto") == "cpu"
+    with pytest.raises(InputError, match="this torch is CPU-only; use device=cpu"):
+        environment.resolve_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda", "device=cuda: no NVIDIA GPU was found .*; use device=cpu"),
+        ("gpu", "device=gpu: must be one of auto, cpu, cuda"),
+    ],
+)
+def test_wrong_devices(device: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "read_gpu", lambda: None)
+    monkeypatch.setattr(environment, "torch_cuda_version", lambda: "13.0")
+    with pytest.raises(InputError, match=message):
+        environment.resolve_device(device)
+
+
+def test_git_is_asked_of_the_folder(tmp_path: Path) -> None:
+    assert git_provenance(tmp_path) is None
+
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True)
+
+    git("init", "-q")
+    (tmp_path / "file").write_text("1")
+    git("add", "file")
+    git("commit", "-q", "-m", "one")
+    found = git_provenance(tmp_path)
+    assert found is not None and len(found["commit"]) == 40 and found["dirty"] is False
+    (tmp_path / "file").write_text("2")
+    found = git_provenance(tmp_path)
+    assert found is not None and found["dirty"] is True
+
+
+def test_it_is_quick() -> None:
+    fingerprint("cpu", 2)  # what is read once a process
+    began = time.perf_counter()
+    fingerprint("cpu", 2)
+    assert time.perf_counter() - began < 0.03

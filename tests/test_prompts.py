@@ -1,0 +1,123 @@
+"""Prompt files: what they give, and what is said of broken ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from turbo_lab.cards import conf_dir
+from turbo_lab.errors import InputError
+from turbo_lab.prompts import from_text, prompts_from_config, read_prompts
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def test_one_a_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.txt", "\ufeffa red apple\r\n\n  a blue cat \n")
+    found = read_prompts(path)
+    assert found.prompts == ("a red apple", "a blue cat")
+    assert found.ids == ("0", "1")
+    assert found.name == "mine"
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", '{"id": "x", "prompt": "a"}\n\n{"text": "b"}\n')
+    found = read_prompts(path)
+    assert (found.prompts, found.ids) == (("a", "b"), ("x", "1"))
+
+
+def test_the_digest_is_of_the_texts_in_order(tmp_path: Path) -> None:
+    text = read_prompts(write(tmp_path / "a.txt", "one\ntwo\n"))
+    lines = read_prompts(write(tmp_path / "b.jsonl", '{"id":7,"prompt":"one"}\n{"prompt":"two"}'))
+    turned = read_prompts(write(tmp_path / "c.txt", "two\none\n"))
+    assert text.digest == lines.digest != turned.digest
+
+
+def test_one_prompt() -> None:
+    found = prompts_from_config({"name": "scenes-heldout", "file": "x"}, "a cat")
+    assert found.prompts == ("a cat",)
+    assert found == from_text("a cat")
+
+
+def test_parti_prompts(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.tsv", 'Prompt\tCategory\na "cat"\tAnimals\na dog\tAnimals\n')
+    assert read_prompts(path).prompts == ('a "cat"', "a dog")
+
+
+def test_coco_takes_the_first_caption_of_each_image(tmp_path: Path) -> None:
+    rows = [
+        {"image_id": 9, "id": 3, "caption": "late"},
+        {"image_id": 2, "id": 5, "caption": "a bus\n"},
+        {"image_id": 9, "id": 1, "caption": "early"},
+    ]
+    found = read_prompts(write(tmp_path / "c.json", json.dumps({"annotations": rows})))
+    assert (found.prompts, found.ids) == (("a bus", "early"), ("2", "9"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.txt", "", "a.txt: holds no prompt; write one a line"),
+        ("a.txt", " \n\n", "holds no prompt"),
+        ("a.txt", b"caf\xe9", r"is not UTF-8 \(byte 3\); save it as UTF-8"),
+        ("a.jsonl", '{"prompt": "a"}\n{oops\n', r"line 2: is no JSON \(Expecting"),
+        ("a.jsonl", '{"prompt": " "}', 'line 1: must be an object with a "prompt"'),
+        ("a.jsonl", '"a"', 'line 1: must be an object with a "prompt"'),
+        (
+            "a.jsonl",
+            '{"id": 1, "prompt": "a"}\n{"id": "1", "prompt": "b"}',
+            "line 2: id 1 was used in line 1 already; ids must differ",
+        ),
+        ("a.tsv", "Text\na cat\n", "line 1: has no column Prompt"),
+        ("a.tsv", "Prompt\tB\n\tx\n", "line 2: the Prompt is empty"),
+        ("a.json", "{}", "is no COCO captions file"),
+        ("a.json", "nope", "is no COCO captions file"),
+    ],
+)
+def test_broken_files(tmp_path: Path, name: str, text: str | bytes, message: str) -> None:
+    path = write(tmp_path / name, text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_prompts(path)
+    assert f"prompts.path={path}: " in str(caught.value)
+
+
+def test_no_such_file_and_folders(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no such file"):
+        read_prompts(tmp_path / "none.txt")
+    with pytest.raises(InputError, match="is no file; name a text"):
+        read_prompts(tmp_path)
+
+
+def test_wrong_settings(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="prompts=file: needs a file; add prompts.path=FILE"):
+        prompts_from_config({"name": "file", "file": None, "path": None})
+    with pytest.raises(InputError, match="prompt=' ': must be a text that is not empty"):
+        from_text(" ")
+    path = write(tmp_path / "a.txt", "a")
+    with pytest.raises(InputError, match=r"prompts.format=txt: unknown. Did you mean text\?"):
+        read_prompts(path, file_format="txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("scenes-heldout", 128), ("scenes-train", 512), ("scenes-all", 640)]
+)
+def test_the_sets_that_ship(name: str, count: int) -> None:
+    import yaml
+
+    values = yaml.safe_load((conf_dir() / "prompts" / f"{name}.yaml").read_text())
+    found = prompts_from_config(values)
+    assert len(found.prompts) == len(set(found.prompts)) == count
+
+
+def test_every_set_has_the_same_keys() -> None:
+    import yaml
+
+    for path in (conf_dir() / "prompts").glob("*.yaml"):
+        values = yaml.safe_load(path.read_text())
+        assert values["name"] == path.stem
+        assert {"name", "file", "path", "format"} <= set(values)
