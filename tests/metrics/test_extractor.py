@@ -136,6 +136,17 @@ def test_what_is_absent_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         extractor_source("ViT-B-32", "openaj")
 
 
+def test_a_preset_is_found_in_the_cache(
+    clip_folder: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "huggingface_hub.try_to_load_from_cache", lambda repository, file: str(clip_folder / file)
+    )
+    found = extractor_source("ViT-B-32", "openai")
+    assert found.name == "ViT-B-32-openai"
+    assert found.digest(cache) == extractor_source(str(clip_folder)).digest(cache)
+
+
 def test_a_model_name_with_a_local_file_loads(
     tmp_path: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch, clip_folder: Path
 ) -> None:

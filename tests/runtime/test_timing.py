@@ -16,11 +16,10 @@ import pytest
 from turbo_lab.errors import InputError
 from turbo_lab.record import document, read_timing
 from turbo_lab.runtime import timing as module
+from turbo_lab.runtime.host import HostLoad, PeakMemory
 from turbo_lab.runtime.stages import STAGES, StageClock
 from turbo_lab.runtime.timing import (
     RULES,
-    HostLoad,
-    PeakMemory,
     TimingRule,
     latency_ratio_ci,
     measure_call,
@@ -87,8 +86,18 @@ def test_a_warm_up_that_never_settles_is_a_warning() -> None:
     )
 
 
+def test_a_drift_within_the_run_is_a_warning() -> None:
+    """20 calls of 10 ms, then 12 ms: throttled half-way."""
+    rule = TimingRule("t", 1, 0.0, 1, 0.0, 40, 0.0)
+    call = run(FakeTime(steady(*(10.0,) * 22, then=12.0)), rule)
+    assert "drift: the median went from 0.01 s to 0.012 s (+20%)" in call.warnings
+    noise = np.random.default_rng(0).normal(1.0, 0.1, 400)
+    assert module.drift_warnings(tuple(noise)) == []
+    assert module.drift_warnings((1.0, 2.0) * 5) == []
+
+
 def test_short_is_short() -> None:
-    """10 ms calls: first, two of warm-up, ten samples."""
+    """10 ms calls: first, one of warm-up, ten samples."""
     fake = FakeTime(steady())
     run(fake, RULES["short"])
     assert fake.now_ns / 1e9 <= 0.25 and fake.calls >= 6
@@ -171,7 +180,7 @@ def test_a_quiet_host_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_proc_the_load_average_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_proc", lambda name: None)
+    monkeypatch.setattr("turbo_lab.runtime.host._proc", lambda name: None)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(os, "getloadavg", lambda: (3.5, 0.0, 0.0))
     assert HostLoad().warnings() == ["host busy: load average 3.5 on 4 cores"]

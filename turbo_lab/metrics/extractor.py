@@ -37,7 +37,8 @@ class ClipExtractor:
         """Load the weights of ``source``.
 
         ``batch_size`` is fixed here, not taken from the caller's batches, so that
-        equal images give equal bits however they arrive.
+        equal images give equal bits however they arrive. Threads are the caller's:
+        another number of them moves features in the seventh digit.
         """
         self.source = source
         self.name = source.name

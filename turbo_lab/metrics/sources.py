@@ -124,27 +124,24 @@ def extractor_source(name: str = "nano-clip", pretrained: str | None = None) -> 
     """Find a judge: ``nano-clip``, a folder, or an open_clip model name and its weights.
 
     ``pretrained`` is a tag of :data:`HUB_REPOSITORIES` (looked for in the local
-    Hugging Face cache) or a ``.safetensors`` file. Never downloads: raises
+    Hugging Face cache) or a ``.safetensors`` file of the architecture ``name``
+    (OpenAI's weights need ``ViT-B-32-quickgelu``). Never downloads: raises
     :class:`MissingFilesError` that says what to get.
     """
     if pretrained is None:
         folder = NANO_CLIP if name == "nano-clip" else Path(name)
         return _from_folder(name if name == "nano-clip" else folder.name, folder)
     if (name, pretrained) in HUB_REPOSITORIES:
-        weights = _cached_hub_file(name, pretrained)
-    elif pretrained.endswith(".safetensors"):
-        weights = Path(pretrained)
-    else:
+        return _from_folder(f"{name}-{pretrained}", _cached_hub_folder(name, pretrained))
+    if not pretrained.endswith(".safetensors"):
         tags = [f"{model} {tag}" for model, tag in HUB_REPOSITORIES]
         raise unknown_name("extractor", f"{name} {pretrained}", [*tags, "MODEL FILE.safetensors"])
+    weights = Path(pretrained)
     if not weights.is_file():
         raise MissingFilesError(f"extractor={name}: {weights} does not exist")
-    if (weights.parent / CONFIG_FILE).is_file() and weights.name == WEIGHTS_FILE:
-        return _from_folder(f"{name}-{weights_label(pretrained)}", weights.parent)
     config = _builtin_config(name)
-    size = int(config["vision_cfg"]["image_size"])
-    label = f"{name}-{weights_label(pretrained)}"
-    return ExtractorSource(label, name, weights, config, Preprocessing(size, _MEAN, _STD))
+    constants = Preprocessing(int(config["vision_cfg"]["image_size"]), _MEAN, _STD)
+    return ExtractorSource(f"{name}-{weights.stem}", name, weights, config, constants)
 
 
 def reference_source(name: str = "scenes-heldout") -> ReferenceSource:
@@ -223,11 +220,6 @@ def metric_fingerprints(
     }
 
 
-def weights_label(pretrained: str) -> str:
-    """A tag as it is; a file by its stem."""
-    return Path(pretrained).stem if pretrained.endswith(".safetensors") else pretrained
-
-
 def _check_extractor(name: str, extractor: str) -> None:
     wanted = name.partition("/")[2]
     if wanted and wanted != extractor:
@@ -255,17 +247,21 @@ def _from_folder(name: str, folder: Path) -> ExtractorSource:
     return ExtractorSource(name, "local-dir", folder / WEIGHTS_FILE, config, preprocessing)
 
 
-def _cached_hub_file(name: str, tag: str) -> Path:
+def _cached_hub_folder(name: str, tag: str) -> Path:
+    """Of weights and config: the built-in ``ViT-B-32`` lacks the openai tag's QuickGELU."""
     from huggingface_hub import try_to_load_from_cache
 
     repository = HUB_REPOSITORIES[name, tag]
-    found = try_to_load_from_cache(repository, WEIGHTS_FILE)
-    if not isinstance(found, str):
-        raise MissingFilesError(
-            f"extractor={name} {tag}: {WEIGHTS_FILE} of {repository} is not in the Hugging Face "
-            f"cache; get it with: hf download {repository}"
-        )
-    return Path(found)
+    folder = Path()
+    for file in (WEIGHTS_FILE, CONFIG_FILE):
+        found = try_to_load_from_cache(repository, file)
+        if not isinstance(found, str):
+            raise MissingFilesError(
+                f"extractor={name} {tag}: {file} of {repository} is not in the Hugging Face "
+                f"cache; get it with: hf download {repository}"
+            )
+        folder = Path(found).parent
+    return folder
 
 
 def _builtin_config(name: str) -> dict[str, Any]:

@@ -1,32 +1,30 @@
 """The timing lane: how long a call takes, with what is needed to believe it.
 
-Owns warm-up, sampling, stage split, memory peaks and the host-load warning.
-Shares nothing, sets no determinism switch and keeps no image. Refuses to time
-work that is still on the device: the clock stops after ``synchronize``.
+Owns warm-up, sampling and what a run's samples say. Shares nothing, sets no
+determinism switch and keeps no image. Refuses to time work that is still on the
+device: the clock stops after ``synchronize``.
 """
 
 from __future__ import annotations
 
 import gc
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.record import LatencySummary, Timing
+from turbo_lab.runtime.host import HostLoad, PeakMemory
 from turbo_lab.runtime.stages import StageClock
 from turbo_lab.stats import bootstrap_ratio_ci, median_ci
 
 P99_SAMPLES = 500
-BUSY_CORES = 0.25
-"""Other processes' use, in cores, from which a warning is given."""
+DRIFT = 0.05
+"""Relative change of the median within a run, from which a warning is given."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,8 @@ class TimingRule:
     """Timed seconds, however many calls they take."""
     max_iterations: int = 100_000
     """An end for calls that take next to no time."""
+    collect_all: bool = False
+    """A full garbage collection first: 0.6 s with diffusers loaded; else the young ones."""
 
     def __post_init__(self) -> None:
         counts = (self.warmup_window, self.min_iterations, self.max_iterations)
@@ -57,9 +57,10 @@ class TimingRule:
 
 
 RULES: Mapping[str, TimingRule] = {
-    # six: fewer have no 95% interval of the median. A cell of 10 ms calls takes 0.2 s.
-    "short": TimingRule("short", 2, 0.25, 4, 0.05, 6, 0.1),
-    "full": TimingRule("full", 5, 0.05, 50, 10.0, 30, 3.0),
+    # One warm-up call after the first: in a sweep the model has just run. Six samples:
+    # fewer have no 95% interval of the median. A cell of 10 ms calls takes 0.12 s.
+    "short": TimingRule("short", 1, 0.0, 1, 0.0, 6, 0.1),
+    "full": TimingRule("full", 5, 0.05, 50, 10.0, 30, 3.0, collect_all=True),
 }
 
 
@@ -104,12 +105,12 @@ def measure_call(
 
     ``synchronize`` waits for the device (default: of ``device``; nothing on a
     CPU). ``stages``: an entered clock of the pipeline that ``fn`` calls. The
-    garbage collector rests while samples are taken, after one collection. The
+    garbage collector rests while calls are made, after one collection. The
     clock is a parameter for tests; nanoseconds.
     """
     wait = synchronize or synchronizer(device)
     memory, load = PeakMemory(device), HostLoad()
-    with _no_garbage_collection():
+    with _no_garbage_collection(2 if rule.collect_all else 1):
         first_ns = _one(fn, wait, clock)
         warmup_ns, stable = _warm_up(fn, wait, clock, rule)
         if stages is not None:
@@ -117,9 +118,7 @@ def measure_call(
         samples_ns, wall_ns = _sample(fn, wait, clock, rule)
     samples_s = tuple(value / 1e9 for value in samples_ns)
     latency_s = summarize(samples_s)
-    warnings = load.warnings()
-    if not stable:
-        warnings.insert(0, _unstable(rule, warmup_ns))
+    unstable = [] if stable else [_unstable(rule, warmup_ns)]
     return CallTiming(
         latency_s=latency_s,
         samples_s=samples_s,
@@ -128,7 +127,7 @@ def measure_call(
         warmup_s=tuple(value / 1e9 for value in warmup_ns),
         stages_s=None if stages is None else stages.means(len(samples_s), latency_s.mean),
         peak_memory_bytes=memory.read(),
-        warnings=tuple(warnings),
+        warnings=(*unstable, *drift_warnings(samples_s), *load.warnings()),
     )
 
 
@@ -172,6 +171,27 @@ def summarize(samples_s: tuple[float, ...]) -> LatencySummary:
     )
 
 
+def drift_warnings(samples_s: tuple[float, ...]) -> list[str]:
+    """One line if the second half's median left the first's, beyond both intervals and 5%.
+
+    Throttling, a growing cache, another process; halves below 12 samples are
+    not compared.
+    """
+    half = len(samples_s) // 2
+    if half < 12:
+        return []
+    first, second = samples_s[:half], samples_s[half:]
+    before, after = float(np.median(first)), float(np.median(second))
+    first_ci, second_ci = median_ci(first), median_ci(second)
+    assert first_ci and second_ci
+    apart = first_ci[1] < second_ci[0] or second_ci[1] < first_ci[0]
+    if not before or not apart or abs(after / before - 1) <= DRIFT:
+        return []
+    return [
+        f"drift: the median went from {before:.3g} s to {after:.3g} s ({after / before - 1:+.0%})"
+    ]
+
+
 def synchronizer(device: str) -> Callable[[], object] | None:
     """What waits for a device; ``None`` for a CPU, whose calls return when done."""
     if device.startswith("cpu"):
@@ -184,75 +204,6 @@ def synchronizer(device: str) -> Callable[[], object] | None:
     if kind == "mps":
         return torch.mps.synchronize
     raise InputError(f"device={device}: the timing lane knows cpu, cuda and mps")
-
-
-class PeakMemory:
-    """High-water mark since construction: device allocations on CUDA, else the process."""
-
-    def __init__(self, device: str) -> None:
-        self._cuda = device if device.startswith("cuda") else None
-        if self._cuda:
-            import torch
-
-            torch.cuda.reset_peak_memory_stats(self._cuda)
-        else:
-            _reset_process_peak()
-
-    def read(self) -> int:
-        """Bytes. Without Linux's reset it is the process's peak since its start."""
-        if self._cuda:
-            import torch
-
-            return int(torch.cuda.max_memory_allocated(self._cuda))
-        status = _proc("self/status") or ""
-        for line in status.splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-        import resource  # absent on Windows; needed only where there is no /proc
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
-
-
-class HostLoad:
-    """CPU use of all other processes since construction, in cores."""
-
-    def __init__(self) -> None:
-        self._start = self._now()
-
-    def other_cores(self) -> float | None:
-        """Mean cores that others kept busy; ``None`` where the system does not tell.
-
-        From ``/proc/stat``, whose ticks are 10 ms: blind below a few of them.
-        """
-        end = self._now()
-        if self._start is None or end is None or end[0] - self._start[0] < 0.05:
-            return None
-        wall, busy, own = (after - before for after, before in zip(end, self._start, strict=True))
-        return max(0.0, busy - own) / wall
-
-    def warnings(self) -> list[str]:
-        """One line if others kept more than :data:`BUSY_CORES` busy, else none."""
-        others, count = self.other_cores(), os.cpu_count() or 1
-        if others is not None and others > BUSY_CORES:
-            return [f"host busy: other processes used {others:.1f} of {count} cores"]
-        if others is None and hasattr(os, "getloadavg"):
-            load = os.getloadavg()[0]  # one minute's mean, this process included
-            if load > max(1.0, count / 2) + BUSY_CORES:
-                return [f"host busy: load average {load:.1f} on {count} cores"]
-        return []
-
-    @staticmethod
-    def _now() -> tuple[float, float, float] | None:
-        """(wall, everybody's CPU, own CPU) in seconds."""
-        text = _proc("stat")
-        if text is None or not text.startswith("cpu "):
-            return None
-        user, nice, system, _idle, _wait, irq, softirq = (int(v) for v in text.split()[1:8])
-        ticks = user + nice + system + irq + softirq
-        usage = os.times()
-        own = usage.user + usage.system + usage.children_user + usage.children_system
-        return time.perf_counter(), ticks / os.sysconf("SC_CLK_TCK"), own
 
 
 def latency_ratio_ci(
@@ -337,8 +288,8 @@ def _unstable(rule: TimingRule, warmup_ns: list[int]) -> str:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    gc.collect()
+def _no_garbage_collection(generation: int) -> Iterator[None]:
+    gc.collect(generation)
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -346,18 +297,3 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _reset_process_peak() -> None:
-    """Linux resets the resident-set peak on this write (proc(5), clear_refs)."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # another system, or not permitted: the peak since the start is read
-        return
-
-
-def _proc(name: str) -> str | None:
-    try:
-        return Path("/proc", name).read_text()
-    except OSError:  # not Linux
-        return None
