@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.errors import MissingFilesError, StoreError, unknown_name
+from turbo_lab.errors import MissingFilesError, StoreError
 from turbo_lab.identity import DigestCache, digest, user_cache
 
 WEIGHTS = Path(__file__).parent.parent / "models" / "weights"
@@ -33,8 +33,6 @@ def read_packaged_card(name: str) -> dict[str, Any]:
     """The ``card.json`` that training wrote: licence, parts, measured figures."""
     path = WEIGHTS / name / CARD_FILE
     if not path.is_file():
-        if packaged_names() and name not in packaged_names():
-            raise unknown_name("model", name, packaged_names())
         raise MissingFilesError(
             f"model={name}: its weights are not in this installation; install turbo-lab again"
         )
