@@ -174,6 +174,8 @@ def test_names(context: MetricContext, cache: DigestCache) -> None:
         metric_fingerprints(["fd/nano-clip"], context, cache)
     with pytest.raises(InputError, match="reference=mine: unknown"):
         reference_source("mine")
+    assert reference_source("scenes-heldout").path.name == "scenes-heldout.safetensors"
+    assert reference_source("some/of-mine.safetensors").name == "of-mine"
 
 
 def test_a_fingerprint_follows_what_it_was_measured_with(

@@ -23,7 +23,7 @@ CONFIG_FILE = "open_clip_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt")
 _PACKAGE = Path(__file__).parent.parent
 NANO_CLIP = _PACKAGE / "models" / "weights" / "nano-clip"
-SCENES_HELDOUT = _PACKAGE / "data" / "reference" / "scenes-heldout.safetensors"
+REFERENCES = _PACKAGE / "data" / "reference"
 
 # open_clip/constants.py: OPENAI_DATASET_MEAN and _STD, its default for every model
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -146,11 +146,12 @@ def extractor_source(name: str = "nano-clip", pretrained: str | None = None) -> 
 
 def reference_source(name: str = "scenes-heldout") -> ReferenceSource:
     """A packaged reference by name, or a ``.safetensors`` file by path."""
-    if name == "scenes-heldout":
-        return ReferenceSource(name, SCENES_HELDOUT)
-    if not name.endswith(".safetensors"):
-        raise unknown_name("reference", name, ["scenes-heldout", "FILE.safetensors"])
-    return ReferenceSource(Path(name).stem, Path(name))
+    if name.endswith(".safetensors"):
+        return ReferenceSource(Path(name).stem, Path(name))
+    packaged = {"scenes-heldout", *(path.stem for path in REFERENCES.glob("*.safetensors"))}
+    if name not in packaged:
+        raise unknown_name("reference", name, [*packaged, "FILE.safetensors"])
+    return ReferenceSource(name, REFERENCES / f"{name}.safetensors")
 
 
 def metric_details(name: str, context: MetricContext, cache: DigestCache) -> dict[str, Any]:
