@@ -25,6 +25,7 @@ from turbo_lab.stats import (
     minimum_detectable_effect,
     needed_n,
     permutation_test,
+    proportion_ci,
     t_quantile,
     tost,
     verdict,
@@ -117,6 +118,35 @@ def test_clustered_median_interval_moves_with_clusters() -> None:
     low, high = bootstrap_median_ci(x, clusters=x.tolist()) or (0.0, 0.0)
     alone = bootstrap_median_ci(x) or (0.0, 0.0)
     assert low < alone[0] <= alone[1] < high
+
+
+def test_proportion_interval_is_wilsons_and_never_a_point() -> None:
+    """scipy's Wilson interval for independent tries; t for z, hence wider by a few percent."""
+    hits = [1.0] * 90 + [0.0] * 10
+    want = scipy.stats.binomtest(90, 100).proportion_ci(method="wilson")
+    assert proportion_ci(hits) == pytest.approx((want.low, want.high), abs=3e-3)
+    low, high = proportion_ci([0.0] * 16) or (9.0, 9.0)
+    assert low == 0.0 and 0.15 < high < 0.25
+    assert proportion_ci([1.0] * 16) == pytest.approx((1 - high, 1.0))
+    assert proportion_ci([1.0] * 7) is None
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        proportion_ci([2.0] * 9)
+
+
+def test_proportion_interval_counts_prompts() -> None:
+    """Ten equal tries of a prompt tell what one does."""
+    hits = [float(i % 3 > 0) for i in range(30)]
+    ten = proportion_ci(np.repeat(hits, 10), np.repeat(range(30), 10).tolist())
+    assert ten == pytest.approx(proportion_ci(hits), abs=0.01)
+
+
+@pytest.mark.parametrize("p,n", [(0.95, 30), (0.5, 16), (0.99, 64)])
+def test_proportion_interval_covers(p: float, n: int) -> None:
+    generator, hits = np.random.default_rng(8), 0
+    for _ in range(500):
+        low, high = proportion_ci((generator.random(n) < p).astype(float)) or (9.0, 9.0)
+        hits += low <= p <= high
+    assert hits / 500 >= 0.92
 
 
 def test_ratio_interval_uses_the_pairs() -> None:

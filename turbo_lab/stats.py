@@ -107,6 +107,34 @@ def median_ci(values: npt.ArrayLike, level: float = 0.95) -> Interval | None:
     return None if k == 0 else (float(data[k - 1]), float(data[n - k]))
 
 
+def proportion_ci(
+    values: npt.ArrayLike, clusters: Sequence[Hashable] | None = None, level: float = 0.95
+) -> Interval | None:
+    """Wilson score interval of a proportion; ``None`` below :data:`MIN_CLUSTERS`.
+
+    ``values``: (n,) in [0, 1], mostly 0 or 1. A bootstrap of sixteen misses in
+    sixteen tries is (0, 0), which is certainty out of nothing; Wilson's (1927) is
+    (0, 0.2). Clusters enter by the effective sample size, the one whose binomial
+    variance is the variance between clusters; the number of clusters where that
+    is zero. Raises ``ValueError`` for values outside [0, 1].
+    """
+    data = _vector("values", values)
+    if len(data) and (data.min() < 0 or data.max() > 1):
+        raise ValueError("values: must lie in [0, 1]")
+    sums, counts = _cluster_totals(data, clusters)
+    k, n = len(sums), len(data)
+    if k < MIN_CLUSTERS:
+        return None
+    p = float(data.mean())
+    variance = k / (k - 1) * float(np.square(sums - counts * p).sum()) / n**2
+    effective = min(float(n), p * (1 - p) / variance) if variance > 0 else float(k)
+    squared = t_quantile((1 + level) / 2, k - 1) ** 2
+    middle = (p + squared / (2 * effective)) / (1 + squared / effective)
+    spread = math.sqrt(squared * (p * (1 - p) / effective + squared / (4 * effective**2)))
+    half = spread / (1 + squared / effective)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 def bootstrap_difference_ci(
     candidate: npt.ArrayLike,
     baseline: npt.ArrayLike,

@@ -8,7 +8,7 @@ import numpy as np
 
 from turbo_lab.metrics.clip_score import few_prompts_note
 from turbo_lab.metrics.inputs import Floats, MetricInputs, Score, unit_rows
-from turbo_lab.stats import bootstrap_mean_ci
+from turbo_lab.stats import proportion_ci
 
 
 def compute(inputs: MetricInputs) -> Score:
@@ -27,7 +27,6 @@ def r_precision(
     candidate_features: Floats,
     prompts: Sequence[str],
     candidates: Sequence[str],
-    seed: int = 0,
 ) -> Score:
     """Recall@1 of the own caption among K candidates; N >= 1, K >= 2, higher is better.
 
@@ -35,6 +34,7 @@ def r_precision(
     texts ``candidates``, which contain every prompt. AttnGAN's R-precision
     (Xu et al. 2018, arXiv 1711.10485) with the whole set as candidates. A tie of
     t captions counts 1/t, so an image that looks like all of them scores chance.
+    The interval is Wilson's by prompts: none right of 16 is not certainly zero.
     Bias: falls with K, hence the candidate set is part of the fingerprint.
     Raises ``ValueError`` for fewer than 2 candidates or a prompt not among them.
     """
@@ -49,7 +49,7 @@ def r_precision(
     # one ulp of a float32 feature: equal texts must tie whatever the product's order
     nearest = cosines >= cosines.max(axis=1, keepdims=True) - 1e-7
     hits = np.where(own >= cosines.max(axis=1) - 1e-7, 1.0 / nearest.sum(axis=1), 0.0)
-    ci95 = bootstrap_mean_ci(hits, prompts, seed)
+    ci95 = proportion_ci(hits, prompts)
     return Score(
         value=float(hits.mean()),
         n=len(hits),
