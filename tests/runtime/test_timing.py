@@ -173,9 +173,13 @@ def test_another_busy_process_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> N
     assert load.warnings() == ["host busy: other processes used 1.1 of 2 cores"]
 
 
-def test_a_quiet_host_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([(0.0, 0.0, 0.0), (1.0, 1.1, 1.0)])
+@pytest.mark.parametrize("others,count", [(0.1, 2), (1.5, 64)])
+def test_a_quiet_host_gives_no_warning(
+    monkeypatch: pytest.MonkeyPatch, others: float, count: int
+) -> None:
+    times = iter([(0.0, 0.0, 0.0), (1.0, 1.0 + others, 1.0)])
     monkeypatch.setattr(HostLoad, "_now", staticmethod(lambda: next(times)))
+    monkeypatch.setattr(os, "cpu_count", lambda: count)
     assert HostLoad().warnings() == []
 
 

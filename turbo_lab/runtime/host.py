@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 BUSY_CORES = 0.25
-"""Other processes' use, in cores, from which a warning is given."""
+"""Other processes' use, in cores, from which a warning is given; on a large machine a
+twentieth of its cores, since its daemons alone keep some busy."""
 
 
 class PeakMemory:
@@ -63,7 +64,7 @@ class HostLoad:
     def warnings(self) -> list[str]:
         """One line if others kept more than :data:`BUSY_CORES` busy, else none."""
         others, count = self.other_cores(), os.cpu_count() or 1
-        if others is not None and others > BUSY_CORES:
+        if others is not None and others > max(BUSY_CORES, count / 20):
             return [f"host busy: other processes used {others:.1f} of {count} cores"]
         if others is None and hasattr(os, "getloadavg"):
             load = os.getloadavg()[0]  # one minute's mean, this process included
