@@ -6,7 +6,6 @@ table. The parts are pure or have their own module; this one only joins them.
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import time
@@ -15,16 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turbo_lab import environment
-from turbo_lab.errors import InputError, TurboLabError
-from turbo_lab.execute.sweep import SweepContext, SweepOutcome, run_plan
+from turbo_lab import environment, results
+from turbo_lab.errors import IncompleteError, InputError
+from turbo_lab.execute.sweep import Progress, SweepContext, SweepOutcome, run_plan
 from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.identity import digest
 from turbo_lab.plan import Plan, make_plan, plan_document
-from turbo_lab.record import document
+from turbo_lab.metrics.sources import MetricContext
+from turbo_lab.record import Measurement, document
 from turbo_lab.resolve import Library, resolve
 from turbo_lab.spec import Batch, Cell
 from turbo_lab.store import Store, reuse_key
+from turbo_lab.tracking import Tracker, TrackingSettings
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
@@ -103,6 +104,10 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
     values = sweep.values
     timing = _timing_rule(values["timing"]) if command != "generate" else None
     metrics = metric_names(str(values["metrics"]["names"])) if command == "sweep" else ()
+    # What fails cheaply fails first: judge and reference before any image.
+    prompt_sets = list(sweep.library.prompt_sets.values())
+    judged = results.metric_context(values, prompt_sets) if metrics else None
+    tracking = TrackingSettings.from_config(values["tracking"]) if command == "sweep" else None
     store = Store(Path(values["store"]))
     plan = _plan(sweep, store)
     progress = StderrProgress()
@@ -122,13 +127,17 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
         adapters={key: (f.name, f.path) for key, f in sweep.library.adapters.items()},
     )
     worker = Worker(weights, sweep.device, values["num_threads"])
+    tracker = None if tracking is None else Tracker(tracking)
     try:
         outcome = run_plan(plan, worker, context, progress)
     finally:
         progress.end()
     if command == "generate":
         return _finish_generate(sweep, plan, store, outcome, as_json)
-    return _finish_sweep(command, sweep, plan, context, outcome, metrics, as_json)
+    document_values = _sweep_values(sweep, plan, context, outcome, metrics, judged)
+    if command == "bench":
+        return _finish_bench(document_values, as_json)
+    return _finish_sweep(document_values, store, tracker, progress, as_json)
 
 
 def _timing_rule(value: Any) -> str | None:
@@ -210,30 +219,24 @@ def _link(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _finish_sweep(
-    command: str,
+def _sweep_values(
     sweep: Sweep,
     plan: Plan,
     context: SweepContext,
     outcome: SweepOutcome,
     metrics: Sequence[str],
-    as_json: bool,
-) -> int:
-    """Figures, MLflow, sheet and table; returns the exit code."""
-    from turbo_lab import results
-
+    judged: MetricContext | None,
+) -> dict[str, Any]:
+    """The ``sweep`` document, without its header; missing figures are taken now."""
     done = [r for r in outcome.records.values() if r.status == "done"]
     began = time.perf_counter()
-    measurements = {}
-    if metrics and done:
-        metric_context = results.metric_context(
-            sweep.values, list(sweep.library.prompt_sets.values())
-        )
-        measurements = results.measure_cells(done, metrics, metric_context, context.store)
+    measurements: dict[str, list[Measurement]] = {}
+    if judged is not None and done:
+        measurements = results.measure_cells(done, metrics, judged, context.store)
     metrics_s = time.perf_counter() - began
-    rows = results.cell_rows(plan, outcome, context, measurements, {})
+    rows = results.cell_rows(plan, outcome, context, measurements)
     statuses = [row["status"] for row in rows]
-    values = {
+    return {
         "sweep_id": sweep.sweep_id,
         "store": str(context.store.root),
         "tracking_uri": None,
@@ -249,11 +252,85 @@ def _finish_sweep(
         "work": results.work_rows(plan, outcome),
         "cells": rows,
     }
-    folder = context.store.sweep_folder(sweep.sweep_id)
-    context.store.write_document(folder / "sweep.json", document("sweep", values))
+
+
+def _finish_sweep(
+    values: dict[str, Any],
+    store: Store,
+    tracker: Tracker | None,
+    progress: Progress,
+    as_json: bool,
+) -> int:
+    """Sheet, MLflow, document and table; returns the exit code."""
+    folder = store.sweep_folder(values["sweep_id"])
+    sheet = folder / "sheet.png"
+    store.write_file(sheet, results.sheet(values))
+    code = 3 if values["counts"]["failed"] else 0
+    if tracker is not None:
+        values["tracking_uri"] = tracker.settings.uri
+        try:
+            run_ids = tracker.project(values, sheet)
+            for row in values["cells"]:
+                row["mlflow_run_id"] = run_ids[row["record_id"]]
+        except IncompleteError as error:
+            progress.note(str(error))
+            code = error.exit_code
+    store.write_document(folder / "sweep.json", document("sweep", values))
     if as_json:
-        _print_document(command, values)
-    return 3 if "failed" in statuses else 0
+        _print_document("sweep", values)
+        return code
+    from turbo_lab.report.table import sweep_table
+
+    sweep_table(values)
+    print(f"\ncontact sheet   {sheet}")
+    print(f"results         {folder / 'sweep.json'}")
+    if tracker is not None and values["tracking_uri"].startswith("sqlite"):
+        print(f"open MLflow     mlflow ui --backend-store-uri {values['tracking_uri']}")
+    elif tracker is not None:
+        print(f"MLflow          {values['tracking_uri']}")
+    if values["counts"]["failed"]:
+        print("try again       run the same command: only what failed is left")
+    return code
+
+
+def _finish_bench(values: Mapping[str, Any], as_json: bool) -> int:
+    """The ``bench`` document: latency by stage, nothing of the images."""
+    cells = [
+        {
+            "axes": row["axes"],
+            "status": row["status"],
+            "error": row["error"],
+            "latency_s": row["latency_s"],
+            "load_s": values["load_s"],
+            **(row["timing"] or {}),
+        }
+        for row in values["cells"]
+    ]
+    if as_json:
+        _print_document("bench", {"cells": cells})
+    else:
+        from turbo_lab.report.table import bench_table
+
+        bench_table(cells)
+    return 3 if values["counts"]["failed"] else 0
+
+
+def sync_store(values: Mapping[str, Any]) -> int:
+    """Replay every sweep of a store into MLflow."""
+    import json
+
+    settings = TrackingSettings.from_config(values["tracking"])
+    if settings is None:
+        raise InputError("tracking=none: name where to replay to: tracking=local or tracking=server")
+    store = Store(Path(values["store"]))
+    tracker = Tracker(settings)
+    paths = sorted((store.root / "sweeps").glob("*/sweep.json"))
+    for path in paths:
+        tracker.project(json.loads(path.read_text(encoding="utf-8")), path.parent / "sheet.png")
+        print(f"{path.parent.name}  {settings.uri}")
+    if not paths:
+        print(f"{store.root}: holds no sweep")
+    return 0
 
 
 def _print_document(kind: str, values: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ documents. Torch is imported only where a figure is missing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from turbo_lab.execute.sweep import SweepContext, SweepOutcome
@@ -92,12 +93,11 @@ def cell_rows(
     outcome: SweepOutcome,
     context: SweepContext,
     measurements: Mapping[str, Sequence[Measurement]],
-    run_ids: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """The ``cells`` of a sweep document."""
     return [
         _cell_row(
-            planned, outcome.records[planned.cell.cell_id], context, measurements, run_ids
+            planned, outcome.records[planned.cell.cell_id], context, measurements
         )
         for planned in plan.cells
     ]
@@ -108,7 +108,6 @@ def _cell_row(
     record: Record,
     context: SweepContext,
     measurements: Mapping[str, Sequence[Measurement]],
-    run_ids: Mapping[str, str],
 ) -> dict[str, Any]:
     store = context.store
     failed = record.status == "failed"
@@ -122,8 +121,9 @@ def _cell_row(
         "axes": dict(planned.cell.axes),
         "aliases": [dict(axes) for axes in planned.aliases],
         "parameters": dict(record.parameters),
+        "provenance": dict(record.provenance),
         "record": str(store.record_path(record.record_id)),
-        "mlflow_run_id": run_ids.get(record.record_id),
+        "mlflow_run_id": None,
         "metrics": {m.name: _figure(m) for m in measurements.get(record.record_id, ())},
         "latency_s": None if timing is None else as_plain(timing.latency_s),
         "throughput_images_per_s": None if timing is None else timing.throughput_images_per_s,
@@ -167,3 +167,23 @@ def work_rows(plan: Plan, outcome: SweepOutcome) -> dict[str, dict[str, int]]:
         "vae_rows": {"alone": plan.vae_rows.alone, "done": outcome.work["vae_rows"]},
         "text_rows": {"alone": plan.text_rows.alone, "done": outcome.work["text_rows"]},
     }
+
+
+def sheet(values: Mapping[str, Any]) -> bytes:
+    """The contact sheet of a sweep document, as PNG."""
+    from turbo_lab.report.sheet import SheetCell, draw_sheet
+
+    rows = values["cells"]
+    cells = [
+        SheetCell(row["axes"], [Path(i["path"]) for i in row["images"]], row["error"])
+        for row in rows
+    ]
+    prompts = next(([i["prompt"] for i in row["images"]] for row in rows if row["images"]), [])
+    fixed = rows[0]["parameters"]
+    varied = {name for row in rows for name in row["axes"]}
+    named = [
+        f"{name} {fixed[name]}"
+        for name in ("model", "prompts", "lora", "resolution", "seed")
+        if name not in varied and fixed[name] != "none"
+    ]
+    return draw_sheet(cells, prompts, " · ".join(named))

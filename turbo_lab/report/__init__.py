@@ -1,0 +1,1 @@
+"""Documents for people: tables, contact sheets. Plain dicts and images in."""

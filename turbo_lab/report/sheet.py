@@ -1,0 +1,205 @@
+"""The contact sheet: cells by axes with labels, as A1111's X/Y/Z plot draws it.
+
+Two axes make columns and rows, and every tile shows the same few prompts; with
+one axis the rows are prompts. Further axes go into the row labels. A cell that
+failed is a hatched tile with the first words of its error.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+_MAX_SIDE = 12_000
+_GUTTER, _MARGIN, _LABEL_HEIGHT = 10, 24, 30
+_INK, _FAINT, _PAPER, _RULE = "#1c1c1e", "#6e6e73", "#ffffff", "#e5e5ea"
+_FONT_SIZE = 17
+# Tiny images are enlarged by whole factors up to about this edge.
+_TILE_EDGE = 128
+_PROMPTS_A_TILE = 4
+_PROMPT_ROWS = 8
+
+
+@dataclass(frozen=True)
+class SheetCell:
+    """One cell of the sheet."""
+
+    axes: Mapping[str, Any]
+    """What varies, in order."""
+    images: Sequence[Path]
+    """PNG files, one a prompt; empty where the cell failed."""
+    error: str | None
+    """Why there are none."""
+
+
+def draw_sheet(cells: Sequence[SheetCell], prompts: Sequence[str], title: str) -> bytes:
+    """A PNG of all cells. ``prompts`` are those of the images, in order."""
+    axes = [name for name in _axes(cells) if len({str(c.axes.get(name)) for c in cells}) > 1]
+    edge = _edge(cells)
+    if len(axes) >= 2:
+        return _grid(cells, axes, edge, title)
+    return _by_prompt(cells, axes, prompts, edge, title)
+
+
+def _axes(cells: Sequence[SheetCell]) -> list[str]:
+    return list(dict.fromkeys(name for cell in cells for name in cell.axes))
+
+
+def _edge(cells: Sequence[SheetCell]) -> int:
+    for cell in cells:
+        for path in cell.images[:1]:
+            with Image.open(path) as image:
+                longest = max(image.size)
+            return longest * max(1, _TILE_EDGE // longest)
+    return _TILE_EDGE
+
+
+def _grid(cells: Sequence[SheetCell], axes: Sequence[str], edge: int, title: str) -> bytes:
+    """The axis with more values goes across; the others make the rows."""
+    across = max(axes[-2:], key=lambda name: len({str(c.axes[name]) for c in cells}))
+    down = [name for name in axes if name != across]
+    columns = list(dict.fromkeys(str(c.axes[across]) for c in cells))
+    rows = list(dict.fromkeys(_label(c.axes, down) for c in cells))
+    place = {(_label(c.axes, down), str(c.axes[across])): c for c in cells}
+    side = 1 if all(len(c.images) < _PROMPTS_A_TILE for c in cells) else 2
+    while side > 1 and (side * edge + _GUTTER) * max(len(columns), len(rows)) > _MAX_SIDE:
+        side -= 1
+    tiles = [
+        [_mosaic(place.get((row, column)), side, edge) for column in columns] for row in rows
+    ]
+    heads = [f"{_short(across)} {column}" for column in columns]
+    return _compose(tiles, heads, rows, title)
+
+
+def _by_prompt(
+    cells: Sequence[SheetCell],
+    axes: Sequence[str],
+    prompts: Sequence[str],
+    edge: int,
+    title: str,
+) -> bytes:
+    """Cells across, prompts down."""
+    count = min(_PROMPT_ROWS, max((len(c.images) for c in cells), default=0)) or 1
+    tiles = [
+        [_single(cell, index, edge) for cell in cells] for index in range(count)
+    ]
+    heads = [_label(cell.axes, axes) or "one cell" for cell in cells]
+    shown = [prompts[i] if i < len(prompts) else "" for i in range(count)]
+    return _compose(tiles, heads, shown, title)
+
+
+def _label(axes: Mapping[str, Any], names: Sequence[str]) -> str:
+    return " · ".join(f"{_short(name)} {axes[name]}" for name in names if name in axes)
+
+
+def _short(name: str) -> str:
+    return {"num_inference_steps": "steps", "guidance_scale": "guidance"}.get(name, name)
+
+
+def _mosaic(cell: SheetCell | None, side: int, edge: int) -> Image.Image:
+    """The first side x side images of a cell."""
+    if cell is None or not cell.images:
+        return _failed(side * edge, None if cell is None else cell.error)
+    tile = Image.new("RGB", (side * edge, side * edge), _PAPER)
+    for index, path in enumerate(cell.images[: side * side]):
+        x, y = index % side * edge, index // side * edge
+        tile.paste(_fit(path, edge), (x, y))
+    return tile
+
+
+def _single(cell: SheetCell, index: int, edge: int) -> Image.Image:
+    if index >= len(cell.images):
+        return _failed(edge, cell.error)
+    return _fit(cell.images[index], edge)
+
+
+def _fit(path: Path, edge: int) -> Image.Image:
+    """Centred on a square; enlarged by whole factors so that pixels stay pixels."""
+    with Image.open(path) as image:
+        picture = image.convert("RGB")
+    longest = max(picture.size)
+    if longest <= edge:
+        factor = edge // longest
+        size = (picture.width * factor, picture.height * factor)
+        picture = picture.resize(size, Image.Resampling.NEAREST)
+    else:
+        picture.thumbnail((edge, edge), Image.Resampling.LANCZOS)
+    square = Image.new("RGB", (edge, edge), _RULE)
+    square.paste(picture, ((edge - picture.width) // 2, (edge - picture.height) // 2))
+    return square
+
+
+def _failed(edge: int, error: str | None) -> Image.Image:
+    """Hatched, with why."""
+    tile = Image.new("RGB", (edge, edge), "#fff1f0")
+    draw = ImageDraw.Draw(tile)
+    for start in range(-edge, edge, 16):
+        draw.line([(start, edge), (start + edge, 0)], fill="#f5c6c3", width=2)
+    text = "failed" if error else "not run"
+    draw.text((10, 8), text, fill="#b3261e", font=_font(_FONT_SIZE))
+    for index, line in enumerate(_wrap(error or "", edge - 20)[:4]):
+        draw.text((10, 34 + 20 * index), line, fill="#b3261e", font=_font(14))
+    return tile
+
+
+def _compose(
+    tiles: list[list[Image.Image]], heads: Sequence[str], rows: Sequence[str], title: str
+) -> bytes:
+    width, height = tiles[0][0].size
+    font = _font(_FONT_SIZE)
+    label_width = min(360, 24 + max(int(font.getlength(row)) for row in rows))
+    left, top = _MARGIN + label_width, _MARGIN + 2 * _LABEL_HEIGHT
+    size = (
+        left + len(heads) * (width + _GUTTER) + _MARGIN,
+        top + len(rows) * (height + _GUTTER) + _MARGIN,
+    )
+    sheet = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_MARGIN, _MARGIN - 8), _cut(title, size[0] - 2 * _MARGIN), fill=_FAINT, font=font)
+    for column, head in enumerate(heads):
+        x = left + column * (width + _GUTTER)
+        text = _cut(head, width)
+        centre = x + (width - font.getlength(text)) / 2
+        draw.text((centre, top - _LABEL_HEIGHT), text, fill=_INK, font=font)
+    for row, label in enumerate(rows):
+        y = top + row * (height + _GUTTER)
+        lines = _wrap(label, label_width - 16)[:5]
+        for index, line in enumerate(lines):
+            offset = (height - 22 * len(lines)) / 2 + 22 * index
+            draw.text((_MARGIN, y + offset), line, fill=_INK, font=font)
+        for column, tile in enumerate(tiles[row]):
+            sheet.paste(tile, (left + column * (width + _GUTTER), y))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Lines that fit; a word too long for one is cut."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and _font(_FONT_SIZE).getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(_cut(word, width))
+    return lines
+
+
+def _cut(text: str, width: float) -> str:
+    font = _font(_FONT_SIZE)
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own FreeType font."""
+    return ImageFont.load_default(size)
