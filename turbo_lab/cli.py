@@ -67,11 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 4
 
 
-def entry_point() -> None:
-    """The console script."""
-    sys.exit(main())
-
-
 def _take_flag(arguments: list[str], flag: str) -> bool:
     found = flag in arguments
     while flag in arguments:
@@ -195,4 +190,4 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 
 if __name__ == "__main__":
-    entry_point()
+    sys.exit(main())

@@ -8,6 +8,7 @@ that a killed projection left RUNNING, and never stops a sweep.
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import math
 import os
@@ -181,6 +182,7 @@ class Tracker:
                 if k not in run.data.params
             ]
             self._client.log_batch(run_id, params=parameters)
+            self._log_datasets(run, cell)
             self._log_files(run_id, cell)
         self._log_new_metrics(run, _cell_metrics(cell))
         status = "FAILED" if cell["status"] == "failed" else "FINISHED"
@@ -199,6 +201,21 @@ class Tracker:
         ]
         if new:
             self._client.log_batch(run.info.run_id, metrics=new)
+
+    def _log_datasets(self, run: Run, cell: Mapping[str, Any]) -> None:
+        """The prompt sets by digest, so that runs can be filtered by them."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        assert self._client is not None
+        known = {entry.dataset.name for entry in run.inputs.dataset_inputs}
+        sets = [
+            # MLflow keeps 36 characters of a digest; the whole one is in the tags.
+            DatasetInput(Dataset(name, digest[:36], "local", json.dumps({"digest": digest})))
+            for name, digest in cell["provenance"]["prompt_sets"].items()
+            if name not in known
+        ]
+        if sets:
+            self._client.log_inputs(run.info.run_id, sets)
 
     def _log_files(self, run_id: str, cell: Mapping[str, Any]) -> None:
         """The record, and the images by prompt and seed, in one call."""

@@ -8,6 +8,7 @@ from a file.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,9 +44,14 @@ class _Column:
         return {i for i, v in known.items() if v == target}
 
 
+def _console() -> Console:
+    """Standard output; where it is no terminal, wide enough that nothing wraps."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
 def sweep_table(document: Mapping[str, Any], console: Console | None = None) -> None:
     """Print cells x figures; the best of each column is green and starred."""
-    console = console or Console()
+    console = console or _console()
     axes, columns, notes = _sweep_columns(document["cells"])
     table = Table(title=_sweep_title(document), title_justify="left", header_style="bold")
     for name in axes:
@@ -149,7 +155,7 @@ def _sweep_title(document: Mapping[str, Any]) -> str:
 
 def bench_table(cells: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
     """Print latency and its stages; milliseconds a call."""
-    console = console or Console()
+    console = console or _console()
     axes = list(dict.fromkeys(name for cell in cells for name in cell["axes"]))
     table = Table(title="milliseconds a call", title_justify="left", header_style="bold")
     for name in axes:
@@ -181,7 +187,7 @@ def bench_table(cells: Sequence[Mapping[str, Any]], console: Console | None = No
 
 def plan_table(document: Mapping[str, Any], console: Console | None = None) -> None:
     """Print a plan: counts, work, forecast and the first cells."""
-    console = console or Console()
+    console = console or _console()
     counts = document["counts"]
     console.print(
         f"{counts['requested']} requested, {counts['distinct']} distinct, "
@@ -216,12 +222,12 @@ def models_table(rows: Sequence[Mapping[str, Any]], console: Console | None = No
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(str(row[column]) for column in columns))
-    (console or Console()).print(table)
+    (console or _console()).print(table)
 
 
 def model_card_text(card: Mapping[str, Any], console: Console | None = None) -> None:
     """Print one card, a field a line, figures last."""
-    console = console or Console()
+    console = console or _console()
     for key, value in card.items():
         if key == "figures" or value is None:
             continue

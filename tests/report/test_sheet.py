@@ -1,0 +1,52 @@
+"""The contact sheet shows every cell where its labels say."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.report.documents import sweep_document
+from turbo_lab.results import sheet
+
+
+def picture(document: dict) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(sheet(document))).convert("RGB"))
+
+
+def test_two_axes_make_a_grid_of_mosaics(tmp_path: Path) -> None:
+    pixels = picture(sweep_document(tmp_path))
+    # Each finished cell's first image is a flat shade; it appears as 128 x 128 pixels.
+    for shade in (0, 40, 120):
+        assert (pixels == shade).all(axis=2).sum() >= 128 * 128
+
+
+def test_one_axis_puts_prompts_down(tmp_path: Path) -> None:
+    document = sweep_document(tmp_path)
+    document["cells"] = document["cells"][:2]
+    pixels = picture(document)
+    for shade in (0, 10, 20, 30, 40, 50, 60, 70):
+        assert (pixels == shade).all(axis=2).sum() >= 128 * 128
+
+
+def test_failed_cell_is_marked(tmp_path: Path) -> None:
+    document = sweep_document(tmp_path)
+    marked = (picture(document) == (0xFF, 0xF1, 0xF0)).all(axis=2).sum()
+    for row in document["cells"]:
+        row["images"] = row["images"] or document["cells"][0]["images"]
+    assert marked > 1000
+    assert (picture(document) == (0xFF, 0xF1, 0xF0)).all(axis=2).sum() == 0
+
+
+def test_sheet_of_many_cells_stays_within_bounds(tmp_path: Path) -> None:
+    document = sweep_document(tmp_path)
+    template = document["cells"][0]
+    document["cells"] = [
+        {**template, "axes": {"num_inference_steps": s, "seed": k}}
+        for s in range(1, 11)
+        for k in range(30)
+    ]
+    height, width, _ = picture(document).shape
+    assert max(height, width) <= 12_000

@@ -1,0 +1,28 @@
+"""Tables say which cell is best, in which direction, and what a figure lacks."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from tests.report.documents import sweep_document
+from turbo_lab.report.table import markdown_table, sweep_table
+
+
+def test_best_follows_each_figures_direction() -> None:
+    lines = markdown_table(sweep_document(None)).splitlines()
+    assert lines[0].startswith("| steps | guidance | clip_score ↑ | fd/nano-clip ↓ | p50 ms ↓ |")
+    first, second, failed, last = lines[2:6]
+    assert "**100 (n=6)**" in first and "**10**" in first
+    assert "**" not in second
+    assert failed == "| 2 | 0 | - | - | - | - |"
+    assert "**0.8 ±0.1**" in last and "**6 (1)**" in last
+    assert lines[7] == "(1) fd/nano-clip: too few"
+
+
+def test_terminal_table_stars_the_best_without_colour() -> None:
+    console = Console(width=120, record=True, file=open("/dev/null", "w"), color_system=None)
+    sweep_table(sweep_document(None), console)
+    text = console.export_text()
+    assert "0.8 ±0.1*" in text
+    assert "failed" in text
+    assert "5 requested, equal ones merged" in text

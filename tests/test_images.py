@@ -1,0 +1,66 @@
+"""PNG files carry their recipe; hashes are of pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from turbo_lab.errors import InputError
+from turbo_lab.images import encode_png, pixel_sha256, read_png
+
+KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
+TEXTS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00"))
+
+
+def pixels(seed: int = 0, height: int = 5, width: int = 7) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@given(st.dictionaries(KEYS, TEXTS, max_size=3))
+def test_text_and_pixels_survive_a_file(
+    tmp_path_factory: pytest.TempPathFactory, text: dict[str, str]
+) -> None:
+    path = tmp_path_factory.mktemp("png") / "a.png"
+    path.write_bytes(encode_png(pixels(), text))
+    again, found = read_png(path)
+    assert np.array_equal(again, pixels())
+    assert found == text
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 3))
+def test_pixel_hash_is_as_documented(height: int, width: int, seed: int) -> None:
+    image = pixels(seed, height, width)
+    expected = hashlib.sha256(f"{width}x{height}\n".encode() + image.tobytes()).hexdigest()
+    assert pixel_sha256(image) == expected
+    # The same numbers in another memory order are the same picture.
+    assert pixel_sha256(np.asfortranarray(image)) == expected
+
+
+def test_transposed_picture_of_equal_bytes_has_another_hash() -> None:
+    flat = np.zeros((2, 3, 3), np.uint8)
+    assert pixel_sha256(flat) != pixel_sha256(flat.reshape(3, 2, 3))
+
+
+@pytest.mark.parametrize("bad", [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 3), np.float32)])
+def test_pixel_hash_refuses_what_is_no_rgb_image(bad: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"not \(H, W, 3\) uint8"):
+        pixel_sha256(bad)
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        read_png(tmp_path / "absent.png")
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(encode_png(pixels(0, 64, 64), {})[:200])
+    with pytest.raises(InputError, match="cannot be read as a PNG"):
+        read_png(cut)
+    jpeg = tmp_path / "photo.png"
+    Image.fromarray(pixels()).save(jpeg, "JPEG")
+    with pytest.raises(InputError, match="is a JPEG file"):
+        read_png(jpeg)
