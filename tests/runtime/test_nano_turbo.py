@@ -1,0 +1,79 @@
+"""The model that ships: drawn by a stock loader, alone and in a batch."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from turbo_lab.cards import locate, model_card
+from turbo_lab.plan import WorkDone
+from turbo_lab.resolve import canonical_scheduler
+from turbo_lab.runtime.determinism import image_lane
+from turbo_lab.runtime.noise import image_generators
+from turbo_lab.runtime.pipeline import load_pipeline
+from turbo_lab.runtime.sampler import Sampler
+from turbo_lab.spec import Batch, Layout, Recipe
+
+PROMPTS = tuple(f"a {thing} on a blue background" for thing in "rocket panda cactus sun".split())
+LAYOUT = Layout(PROMPTS * 2, tuple(range(8)))
+
+
+@pytest.fixture(scope="module")
+def sampler() -> Sampler:
+    card = model_card("nano-turbo")
+    files = locate(card)
+    scheduler = canonical_scheduler(files.scheduler, card.scheduler, None)
+    pipeline = load_pipeline(files.path, scheduler, "float32", torch.device("cpu"))
+    return Sampler(pipeline, torch.device("cpu"), WorkDone())
+
+
+def recipe(sampler: Sampler, steps: int, width: int = 64) -> Recipe:
+    config = dict(sampler.pipeline.scheduler.config)
+    kept = {k: v for k, v in config.items() if not k.startswith("_")}
+    name = type(sampler.pipeline.scheduler).__name__
+    scheduler = json.dumps({**kept, "_class_name": name})
+    return Recipe("nano-turbo", scheduler, (), steps, 0.0, None, width, 64, "float32", ())
+
+
+def test_one_step_starts_at_999(sampler: Sampler) -> None:
+    scheduler = sampler.pipeline.scheduler
+    for steps in (1, 2, 3, 4):
+        scheduler.set_timesteps(steps)
+        assert float(scheduler.timesteps[0]) == 999
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_image_of_a_batch_of_8_equals_the_image_alone(sampler: Sampler, steps: int) -> None:
+    same = recipe(sampler, steps)
+    with image_lane(1):
+        together = sampler.run(Batch(same, LAYOUT), None, {})
+        differing = 0
+        for row in range(8):
+            one = Layout(LAYOUT.prompts[row : row + 1], LAYOUT.seeds[row : row + 1])
+            alone = sampler.run(Batch(same, one), None, {})[0]
+            gap = np.abs(alone.astype(int) - together[row])
+            differing += int((gap.max(axis=2) > 0).sum())
+            assert gap.max() <= 1
+    print(f"{steps} steps: {differing} of {8 * 64 * 64} pixels differ, by one level of 255")
+
+
+@pytest.mark.parametrize("width", [64, 128])
+def test_shared_work_equals_the_stock_call(sampler: Sampler, width: int) -> None:
+    starts: dict = {}
+    pipeline = sampler.pipeline
+    with image_lane(1):
+        for steps in (1, 2):
+            batch = Batch(recipe(sampler, steps, width), LAYOUT)
+            shared = sampler.run(batch, None, starts)
+            stock = pipeline(
+                prompt=list(LAYOUT.prompts),
+                num_inference_steps=steps,
+                guidance_scale=0.0,
+                width=width,
+                height=64,
+                generator=image_generators(LAYOUT.seeds),
+            ).images
+            assert np.array_equal(shared, np.stack([np.asarray(image) for image in stock]))
