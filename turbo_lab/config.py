@@ -57,7 +57,7 @@ class GridPoint:
     """What was swept, as written, in the order of the command line."""
 
 
-@dataclass(frozen=True)
+@dataclass  # a frozen one would be read-only to presets as well
 class SweeperConf:
     """Hydra's node of our sweeper."""
 
