@@ -43,9 +43,9 @@ RANKS = {
     "turbo_lab.tracking": 6,
     "turbo_lab.config": 7,
     "turbo_lab.results": 7,
-    "turbo_lab.commands": 8,
-    "turbo_lab.cli": 9,
-    "turbo_lab.__main__": 9,
+    "turbo_lab.planning": 8,
+    "turbo_lab.commands": 9,
+    "turbo_lab.cli": 10,
 }
 HEAVY = ("torch", "diffusers", "transformers", "mlflow", "open_clip", "torchvision", "peft", "ray")
 # Where a heavy package may be imported when the module is.

@@ -16,7 +16,7 @@ def settings(folder: Path, images: str = "all") -> TrackingSettings:
 
 
 @pytest.fixture(scope="module")
-def projected(tmp_path_factory: pytest.TempPathFactory):  # noqa: ANN201
+def projected(tmp_path_factory: pytest.TempPathFactory):
     """One document, projected twice, and the client to look at it."""
     from mlflow.tracking import MlflowClient
 
@@ -32,7 +32,7 @@ def projected(tmp_path_factory: pytest.TempPathFactory):  # noqa: ANN201
     return document, first, MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
 
 
-def test_replay_adds_neither_runs_nor_history(projected) -> None:  # noqa: ANN001
+def test_replay_adds_neither_runs_nor_history(projected) -> None:
     _, ids, client = projected
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     assert len(client.search_runs([experiment])) == 5
@@ -40,7 +40,7 @@ def test_replay_adds_neither_runs_nor_history(projected) -> None:  # noqa: ANN00
     assert [point.value for point in history] == [pytest.approx(0.6)]
 
 
-def test_child_has_parameters_figures_images_and_parent(projected) -> None:  # noqa: ANN001
+def test_child_has_parameters_figures_images_and_parent(projected) -> None:
     _, ids, client = projected
     run = client.get_run(ids["r1"])
     parent = client.get_run(run.data.tags["mlflow.parentRunId"])
@@ -56,21 +56,21 @@ def test_child_has_parameters_figures_images_and_parent(projected) -> None:  # n
     assert [f.path for f in client.list_artifacts(parent.info.run_id)] == ["sheet.png"]
 
 
-def test_statuses_follow_the_cells(projected) -> None:  # noqa: ANN001
+def test_statuses_follow_the_cells(projected) -> None:
     document, ids, client = projected
     for row in document["cells"]:
         expected = "FAILED" if row["status"] == "failed" else "FINISHED"
         assert client.get_run(ids[row["record_id"]]).info.status == expected
 
 
-def test_what_mlflow_cannot_hold_is_left_out_or_marked_as_cut(projected) -> None:  # noqa: ANN001
+def test_what_mlflow_cannot_hold_is_left_out_or_marked_as_cut(projected) -> None:
     _, ids, client = projected
     assert "clip_score" not in client.get_run(ids["r0"]).data.metrics
     long = client.get_run(ids["r1"]).data.params["long"]
     assert len(long) == 6000 and long.endswith("…")
 
 
-def test_ghost_of_a_killed_projection_is_completed(projected) -> None:  # noqa: ANN001
+def test_ghost_of_a_killed_projection_is_completed(projected) -> None:
     document, ids, client = projected
     client.update_run(ids["r3"], status="RUNNING")
     database = client.tracking_uri.removeprefix("sqlite:///")

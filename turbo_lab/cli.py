@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has gone, for example `| head`
         sys.stderr.close()
         return 0
-    except Exception:  # a crash must never look like a regression
+    except Exception:  # noqa: BLE001  (a crash must never look like a regression)
         traceback.print_exc()
         print("turbo-lab: internal error; please report the lines above", file=sys.stderr)
         return 4
@@ -80,7 +80,7 @@ def _print_json(values: Any) -> None:
 
 def _plan(arguments: list[str]) -> int:
     from turbo_lab import config
-    from turbo_lab.commands import plan_points
+    from turbo_lab.planning import plan_points
 
     as_json = _take_flag(arguments, "--json")
     arguments = _with_default_sweep(arguments)
@@ -107,7 +107,9 @@ def _generate(arguments: list[str]) -> int:
         prompt = arguments[0].replace("\\", "\\\\").replace("'", "\\'")
         arguments = [f"prompt='{prompt}'", *arguments[1:]]
     elif not any(a.startswith(("prompt=", "prompts=")) for a in arguments):
-        raise InputError('generate: give a prompt, as in turbo-lab generate "a red apple", or prompts=NAME')
+        raise InputError(
+            'generate: give a prompt, as in turbo-lab generate "a red apple", or prompts=NAME'
+        )
     return _run_points("generate", arguments, _take_flag(arguments, "--json"))
 
 
@@ -151,7 +153,7 @@ def _show(arguments: list[str]) -> int:
 
 def _models(arguments: list[str]) -> int:
     from turbo_lab import models
-    from turbo_lab.report.table import models_table, model_card_text
+    from turbo_lab.report.table import model_card_text, models_table
 
     as_json = _take_flag(arguments, "--json")
     if arguments == ["list"]:

@@ -10,7 +10,6 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,81 +17,16 @@ from turbo_lab import environment, results
 from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.execute.sweep import Progress, SweepContext, SweepOutcome, run_plan
 from turbo_lab.execute.worker import Weights, Worker
-from turbo_lab.identity import digest
-from turbo_lab.plan import Plan, make_plan, plan_document
 from turbo_lab.metrics.sources import MetricContext
+from turbo_lab.plan import Plan
+from turbo_lab.planning import Sweep, plan_sweep, resolve_points
 from turbo_lab.record import Measurement, document
-from turbo_lab.resolve import Library, resolve
-from turbo_lab.spec import Batch, Cell
-from turbo_lab.store import Store, reuse_key
+from turbo_lab.resolve import Library
+from turbo_lab.store import Store
 from turbo_lab.tracking import Tracker, TrackingSettings
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A grid, resolved: everything that can be known before torch is imported."""
-
-    values: Mapping[str, Any]
-    """The config of the first point; keys that are no axis are equal in all."""
-    cells: tuple[Cell, ...]
-    """One a point."""
-    library: Library
-    """Where their files lie."""
-    device: str
-    """``cpu`` or ``cuda``."""
-    fingerprint: Mapping[str, Any]
-    """Keys and options of this environment."""
-
-    @property
-    def exactness(self) -> str:
-        """``batched`` work never passes for ``exact``."""
-        return "batched" if self.values["share"] == "batched" else "exact"
-
-    @property
-    def sweep_id(self) -> str:
-        """By content: the same grid again is the same sweep."""
-        ids = [cell.cell_id for cell in self.cells]
-        return digest({"cells": ids, "keys": self.fingerprint["keys"]})[:16]
-
-
-def resolve_points(points: Sequence[GridPoint]) -> Sweep:
-    """All cells of a grid. Raises ``InputError`` for the first that is wrong."""
-    values = points[0].values
-    share = values["share"]
-    if share not in ("exact", "batched", "none"):
-        raise InputError(f"share={share}: must be exact, batched or none")
-    num_threads = values["num_threads"]
-    if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
-        raise InputError(f"num_threads={num_threads}: must be a whole number, at least 1")
-    device = environment.resolve_device(str(values["device"]))
-    library = Library()
-    cells = tuple(resolve(point.values, point.axes, library) for point in points)
-    fingerprint = environment.fingerprint(device=device, num_threads=num_threads)
-    return Sweep(values, cells, library, device, fingerprint.as_dict())
-
-
-def _plan(sweep: Sweep, store: Store | None) -> Plan:
-    keys = sweep.fingerprint["keys"]
-
-    def is_done(batch: Batch) -> bool:
-        return store is not None and store.has_batch(
-            reuse_key(batch.batch_id, keys, sweep.exactness)
-        )
-
-    return make_plan(sweep.cells, is_done, sweep.values["share"])
-
-
-def plan_points(points: Sequence[GridPoint]) -> dict[str, Any]:
-    """The ``plan`` document. Nothing is written: a store that is not there is empty."""
-    sweep = resolve_points(points)
-    root = Path(sweep.values["store"])
-    store = Store(root) if (root / "store.json").exists() else None
-    plan = _plan(sweep, store)
-    forecast = {"wall_s": None, "peak_memory_bytes": None, "disk_bytes": None}
-    return document("plan", plan_document(plan, forecast))
 
 
 def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
@@ -109,7 +43,7 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
     judged = results.metric_context(values, prompt_sets) if metrics else None
     tracking = TrackingSettings.from_config(values["tracking"]) if command == "sweep" else None
     store = Store(Path(values["store"]))
-    plan = _plan(sweep, store)
+    plan = plan_sweep(sweep, store)
     progress = StderrProgress()
     context = SweepContext(
         store=store,
@@ -120,10 +54,7 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
         timing=timing,
     )
     weights = Weights(
-        models={
-            key: (files.path, card.variant)
-            for key, (card, files) in sweep.library.models.items()
-        },
+        models={key: files.path for key, (_, files) in sweep.library.models.items()},
         adapters={key: (f.name, f.path) for key, f in sweep.library.adapters.items()},
     )
     worker = Worker(weights, sweep.device, values["num_threads"])
@@ -321,7 +252,9 @@ def sync_store(values: Mapping[str, Any]) -> int:
 
     settings = TrackingSettings.from_config(values["tracking"])
     if settings is None:
-        raise InputError("tracking=none: name where to replay to: tracking=local or tracking=server")
+        raise InputError(
+            "tracking=none: name where to replay to: tracking=local or tracking=server"
+        )
     store = Store(Path(values["store"]))
     tracker = Tracker(settings)
     paths = sorted((store.root / "sweeps").glob("*/sweep.json"))

@@ -90,18 +90,18 @@ class PlanSweeper(Sweeper):  # type: ignore[misc]
         """Compose once a group choice; swept values go into plain copies."""
         assert self.config is not None and self.hydra_context is not None
         assert self.task_function is not None
-        loader = self.hydra_context.config_loader
+        loader, master = self.hydra_context.config_loader, self.config
         given = {a.split("=", 1)[0] for a in arguments}
         presets = [f"{key}={value}" for key, value in self.params.items() if key not in given]
         parser = OverridesParser.create(config_loader=loader)
         overrides = parser.parse_overrides([*presets, *arguments])
         groups = set(loader.list_groups(""))
         composed_with, swept = _split(overrides, groups, self._referenced_keys())
-        hydra_overrides = list(self.config.hydra.overrides.hydra)
+        hydra_overrides = list(master.hydra.overrides.hydra)
 
         def compose(choices: Sequence[str]) -> dict[str, Any]:
             config = loader.load_configuration(
-                config_name=self.config.hydra.job.config_name,
+                config_name=master.hydra.job.config_name,
                 overrides=[*hydra_overrides, *choices],
                 run_mode=RunMode.RUN,
             )
@@ -115,9 +115,7 @@ class PlanSweeper(Sweeper):  # type: ignore[misc]
         return set(re.findall(r"\$\{([A-Za-z_]\w*)", text))
 
 
-def run(
-    command: str, arguments: Sequence[str], task: Callable[[list[GridPoint]], int]
-) -> int:
+def run(command: str, arguments: Sequence[str], task: Callable[[list[GridPoint]], int]) -> int:
     """Run ``task`` on the grid that ``arguments`` spell; returns its exit code.
 
     Raises :class:`InputError` for anything Hydra refuses. Hydra's own flags
@@ -136,7 +134,11 @@ def run(
 
     main = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
     saved = sys.argv
-    sys.argv = [f"turbo-lab {command}", *arguments, *([] if asks_hydra else ["hydra.mode=MULTIRUN"])]
+    sys.argv = [
+        f"turbo-lab {command}",
+        *arguments,
+        *([] if asks_hydra else ["hydra.mode=MULTIRUN"]),
+    ]
     try:
         main(on_points)()
     except (HydraException, OmegaConfBaseException) as error:
@@ -179,13 +181,12 @@ def _own_keys(config: DictConfig) -> list[str]:
 
 def _plain(config: DictConfig) -> dict[str, Any]:
     """All but Hydra's node, interpolations resolved."""
-    values = {
+    return {
         key: OmegaConf.to_container(config[key], resolve=True, throw_on_missing=True)
         if OmegaConf.is_config(config[key])
         else config[key]
         for key in _own_keys(config)
     }
-    return values
 
 
 def _split(

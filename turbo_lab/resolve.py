@@ -95,9 +95,7 @@ class Library:
         return self._recipes.setdefault(recipe, recipe)
 
 
-def resolve(
-    values: Mapping[str, Any], axes: Sequence[tuple[str, Any]], library: Library
-) -> Cell:
+def resolve(values: Mapping[str, Any], axes: Sequence[tuple[str, Any]], library: Library) -> Cell:
     """One grid point as a cell. Raises ``InputError`` and ``MissingFilesError``."""
     request = Request.from_config(values)
     prompts = library.prompts(values["prompts"], values.get("prompt"))

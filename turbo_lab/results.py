@@ -25,9 +25,7 @@ from turbo_lab.spec import as_plain
 from turbo_lab.store import Store, images_of
 
 
-def metric_context(
-    values: Mapping[str, Any], prompt_sets: Sequence[PromptSet]
-) -> MetricContext:
+def metric_context(values: Mapping[str, Any], prompt_sets: Sequence[PromptSet]) -> MetricContext:
     """The judge, the reference and the captions that a sweep's figures are taken with."""
     metrics = values["metrics"]
     reference = values["reference"]
@@ -96,9 +94,7 @@ def cell_rows(
 ) -> list[dict[str, Any]]:
     """The ``cells`` of a sweep document."""
     return [
-        _cell_row(
-            planned, outcome.records[planned.cell.cell_id], context, measurements
-        )
+        _cell_row(planned, outcome.records[planned.cell.cell_id], context, measurements)
         for planned in plan.cells
     ]
 

@@ -47,9 +47,7 @@ def first_evaluation(
 ) -> FirstEvaluation | None:
     """Where a run starts; ``None`` for a scheduler that the table does not know."""
     name = scheduler["_class_name"]
-    changed = any(
-        scheduler.get(option) not in (None, False, "discrete") for option in _UNFOLLOWED
-    )
+    changed = any(scheduler.get(option) not in (None, False, "discrete") for option in _UNFOLLOWED)
     if name not in KNOWN or changed or num_inference_steps < 1:
         return None
     if name == "LCMScheduler":

@@ -111,7 +111,7 @@ class Tracker:
                     found.experiment_id if found else client.create_experiment(EXPERIMENT, location)
                 )
             self._client = client
-        except Exception as error:  # handed to the caller of project()
+        except Exception as error:  # noqa: BLE001  (handed to the caller of project())
             self._error = error
 
     @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 from rich.console import Console
 
 from tests.report.documents import sweep_document
@@ -20,7 +22,7 @@ def test_best_follows_each_figures_direction() -> None:
 
 
 def test_terminal_table_stars_the_best_without_colour() -> None:
-    console = Console(width=120, record=True, file=open("/dev/null", "w"), color_system=None)
+    console = Console(width=120, record=True, file=io.StringIO(), color_system=None)
     sweep_table(sweep_document(None), console)
     text = console.export_text()
     assert "0.8 ±0.1*" in text

@@ -17,7 +17,8 @@ from turbo_lab.runtime.pipeline import load_pipeline
 from turbo_lab.runtime.sampler import Sampler
 from turbo_lab.spec import Batch, Layout, Recipe
 
-PROMPTS = tuple(f"a {thing} on a blue background" for thing in "rocket panda cactus sun".split())
+THINGS = ("rocket", "panda", "cactus", "sun")
+PROMPTS = tuple(f"a {thing} on a blue background" for thing in THINGS)
 LAYOUT = Layout(PROMPTS * 2, tuple(range(8)))
 
 

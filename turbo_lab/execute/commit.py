@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,30 +24,37 @@ from turbo_lab.store import Store
 _QUEUE_LENGTH = 4
 
 
+@dataclass(frozen=True)
+class _Item:
+    """One batch on its way to the disk."""
+
+    batch: Batch
+    """What it is."""
+    key: str
+    """Its reuse key."""
+    pixels: np.ndarray
+    """(N, H, W, 3) uint8."""
+    on_done: Callable[[], None]
+    """Called after the rename."""
+
+
 class Committer:
     """Writes batches in the order they come; a failure stops the sweep at the next call."""
 
-    def __init__(self, store: Store, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, store: Store, exactness: str, parameters: Mapping[str, Any]) -> None:
         """``parameters`` go into every PNG beside its recipe, for people to read."""
-        self._store = store
-        self._parameters = parameters
-        self._queue: queue.Queue[tuple[Batch, str, str, np.ndarray, Callable[[], None]] | None]
-        self._queue = queue.Queue(maxsize=_QUEUE_LENGTH)
-        self._error: BaseException | None = None
+        self._store, self._exactness, self._parameters = store, exactness, parameters
+        self._queue: queue.Queue[_Item | None] = queue.Queue(maxsize=_QUEUE_LENGTH)
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="commit", daemon=True)
         self._thread.start()
 
     def submit(
-        self,
-        batch: Batch,
-        key: str,
-        exactness: str,
-        pixels: np.ndarray,
-        on_done: Callable[[], None],
+        self, batch: Batch, key: str, pixels: np.ndarray, on_done: Callable[[], None]
     ) -> None:
         """Queue a batch's images, (N, H, W, 3) uint8; ``on_done`` runs after the rename."""
         self._raise()
-        self._queue.put((batch, key, exactness, pixels, on_done))
+        self._queue.put(_Item(batch, key, pixels, on_done))
 
     def drain(self) -> None:
         """Wait until everything queued is on disk; raises what went wrong."""
@@ -67,10 +75,16 @@ class Committer:
         while (item := self._queue.get()) is not None:
             try:
                 if self._error is None:  # after a failure the rest is let go
-                    *what, on_done = item
-                    commit_batch(self._store, *what, self._parameters)
-                    on_done()
-            except BaseException as error:
+                    commit_batch(
+                        self._store,
+                        item.batch,
+                        item.key,
+                        self._exactness,
+                        item.pixels,
+                        self._parameters,
+                    )
+                    item.on_done()
+            except Exception as error:  # noqa: BLE001  (raised in the driver's thread)
                 self._error = error
             finally:
                 self._queue.task_done()

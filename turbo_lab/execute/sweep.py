@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from turbo_lab.errors import IncompleteError, TurboLabError
@@ -80,9 +81,7 @@ class SweepOutcome:
     """Rows evaluated."""
 
 
-def run_plan(
-    plan: Plan, worker: Worker, context: SweepContext, progress: Progress
-) -> SweepOutcome:
+def run_plan(plan: Plan, worker: Worker, context: SweepContext, progress: Progress) -> SweepOutcome:
     """Run what the store lacks and write a record for every cell.
 
     Raises :class:`IncompleteError` on Ctrl-C once everything in hand is on disk.
@@ -114,7 +113,8 @@ class _Driver:
 
     def run(self, outcome: SweepOutcome) -> None:
         """All groups, then the timing lane of cells whose images were there already."""
-        committer = Committer(self.context.store, {"models": dict(self.context.names)})
+        context = self.context
+        committer = Committer(context.store, context.exactness, {"models": dict(context.names)})
         images = sum(len(group.layout.seeds) * len(group.jobs) for group in self.plan.groups)
         self.progress.begin(images)
         began = time.perf_counter()
@@ -152,13 +152,11 @@ class _Driver:
             except _CELL_FAILURES as error:
                 self._fail(job.cells, error)
                 continue
-            rows = len(pixels)
             committer.submit(
                 job.batch,
                 self.context.reuse_key(job.batch),
-                self.context.exactness,
                 pixels,
-                lambda rows=rows: self.progress.advance(rows),
+                partial(self.progress.advance, len(pixels)),
             )
 
     def _fail(self, cells: Iterable[Cell], error: BaseException) -> None:
@@ -185,9 +183,7 @@ class _Driver:
         assert self.context.timing is not None
         try:
             self.worker.prepare(cell.recipe)
-            timing = self.worker.time_cell(
-                cell, self.context.timing, self.context.fingerprint
-            )
+            timing = self.worker.time_cell(cell, self.context.timing, self.context.fingerprint)
         except _CELL_FAILURES as error:
             self.progress.note(f"timing failed: {error}")
             return

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class Weights:
     """Where the files behind a recipe's digests lie on this machine."""
 
-    models: dict[str, tuple[Path, str | None]]
-    """Model digest to a diffusers folder or a single file, and its ``variant``."""
+    models: dict[str, Path]
+    """Model digest to a diffusers folder or a single file."""
     adapters: dict[str, tuple[str, Path]]
     """Adapter digest to its name and file."""
 
@@ -68,8 +68,8 @@ class Worker:
             # The old weights go before the new ones come: two may not fit.
             self._sampler, self._model, self._lora = None, None, ()
             device = torch.device(self.device)
-            path, variant = self.weights.models[recipe.model]
-            pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device, variant)
+            path = self.weights.models[recipe.model]
+            pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device)
             self._sampler = Sampler(pipeline, device, self.work)
             self._model = model
         assert self._sampler is not None
@@ -104,7 +104,6 @@ class Worker:
         """The resident pipeline."""
         assert self._sampler is not None
         return self._sampler.pipeline
-
 
     def time_cell(self, cell: Cell, rule_name: str, fingerprint: Mapping[str, Any]) -> Timing:
         """The timing lane: the stock call on the cell's first batch, nothing shared."""

@@ -69,9 +69,7 @@ def _grid(cells: Sequence[SheetCell], axes: Sequence[str], edge: int, title: str
     side = 1 if all(len(c.images) < _PROMPTS_A_TILE for c in cells) else 2
     while side > 1 and (side * edge + _GUTTER) * max(len(columns), len(rows)) > _MAX_SIDE:
         side -= 1
-    tiles = [
-        [_mosaic(place.get((row, column)), side, edge) for column in columns] for row in rows
-    ]
+    tiles = [[_mosaic(place.get((row, column)), side, edge) for column in columns] for row in rows]
     heads = [f"{_short(across)} {column}" for column in columns]
     return _compose(tiles, heads, rows, title)
 
@@ -85,9 +83,7 @@ def _by_prompt(
 ) -> bytes:
     """Cells across, prompts down."""
     count = min(_PROMPT_ROWS, max((len(c.images) for c in cells), default=0)) or 1
-    tiles = [
-        [_single(cell, index, edge) for cell in cells] for index in range(count)
-    ]
+    tiles = [[_single(cell, index, edge) for cell in cells] for index in range(count)]
     heads = [_label(cell.axes, axes) or "one cell" for cell in cells]
     shown = [prompts[i] if i < len(prompts) else "" for i in range(count)]
     return _compose(tiles, heads, shown, title)

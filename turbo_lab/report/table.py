@@ -107,9 +107,7 @@ def _sweep_columns(
     return axes, columns, [f"{mark} {text}" for text, mark in notes.items()]
 
 
-def _metric_column(
-    name: str, cells: Sequence[Mapping[str, Any]], notes: dict[str, str]
-) -> _Column:
+def _metric_column(name: str, cells: Sequence[Mapping[str, Any]], notes: dict[str, str]) -> _Column:
     figures = [cell["metrics"].get(name) for cell in cells]
     texts = []
     for figure in figures:

@@ -26,16 +26,11 @@ TORCH_DTYPES = {
 
 
 def load_pipeline(
-    path: Path,
-    scheduler: str,
-    dtype: str,
-    device: torch.device,
-    variant: str | None = None,
+    path: Path, scheduler: str, dtype: str, device: torch.device
 ) -> StableDiffusionXLPipeline:
     """Load a diffusers folder, or a single ``.safetensors`` file, onto a device.
 
-    ``scheduler`` is the canonical JSON of the class and config to use;
-    ``variant`` the infix of the weight files, such as ``fp16``. Raises
+    ``scheduler`` is the canonical JSON of the class and config to use. Raises
     :class:`InputError` for weights that are no SDXL pipeline.
     """
     if not path.exists():
@@ -53,7 +48,7 @@ def load_pipeline(
             pipeline = StableDiffusionXLPipeline.from_single_file(str(path), **options)
         else:
             pipeline = StableDiffusionXLPipeline.from_pretrained(
-                str(path), use_safetensors=True, variant=variant, **options
+                str(path), use_safetensors=True, **options
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]

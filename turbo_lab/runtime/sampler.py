@@ -204,9 +204,7 @@ def to_uint8(decoded: torch.Tensor) -> np.ndarray:
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def _same_inputs(
-    start: FirstEvaluation, model_input: torch.Tensor, timestep: torch.Tensor
-) -> bool:
+def _same_inputs(start: FirstEvaluation, model_input: torch.Tensor, timestep: torch.Tensor) -> bool:
     return bool(start.timestep == timestep) and torch.equal(start.latent_model_input, model_input)
 
 
