@@ -175,6 +175,7 @@ def _sweep_values(
         "wall_s": outcome.wall_s,
         "metrics_s": metrics_s,
         "timing_s": outcome.timing_s,
+        "tracking_s": 0.0,
         "counts": {
             "requested": plan.requested,
             "distinct": len(rows),
@@ -199,6 +200,7 @@ def _finish_sweep(
     code = 3 if values["counts"]["failed"] else 0
     if tracker is not None:
         values["tracking_uri"] = tracker.settings.uri
+        began = time.perf_counter()
         try:
             run_ids = tracker.project(values, sheet)
             for row in values["cells"]:
@@ -206,6 +208,7 @@ def _finish_sweep(
         except IncompleteError as error:
             progress.note(str(error))
             code = error.exit_code
+        values["tracking_s"] = time.perf_counter() - began
     store.write_document(folder / "sweep.json", document("sweep", values))
     if as_json:
         _print_document("sweep", values)
