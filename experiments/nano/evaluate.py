@@ -1,0 +1,225 @@
+"""The comparison: every model of the family at its step counts, on unseen pairs.
+
+    python -m experiments.nano.evaluate --seeds 8 --cards
+
+Loads what is packaged through the stock pipeline, draws ``scenes-heldout``
+(each image from a generator of its own, so a batch's size does not matter) and
+measures with turbo-lab's metrics and the reference of rendered scenes. Prints
+a Markdown table, and writes ``evaluate.json`` and a contact sheet to the work
+folder; ``--cards`` puts the recommended setting's figures on each card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from diffusers import StableDiffusionXLPipeline
+from PIL import Image
+
+from experiments.nano.sample import border_colour
+from experiments.nano.world import COLOURS, caption, pairs
+from turbo_lab.cards.packaged import WEIGHTS, assemble
+from turbo_lab.metrics import SETS
+from turbo_lab.metrics.evaluate import measure
+from turbo_lab.metrics.sources import MetricContext, extractor_source, reference_source
+from turbo_lab.stats import median_ci, proportion_ci
+
+BATCH_SIZE = 32
+Images = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the table."""
+
+    model: str
+    """A packaged pipeline."""
+    num_inference_steps: int
+    """Denoising steps."""
+    guidance_scale: float
+    """1 and below: no guidance."""
+
+    @property
+    def label(self) -> str:
+        """For files and rows."""
+        return f"{self.model} {self.num_inference_steps}"
+
+
+def cells(guidance_scale: float) -> list[Cell]:
+    """The rows of the table; ``guidance_scale`` is the teacher's."""
+    teacher = [Cell("nano-sdxl", steps, guidance_scale) for steps in (1, 2, 4, 8, 25, 50)]
+    turbo = [Cell("nano-turbo", steps, 0.0) for steps in (1, 2, 3, 4)]
+    lcm = [Cell("nano-lcm", steps, 0.0) for steps in (1, 2, 4, 8)]
+    return teacher + turbo + lcm
+
+
+def load(model: str) -> StableDiffusionXLPipeline:
+    """A packaged pipeline by diffusers' own loaders; LCM is the teacher with its LoRA on."""
+    folder = assemble(model)
+    pipeline = StableDiffusionXLPipeline.from_pretrained(
+        folder, use_safetensors=True, add_watermarker=False, dtype=torch.float32
+    )
+    if (folder / "pytorch_lora_weights.safetensors").exists():
+        pipeline.load_lora_weights(folder, weight_name="pytorch_lora_weights.safetensors")
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def draw(
+    pipeline: StableDiffusionXLPipeline, cell: Cell, prompts: Sequence[str], seeds: Sequence[int]
+) -> Images:
+    """(N, 64, 64, 3) uint8 RGB, one image a prompt and seed."""
+    rows = []
+    for start in range(0, len(prompts), BATCH_SIZE):
+        part = slice(start, start + BATCH_SIZE)
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds[part]]
+        images = pipeline(
+            prompt=list(prompts[part]),
+            num_inference_steps=cell.num_inference_steps,
+            guidance_scale=cell.guidance_scale,
+            height=64,
+            width=64,
+            generator=generators,
+            output_type="np",
+        ).images
+        rows.append((images * 255).round().astype(np.uint8))
+    return np.concatenate(rows)
+
+
+def colour_accuracy(images: Images, colours: Sequence[int], prompts: Sequence[str]) -> dict:
+    """Share whose median border colour is nearest to the colour named in the prompt."""
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
+    palette = torch.tensor(list(COLOURS.values())) / 255
+    nearest = (border_colour(pixels)[:, None] - palette).square().sum(-1).argmin(1)
+    right = (nearest == torch.tensor(colours)).numpy().astype(float)
+    interval = proportion_ci(right, prompts)
+    return {
+        "value": float(right.mean()),
+        "unit": "fraction",
+        "n": len(right),
+        "ci95": list(interval) if interval else None,
+    }
+
+
+def latency(pipeline: StableDiffusionXLPipeline, cell: Cell, calls: int = 9) -> dict:
+    """Median seconds of one image by itself, after two warm-up calls."""
+    samples = []
+    for index in range(calls + 2):
+        began = time.perf_counter()
+        draw(pipeline, cell, ["a cat face on a blue background"], [index])
+        samples.append(time.perf_counter() - began)
+    interval = median_ci(samples[2:])
+    return {
+        "value": float(np.median(samples[2:])),
+        "unit": "s",
+        "n": calls,
+        "ci95": list(interval) if interval else None,
+    }
+
+
+def figures(
+    images: Images,
+    where: Sequence[tuple[int, int]],
+    seeds: Sequence[int],
+    reference: str = "scenes-heldout",
+) -> dict[str, dict]:
+    """Name to value, unit, n and 95% interval; intervals resample prompts."""
+    prompts = [caption(*pair) for pair in where]
+    context = MetricContext(
+        extractor_source("nano-clip"),
+        reference_source(reference),
+        tuple(caption(*pair) for pair in pairs("all")),
+    )
+    result = {
+        item.name: {
+            "value": item.value,
+            "unit": item.unit,
+            "n": item.n,
+            "ci95": list(item.ci95) if item.ci95 else None,
+        }
+        for item in measure(images, prompts, seeds, SETS["full"], context)
+    }
+    result["colour_accuracy"] = colour_accuracy(images, [c for _, c in where], prompts)
+    return result
+
+
+def evaluate_cell(cell: Cell, num_seeds: int) -> tuple[dict[str, dict], Images]:
+    """Figures of the 128 held-out prompts times ``num_seeds``, and the images."""
+    where = pairs("heldout") * num_seeds
+    seeds = [index // 128 for index in range(len(where))]
+    pipeline = load(cell.model)
+    images = draw(pipeline, cell, [caption(*pair) for pair in where], seeds)
+    return {**figures(images, where, seeds), "latency": latency(pipeline, cell)}, images
+
+
+def contact_sheet(images: Images, columns: int = 16) -> Image.Image:
+    """The first 64 images: every thing once."""
+    rows = images[:64].reshape(-1, columns, *images.shape[1:]).transpose(0, 2, 1, 3, 4)
+    return Image.fromarray(rows.reshape(-1, columns * images.shape[2], 3))
+
+
+def markdown(table: dict[str, dict[str, dict]]) -> str:
+    """One row a cell; 95% intervals in brackets."""
+    names = list(next(iter(table.values())))
+    lines = ["| cell | N | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    for label, row in table.items():
+        columns = [_number(row[name]) for name in names]
+        lines.append(f"| {label} | {row['clip_score']['n']} | " + " | ".join(columns) + " |")
+    return "\n".join(lines)
+
+
+def _number(figure: dict[str, Any]) -> str:
+    if figure["value"] is None:
+        return "unscored"
+    interval = figure["ci95"]
+    return f"{figure['value']:.3g}" + (
+        f" ({interval[0]:.3g} to {interval[1]:.3g})" if interval else ""
+    )
+
+
+def write_on_card(cell: Cell, row: dict[str, dict]) -> None:
+    """Figures named for the step count, such as ``r_precision@1``; others stay."""
+    path = WEIGHTS / cell.model / "card.json"
+    card = json.loads(path.read_text())
+    card["figures"] |= {f"{name}@{cell.num_inference_steps}": row[name] for name in row}
+    path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    """Evaluate the cells whose weights are there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=8, help="images a prompt")
+    parser.add_argument("--guidance-scale", type=float, default=2.5, help="of nano-sdxl")
+    parser.add_argument("--only", nargs="*", help="labels such as 'nano-turbo 1'; all by default")
+    parser.add_argument("--cards", action="store_true", help="write the figures on the cards")
+    parser.add_argument("--num-threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.num_threads)
+    folder = Path(__file__).parent / "work"
+    path = folder / "evaluate.json"
+    table = json.loads(path.read_text()) if path.exists() else {}
+    for cell in cells(args.guidance_scale):
+        wanted = not args.only or cell.label in args.only
+        if not wanted or not (WEIGHTS / cell.model / "card.json").exists():
+            continue
+        row, images = evaluate_cell(cell, args.seeds)
+        table[cell.label] = row
+        path.write_text(json.dumps(table, indent=2) + "\n")
+        contact_sheet(images).save(folder / f"sheet {cell.label}.png".replace(" ", "-"))
+        if args.cards:
+            write_on_card(cell, row)
+        print(markdown({cell.label: row}), flush=True)
+    print(markdown(table))
+
+
+if __name__ == "__main__":
+    main()
