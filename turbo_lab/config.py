@@ -165,6 +165,18 @@ def _check_overrides(overrides: Sequence[str]) -> None:
         root = key.split(".")[0].split("/")[0].split("@")[0]
         if root not in _known_keys() and root != "hydra":
             raise unknown_name("key", key, _known_keys())
+        if (conf_dir() / key).is_dir():
+            _check_choices(key, override)
+
+
+def _check_choices(group: str, override: Override) -> None:
+    """Every choice of a config group must be one of its files."""
+    swept = override.is_sweep_override() and override.is_discrete_sweep()
+    choices = list(override.sweep_iterator()) if swept else [override.value()]
+    valid = [path.stem for path in (conf_dir() / group).glob("*.yaml")]
+    for choice in choices:
+        if str(_value(choice)) not in valid:
+            raise unknown_name(group, str(_value(choice)), valid)
 
 
 def _known_keys() -> set[str]:
@@ -172,7 +184,8 @@ def _known_keys() -> set[str]:
     folder = conf_dir()
     text = (folder / "config.yaml").read_text(encoding="utf-8")
     plain = set(re.findall(r"^([a-z_]\w*):", text, flags=re.MULTILINE)) - {"defaults"}
-    return plain | {path.name for path in folder.iterdir() if path.is_dir()}
+    groups = {path.name for path in folder.iterdir() if path.is_dir()}
+    return plain | groups - {"adapters"}  # cards of adapters are named by lora=
 
 
 def _own_keys(config: DictConfig) -> list[str]:

@@ -36,6 +36,16 @@ from turbo_lab.errors import StoreError
 from turbo_lab.identity import digest
 from turbo_lab.record import BatchRecord, Measurement, Record, Timing
 
+# What an unwritable place answers; /proc, for one, says that it does not exist.
+_UNWRITABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EEXIST,
+)
+
 
 def reuse_key(batch_id: str, fingerprint_keys: Mapping[str, Any], exactness: str) -> str:
     """Equal keys are the only licence to reuse a batch."""
@@ -83,7 +93,7 @@ class Store:
     def read_batch(self, key: str) -> BatchRecord:
         """A committed batch."""
         path = self.batch_folder(key) / "batch.json"
-        with _explained(path):
+        with _explained(path, reading=True):
             return records.read_batch(_read_json(path), str(path))
 
     def commit_batch(self, batch: BatchRecord, files: Mapping[str, bytes]) -> None:
@@ -114,7 +124,7 @@ class Store:
     def read_record(self, name: str) -> Record | None:
         """A record by its id; ``None`` where there is none."""
         path = self.record_path(name)
-        with _explained(path):
+        with _explained(path, reading=True):
             values = _read_json(path) if path.exists() else None
         return None if values is None else records.read_record(values, str(path))
 
@@ -217,21 +227,27 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise StoreError(f"{path}: is damaged ({error}); run `turbo-lab store verify`") from error
+        raise StoreError(
+            f"{path}: is damaged ({error}); delete its folder and run the same command again"
+        ) from error
     if not isinstance(values, dict):
-        raise StoreError(f"{path}: is damaged (no JSON object); run `turbo-lab store verify`")
+        raise StoreError(
+            f"{path}: is damaged (no JSON object); delete its folder and run the same command again"
+        )
     return values
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Path, reading: bool = False) -> Iterator[None]:
     """Turn what the file system refuses into one line for the user."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             remedy = "the disk is full; free some room and run the same command again to resume"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        elif reading and error.errno == errno.ENOENT:
+            remedy = "is missing; delete its folder and run the same command again"
+        elif error.errno in _UNWRITABLE:
             remedy = "cannot be written to; choose another folder with store=DIRECTORY"
         else:
             remedy = error.strerror or str(error)
