@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from experiments.nano.lora import add_lora
 from experiments.nano.models import (
     make_judge,
     make_text_encoders,
@@ -75,6 +76,12 @@ class Work:
         """The average of stage ``teacher`` or ``turbo``."""
         return self.load(stage, "average", make_unet())
 
+    def lora(self, stage: str, rank: int) -> Any:
+        """The teacher with the adapter of a finished stage on it."""
+        unet = self.unet("teacher")
+        self.load(stage, "lora", add_lora(unet, rank))
+        return unet
+
     @torch.no_grad()
     def conditioning(self) -> Conditioning:
         """Frozen features of all captions, as the pipeline would compute them."""
@@ -89,9 +96,9 @@ class Work:
         with safe_open(str(self._latents_file()), "pt") as file:
             return float(file.get_tensor("scaling_factor"))
 
-    def latents(self) -> tuple[Tensor, Tensor]:
+    def latents(self, style: str = "noto") -> tuple[Tensor, Tensor]:
         """Scaled latents of training scenes, (N, 4, 16, 16) fp16, and their captions."""
-        tensors = load_file(str(self._latents_file()))
+        tensors = load_file(str(self._latents_file(style)))
         return tensors["latents"], tensors["captions"].long()
 
     def _latents_file(self, style: str = "noto") -> Path:
@@ -110,7 +117,9 @@ class Work:
             scenes = world.scenes(where[:, 0], where[:, 1], generator, style) * 2 - 1
             rows += [vae.encode(part).latent_dist.mode() for part in scenes.split(64)]
         latents = torch.cat(rows)
-        scale = 1 / latents.std()
+        # One factor for the family: that of the base style.
+        noto = style == "noto"
+        scale = 1 / latents.std() if noto else torch.tensor(self.scaling_factor())
         captions = (where[:, 0] * 10 + where[:, 1]).repeat(SCENES_A_PAIR)
         return {
             "latents": (latents * scale).half(),

@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import save_file
 
 from experiments.nano.artifacts import Work
+from experiments.nano.lora import save_lora
 from experiments.nano.models import JUDGE_CONFIG, make_schedulers
 from experiments.nano.world import pairs, to_uint8
 from turbo_lab.identity import DigestCache
@@ -33,6 +34,8 @@ WEIGHTS = PACKAGE / "models" / "weights"
 LICENSE_SOURCE = "LICENSE and NOTICE of turbo-lab, whose authors trained these weights"
 RENDERS_A_PAIR = 32
 REFERENCE_SEED = 1
+# conf/stage/lora.yaml and lcm.yaml train this rank.
+LORA_RANK = 16
 _LIBRARIES = {
     "vae": ["diffusers", "AutoencoderKL"],
     "text_encoder": ["transformers", "CLIPTextModel"],
@@ -50,6 +53,7 @@ def write_folder(target: Path, write: Callable[[Path], None]) -> None:
         write(Path(aside))
         for path in sorted(Path(aside).rglob("*")):
             if path.is_file():
+                path.chmod(0o644)
                 final = target / path.relative_to(aside)
                 final.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(path, final)
@@ -181,11 +185,46 @@ def _parts(name: str, unet: str | None = None) -> dict[str, str]:
     }
 
 
+def export_adapter(work: Work, name: str, stage: str, **card: Any) -> None:
+    """``flat`` or ``ink``: a LoRA file and its card."""
+    unet = work.lora(stage, LORA_RANK)
+
+    def write(folder: Path) -> None:
+        save_lora(unet, folder)
+
+    write_folder(WEIGHTS / name, write)
+    count = sum(value.numel() for key, value in unet.state_dict().items() if "lora_" in key)
+    write_card(name, parameters=count, base="nano-sdxl", **card)
+
+
+def export_lcm(work: Work) -> None:
+    """``nano-lcm``: the adapter, its scheduler and an index with the teacher's UNet."""
+    scheduler = make_schedulers()["nano-lcm"]
+    export_adapter(
+        work,
+        "nano-lcm",
+        "lcm",
+        kind="pipeline",
+        parts=_parts("nano-lcm", unet="nano-sdxl"),
+        trained_on="the guided flow of nano-sdxl on scenes of the 512 training pairs (noto)",
+        recommended={"num_inference_steps": 4, "guidance_scale": 0.0, "resolution": "64"},
+    )
+
+    def write(folder: Path) -> None:
+        scheduler.save_pretrained(folder / "scheduler")
+        _write_index(folder, scheduler)
+
+    write_folder(WEIGHTS / "nano-lcm", write)
+
+
 def main() -> None:
     """Export every stage that has a checkpoint."""
     work = Work(Path(__file__).parent / "work")
     WEIGHTS.mkdir(parents=True, exist_ok=True)
-    wanted = sys.argv[1:] or ["vae", "text", "clip", "teacher", "turbo"]
+    every = ["vae", "text", "clip", "teacher", "turbo", "lcm", "lora-flat", "lora-ink"]
+    wanted = sys.argv[1:] or [
+        s for s in every if (work.folder / s / "checkpoint.safetensors").exists()
+    ]
     if "vae" in wanted:
         export_vae(work)
     if "text" in wanted:
@@ -210,6 +249,17 @@ def main() -> None:
             recommended={"num_inference_steps": 1, "guidance_scale": 0.0, "resolution": "64"},
             base="nano-sdxl",
         )
+    if "lcm" in wanted:
+        export_lcm(work)
+    for style in ("flat", "ink"):
+        if f"lora-{style}" in wanted:
+            export_adapter(
+                work,
+                style,
+                f"lora-{style}",
+                kind="adapter",
+                trained_on=f"scenes of the 512 training pairs in the style {style}",
+            )
 
 
 if __name__ == "__main__":

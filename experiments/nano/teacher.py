@@ -55,6 +55,23 @@ def predict(unet: Any, noisy: Tensor, timesteps: Tensor, conditioning: dict[str,
         return unet(noisy, timesteps, return_dict=False, **conditioning)[0].float()
 
 
+def denoising_loss(
+    unet: Any,
+    latents: Tensor,
+    text: dict[str, Any],
+    alpha_bar: Tensor,
+    generator: torch.Generator,
+) -> Tensor:
+    """Squared error of epsilon at random timesteps, min-SNR weighted."""
+    timesteps = torch.randint(0, 1000, (len(latents),), generator=generator)
+    noise = torch.randn(latents.shape, generator=generator)
+    share = alpha_bar[timesteps]
+    predicted = predict(unet, add_noise(latents, noise, share), timesteps, text)
+    snr = share / (1 - share)
+    weight = snr.clamp(max=MAX_SNR) / snr
+    return ((predicted - noise).square().mean((1, 2, 3)) * weight).mean()
+
+
 @dataclass(frozen=True)
 class TeacherSettings:
     """What ``conf/stage/teacher.yaml`` sets."""
@@ -90,16 +107,9 @@ class TeacherStage:
         size = self.cfg.batch_size
         chosen = torch.randint(0, len(self.latents), (size,), generator=generator)
         kept = (torch.rand(size, generator=generator) >= self.cfg.caption_dropout).float()
-        timesteps = torch.randint(0, 1000, (size,), generator=generator)
+        text = self.conditioning.take(self.captions[chosen], kept)
         latents = self.latents[chosen].float()
-        noise = torch.randn(latents.shape, generator=generator)
-        alpha_bar = self.alpha_bar[timesteps]
-        conditioning = self.conditioning.take(self.captions[chosen], kept)
-        noisy = add_noise(latents, noise, alpha_bar)
-        predicted = predict(self.unet, noisy, timesteps, conditioning)
-        snr = alpha_bar / (1 - alpha_bar)
-        weight = snr.clamp(max=MAX_SNR) / snr
-        loss = ((predicted - noise).square().mean((1, 2, 3)) * weight).mean()
+        loss = denoising_loss(self.unet, latents, text, self.alpha_bar, generator)
         with sdpa_kernel(SDPBackend.MATH):
             loss.backward()
         self.optimizers["muon"].step()

@@ -20,6 +20,8 @@ from safetensors.torch import load_file, save_file
 from experiments.nano import loop
 from experiments.nano.artifacts import Work
 from experiments.nano.clip import ClipSettings, ClipStage
+from experiments.nano.lcm import LcmSettings, LcmStage
+from experiments.nano.lora import LoraSettings, LoraStage
 from experiments.nano.sample import Critic
 from experiments.nano.teacher import TeacherSettings, TeacherStage
 from experiments.nano.text import TextSettings, TextStage, tokenize
@@ -71,12 +73,28 @@ def make_turbo_stage(settings: dict[str, Any], work: Work) -> loop.Stage:
     )
 
 
+def make_lora_stage(settings: dict[str, Any], work: Work) -> loop.Stage:
+    """Needs stages vae, text and teacher."""
+    cfg = LoraSettings(**settings)
+    return LoraStage(cfg, work.unet("teacher"), *work.latents(cfg.style), work.conditioning())
+
+
+def make_lcm_stage(settings: dict[str, Any], work: Work) -> loop.Stage:
+    """Needs stages vae, text, clip and teacher."""
+    teacher, conditioning = work.unet("teacher"), work.conditioning()
+    return LcmStage(
+        LcmSettings(**settings), teacher, *work.latents(), conditioning, make_critic(work)
+    )
+
+
 STAGES: dict[str, Callable[[dict[str, Any], Work], loop.Stage]] = {
     "vae": make_vae_stage,
     "clip": make_clip_stage,
     "text": make_text_stage,
     "teacher": make_teacher_stage,
     "turbo": make_turbo_stage,
+    "lcm": make_lcm_stage,
+    "lora": make_lora_stage,
 }
 
 

@@ -11,12 +11,18 @@ pytest.importorskip("resvg_py")
 pytest.importorskip("pytorch_optimizer")
 
 import torch
+from omegaconf import OmegaConf
+from safetensors.torch import load_file
 
-from experiments.nano import loop
+from experiments.nano import loop, train
+from experiments.nano.clip import ClipSettings
+from experiments.nano.lcm import LcmSettings, LcmStage
+from experiments.nano.lora import LoraSettings, LoraStage, save_lora
 from experiments.nano.models import alphas_cumprod, make_schedulers, make_unet
 from experiments.nano.optim import make_muon
 from experiments.nano.sample import border_colour
 from experiments.nano.teacher import Conditioning, TeacherSettings, TeacherStage
+from experiments.nano.text import TextSettings
 from experiments.nano.turbo import VISITED, TurboSettings, TurboStage, record_flows
 from experiments.nano.vae import VaeSettings, VaeStage, psnr
 from experiments.nano.world import (
@@ -264,3 +270,56 @@ def test_the_teacher_and_its_student_take_a_step_each() -> None:
         k.split("/")[0] for k, v in _weights(student).items() if not torch.equal(v, before[k])
     }
     assert changed == {"student", "average", "discriminator"}
+
+
+def test_a_lora_learns_alone_and_loads_into_the_stock_pipeline(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(2)
+    latents, captions = torch.randn(8, 4, 16, 16, generator=generator), torch.arange(8)
+    settings = LoraSettings(style="flat", rank=4, batch_size=2, lr=1e-2, caption_dropout=0.1)
+    stage = LoraStage(settings, make_unet(), latents, captions, _conditioning())
+    frozen = {k: v.clone() for k, v in stage.unet.state_dict().items() if "lora_" not in k}
+    stage.step(0, generator)
+    state = stage.unet.state_dict()
+    assert all(torch.equal(state[k], v) for k, v in frozen.items())
+    assert any("lora_B" in k and v.abs().max() > 0 for k, v in state.items())
+    save_lora(stage.unet, tmp_path)
+    stored = load_file(str(tmp_path / "pytorch_lora_weights.safetensors"))
+    assert all(v.dtype == torch.float16 for v in stored.values())
+    fresh = make_unet()
+    fresh.load_lora_adapter(stored, prefix="unet")
+    loaded = fresh.state_dict()
+    assert sum("lora_" in k for k in loaded) == len(stored) == len(stage.lora)
+
+
+def test_lcm_learns_its_adapter_alone() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(2)
+    latents, captions = torch.randn(8, 4, 16, 16, generator=generator), torch.arange(8)
+    settings = LcmSettings(rank=4, batch_size=2, lr=1e-2, guidance_scale=2.5, huber=1e-3)
+    stage = LcmStage(settings, make_unet(), latents, captions, _conditioning(), critic=None)
+    frozen = {k: v.clone() for k, v in stage.unet.state_dict().items() if "lora_" not in k}
+    assert stage.step(0, generator)["loss"] > 0
+    state = stage.unet.state_dict()
+    assert all(torch.equal(state[k], v) for k, v in frozen.items())
+    assert any("lora_B" in k and v.abs().max() > 0 for k, v in state.items())
+
+
+def test_every_stage_has_a_config_with_the_fields_it_takes() -> None:
+    folder = Path(train.__file__).parent / "conf" / "stage"
+    takes = {
+        "vae": VaeSettings,
+        "clip": ClipSettings,
+        "text": TextSettings,
+        "teacher": TeacherSettings,
+        "turbo": TurboSettings,
+        "lcm": LcmSettings,
+        "lora": LoraSettings,
+    }
+    assert set(takes) == set(train.STAGES) == {path.stem for path in folder.glob("*.yaml")}
+    for name, settings in takes.items():
+        values = OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml"))
+        settings(**values["settings"])
+        loop.LoopConfig(**values["loop"])
