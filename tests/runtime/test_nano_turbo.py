@@ -13,7 +13,7 @@ from turbo_lab.plan import WorkDone
 from turbo_lab.resolve import canonical_scheduler
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.noise import image_generators
-from turbo_lab.runtime.pipeline import load_pipeline
+from turbo_lab.runtime.pipeline import cut_prompts, load_pipeline
 from turbo_lab.runtime.sampler import Sampler
 from turbo_lab.spec import Batch, Layout, Recipe
 
@@ -78,3 +78,13 @@ def test_shared_work_equals_the_stock_call(sampler: Sampler, width: int) -> None
                 generator=image_generators(LAYOUT.seeds),
             ).images
             assert np.array_equal(shared, np.stack([np.asarray(image) for image in stock]))
+
+
+def test_prompt_longer_than_the_window_is_cut_where_the_encoder_cuts_it(sampler: Sampler) -> None:
+    long = "a red apple " * 10 + "on a blue background"
+    cut = cut_prompts(sampler.pipeline, [long, "a red apple", long])
+    assert list(cut) == [long]
+    assert cut[long].endswith("on a blue background")
+    kept = long.removesuffix(cut[long])
+    same = [sampler._encode((text,), None).prompt_embeds for text in (long, kept)]
+    assert torch.equal(*same)

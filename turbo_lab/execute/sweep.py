@@ -9,7 +9,7 @@ goes on. Whatever was committed stays, so that the same command resumes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -147,6 +147,7 @@ class _Driver:
                 continue
             try:
                 self.worker.prepare(job.batch.recipe)
+                self._tell_cut_prompts(group.layout.prompts)
                 with self.worker.image_lane():
                     pixels = self.worker.run(job.batch, job.cells[0].negative_prompt)
             except _CELL_FAILURES as error:
@@ -157,6 +158,13 @@ class _Driver:
                 self.context.reuse_key(job.batch),
                 pixels,
                 partial(self.progress.advance, len(pixels)),
+            )
+
+    def _tell_cut_prompts(self, prompts: Sequence[str]) -> None:
+        for prompt, lost in self.worker.cut_prompts(prompts).items():
+            self.progress.note(
+                f"warning: prompt {prompt[:40]!r} is longer than the tokenizer's window; "
+                f"cut: {lost!r}"
             )
 
     def _fail(self, cells: Iterable[Cell], error: BaseException) -> None:

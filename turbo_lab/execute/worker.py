@@ -7,7 +7,7 @@ to it through ``prepare``, ``run`` and ``time_cell`` only.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,7 @@ class Worker:
     _model: tuple[Any, ...] | None = None
     _lora: tuple[tuple[str, float], ...] = ()
     _sampler: Sampler | None = None
+    _measured_prompts: set[str] = field(default_factory=set)
     _starts: Starts = field(default_factory=dict)
 
     def prepare(self, recipe: Recipe) -> None:
@@ -82,6 +83,14 @@ class Worker:
             lora.put_on(self._sampler.pipeline, named)
             self._lora = recipe.lora
         self.load_s += time.perf_counter() - began
+
+    def cut_prompts(self, prompts: Sequence[str]) -> dict[str, str]:
+        """Prompts that the resident tokenizers cut, with what is lost; each is told once."""
+        from turbo_lab.runtime.pipeline import cut_prompts
+
+        new = [prompt for prompt in prompts if prompt not in self._measured_prompts]
+        self._measured_prompts.update(new)
+        return cut_prompts(self.pipeline(), new)
 
     def new_group(self) -> None:
         """Starts of the last group belong to other rows."""

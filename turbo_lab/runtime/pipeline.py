@@ -7,6 +7,8 @@ network, no watermark. A checkpoint of another kind is refused with what it is.
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import diffusers
 import torch
 from diffusers import StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from turbo_lab.errors import InputError, MissingFilesError
@@ -86,3 +89,28 @@ def can_share(pipeline: StableDiffusionXLPipeline) -> bool:
         and getattr(vae, "latents_mean", None) is None
         and pipeline.watermark is None
     )
+
+
+def cut_prompts(pipeline: StableDiffusionXLPipeline, prompts: Iterable[str]) -> dict[str, str]:
+    """Prompts longer than a tokenizer's window, with the text that the encoder never sees.
+
+    The window counts the start and end tokens: 77 on SDXL leave 75.
+    """
+    cut = {}
+    for prompt in dict.fromkeys(prompts):
+        for tokenizer in (pipeline.tokenizer, pipeline.tokenizer_2):
+            ids = tokenizer(prompt, truncation=False, verbose=False).input_ids
+            window = tokenizer.model_max_length
+            if len(ids) > window:
+                cut[prompt] = tokenizer.decode(ids[window - 1 : -1]).strip()
+    return cut
+
+
+def _is_not_about_cut_prompts(entry: logging.LogRecord) -> bool:
+    """The driver says it once a prompt, in one line, where the libraries do at every call."""
+    text = entry.getMessage()
+    return "was truncated because CLIP" not in text and "Token indices sequence" not in text
+
+
+for _name in (StableDiffusionXLPipeline.__module__, PreTrainedTokenizerBase.__module__):
+    logging.getLogger(_name).addFilter(_is_not_about_cut_prompts)
