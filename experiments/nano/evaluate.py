@@ -22,16 +22,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from diffusers import StableDiffusionXLPipeline
+from diffusers import AutoencoderKL, StableDiffusionXLPipeline
 from PIL import Image
 
 from experiments.nano.sample import border_colour
-from experiments.nano.world import COLOURS, caption, pairs
+from experiments.nano.vae import psnr
+from experiments.nano.world import COLOURS, World, caption, pairs, to_uint8
 from turbo_lab.cards.packaged import WEIGHTS, assemble
 from turbo_lab.metrics import SETS
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.sources import MetricContext, extractor_source, reference_source
-from turbo_lab.stats import median_ci, proportion_ci
+from turbo_lab.record import Measurement
+from turbo_lab.stats import bootstrap_mean_ci, median_ci, proportion_ci
 
 BATCH_SIZE = 32
 Images = npt.NDArray[np.uint8]
@@ -140,13 +142,7 @@ def figures(
         tuple(caption(*pair) for pair in pairs("all")),
     )
     result = {
-        item.name: {
-            "value": item.value,
-            "unit": item.unit,
-            "n": item.n,
-            "ci95": list(item.ci95) if item.ci95 else None,
-        }
-        for item in measure(images, prompts, seeds, SETS["full"], context)
+        item.name: _figure(item) for item in measure(images, prompts, seeds, SETS["full"], context)
     }
     result["colour_accuracy"] = colour_accuracy(images, [c for _, c in where], prompts)
     return result
@@ -159,6 +155,58 @@ def evaluate_cell(cell: Cell, num_seeds: int) -> tuple[dict[str, dict], Images]:
     pipeline = load(cell.model)
     images = draw(pipeline, cell, [caption(*pair) for pair in where], seeds)
     return {**figures(images, where, seeds), "latency": latency(pipeline, cell)}, images
+
+
+def evaluate_vae(world: World) -> dict[str, dict]:
+    """PSNR of reconstructions of the held-out pairs, 8 scenes each, by style."""
+    vae = AutoencoderKL.from_pretrained(WEIGHTS / "nano-vae", dtype=torch.float32)
+    where = torch.tensor(pairs("heldout") * 8)
+    result = {}
+    for style in world.styles:
+        generator = torch.Generator().manual_seed(99)
+        images = world.scenes(where[:, 0], where[:, 1], generator, style) * 2 - 1
+        decibels = [_reconstruction_psnr(vae, part) for part in images.split(BATCH_SIZE)]
+        result[f"psnr_{style}"] = _mean(torch.cat(decibels).numpy(), where.tolist(), "dB")
+    return result
+
+
+@torch.no_grad()
+def _reconstruction_psnr(vae: AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
+    return psnr(vae.decode(vae.encode(images).latent_dist.mode()).sample.clamp(-1, 1), images)
+
+
+def evaluate_judge(world: World) -> dict[str, dict]:
+    """Recall@1 and matched cosine of unseen renders of all 640 captions, by style."""
+    where = torch.tensor(pairs("all"))
+    prompts = [caption(*pair) for pair in pairs("all")]
+    context = MetricContext(extractor_source("nano-clip"), None, tuple(prompts))
+    result = {}
+    for style in world.styles:
+        generator = torch.Generator().manual_seed(9)
+        images = to_uint8(world.scenes(where[:, 0], where[:, 1], generator, style)).numpy()
+        names = ("r_precision", "clip_score")
+        for item in measure(images, prompts, [0] * len(prompts), names, context):
+            result[f"{item.name}_{style}"] = _figure(item)
+    return result
+
+
+def _mean(values: npt.NDArray[Any], clusters: list, unit: str) -> dict:
+    interval = bootstrap_mean_ci(values, [tuple(cluster) for cluster in clusters])
+    return {
+        "value": float(values.mean()),
+        "unit": unit,
+        "n": len(values),
+        "ci95": list(interval) if interval else None,
+    }
+
+
+def _figure(item: Measurement) -> dict:
+    return {
+        "value": item.value,
+        "unit": item.unit,
+        "n": item.n,
+        "ci95": list(item.ci95) if item.ci95 else None,
+    }
 
 
 def contact_sheet(images: Images, columns: int = 16) -> Image.Image:
@@ -188,9 +236,15 @@ def _number(figure: dict[str, Any]) -> str:
 
 def write_on_card(cell: Cell, row: dict[str, dict]) -> None:
     """Figures named for the step count, such as ``r_precision@1``; others stay."""
-    path = WEIGHTS / cell.model / "card.json"
+    steps = cell.num_inference_steps
+    add_figures(cell.model, {f"{name}@{steps}": figure for name, figure in row.items()})
+
+
+def add_figures(name: str, values: dict[str, dict]) -> None:
+    """Put figures on a card; those of other names stay."""
+    path = WEIGHTS / name / "card.json"
     card = json.loads(path.read_text())
-    card["figures"] |= {f"{name}@{cell.num_inference_steps}": row[name] for name in row}
+    card["figures"] |= values
     path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -201,10 +255,19 @@ def main() -> None:
     parser.add_argument("--guidance-scale", type=float, default=2.5, help="of nano-sdxl")
     parser.add_argument("--only", nargs="*", help="labels such as 'nano-turbo 1'; all by default")
     parser.add_argument("--cards", action="store_true", help="write the figures on the cards")
+    parser.add_argument("--parts", action="store_true", help="only the VAE and the judge")
     parser.add_argument("--num-threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.num_threads)
     folder = Path(__file__).parent / "work"
+    if args.parts:
+        world = World.load(folder / "icons")
+        for name, evaluate in (("nano-vae", evaluate_vae), ("nano-clip", evaluate_judge)):
+            row = evaluate(world)
+            print(name, *(f"{key} {_number(value)}" for key, value in row.items()), sep="  ")
+            if args.cards:
+                add_figures(name, row)
+        return
     path = folder / "evaluate.json"
     table = json.loads(path.read_text()) if path.exists() else {}
     for cell in cells(args.guidance_scale):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -323,3 +327,61 @@ def test_every_stage_has_a_config_with_the_fields_it_takes() -> None:
         values = OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml"))
         settings(**values["settings"])
         loop.LoopConfig(**values["loop"])
+
+
+_TWO = """
+import sys
+from pathlib import Path
+import torch
+from torch import nn
+from experiments.nano import loop
+
+class Stage:
+    def __init__(self):
+        torch.manual_seed(0)
+        self.layer = nn.Linear(3, 1)
+        self.modules = {"layer": self.layer}
+        self.optimizers = {"sgd": torch.optim.SGD(self.layer.parameters(), 0.1)}
+    def step(self, step, generator):
+        loss = self.layer(torch.randn(4, 3, generator=generator)).square().mean()
+        self.optimizers["sgd"].zero_grad()
+        loss.backward()
+        self.optimizers["sgd"].step()
+        return {"loss": loss.item()}
+    def evaluate(self, step):
+        return {}
+
+stage = Stage()
+cfg = loop.LoopConfig(3, 5, 1, 1, 0, 1e9)
+loop.train(stage, cfg, Path(sys.argv[1]))
+print("weights", stage.layer.weight.detach().flatten().tolist())
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_share_their_gradients(tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(_TWO)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {
+        "PYTHONPATH": str(Path(train.__file__).parents[2]),
+        "OMP_NUM_THREADS": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+    }
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(tmp_path / "run")],
+            env={**os.environ, **shared, "RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    printed = [process.communicate(timeout=120)[0] for process in processes]
+    weights = [line for text in printed for line in text.splitlines() if "weights" in line]
+    assert len(weights) == 2 and weights[0] == weights[1]
+    assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 3
