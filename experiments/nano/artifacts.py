@@ -5,6 +5,7 @@ Derived data (latents, flows) is cached beside them and made again where absent.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,10 @@ class Work:
     def _latents_file(self, style: str = "noto") -> Path:
         path = self.folder / f"latents-{style}.safetensors"
         if not path.exists():
-            save_file(self._encode(style), str(path))
+            # By one rename, and apart from another process that encodes the same.
+            partial = path.with_suffix(f".{os.getpid()}.partial")
+            save_file(self._encode(style), str(partial))
+            os.replace(partial, path)
         return path
 
     @torch.no_grad()
@@ -122,7 +126,7 @@ class Work:
         scale = 1 / latents.std() if noto else torch.tensor(self.scaling_factor())
         captions = (where[:, 0] * 10 + where[:, 1]).repeat(SCENES_A_PAIR)
         return {
-            "latents": (latents * scale).half(),
+            "latents": (latents * scale).half().contiguous(),
             "captions": captions.to(torch.int32),
             "scaling_factor": scale.reshape(1),
         }

@@ -15,7 +15,6 @@ from typing import Any
 import hydra
 import torch
 from omegaconf import DictConfig, OmegaConf
-from safetensors.torch import load_file, save_file
 
 from experiments.nano import loop
 from experiments.nano.artifacts import Work
@@ -25,7 +24,7 @@ from experiments.nano.lora import LoraSettings, LoraStage
 from experiments.nano.sample import Critic
 from experiments.nano.teacher import TeacherSettings, TeacherStage
 from experiments.nano.text import TextSettings, TextStage, tokenize
-from experiments.nano.turbo import TurboSettings, TurboStage, record_flows
+from experiments.nano.turbo import TurboSettings, TurboStage, stored_flows
 from experiments.nano.vae import VaeSettings, VaeStage
 from experiments.nano.world import caption, pairs
 
@@ -60,17 +59,16 @@ def make_turbo_stage(settings: dict[str, Any], work: Work) -> loop.Stage:
     """Needs every stage above; records the teacher's flows where they are not yet recorded."""
     cfg = TurboSettings(**settings)
     teacher, conditioning = work.unet("teacher"), work.conditioning()
-    path = work.folder / f"flows-{cfg.flows}.safetensors"
-    if not path.exists():
-        where = torch.tensor(pairs("train"))
-        captions = (where[:, 0] * 10 + where[:, 1]).repeat(-(-cfg.flows // len(where)))
-        flows = record_flows(
-            teacher, conditioning, captions[: cfg.flows], cfg.flow_guidance_scale, seed=17
-        )
-        save_file(flows, str(path))
-    return TurboStage(
-        cfg, teacher, load_file(str(path)), *work.latents(), conditioning, make_critic(work)
+    where = torch.tensor(pairs("train"))
+    flows = stored_flows(
+        work.folder / "flows",
+        teacher,
+        conditioning,
+        where[:, 0] * 10 + where[:, 1],
+        cfg.flows,
+        cfg.flow_guidance_scale,
     )
+    return TurboStage(cfg, teacher, flows, *work.latents(), conditioning, make_critic(work))
 
 
 def make_lora_stage(settings: dict[str, Any], work: Work) -> loop.Stage:

@@ -11,10 +11,15 @@ the pooled text (arXiv:1802.05637) and the hinge loss of ADD (arXiv:2311.17042).
 from __future__ import annotations
 
 import copy
+import hashlib
+import os
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -28,33 +33,72 @@ from experiments.nano.teacher import Conditioning, add_noise, predict
 # Twelve trailing steps pass through every timestep that 1 to 4 steps visit.
 FLOW_STEPS = 12
 VISITED = (999, 749, 666, 499, 332, 249)
+# Flows a file, drawn from FLOW_SEED and the file's number.
+FLOW_CHUNK = 64
+FLOW_SEED = 17
 
 
 def record_flows(
     teacher: Any, conditioning: Conditioning, captions: Tensor, guidance_scale: float, seed: int
 ) -> dict[str, Tensor]:
     """The teacher's guided flow for each caption: scaled states at ``VISITED``, and its end."""
-    scheduler = make_schedulers()["nano-sdxl"]
-    states, ends = [], []
-    for index, part in enumerate(captions.split(64)):
-        end, kept = draw(
-            teacher,
-            scheduler,
-            conditioning,
-            part,
-            FLOW_STEPS,
-            guidance_scale,
-            seed + index,
-            VISITED,
-        )
-        states.append(torch.stack([kept[t] for t in VISITED], dim=1).half())
-        ends.append(end.half())
-        print(f"flows {64 * index + len(part)}/{len(captions)}", flush=True)
+    end, kept = draw(
+        teacher,
+        make_schedulers()["nano-sdxl"],
+        conditioning,
+        captions,
+        FLOW_STEPS,
+        guidance_scale,
+        seed,
+        VISITED,
+    )
     return {
-        "states": torch.cat(states),
-        "ends": torch.cat(ends),
+        "states": torch.stack([kept[t] for t in VISITED], dim=1).half(),
+        "ends": end.half(),
         "captions": captions.to(torch.int32),
     }
+
+
+def flows_digest(teacher: nn.Module, guidance_scale: float) -> str:
+    """12 hex digits: flows of another teacher or guidance must not be taken for these."""
+    digest = hashlib.sha256(repr((guidance_scale, FLOW_STEPS, VISITED)).encode())
+    for name, value in sorted(teacher.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def stored_flows(
+    folder: Path,
+    teacher: Any,
+    conditioning: Conditioning,
+    captions: Tensor,
+    num_flows: int,
+    guidance_scale: float,
+) -> dict[str, Tensor]:
+    """``num_flows`` flows over ``captions`` in turn, recorded where they are not yet stored.
+
+    A file a chunk, each put in place by one rename, so a killed recording goes
+    on where it was. Under ``torchrun`` the processes share the chunks out.
+    """
+    folder = folder / flows_digest(teacher, guidance_scale)
+    folder.mkdir(parents=True, exist_ok=True)
+    num_chunks = -(-num_flows // FLOW_CHUNK)
+    paths = [folder / f"{chunk:04d}.safetensors" for chunk in range(num_chunks)]
+    rank, processes = (int(os.environ.get(k, d)) for k, d in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    for chunk, path in enumerate(paths):
+        if chunk % processes != rank or path.exists():
+            continue
+        taken = captions[torch.arange(FLOW_CHUNK * chunk, FLOW_CHUNK * (chunk + 1)) % len(captions)]
+        flows = record_flows(teacher, conditioning, taken, guidance_scale, FLOW_SEED + chunk)
+        partial = path.with_suffix(".partial")
+        save_file(flows, str(partial))
+        os.replace(partial, path)
+        print(f"flows {chunk + 1}/{num_chunks} chunks of {FLOW_CHUNK}", flush=True)
+    while not all(path.exists() for path in paths):  # other processes' chunks
+        time.sleep(0.5)
+    chunks = [load_file(str(path)) for path in paths]
+    return {key: torch.cat([c[key] for c in chunks])[:num_flows] for key in chunks[0]}
 
 
 def teacher_features(unet: Any, noisy: Tensor, timesteps: Tensor, text: dict[str, Any]) -> list:
