@@ -248,6 +248,10 @@ def add_figures(name: str, values: dict[str, dict]) -> None:
     path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 
+def _read_table(path: Path) -> dict[str, dict[str, dict]]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def main() -> None:
     """Evaluate the cells whose weights are there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -269,19 +273,19 @@ def main() -> None:
                 add_figures(name, row)
         return
     path = folder / "evaluate.json"
-    table = json.loads(path.read_text()) if path.exists() else {}
     for cell in cells(args.guidance_scale):
         wanted = not args.only or cell.label in args.only
         if not wanted or not (WEIGHTS / cell.model / "card.json").exists():
             continue
         row, images = evaluate_cell(cell, args.seeds)
-        table[cell.label] = row
+        # Read again: another process may have added rows meanwhile.
+        table = {**_read_table(path), cell.label: row}
         path.write_text(json.dumps(table, indent=2) + "\n")
         contact_sheet(images).save(folder / f"sheet {cell.label}.png".replace(" ", "-"))
         if args.cards:
             write_on_card(cell, row)
         print(markdown({cell.label: row}), flush=True)
-    print(markdown(table))
+    print(markdown(_read_table(path)))
 
 
 if __name__ == "__main__":
