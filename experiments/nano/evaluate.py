@@ -151,7 +151,8 @@ def figures(
 def evaluate_cell(cell: Cell, num_seeds: int) -> tuple[dict[str, dict], Images]:
     """Figures of the 128 held-out prompts times ``num_seeds``, and the images."""
     where = pairs("heldout") * num_seeds
-    seeds = [index // 128 for index in range(len(where))]
+    # A seed of its own for every image: 128 prompts on one noise are not 128 draws of noise.
+    seeds = list(range(len(where)))
     pipeline = load(cell.model)
     images = draw(pipeline, cell, [caption(*pair) for pair in where], seeds)
     return {**figures(images, where, seeds), "latency": latency(pipeline, cell)}, images
