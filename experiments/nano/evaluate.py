@@ -246,7 +246,10 @@ def add_figures(name: str, values: dict[str, dict]) -> None:
     path = WEIGHTS / name / "card.json"
     card = json.loads(path.read_text())
     card["figures"] |= values
-    path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    # By a rename: an assembled folder may hold hard links to the old file.
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    partial.replace(path)
 
 
 def _read_table(path: Path) -> dict[str, dict[str, dict]]:

@@ -71,7 +71,10 @@ def write_card(name: str, **values: Any) -> None:
         "figures": old.get("figures", {}),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    # By a rename: an assembled folder may hold hard links to the old file.
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    partial.replace(path)
 
 
 def _count(module: torch.nn.Module) -> int:
