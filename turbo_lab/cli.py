@@ -11,6 +11,7 @@ uncovered or inconclusive; 4 our own bug or no judgement possible.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -103,14 +104,16 @@ def _sweep(arguments: list[str]) -> int:
 
 
 def _generate(arguments: list[str]) -> int:
-    if arguments and "=" not in arguments[0] and not arguments[0].startswith("-"):
+    as_json = _take_flag(arguments, "--json")
+    # A prompt may hold an equals sign; a key before one is a plain word.
+    if arguments and not re.match(r"-|[\w.]+=", arguments[0]):
         prompt = arguments[0].replace("\\", "\\\\").replace("'", "\\'")
         arguments = [f"prompt='{prompt}'", *arguments[1:]]
     elif not any(a.startswith(("prompt=", "prompts=")) for a in arguments):
         raise InputError(
             'generate: give a prompt, as in turbo-lab generate "a red apple", or prompts=NAME'
         )
-    return _run_points("generate", arguments, _take_flag(arguments, "--json"))
+    return _run_points("generate", arguments, as_json)
 
 
 def _bench(arguments: list[str]) -> int:

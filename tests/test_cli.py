@@ -1,0 +1,104 @@
+"""What the command line answers: one clear line, the right exit code, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from turbo_lab.cli import main
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "num_inference_steps=0"], "num_inference_steps=0: must be an integer from 1"),
+        (["plan", "guidance_scale=-1"], "guidance_scale=-1: must be finite and at least 0"),
+        (["plan", "resolution=100"], "100 is not a multiple of 64; nearest: 64 or 128"),
+        (["plan", "resolution=64x130"], "130 is not a multiple of 64; nearest: 128 or 192"),
+        (["plan", "batch_size=0"], "batch_size=0: must be an integer from 1 to 64"),
+        (["plan", "batch_size=1,65"], "batch_size=65: must be an integer from 1 to 64"),
+        (["plan", "model=nano-turb"], "model=nano-turb: unknown. Did you mean nano-turbo?"),
+        (["plan", "lora=inc"], "lora=inc: unknown. Did you mean ink?"),
+        (["plan", "lora=a@b"], "is not NAME or NAME@WEIGHT"),
+        (["plan", "guidance_scal=1"], "Did you mean guidance_scale?"),
+        (["plan", "sweep=step"], "sweep=step: unknown. Did you mean steps?"),
+        (["plan", "+steps=1"], "keys cannot be added or removed"),
+        (["plan", "dtype=float61"], "Did you mean float16?"),
+        (["plan", "share=some"], "share=some: must be exact, batched or none"),
+        (["plan", "prompts=file", "prompts.path=absent.txt"], "there is no such file"),
+        (["plan", "prompts=file", "prompts.path=empty.txt"], "holds no prompt"),
+        (["plan", "model=sdxl-turbo"], "hf download stabilityai/sdxl-turbo --revision"),
+        (["plan", "model=local"], "model.path"),
+        (["sweep", "store=file.txt"], "cannot be written to; choose another folder"),
+        (["sweep", "store=newer"], "schema 99 is newer than this turbo-lab's"),
+        (["sweep", "timing=long"], "timing=long: must be off, short or full"),
+        (["generate"], "give a prompt"),
+        (["show", "absent.png"], "absent.png: does not exist"),
+        (["sweeep"], "command=sweeep: unknown. Did you mean sweep?"),
+        (["models", "shw"], "turbo-lab models list"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, own_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_folder / "empty.txt").write_text("\n")
+    (own_folder / "file.txt").write_text("x")
+    (own_folder / "newer").mkdir()
+    newer = {"schema": 99, "turbo_lab": "9", "kind": "store"}
+    (own_folder / "newer" / "store.json").write_text(json.dumps(newer))
+    before = sorted(path.name for path in own_folder.rglob("*"))
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.startswith("turbo-lab: ") and captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert sorted(path.name for path in own_folder.rglob("*")) == before
+
+
+def test_plan_counts_without_writing_anything(
+    own_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = ["num_inference_steps=1,2,3,4", "guidance_scale=0,0.5,1,1.5,2,3", "num_images=16"]
+    assert main(["plan", "--json", *grid]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["counts"] == {"requested": 24, "distinct": 16, "in_store": 0, "to_run": 16}
+    assert document["work"]["unet_rows"] == {"alone": 16 * 90, "planned": 16 * 45}
+    assert list(own_folder.iterdir()) == []
+
+
+def test_default_sweep_applies_only_where_no_axis_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for arguments, cells in (([], 6), (["num_images=4"], 6), (["seed=7"], 1), (["-m"], 6)):
+        assert main(["plan", "--json", *arguments]) == 0
+        assert json.loads(capsys.readouterr().out)["counts"]["requested"] == cells
+
+
+@pytest.mark.parametrize("flags", [["--cfg", "job"], ["--help"]])
+def test_hydras_own_flags_answer(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = main(["sweep", *flags])
+    except SystemExit as stop:  # Hydra leaves --help this way
+        code = int(stop.code or 0)
+    assert code == 0
+    assert "nano-turbo" in capsys.readouterr().out
+
+
+def test_generate_then_show(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prompt = "a 'red', apple = (on) a blue background"
+    assert main(["generate", "--json", prompt, "seed=7", "num_threads=1"]) == 0
+    (image,) = json.loads(capsys.readouterr().out)["images"]
+    assert image["seed"] == 7 and image["prompt"] == prompt
+    assert main(["show", "--json", image["path"]]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["pixels_intact"] is True
+    assert about["prompt"] == prompt and about["pixel_sha256"] == image["pixel_sha256"]
+    assert about["recipe"]["num_inference_steps"] == 1
