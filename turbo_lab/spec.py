@@ -25,7 +25,9 @@ MAX_BATCH_SIZE = 64
 SIZE_MULTIPLE = 64
 DTYPES = ("float32", "float16", "bfloat16")
 SEED_MODES = ("increment", "same")
-MAX_SEED = 2**63 - 1
+# torch seeds its CPU generator with the low 32 bits: seed and seed + 2**32 are one stream,
+# and two cells must not be one set of images.
+MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)

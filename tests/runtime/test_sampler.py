@@ -16,9 +16,9 @@ from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import can_share, load_pipeline, make_scheduler
 from turbo_lab.runtime.sampler import Sampler
-from turbo_lab.spec import Batch, Layout, Recipe
+from turbo_lab.spec import MAX_SEED, Batch, Layout, Recipe
 
-LAYOUT = Layout(("a red apple", "b", "c <&> d", ""), (1, 2, 3, 2**40))
+LAYOUT = Layout(("a red apple", "b", "c <&> d", ""), (1, 2, 3, MAX_SEED))
 SCHEDULERS = (
     "EulerAncestralDiscreteScheduler",
     "EulerDiscreteScheduler",
@@ -115,3 +115,11 @@ def test_image_lane_restores_every_flag() -> None:
         raise RuntimeError("inside")
     assert not torch.are_deterministic_algorithms_enabled()
     assert (torch.get_num_threads(), torch.backends.cudnn.allow_tf32) == before
+
+
+def test_largest_seed_is_the_last_with_a_stream_of_its_own() -> None:
+    def draw(seed: int) -> torch.Tensor:
+        return torch.randn(4, generator=torch.Generator().manual_seed(seed))
+
+    assert torch.equal(draw(0), draw(MAX_SEED + 1))
+    assert not torch.equal(draw(0), draw(MAX_SEED))
