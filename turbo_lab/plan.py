@@ -113,7 +113,7 @@ def make_plan(
     """Plan a sweep.
 
     ``is_done`` tells whether the store holds a batch under the reuse key that
-    applies here. ``share`` is ``exact``, ``batched`` or ``none``.
+    applies here. ``share`` is ``exact`` or ``none``.
     """
     distinct: dict[str, list[Cell]] = {}
     for cell in cells:

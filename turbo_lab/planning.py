@@ -41,8 +41,8 @@ class Sweep:
 
     @property
     def exactness(self) -> str:
-        """``batched`` work never passes for ``exact``."""
-        return "batched" if self.values["share"] == "batched" else "exact"
+        """Part of the reuse key: all that ``share`` offers so far keeps every bit."""
+        return "exact"
 
     @property
     def sweep_id(self) -> str:
@@ -55,8 +55,8 @@ def resolve_points(points: Sequence[GridPoint]) -> Sweep:
     """All cells of a grid. Raises ``InputError`` for the first that is wrong."""
     values = points[0].values
     share = values["share"]
-    if share not in ("exact", "batched", "none"):
-        raise InputError(f"share={share}: must be exact, batched or none")
+    if share not in ("exact", "none"):
+        raise InputError(f"share={share}: must be exact or none")
     num_threads = values["num_threads"]
     if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
         raise InputError(f"num_threads={num_threads}: must be a whole number, at least 1")

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from tests.tiny_sdxl import save_tiny_sdxl
+from turbo_lab.errors import InputError
 from turbo_lab.identity import canonical_json
 from turbo_lab.plan import WorkDone
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.noise import image_generators
-from turbo_lab.runtime.pipeline import can_share, load_pipeline, make_scheduler
+from turbo_lab.runtime.pipeline import load_pipeline, make_scheduler
 from turbo_lab.runtime.sampler import Sampler
 from turbo_lab.spec import MAX_SEED, Batch, Layout, Recipe
 
@@ -42,7 +43,6 @@ def scheduler_json(folder: Path, name: str) -> str:
 def make_sampler(folder: Path) -> Sampler:
     scheduler = scheduler_json(folder, SCHEDULERS[0])
     pipeline = load_pipeline(folder, scheduler, "float32", torch.device("cpu"))
-    assert can_share(pipeline)
     return Sampler(pipeline, torch.device("cpu"), WorkDone())
 
 
@@ -123,3 +123,12 @@ def test_largest_seed_is_the_last_with_a_stream_of_its_own() -> None:
 
     assert torch.equal(draw(0), draw(MAX_SEED + 1))
     assert not torch.equal(draw(0), draw(MAX_SEED))
+
+
+def test_vae_that_the_loop_does_not_cover_is_refused(tmp_path: Path) -> None:
+    folder = save_tiny_sdxl(tmp_path)
+    path = folder / "vae" / "config.json"
+    statistics = {"latents_mean": [0.1] * 4, "latents_std": [1.0] * 4}
+    path.write_text(json.dumps(json.loads(path.read_text()) | statistics))
+    with pytest.raises(InputError, match="a VAE with latent statistics"):
+        make_sampler(folder)

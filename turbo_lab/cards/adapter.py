@@ -122,7 +122,7 @@ def _card_file(card: AdapterCard) -> tuple[Path, str | None]:
         path = WEIGHTS / card.name / card.file
         if not path.is_file():
             raise MissingFilesError(
-                f"lora={card.name}: is not in this installation; install turbo-lab again"
+                f"lora={card.name}: does not ship with this version; see turbo-lab models list"
             )
         return path, None
     folder, revision = cached_snapshot(card)

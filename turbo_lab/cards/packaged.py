@@ -34,7 +34,7 @@ def read_packaged_card(name: str) -> dict[str, Any]:
     path = WEIGHTS / name / CARD_FILE
     if not path.is_file():
         raise MissingFilesError(
-            f"model={name}: its weights are not in this installation; install turbo-lab again"
+            f"model={name}: its weights do not ship with this version; see turbo-lab models list"
         )
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return values

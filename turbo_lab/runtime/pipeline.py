@@ -58,6 +58,7 @@ def load_pipeline(
         raise InputError(
             f"model: {path} cannot be loaded as a StableDiffusionXLPipeline ({reason})"
         ) from error
+    _check_covered(pipeline, path)
     pipeline.scheduler = make_scheduler(scheduler)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
@@ -76,19 +77,17 @@ def make_scheduler(scheduler: str) -> Any:
     return kind.from_config({k: v for k, v in config.items() if k != "_class_name"})
 
 
-def can_share(pipeline: StableDiffusionXLPipeline) -> bool:
-    """Whether our own loop covers this pipeline.
-
-    It does not cover subclasses, IP adapters or VAEs with latent statistics:
-    those run through the stock call, each cell alone.
-    """
-    vae = pipeline.vae.config
-    return (
-        type(pipeline) is StableDiffusionXLPipeline
-        and pipeline.unet.encoder_hid_proj is None
-        and getattr(vae, "latents_mean", None) is None
-        and pipeline.watermark is None
-    )
+def _check_covered(pipeline: StableDiffusionXLPipeline, path: Path) -> None:
+    """Refuse what the sampler's loop would draw otherwise than the stock call."""
+    reasons = {
+        "an IP adapter": pipeline.unet.encoder_hid_proj is not None,
+        "a VAE with latent statistics": getattr(pipeline.vae.config, "latents_mean", None)
+        is not None,
+        "a watermark": pipeline.watermark is not None,
+    }
+    for reason, found in reasons.items():
+        if found:
+            raise InputError(f"model: {path} has {reason}, which turbo-lab does not draw yet")
 
 
 def cut_prompts(pipeline: StableDiffusionXLPipeline, prompts: Iterable[str]) -> dict[str, str]:
