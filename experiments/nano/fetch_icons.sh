@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Unpacks the three emoji sets (npm packages, exact versions) into experiments/nano/work/icons.
+# Unpacks the three emoji sets (npm packages, exact versions) into the folder "work" beside this script.
 set -euo pipefail
 cd "$(dirname "$0")"
 for spec in noto@1.2.9 fluent-emoji-flat@1.2.6 fluent-emoji-high-contrast@1.2.6; do
