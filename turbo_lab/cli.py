@@ -16,9 +16,9 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from turbo_lab import __version__
+from turbo_lab.commands.words import print_json, take_flag
 from turbo_lab.errors import InputError, TurboLabError, unknown_name
 
 _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for few-step SDXL models
@@ -68,28 +68,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 4
 
 
-def _take_flag(arguments: list[str], flag: str) -> bool:
-    found = flag in arguments
-    while flag in arguments:
-        arguments.remove(flag)
-    return found
-
-
-def _print_json(values: Any) -> None:
-    sys.stdout.write(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
 def _plan(arguments: list[str]) -> int:
     from turbo_lab import config
     from turbo_lab.planning import plan_points
 
-    as_json = _take_flag(arguments, "--json")
+    as_json = take_flag(arguments, "--json")
     arguments = _with_default_sweep(arguments)
 
     def task(points: list[config.GridPoint]) -> int:
         document = plan_points(points)
         if as_json:
-            _print_json(document)
+            print_json(document)
         else:
             from turbo_lab.report.table import plan_table
 
@@ -100,11 +89,11 @@ def _plan(arguments: list[str]) -> int:
 
 
 def _sweep(arguments: list[str]) -> int:
-    return _run_points("sweep", _with_default_sweep(arguments), _take_flag(arguments, "--json"))
+    return _run_points("sweep", _with_default_sweep(arguments), take_flag(arguments, "--json"))
 
 
 def _generate(arguments: list[str]) -> int:
-    as_json = _take_flag(arguments, "--json")
+    as_json = take_flag(arguments, "--json")
     # A prompt may hold an equals sign; a key before one is a plain word.
     if arguments and not re.match(r"-|[\w.]+=", arguments[0]):
         prompt = arguments[0].replace("\\", "\\\\").replace("'", "\\'")
@@ -117,12 +106,12 @@ def _generate(arguments: list[str]) -> int:
 
 
 def _bench(arguments: list[str]) -> int:
-    return _run_points("bench", arguments, _take_flag(arguments, "--json"))
+    return _run_points("bench", arguments, take_flag(arguments, "--json"))
 
 
 def _run_points(command: str, arguments: list[str], as_json: bool) -> int:
     from turbo_lab import config
-    from turbo_lab.commands import run_points
+    from turbo_lab.commands.sweep import run_points
 
     arguments = [a for a in arguments if a != "--json"]
     return config.run(command, arguments, lambda points: run_points(command, points, as_json))
@@ -137,7 +126,7 @@ def _with_default_sweep(arguments: list[str]) -> list[str]:
 def _show(arguments: list[str]) -> int:
     from turbo_lab import images
 
-    as_json = _take_flag(arguments, "--json")
+    as_json = take_flag(arguments, "--json")
     if len(arguments) != 1:
         raise InputError("show: name one PNG file, as in turbo-lab show image.png")
     pixels, text = images.read_png(Path(arguments[0]))
@@ -147,7 +136,7 @@ def _show(arguments: list[str]) -> int:
     actual = images.pixel_sha256(pixels)
     about["pixels_intact"] = actual == about["pixel_sha256"]
     if as_json:
-        _print_json({"schema": 1, "turbo_lab": __version__, **about})
+        print_json({"schema": 1, "turbo_lab": __version__, **about})
     else:
         print(text["parameters"])
         print(json.dumps(about, indent=2, ensure_ascii=False))
@@ -158,18 +147,18 @@ def _models(arguments: list[str]) -> int:
     from turbo_lab import models
     from turbo_lab.report.table import model_card_text, models_table
 
-    as_json = _take_flag(arguments, "--json")
+    as_json = take_flag(arguments, "--json")
     if arguments == ["list"]:
         rows = models.list_models()
         if as_json:
-            _print_json({"schema": 1, "turbo_lab": __version__, "models": rows})
+            print_json({"schema": 1, "turbo_lab": __version__, "models": rows})
         else:
             models_table(rows)
         return 0
     if len(arguments) == 2 and arguments[0] == "show":
         card = models.show_model(arguments[1])
         if as_json:
-            _print_json({"schema": 1, "turbo_lab": __version__, **card})
+            print_json({"schema": 1, "turbo_lab": __version__, **card})
         else:
             model_card_text(card)
         return 0
@@ -178,7 +167,7 @@ def _models(arguments: list[str]) -> int:
 
 def _sync(arguments: list[str]) -> int:
     from turbo_lab import config
-    from turbo_lab.commands import sync_store
+    from turbo_lab.commands.sweep import sync_store
 
     return config.run("sync", arguments, lambda points: sync_store(points[0].values))
 

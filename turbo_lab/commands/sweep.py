@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab import environment, results
+from turbo_lab.commands.words import print_document
 from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.execute.sweep import Progress, SweepContext, SweepOutcome, run_plan
 from turbo_lab.execute.worker import Weights, Worker
@@ -133,7 +134,7 @@ def _finish_generate(
                 }
             )
     if as_json:
-        _print_document("generate", {"images": rows, "load_s": outcome.load_s})
+        print_document("generate", {"images": rows, "load_s": outcome.load_s})
     else:
         for row in rows:
             print(f"{row['path']}  {row['pixel_sha256'][:12]}")
@@ -211,7 +212,7 @@ def _finish_sweep(
         values["tracking_s"] = time.perf_counter() - began
     store.write_document(folder / "sweep.json", document("sweep", values))
     if as_json:
-        _print_document("sweep", values)
+        print_document("sweep", values)
         return code
     from turbo_lab.report.table import sweep_table
 
@@ -241,7 +242,7 @@ def _finish_bench(values: Mapping[str, Any], as_json: bool) -> int:
         for row in values["cells"]
     ]
     if as_json:
-        _print_document("bench", {"cells": cells})
+        print_document("bench", {"cells": cells})
     else:
         from turbo_lab.report.table import bench_table
 
@@ -267,9 +268,3 @@ def sync_store(values: Mapping[str, Any]) -> int:
     if not paths:
         print(f"{store.root}: holds no sweep")
     return 0
-
-
-def _print_document(kind: str, values: Mapping[str, Any]) -> None:
-    import json
-
-    print(json.dumps(document(kind, values), indent=1, ensure_ascii=False, allow_nan=False))

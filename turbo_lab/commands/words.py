@@ -1,0 +1,48 @@
+"""What the commands share: flags off a command line, one JSON document onto standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from turbo_lab.record import document
+
+
+def take_flag(arguments: list[str], flag: str) -> bool:
+    """Whether ``flag`` was there; it is taken out."""
+    found = flag in arguments
+    while flag in arguments:
+        arguments.remove(flag)
+    return found
+
+
+def take_option(arguments: list[str], name: str) -> str | None:
+    """The value of ``--name VALUE`` or ``--name=VALUE``; it is taken out.
+
+    Raises ``InputError`` for a name with nothing behind it.
+    """
+    from turbo_lab.errors import InputError
+
+    for index, word in enumerate(arguments):
+        if word == name:
+            if index + 1 == len(arguments):
+                raise InputError(f"{name}: needs a value, as in {name}=VALUE")
+            value = arguments[index + 1]
+            del arguments[index : index + 2]
+            return value
+        if word.startswith(f"{name}="):
+            del arguments[index]
+            return word.partition("=")[2]
+    return None
+
+
+def print_document(kind: str, values: Mapping[str, Any]) -> None:
+    """One document with its header; nothing else goes to standard output."""
+    print_json(document(kind, values))
+
+
+def print_json(values: Any) -> None:
+    """Strict JSON: no NaN, no escapes for what people read."""
+    sys.stdout.write(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
