@@ -7,7 +7,7 @@ to it through ``prepare``, ``run`` and ``time_cell`` only.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +100,16 @@ class Worker:
         """Images of one batch, (N, H, W, 3) uint8; its weights must be resident."""
         assert self._sampler is not None
         return self._sampler.run(batch, negative_prompt, self._starts)
+
+    @contextmanager
+    def observed(self, observe: Callable[[str, Any], Any]) -> Iterator[None]:
+        """Show every stage's tensor to ``observe``, which gives back the one to go on with."""
+        assert self._sampler is not None
+        before, self._sampler.observe = self._sampler.observe, observe
+        try:
+            yield
+        finally:
+            self._sampler.observe = before
 
     @contextmanager
     def image_lane(self) -> Iterator[None]:
