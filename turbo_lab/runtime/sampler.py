@@ -69,8 +69,9 @@ class Sampler:
     """Where the weights are."""
     work: WorkDone
     """Where evaluated rows are counted."""
-    observe: Callable[[str, torch.Tensor], None] = lambda stage, tensor: None
-    """Is shown the tensor of every stage, by the stage's name (``golden/stages.py``)."""
+    observe: Callable[[str, torch.Tensor], torch.Tensor] = lambda stage, tensor: tensor
+    """Is shown each stage's tensor by the name of the stage (see ``golden/stages.py``); what it
+    returns takes the tensor's place."""
     _encodings: OrderedDict[tuple[Any, ...], Encoding] = field(default_factory=OrderedDict)
 
     @torch.inference_mode()
@@ -134,15 +135,15 @@ class Sampler:
         channels = self.pipeline.unet.config.in_channels
         shape = (channels, recipe.height // factor, recipe.width // factor)
         latents = noise.initial_noise(generators, shape, embeds.dtype, self.device)
-        self.observe("noise", latents)
+        latents = self.observe("noise", latents)
         latents = latents * scheduler.init_noise_sigma
         time_ids = self._time_ids(batch, embeds.dtype)
         if guided:
             embeds = torch.cat([encoding.negative_prompt_embeds, embeds])
             pooled = torch.cat([encoding.negative_pooled_prompt_embeds, pooled])
             time_ids = torch.cat([time_ids, time_ids])
-        self.observe("prompt_embeds", embeds)
-        self.observe("pooled_prompt_embeds", pooled)
+        embeds = self.observe("prompt_embeds", embeds)
+        pooled = self.observe("pooled_prompt_embeds", pooled)
         conditioning = {
             "encoder_hidden_states": embeds,
             "timestep_cond": self._guidance_embedding(recipe.guidance_scale, rows, latents),
@@ -165,14 +166,14 @@ class Sampler:
                 self.work.unet_rows += len(model_input)
                 if index == 0:
                     starts[key] = FirstEvaluation(model_input, timestep, noise_pred)
-            self.observe(f"unet.{index}", noise_pred)
+            noise_pred = self.observe(f"unet.{index}", noise_pred)
             if guided:
                 uncond, text = noise_pred.chunk(2)
                 noise_pred = uncond + recipe.guidance_scale * (text - uncond)
             latents = scheduler.step(
                 noise_pred, timestep, latents, return_dict=False, **step_options
             )[0]
-            self.observe(f"latents.{index}", latents)
+            latents = self.observe(f"latents.{index}", latents)
         return latents
 
     @property
@@ -200,8 +201,7 @@ class Sampler:
         if upcast:
             vae.to(dtype=torch.float16)
         self.work.vae_rows += len(latents)
-        self.observe("vae", decoded)
-        return to_uint8(decoded)
+        return to_uint8(self.observe("vae", decoded))
 
 
 def to_uint8(decoded: torch.Tensor) -> np.ndarray:
