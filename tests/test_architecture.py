@@ -37,15 +37,15 @@ RANKS = {
     "turbo_lab.metrics.*": 5,
     "turbo_lab.models": 5,
     "turbo_lab.execute": 6,
-    "turbo_lab.trials": 6,
+    "turbo_lab.trials": 9,
     "turbo_lab.gate": 6,
     "turbo_lab.report": 6,
     "turbo_lab.tracking": 6,
     "turbo_lab.config": 7,
     "turbo_lab.results": 7,
     "turbo_lab.planning": 8,
-    "turbo_lab.commands": 9,
-    "turbo_lab.cli": 10,
+    "turbo_lab.commands": 10,
+    "turbo_lab.cli": 11,
 }
 HEAVY = ("torch", "diffusers", "transformers", "mlflow", "open_clip", "torchvision", "peft", "ray")
 # Where a heavy package may be imported when the module is.
