@@ -28,6 +28,7 @@ _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for 
   turbo-lab plan     KEY=VALUE,VALUE ...       what a sweep would run, and what it shares
   turbo-lab sweep    KEY=VALUE,VALUE ...       run it; with no axis, the default sweep
   turbo-lab bench    KEY=VALUE ...             the timing lane only
+  turbo-lab golden   record | check | accept | reject | list | prune
   turbo-lab models   list | show NAME          the models that can be run
   turbo-lab sync     [store=DIR]               replay the store into MLflow
 
@@ -165,6 +166,12 @@ def _models(arguments: list[str]) -> int:
     raise InputError("models: write `turbo-lab models list` or `turbo-lab models show NAME`")
 
 
+def _golden(arguments: list[str]) -> int:
+    from turbo_lab.commands.golden import main as golden
+
+    return golden(arguments)
+
+
 def _sync(arguments: list[str]) -> int:
     from turbo_lab import config
     from turbo_lab.commands.sweep import sync_store
@@ -179,6 +186,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "sweep": _sweep,
     "bench": _bench,
     "models": _models,
+    "golden": _golden,
     "sync": _sync,
 }
 

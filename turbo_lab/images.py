@@ -30,13 +30,15 @@ def pixel_sha256(pixels: np.ndarray) -> str:
     return state.hexdigest()
 
 
-def encode_png(pixels: np.ndarray, text: Mapping[str, str]) -> bytes:
+def encode_png(
+    pixels: np.ndarray, text: Mapping[str, str], compress_level: int = _COMPRESS_LEVEL
+) -> bytes:
     """(H, W, 3) uint8 RGB to a PNG file with UTF-8 text chunks."""
     info = PngImagePlugin.PngInfo()
     for key, value in text.items():
         info.add_itxt(key, value)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", pnginfo=info, compress_level=_COMPRESS_LEVEL)
+    Image.fromarray(pixels).save(buffer, "PNG", pnginfo=info, compress_level=compress_level)
     return buffer.getvalue()
 
 

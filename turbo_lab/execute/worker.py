@@ -84,6 +84,15 @@ class Worker:
             self._lora = recipe.lora
         self.load_s += time.perf_counter() - began
 
+    def forget_adapters(self) -> None:
+        """Take off what is on; the next recipe's adapters are put on anew."""
+        if self._sampler is not None and self._lora:
+            from turbo_lab.runtime import lora
+
+            lora.take_off(self._sampler.pipeline)
+            self._sampler.forget_encodings()
+        self._lora = ()
+
     def cut_prompts(self, prompts: Sequence[str]) -> dict[str, str]:
         """Prompts that the resident tokenizers cut, with what is lost; each is told once."""
         from turbo_lab.runtime.pipeline import cut_prompts
@@ -91,6 +100,12 @@ class Worker:
         new = [prompt for prompt in prompts if prompt not in self._measured_prompts]
         self._measured_prompts.update(new)
         return cut_prompts(self.pipeline(), new)
+
+    def start_cold(self) -> None:
+        """Forget all that earlier work left: encodings and starts."""
+        assert self._sampler is not None
+        self._sampler.forget_encodings()
+        self.new_group()
 
     def new_group(self) -> None:
         """Starts of the last group belong to other rows."""

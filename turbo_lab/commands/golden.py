@@ -1,0 +1,366 @@
+"""``turbo-lab golden``: record, check, accept, reject, list, prune, and the trials of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import sys
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from turbo_lab.commands.words import print_document, take_flag, take_option
+from turbo_lab.errors import InputError, unknown_name
+from turbo_lab.golden.golden import Accepted
+from turbo_lab.golden.library import (
+    GoldenLibrary,
+    check_known,
+    open_library,
+    packaged_root,
+    standard_cases,
+)
+from turbo_lab.golden.thresholds import read_thresholds
+from turbo_lab.spec import as_plain
+
+if TYPE_CHECKING:
+    from turbo_lab.golden.judge import CaseVerdict, Embed
+    from turbo_lab.trials.goldens import Checked
+
+_CODES = {"error": 4, "regression": 1, "uncovered": 3, "pass": 0}
+_WORST = ("error", "regression", "uncovered", "pass")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one subcommand; returns its exit code."""
+    if not arguments or arguments[0] not in _SUBCOMMANDS:
+        if arguments and not arguments[0].startswith("-"):
+            raise unknown_name("golden", arguments[0], _SUBCOMMANDS)
+        raise InputError(f"golden: write one of {', '.join(_SUBCOMMANDS)} behind it")
+    name, *rest = arguments
+    return _SUBCOMMANDS[name](rest)
+
+
+def _record(arguments: list[str]) -> int:
+    """``golden record [NAME KEY=VALUE ...] [--processes N] [--reason TEXT]``."""
+    from turbo_lab.trials.goldens import record, who
+
+    processes = _count(take_option(arguments, "--processes"), "--processes", 3)
+    reason = take_option(arguments, "--reason") or "first recording"
+    library, as_json = _own_library(), take_flag(arguments, "--json")
+    cases = _cases_to_record(library, arguments)
+    new = {name: overrides for name, overrides in cases.items() if not library.has(name)}
+    if not new:
+        known = ", ".join(cases)
+        raise InputError(
+            f"golden record: only records what is new, and there are goldens of {known}; "
+            "`turbo-lab golden accept NAME --reason ...` moves one"
+        )
+    acceptance = Accepted("", {}, who(), "", reason)
+    _say(f"recording {len(new)} goldens; each is drawn in {processes} fresh processes as well")
+    golden = record(library, new, read_thresholds(), processes, acceptance)
+    if as_json:
+        print_document("golden record", {"recorded": [g.name for g in golden]})
+        return 0
+    for item in golden:
+        print(f"{item.name:32} {item.outcome[:12]}")
+    print(f"\nlook at them    {library.root}/*/image.png\ncheck them      turbo-lab golden check")
+    return 0
+
+
+def _cases_to_record(library: GoldenLibrary, arguments: list[str]) -> dict[str, tuple[str, ...]]:
+    known = library.cases() if (library.root / "cases.json").exists() else {}
+    if not arguments:
+        return known or standard_cases()
+    name, *overrides = arguments
+    if "=" in name:
+        raise InputError(f"golden record {name}: name the case first, as in record my-case {name}")
+    if not overrides:
+        cases = known | standard_cases()
+        check_known([name], cases)
+        return {name: cases[name]}
+    return {name: tuple(overrides)}
+
+
+def _check(arguments: list[str]) -> int:
+    """``golden check [NAME ...] [--explain] [--json] [--html FILE]``."""
+    from turbo_lab.trials.goldens import check
+
+    as_json, explain = take_flag(arguments, "--json"), take_flag(arguments, "--explain")
+    html = take_option(arguments, "--html")
+    library = open_library()
+    names = _named(library, arguments)
+    checked = check(library, names, read_thresholds(), _embed(), explain)
+    orphans = [] if arguments else library.orphans()
+    values = check_document(checked, orphans)
+    if html is not None:
+        from turbo_lab.trials.golden_page import write_page
+
+        write_page(Path(html), values, checked)
+    if as_json:
+        print_document("golden check", values)
+    else:
+        from turbo_lab.report.golden_text import print_check
+
+        print_check(values)
+        if html is not None:
+            print(f"report          {html}")
+    return _CODES[values["verdict"]]
+
+
+def check_document(checked: Sequence[Checked], orphans: Sequence[str]) -> dict[str, Any]:
+    """The ``golden check`` document, without its header."""
+    rows = [_case_row(item.verdict, item) for item in checked]
+    rows += [
+        {
+            "name": name,
+            "verdict": "error",
+            "tier": None,
+            "message": "orphan: no case names this folder; turbo-lab golden prune removes it",
+            "identical": False,
+            "first_divergence": None,
+            "fingerprint_difference": [],
+            "figures": {},
+            "stages": [],
+            "own": [],
+        }
+        for name in orphans
+    ]
+    verdicts = {row["verdict"] for row in rows}
+    worst = next(verdict for verdict in _WORST if verdict in verdicts or verdict == "pass")
+    return {"verdict": worst, "cases": rows}
+
+
+def _case_row(verdict: CaseVerdict, item: Checked) -> dict[str, Any]:
+    plain: dict[str, Any] = as_plain(dataclasses.replace(verdict, fingerprint_difference=()))
+    plain["fingerprint_difference"] = [
+        {"key": key, "golden": before, "here": here}
+        for key, before, here in verdict.fingerprint_difference
+    ]
+    return {**plain, "own": as_plain(item.own)}
+
+
+def _accept(arguments: list[str]) -> int:
+    """``golden accept NAME ... --reason TEXT [--expires DAY]``."""
+    from turbo_lab.trials.goldens import record, who
+
+    reason = take_option(arguments, "--reason")
+    expires = _day(take_option(arguments, "--expires"))
+    processes = _count(take_option(arguments, "--processes"), "--processes", 3)
+    library = _own_library()
+    cases = library.cases()
+    if not arguments or not reason:
+        raise InputError(
+            "golden accept: name the cases and say why, as in turbo-lab golden accept "
+            'nano-turbo-1-step --reason "new VAE"'
+        )
+    check_known(arguments, cases)
+    named = {name: cases[name] for name in arguments}
+    acceptance = Accepted("", {}, who(), "", reason, expires)
+    if expires is None:
+        golden = record(library, named, read_thresholds(), processes, acceptance, replace_old=True)
+        for item in golden:
+            print(f"{item.name:32} {item.outcome[:12]}  parent {(item.parent or 'none')[:12]}")
+        return 0
+    return _accept_beside(library, named, acceptance, processes)
+
+
+def _accept_beside(
+    library: GoldenLibrary,
+    cases: dict[str, tuple[str, ...]],
+    acceptance: Accepted,
+    processes: int,
+) -> int:
+    """A temporary acceptance: the anchor stays where it is."""
+    from turbo_lab.trials.goldens import observe_reproducible
+
+    for name, seen in observe_reproducible(cases, processes).items():
+        own = dataclasses.replace(
+            acceptance,
+            outcome=seen.outcome,
+            keys=dict(seen.fingerprint["keys"]),
+            at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        )
+        library.write_sidecar(library.read(name).with_accepted(own))
+        print(f"{name:32} {seen.outcome[:12]}  until {acceptance.expires}")
+    return 0
+
+
+def _reject(arguments: list[str]) -> int:
+    """``golden reject NAME --reason TEXT``: what this environment gives is known to be bad."""
+    from turbo_lab.trials.goldens import observe_reproducible
+
+    reason = take_option(arguments, "--reason")
+    library = _own_library()
+    cases = library.cases()
+    if len(arguments) != 1 or not reason:
+        raise InputError("golden reject: name one case and say why with --reason TEXT")
+    check_known(arguments, cases)
+    name = arguments[0]
+    seen = observe_reproducible({name: cases[name]}, 0)[name]
+    library.write_sidecar(library.read(name).with_known_bad(seen.outcome, reason))
+    print(f"{name:32} {seen.outcome[:12]}  is known bad")
+    return 0
+
+
+def _list(arguments: list[str]) -> int:
+    """``golden list [--json]``: the cases, with who accepted them and when."""
+    as_json = take_flag(arguments, "--json")
+    library = open_library()
+    rows = []
+    for name, overrides in library.cases().items():
+        golden = library.read(name) if library.has(name) else None
+        anchor = golden.accepted[0] if golden else None
+        rows.append(
+            {
+                "name": name,
+                "overrides": list(overrides),
+                "outcome": golden.outcome if golden else None,
+                "accepted_by": anchor.by if anchor else None,
+                "accepted_at": anchor.at if anchor else None,
+                "reason": anchor.reason if anchor else None,
+                "beside": len(golden.accepted) - 1 if golden else 0,
+                "known_bad": len(golden.known_bad) if golden else 0,
+            }
+        )
+    if as_json:
+        print_document("golden list", {"root": str(library.root.resolve()), "goldens": rows})
+        return 0
+    from turbo_lab.report.golden_text import print_list
+
+    print_list(rows)
+    print(f"\n{library.root}")
+    return 0
+
+
+def _prune(arguments: list[str]) -> int:
+    """``golden prune``: removes folders that no case names."""
+    library = _own_library()
+    orphans = library.orphans()
+    for name in orphans:
+        library.remove(name)
+        print(f"removed {library.root / name}")
+    if not orphans:
+        print("no orphans")
+    return 0
+
+
+def _calibrate(arguments: list[str]) -> int:
+    """``golden calibrate [--write] [--json]``: thresholds from harmless changes."""
+    from turbo_lab.environment import package_version
+    from turbo_lab.golden.thresholds import RATCHET, SAFETY, thresholds_document
+    from turbo_lab.trials.calibrate import calibrate, load_cases
+
+    as_json, write = take_flag(arguments, "--json"), take_flag(arguments, "--write")
+    library = _own_library() if write else open_library()
+    cases = load_cases(library)
+    found = calibrate(cases, _embed(), {} if write else read_thresholds())
+    provenance = {
+        "safety": SAFETY,
+        "ratchet": RATCHET,
+        "cases": found.cases,
+        "by_change": found.by_change,
+        "identical": found.exact,
+        "keys": dict(cases[0][0].sweep.fingerprint["keys"]),
+        "packages": {name: package_version(name) for name in ("torch", "diffusers")},
+    }
+    if write:
+        library.write_thresholds(
+            found.thresholds, thresholds_document(found.thresholds, provenance)
+        )
+    values = {"loose": list(found.loose), "thresholds": found.thresholds, "provenance": provenance}
+    if as_json:
+        print_document("golden calibrate", as_plain(values))
+    else:
+        from turbo_lab.report.golden_text import print_calibration
+
+        print_calibration(found)
+    return 1 if found.loose else 0
+
+
+def _mutate(arguments: list[str]) -> int:
+    """``golden mutate [--json]``: which faults the goldens catch, and what alarms falsely."""
+    from turbo_lab.trials.calibrate import load_cases
+    from turbo_lab.trials.mutate import mutate
+
+    as_json = take_flag(arguments, "--json")
+    cases = load_cases(open_library())
+    faults, harmless = mutate(cases, read_thresholds(), _embed())
+    shown = [fault for fault in faults if fault.cases]
+    values = {
+        "score": sum(fault.caught for fault in shown) / len(shown),
+        "faults": as_plain(faults),
+        "harmless": as_plain(harmless),
+    }
+    if as_json:
+        print_document("golden mutate", values)
+    else:
+        from turbo_lab.report.golden_text import print_mutation
+
+        print_mutation(values)
+    return 1 if values["score"] < 1 or any(change.alarm for change in harmless) else 0
+
+
+def _named(library: GoldenLibrary, names: list[str]) -> list[str]:
+    cases = library.cases()
+    check_known(names, cases)
+    return names or list(cases)
+
+
+def _own_library() -> GoldenLibrary:
+    """``goldens`` of the working directory, made where it is absent.
+
+    In a checkout of turbo-lab itself the packaged ones are its own.
+    """
+    if (Path.cwd() / "turbo_lab" / "data").is_dir():
+        return GoldenLibrary(packaged_root())
+    return GoldenLibrary(Path.cwd() / "goldens")
+
+
+def _embed() -> Embed:
+    """The default judge's image features, loaded when they are first asked for."""
+
+    @lru_cache(maxsize=1)
+    def extractor() -> Any:
+        from turbo_lab.metrics.extractor import ClipExtractor
+        from turbo_lab.metrics.sources import extractor_source
+
+        return ClipExtractor(extractor_source("nano-clip", None))
+
+    return lambda pixels: extractor().image_features(pixels)
+
+
+def _count(text: str | None, option: str, default: int) -> int:
+    if text is None:
+        return default
+    if not text.isdigit():
+        raise InputError(f"{option}={text}: must be a whole number, at least 0")
+    return int(text)
+
+
+def _day(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        day = datetime.date.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"--expires={text}: must be a day such as 2027-01-31") from error
+    if day < datetime.datetime.now(datetime.UTC).date():
+        raise InputError(f"--expires={text}: has passed; give a day to come")
+    return day.isoformat()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+_SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "record": _record,
+    "check": _check,
+    "accept": _accept,
+    "reject": _reject,
+    "list": _list,
+    "prune": _prune,
+    "calibrate": _calibrate,
+    "mutate": _mutate,
+}

@@ -1,0 +1,151 @@
+"""One golden as a document: the anchor, its history and its thresholds.
+
+Owns the sidecar's schema and the rules about what was accepted, by whom, why
+and until when. A sidecar carries a digest of itself: one that was edited by
+hand is refused, for only ``record`` and ``accept`` may change what must hold.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from turbo_lab import record as records
+from turbo_lab.errors import StoreError
+from turbo_lab.golden.stages import StageMark, outcome_digest
+from turbo_lab.identity import digest
+from turbo_lab.spec import as_plain
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """One outcome that may stand."""
+
+    outcome: str
+    """See :func:`turbo_lab.golden.stages.outcome_digest`."""
+    keys: Mapping[str, Any]
+    """Fingerprint keys of the environment that made it."""
+    by: str
+    """Who accepted it."""
+    at: str
+    """When, UTC, ISO 8601."""
+    reason: str
+    """Why."""
+    expires: str | None = None
+    """The last day (ISO 8601) on which it stands; ``None``: it does not end."""
+
+    def stands(self, today: datetime.date) -> bool:
+        """Whether it has not expired."""
+        return self.expires is None or today <= datetime.date.fromisoformat(self.expires)
+
+
+@dataclass(frozen=True)
+class Margin:
+    """A threshold with what it was derived from."""
+
+    threshold: float
+    """The figure that a harmless change stays within."""
+    observed: float
+    """The worst that calibration saw."""
+    n: int
+    """Comparisons behind it."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What one case must reproduce."""
+
+    name: str
+    """Of its folder."""
+    overrides: tuple[str, ...]
+    """The case, as config overrides."""
+    cell_id: str
+    """Of the cell that the overrides named when it was recorded."""
+    recipe: Mapping[str, Any]
+    """That cell's recipe, plain."""
+    prompts: tuple[str, ...]
+    """One an image."""
+    seeds: tuple[int, ...]
+    """One an image."""
+    fingerprint: Mapping[str, Any]
+    """``keys`` and ``options`` of the anchor's environment."""
+    stages: tuple[StageMark, ...]
+    """The anchor, in order."""
+    processes: int
+    """Fresh processes that gave this outcome before it was minted."""
+    accepted: tuple[Accepted, ...]
+    """The anchor's acceptance first, then further ones."""
+    known_bad: Mapping[str, str]
+    """Outcomes that were rejected, with the reason."""
+    parent: str | None
+    """Outcome of the anchor before this one; ``None`` for the first."""
+    thresholds: Mapping[str, Mapping[str, Margin]]
+    """By tier (``T1``, ``T2``), then by figure; empty until calibrated: packaged ones serve."""
+    tensors: str
+    """sha256 of the safetensors file that holds noise, latents and what else fits."""
+    image: str
+    """sha256 of the PNG file that holds the images side by side."""
+
+    @property
+    def outcome(self) -> str:
+        """Digest of the anchor."""
+        return outcome_digest(self.stages)
+
+    def accepts(self, outcome: str, today: datetime.date) -> bool:
+        """Whether an outcome is the anchor, or stands beside it."""
+        return any(a.outcome == outcome and a.stands(today) for a in self.accepted)
+
+    def with_accepted(self, acceptance: Accepted) -> Golden:
+        """One more outcome beside the anchor; the anchor does not move."""
+        kept = tuple(a for a in self.accepted[1:] if a.outcome != acceptance.outcome)
+        return replace(self, accepted=(self.accepted[0], *kept, acceptance))
+
+    def with_known_bad(self, outcome: str, reason: str) -> Golden:
+        """The same golden, which refuses one more outcome. The anchor cannot be refused."""
+        if outcome == self.outcome:
+            raise StoreError(
+                f"golden {self.name}: its own anchor cannot be rejected; accept another first"
+            )
+        kept = tuple(a for a in self.accepted if a.outcome != outcome)
+        return replace(self, accepted=kept, known_bad={**self.known_bad, outcome: reason})
+
+
+def golden_document(golden: Golden) -> dict[str, Any]:
+    """The sidecar, with the digest of its own content."""
+    values = records.document("golden", golden)
+    return {**values, "digest": _own_digest(values)}
+
+
+def read_golden(values: Mapping[str, Any], where: str) -> Golden:
+    """Inverse of :func:`golden_document`. Raises :class:`StoreError`, each with what is wrong."""
+    rest = records.check_document(values, "golden", where)
+    if rest.pop("digest", None) != _own_digest({k: v for k, v in values.items() if k != "digest"}):
+        raise StoreError(
+            f"{where}: was edited by hand, or is damaged (its digest does not fit); restore it "
+            "from version control, or record it anew"
+        )
+    return Golden(
+        **rest
+        | {
+            "overrides": tuple(rest["overrides"]),
+            "prompts": tuple(rest["prompts"]),
+            "seeds": tuple(rest["seeds"]),
+            "stages": tuple(_read_mark(m) for m in rest["stages"]),
+            "accepted": tuple(Accepted(**a) for a in rest["accepted"]),
+            "thresholds": {
+                tier: {name: Margin(**margin) for name, margin in figures.items()}
+                for tier, figures in rest["thresholds"].items()
+            },
+        }
+    )
+
+
+def _read_mark(values: Mapping[str, Any]) -> StageMark:
+    shape, norm = tuple(values["shape"]), float(values["norm"])
+    return StageMark(**{**values, "shape": shape, "norm": norm})
+
+
+def _own_digest(values: Mapping[str, Any]) -> str:
+    return digest(as_plain({k: v for k, v in values.items() if k != "turbo_lab"}))

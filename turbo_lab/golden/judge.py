@@ -1,0 +1,260 @@
+"""The verdict on one case: an observation against its golden.
+
+Owns which figures a tier looks at and the rule on them. The comparison is always
+with the accepted anchor, never with a latest run. A figure that cannot be
+computed is an ``error``, never a pass.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from turbo_lab.golden.golden import Golden, Margin
+from turbo_lab.golden.library import Material
+from turbo_lab.golden.stages import (
+    StageDifference,
+    StageValue,
+    Values,
+    differences,
+    mark,
+    outcome_digest,
+    stage_kind,
+)
+from turbo_lab.golden.tiers import Tier, TierChoice, choose_tier
+from turbo_lab.similarity import tile_ssim, window_density
+
+# A pixel that differs by no more levels than this does not count as differing.
+WINDOW_TOLERANCE: Mapping[Tier, int] = {"T1": 2, "T2": 16}
+# By tier; every figure is a distance, so larger is worse.
+FIGURES: Mapping[Tier, tuple[str, ...]] = {
+    "T0": (),
+    "T1": ("latents_max_abs", "latents_relative_l2", "vae_relative_l2", "window_density"),
+    "T2": ("window_density", "tile_ssim_loss", "embedding_distance"),
+}
+# Names of a stage's own threshold, which locates a divergence and never judges.
+STAGE_FIGURE = "stage_relative_l2"
+
+OTHER_WORK = "the case names other work now (model, scheduler or settings): record it anew"
+
+Embed = Callable[[Values], Values]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One run of a case here."""
+
+    cell_id: str
+    """Of the cell that ran."""
+    stages: tuple[StageValue, ...]
+    """In order; ``pixels``, (N, H, W, 3) uint8 as read back from the PNG files, is the last."""
+    fingerprint: Mapping[str, Any]
+    """``keys`` and ``options`` of this environment."""
+
+    @property
+    def outcome(self) -> str:
+        """Digest over all stages."""
+        return outcome_digest([mark(value) for value in self.stages])
+
+    def pixels(self) -> Values:
+        """(N, H, W, 3) uint8."""
+        return self.stages[-1].values
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a tier."""
+
+    value: float | None
+    """A distance: larger is worse; ``None`` where it could not be computed."""
+    threshold: float
+    """Up to which a change is harmless."""
+    note: str | None = None
+    """Why there is no value."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the value is there and within the threshold."""
+        return self.value is not None and self.value <= self.threshold  # NaN is not
+
+
+@dataclass(frozen=True)
+class CaseVerdict:
+    """What is said of one case."""
+
+    name: str
+    """Of the golden."""
+    verdict: str
+    """``pass``, ``regression``, ``uncovered`` or ``error``."""
+    tier: Tier | None
+    """The tier that applied; ``None`` where none did."""
+    message: str
+    """One line for people."""
+    first_divergence: StageDifference | None = None
+    """Where a failing case first left its golden."""
+    fingerprint_difference: tuple[tuple[str, Any, Any], ...] = ()
+    """(key, the golden's, here)."""
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    """By name."""
+    stages: tuple[StageDifference, ...] = ()
+    """Every stage in order; empty where nothing ran."""
+    identical: bool = False
+    """To the bit, whatever tier applied."""
+
+
+def judge(
+    golden: Golden,
+    material: Material,
+    seen: Observation,
+    thresholds: Mapping[str, Mapping[str, Margin]],
+    today: datetime.date,
+    embed: Embed | None = None,
+    tier: Tier | None = None,
+) -> CaseVerdict:
+    """Compare a run with its golden.
+
+    ``embed``: (N, H, W, 3) uint8 to (N, d) features, for T2. ``tier``: judge at
+    this tier, whatever the fingerprint says; for calibration and mutation.
+    """
+    choice = _choice(golden, seen, today, tier)
+    if seen.cell_id != golden.cell_id:
+        return CaseVerdict(golden.name, "uncovered", None, OTHER_WORK)
+    if choice.tier is None:
+        reason = choice.reason or ""
+        return CaseVerdict(
+            golden.name, "uncovered", None, reason, fingerprint_difference=choice.differs
+        )
+    outcome = seen.outcome
+    case = CaseVerdict(
+        name=golden.name,
+        verdict="pass",
+        tier=choice.tier,
+        message="identical to the bit",
+        fingerprint_difference=choice.differs,
+        stages=tuple(differences(golden.stages, material.tensors, seen.stages)),
+        identical=outcome == golden.outcome,
+    )
+    if outcome in golden.known_bad:
+        return _regression(case, f"known bad: {golden.known_bad[outcome]}")
+    if golden.accepts(outcome, today):
+        return case
+    if choice.tier == "T0":
+        return _regression(case, "not identical, on the same fingerprint")
+    margins = golden.thresholds.get(choice.tier) or thresholds.get(choice.tier) or {}
+    values = measure_figures(material.tensors, case.stages, seen, choice.tier, embed)
+    return _judge_figures(case, margins, values)
+
+
+def _choice(
+    golden: Golden, seen: Observation, today: datetime.date, tier: Tier | None
+) -> TierChoice:
+    choice = choose_tier(golden.fingerprint["keys"], seen.fingerprint["keys"])
+    if tier is not None:
+        return TierChoice(tier, choice.differs, None)
+    return TierChoice("T0", (), None) if _accepted_here(golden, seen, today) else choice
+
+
+def _regression(
+    case: CaseVerdict, message: str, margins: Mapping[str, Margin] | None = None
+) -> CaseVerdict:
+    first = _first(case.stages, margins)
+    return replace(case, verdict="regression", message=message, first_divergence=first)
+
+
+def _judge_figures(
+    case: CaseVerdict,
+    margins: Mapping[str, Margin],
+    values: Mapping[str, tuple[float | None, str | None]],
+) -> CaseVerdict:
+    lacking = [name for name in values if name not in margins]
+    if lacking:
+        text = f"no threshold for {', '.join(lacking)}: run turbo-lab golden calibrate"
+        return replace(case, verdict="error", message=text)
+    figures = {
+        name: Figure(value, margins[name].threshold, note) for name, (value, note) in values.items()
+    }
+    case = replace(case, message="within the thresholds", figures=figures)
+    missing = [f"{name} ({figure.note})" for name, figure in figures.items() if figure.note]
+    if missing:
+        text = f"could not be computed: {', '.join(missing)}"
+        first = _first(case.stages, margins)
+        return replace(case, verdict="error", message=text, first_divergence=first)
+    broken = [
+        f"{name} {figure.value:.3g} above {figure.threshold:.3g}"
+        for name, figure in figures.items()
+        if not figure.holds
+    ]
+    return _regression(case, ", ".join(broken), margins) if broken else case
+
+
+def measure_figures(
+    tensors: Mapping[str, Values],
+    stages: Sequence[StageDifference],
+    seen: Observation,
+    tier: Tier,
+    embed: Embed | None,
+) -> dict[str, tuple[float | None, str | None]]:
+    """Each figure of a tier: (value, why there is none)."""
+    golden, here = tensors["pixels"], seen.pixels()
+    if golden.shape != here.shape:
+        why = f"images are {here.shape}, the golden's {golden.shape}"
+        return dict.fromkeys(FIGURES[tier], (None, why))
+    last = [stage for stage in stages if stage_kind(stage.stage) == "latents"][-1]
+    decoded = next(stage for stage in stages if stage.stage == "vae")
+    values: dict[str, tuple[float | None, str | None]] = {}
+    for name in FIGURES[tier]:
+        if name == "latents_max_abs":
+            values[name] = (last.max_abs, None if last.max_abs is not None else "not kept")
+        elif name == "latents_relative_l2":
+            values[name] = (last.relative_l2, None if last.relative_l2 is not None else "no shape")
+        elif name == "vae_relative_l2":
+            values[name] = (
+                decoded.relative_l2,
+                None if decoded.relative_l2 is not None else "no shape",
+            )
+        elif name == "window_density":
+            pairs = zip(golden, here, strict=True)
+            density = max(window_density(a, b, tolerance=WINDOW_TOLERANCE[tier]) for a, b in pairs)
+            values[name] = (density, None)
+        elif name == "tile_ssim_loss":
+            pairs = zip(golden, here, strict=True)
+            values[name] = (max(1.0 - tile_ssim(a, b)[1] for a, b in pairs), None)
+        else:
+            values[name] = _embedding_distance(golden, here, embed)
+    return values
+
+
+def _embedding_distance(
+    golden: Values, here: Values, embed: Embed | None
+) -> tuple[float | None, str | None]:
+    if embed is None:
+        return None, "no extractor"
+    first, second = (np.asarray(embed(images), dtype=np.float64) for images in (golden, here))
+    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    cosines = np.einsum("nd,nd->n", first, second) / norms
+    worst = float(np.max(1.0 - cosines))
+    return (worst, None) if math.isfinite(worst) else (None, "features are not finite")
+
+
+def _first(
+    stages: Sequence[StageDifference], margins: Mapping[str, Margin] | None
+) -> StageDifference | None:
+    """The first stage that is off: at all, or beyond what its kind may differ by."""
+    for stage in stages:
+        if stage.equal:
+            continue
+        margin = (margins or {}).get(f"{STAGE_FIGURE}/{stage_kind(stage.stage)}")
+        if margin is None or stage.relative_l2 is None or stage.relative_l2 > margin.threshold:
+            return stage
+    return None
+
+
+def _accepted_here(golden: Golden, seen: Observation, today: datetime.date) -> bool:
+    """Whether this very environment has an accepted outcome of its own."""
+    keys = dict(seen.fingerprint["keys"])
+    return any(dict(a.keys) == keys and a.stands(today) for a in golden.accepted)

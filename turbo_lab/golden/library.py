@@ -1,0 +1,258 @@
+"""The folder of goldens: which cases there are, and each one's files.
+
+Layout::
+
+    cases.json                    name -> config overrides: what must have a golden
+    <name>/golden.json            the sidecar
+    <name>/tensors.safetensors    noise, latents and UNet outputs, as far as they fit
+    <name>/image.png              the images side by side
+
+A case is kept under 60 KiB. Files that do not fit lie by their sha256 in a
+content store beside the repository instead (``$TURBO_LAB_GOLDENS``, else the
+user's cache). Every file is checked by its digest when it is read. Refuses to
+write over a golden unless told to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from turbo_lab import record as records
+from turbo_lab.cards import conf_dir
+from turbo_lab.errors import InputError, StoreError, unknown_name
+from turbo_lab.golden.golden import Golden, Margin, golden_document, read_golden
+from turbo_lab.golden.stages import StageValue, Values, mark
+from turbo_lab.identity import user_cache
+from turbo_lab.images import encode_png
+from turbo_lab.prompts import DATA
+
+IN_GIT_BYTES = 60 << 10
+"""What one case may take in the repository, its sidecar included."""
+_SIDECAR_BYTES = 8_700  # a sidecar of four steps
+_SIDECAR, _TENSORS, _IMAGE, _CASES = "golden.json", "tensors.safetensors", "image.png", "cases.json"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What lies beside a sidecar."""
+
+    tensors: Mapping[str, Values]
+    """By stage; float32, pixels uint8 (N, H, W, 3). Each fits its stage's hash."""
+
+
+class GoldenLibrary:
+    """Goldens of one folder."""
+
+    def __init__(self, root: Path, content: Path | None = None) -> None:
+        """``content``: where files too large for git lie, by digest."""
+        self.root = root
+        own = os.environ.get("TURBO_LAB_GOLDENS")
+        self.content = content or (Path(own) if own else user_cache() / "goldens")
+
+    def cases(self) -> dict[str, tuple[str, ...]]:
+        """Name to overrides, in order. Raises :class:`StoreError` where it cannot be read."""
+        path = self.root / _CASES
+        values = _read_json(path)
+        rest = records.check_document(values, "golden-cases", str(path))
+        return {name: tuple(overrides) for name, overrides in rest["cases"].items()}
+
+    def write_cases(self, cases: Mapping[str, tuple[str, ...]]) -> None:
+        """Say which cases must have a golden."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        values = records.document("golden-cases", {"cases": dict(cases)})
+        _replace(self.root / _CASES, records.dump(values).encode())
+
+    def orphans(self) -> list[str]:
+        """Folders that no case names."""
+        folders = {path.name for path in self.root.iterdir() if path.is_dir()}
+        return sorted(folders - set(self.cases()))
+
+    def has(self, name: str) -> bool:
+        """Whether a golden was recorded under this name."""
+        return (self.root / name / _SIDECAR).exists()
+
+    def read(self, name: str) -> Golden:
+        """One golden's sidecar. Raises :class:`StoreError` with what is wrong."""
+        path = self.root / name / _SIDECAR
+        golden = read_golden(_read_json(path), str(path))
+        if golden.name != name:
+            raise StoreError(f"{path}: is the golden of {golden.name!r}; rename its folder back")
+        return golden
+
+    def read_all(self) -> dict[str, Golden]:
+        """Every recorded golden. Two of one cell are refused: which one would hold?"""
+        found = {name: self.read(name) for name in self.cases() if self.has(name)}
+        by_cell: dict[str, str] = {}
+        for name, golden in found.items():
+            other = by_cell.setdefault(golden.cell_id, name)
+            if other != name:
+                raise StoreError(
+                    f"goldens {other} and {name} are of one case; delete one of the two folders "
+                    "and its line in cases.json"
+                )
+        return found
+
+    def material(self, golden: Golden) -> Material:
+        """Tensors and pixels, each checked against its stage's hash."""
+        folder = self.root / golden.name
+        content = self._find(folder / _TENSORS, golden.tensors)
+        try:
+            tensors = dict(load(content))
+        except SafetensorError as error:
+            raise StoreError(f"{folder / _TENSORS}: cannot be read ({error})") from error
+        strip = self._find(folder / _IMAGE, golden.image)
+        with Image.open(io.BytesIO(strip)) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        shape = next(m.shape for m in golden.stages if m.stage == "pixels")
+        tensors["pixels"] = from_strip(pixels, shape[0])
+        for known in golden.stages:
+            if known.stage in tensors:
+                value = StageValue(known.stage, known.dtype, tensors[known.stage])
+                if mark(value).sha256 != known.sha256:
+                    raise StoreError(
+                        f"{folder}: the stored {known.stage} is not what its sidecar names; "
+                        "restore the folder from version control"
+                    )
+        return Material(tensors)
+
+    def write(self, golden: Golden, tensors: Mapping[str, Values], replace: bool = False) -> Golden:
+        """Write a golden with its files; returns it with their digests in place.
+
+        ``tensors``: by stage, in the order of their worth; float32 ones are kept
+        as long as they fit into git together, the first two in any case.
+        """
+        folder = self.root / golden.name
+        if self.has(golden.name) and not replace:
+            raise InputError(
+                f"golden {golden.name}: is recorded already; `turbo-lab golden accept "
+                f"{golden.name} --reason ...` moves it"
+            )
+        strip = encode_png(to_strip(tensors["pixels"]), {}, compress_level=9)
+        room = IN_GIT_BYTES - _SIDECAR_BYTES
+        kept = _what_fits(tensors, room - len(strip))
+        files = {_IMAGE: strip, _TENSORS: save(kept)}
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        golden = dataclasses.replace(golden, tensors=digests[_TENSORS], image=digests[_IMAGE])
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            small = len(content) <= room
+            room -= len(content) if small else 0
+            target = folder / name if small else self.content / digests[name]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _replace(target, content)
+            if not small:
+                (folder / name).unlink(missing_ok=True)
+        self.write_sidecar(golden)
+        return golden
+
+    def write_sidecar(self, golden: Golden) -> None:
+        """The sidecar alone: its thresholds or what it accepts have changed."""
+        text = records.dump(golden_document(golden))
+        _replace(self.root / golden.name / _SIDECAR, text.encode())
+
+    def write_thresholds(
+        self, thresholds: Mapping[str, Mapping[str, Margin]], document: Mapping[str, Any]
+    ) -> None:
+        """New thresholds for every golden, with the calibration they came from."""
+        _replace(self.root / "thresholds.json", records.dump(document).encode())
+        for golden in self.read_all().values():
+            self.write_sidecar(dataclasses.replace(golden, thresholds=thresholds))
+
+    def remove(self, name: str) -> None:
+        """Delete a folder of goldens."""
+        shutil.rmtree(self.root / name)
+
+    def _find(self, path: Path, sha256: str) -> bytes:
+        for place in (path, self.content / sha256):
+            if place.exists():
+                content = place.read_bytes()
+                if hashlib.sha256(content).hexdigest() != sha256:
+                    raise StoreError(
+                        f"{place}: is not the file its sidecar names (another digest); restore "
+                        "it from version control"
+                    )
+                return content
+        raise StoreError(
+            f"{path}: is missing, and {self.content} does not hold {sha256[:12]}; restore it, or "
+            "set TURBO_LAB_GOLDENS to the folder that does"
+        )
+
+
+def open_library() -> GoldenLibrary:
+    """``goldens`` of the working directory where it is there, else the packaged ones."""
+    own = Path.cwd() / "goldens"
+    return GoldenLibrary(own if own.is_dir() else packaged_root())
+
+
+def packaged_root() -> Path:
+    """Where the goldens of the shipped models lie."""
+    return DATA.parent / "goldens"
+
+
+def standard_cases() -> dict[str, tuple[str, ...]]:
+    """What ``golden record`` records where nothing else is asked for."""
+    path = conf_dir() / "golden" / "standard.json"
+    return {name: tuple(overrides) for name, overrides in _read_json(path).items()}
+
+
+def check_known(names: list[str], known: Mapping[str, Any]) -> None:
+    """Raises ``InputError`` for a name that no case has."""
+    for name in names:
+        if name not in known:
+            raise unknown_name("golden", name, known)
+
+
+def to_strip(pixels: Values) -> Values:
+    """(N, H, W, 3) to (H, N * W, 3)."""
+    return np.concatenate(list(pixels), axis=1)
+
+
+def from_strip(strip: Values, count: int) -> Values:
+    """The inverse of :func:`to_strip`."""
+    return np.stack(np.split(strip, count, axis=1))
+
+
+def _what_fits(tensors: Mapping[str, Values], room: int) -> dict[str, Values]:
+    """The first two in any case, noise and the final latent; others as far as they fit."""
+    kept: dict[str, Values] = {}
+    for stage, values in tensors.items():
+        needed = values.nbytes + 128  # a tensor's share of the file's header
+        if values.dtype == np.float32 and (len(kept) < 2 or needed <= room):
+            kept[stage] = np.ascontiguousarray(values)
+            room -= needed
+    return kept
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise StoreError(f"{path}: is missing")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise StoreError(
+            f"{path}: is damaged ({error}); restore it from version control"
+        ) from error
+    if not isinstance(values, dict):
+        raise StoreError(f"{path}: is damaged (no JSON object); restore it from version control")
+    return values
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """By one rename: two recordings at once leave one whole file."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(content)
+    partial.replace(path)

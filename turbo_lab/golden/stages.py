@@ -1,0 +1,161 @@
+"""The stages of one generation: their names, and what a golden keeps of each tensor.
+
+A stage's mark is a hash, which says whether a tensor is the same, and a count
+sketch, which says how far off it is without the tensor being kept: 32 buckets of
+signed sums estimate the distance of two tensors of any size (Charikar, Chen and
+Farach-Colton 2004), mostly within a fifth.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from turbo_lab.identity import digest
+
+Values = npt.NDArray[Any]
+
+SKETCH_BUCKETS = 32
+_SKETCH_SEED = 20_041_221
+# Relative distance below which a float32 sketch says nothing.
+_SKETCH_FLOOR = 1e-6
+STAGE_KINDS = (
+    "noise",
+    "prompt_embeds",
+    "pooled_prompt_embeds",
+    "unet",
+    "latents",
+    "vae",
+    "pixels",
+)
+
+
+def stage_kind(stage: str) -> str:
+    """``unet.3`` is of the kind ``unet``."""
+    return stage.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class StageValue:
+    """One stage's tensor as observed."""
+
+    stage: str
+    """Such as ``unet.0``."""
+    dtype: str
+    """Of the tensor itself, such as ``bfloat16``."""
+    values: Values
+    """float32 (which holds every narrower float exactly) or uint8."""
+
+
+@dataclass(frozen=True)
+class StageMark:
+    """What a golden keeps of a stage in its sidecar."""
+
+    stage: str
+    """Such as ``unet.0``."""
+    dtype: str
+    """Of the tensor itself."""
+    shape: tuple[int, ...]
+    """Rows first."""
+    sha256: str
+    """Of the line ``dtype shape`` and the values."""
+    norm: float
+    """Euclidean, of all values."""
+    sketch: str
+    """Signed sums in 32 buckets: little-endian float32 in base64."""
+
+
+@dataclass(frozen=True)
+class StageDifference:
+    """How a stage differs from the golden's."""
+
+    stage: str
+    """Its name."""
+    equal: bool
+    """To the bit."""
+    max_abs: float | None
+    """Largest absolute difference; ``None`` where the golden does not keep the tensor."""
+    relative_l2: float | None
+    """Norm of the difference over the golden's; ``None`` where shapes differ."""
+    estimated: bool
+    """From the sketch, not from the tensor."""
+
+
+def mark(value: StageValue) -> StageMark:
+    """Hash and sketch of a stage."""
+    values = np.ascontiguousarray(value.values)
+    state = hashlib.sha256(f"{value.dtype} {values.shape}\n".encode("ascii"))
+    state.update(values.tobytes())
+    flat = values.astype(np.float64).ravel()
+    return StageMark(
+        stage=value.stage,
+        dtype=value.dtype,
+        shape=tuple(values.shape),
+        sha256=state.hexdigest(),
+        norm=float(np.linalg.norm(flat)),
+        sketch=base64.b64encode(_sketch(flat).astype("<f4").tobytes()).decode("ascii"),
+    )
+
+
+def outcome_digest(marks: Sequence[StageMark]) -> str:
+    """One digest of a whole generation: equal only where every stage is."""
+    return digest([[m.stage, m.sha256] for m in marks])
+
+
+def differences(
+    golden: Sequence[StageMark], tensors: Mapping[str, Values], observed: Sequence[StageValue]
+) -> list[StageDifference]:
+    """Stage by stage, in order; exact where the golden keeps the tensor.
+
+    A stage that only one of both has (another number of steps) is unequal, with
+    no figure.
+    """
+    seen = {value.stage: value for value in observed}
+    known = {m.stage for m in golden}
+    found = [_difference(m, tensors.get(m.stage), seen.get(m.stage)) for m in golden]
+    extra = [v.stage for v in observed if v.stage not in known]
+    return [*found, *(StageDifference(stage, False, None, None, False) for stage in extra)]
+
+
+def _difference(
+    golden: StageMark, tensor: Values | None, value: StageValue | None
+) -> StageDifference:
+    if value is None or tuple(value.values.shape) != golden.shape:
+        return StageDifference(golden.stage, False, None, None, False)
+    here = mark(value)
+    if here.sha256 == golden.sha256:
+        return StageDifference(golden.stage, True, 0.0, 0.0, False)
+    if tensor is not None:
+        apart = value.values.astype(np.float64) - tensor.astype(np.float64)
+        largest = float(np.max(np.abs(apart)))
+        return StageDifference(
+            golden.stage, False, largest, _ratio(float(np.linalg.norm(apart)), golden.norm), False
+        )
+    distance = float(np.linalg.norm(_sums(here) - _sums(golden)))
+    relative = _ratio(distance, golden.norm)
+    return StageDifference(golden.stage, False, None, max(relative, _SKETCH_FLOOR), True)
+
+
+def _ratio(distance: float, norm: float) -> float:
+    if norm:
+        return distance / norm
+    return 0.0 if distance == 0 else float("inf")
+
+
+def _sums(of: StageMark) -> npt.NDArray[np.float64]:
+    return np.frombuffer(base64.b64decode(of.sketch), dtype="<f4").astype(np.float64)
+
+
+def _sketch(flat: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(32,) signed sums. The layout depends on the length only."""
+    generator = np.random.Generator(np.random.Philox(_SKETCH_SEED))
+    draws = generator.integers(0, 2 * SKETCH_BUCKETS, len(flat), dtype=np.uint8)
+    signed = np.where(draws & 1, flat, -flat)
+    sums = np.bincount(draws >> 1, signed, SKETCH_BUCKETS)
+    return sums.astype(np.float64, copy=False)

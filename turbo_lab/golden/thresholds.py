@@ -1,0 +1,69 @@
+"""The thresholds that ship, with the calibration they came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from turbo_lab import record as records
+from turbo_lab.golden.golden import Margin
+from turbo_lab.golden.library import packaged_root
+
+# A threshold is this many times the worst that harmless changes were seen to do, and
+# calibration fails where it has come to be more than RATCHET times that.
+SAFETY, RATCHET = 4.0, 12.0
+# What a figure is allowed though nothing was seen: rounding that a few runs may miss.
+FLOORS: Mapping[str, float] = {
+    "latents_max_abs": 1e-5,
+    "latents_relative_l2": 1e-6,
+    "vae_relative_l2": 2e-6,
+    "window_density": 0.005,
+    "tile_ssim_loss": 1e-3,
+    "embedding_distance": 1e-5,
+}
+STAGE_FLOOR = 2e-6
+"""Of a stage's relative distance: what its sketch resolves."""
+
+
+def margin(figure: str, values: list[float]) -> Margin:
+    """A threshold from what harmless changes did to one figure."""
+    observed = max(values, default=0.0)
+    floor = FLOORS.get(figure, STAGE_FLOOR)
+    return Margin(SAFETY * max(observed, floor), observed, len(values))
+
+
+def is_loose(figure: str, stored: Margin, now: Margin) -> bool:
+    """Whether a stored threshold is far above what is seen now."""
+    floor = FLOORS.get(figure, STAGE_FLOOR)
+    return stored.threshold > RATCHET * max(now.observed, floor)
+
+
+def read_thresholds(path: Path | None = None) -> dict[str, dict[str, Margin]]:
+    """By tier, then figure; empty where nothing was calibrated."""
+    path = path or packaged_root() / "thresholds.json"
+    if not path.exists():
+        return {}
+    values = json.loads(path.read_text(encoding="utf-8"))
+    rest = records.check_document(values, "golden-thresholds", str(path))
+    return {
+        tier: {name: Margin(**margin) for name, margin in figures.items()}
+        for tier, figures in rest["thresholds"].items()
+    }
+
+
+def thresholds_document(
+    thresholds: Mapping[str, Mapping[str, Margin]], provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Inverse of :func:`read_thresholds`, with where the figures came from."""
+    return records.document(
+        "golden-thresholds",
+        {
+            "thresholds": {
+                tier: {name: vars(margin) for name, margin in figures.items()}
+                for tier, figures in thresholds.items()
+            },
+            "provenance": dict(provenance),
+        },
+    )

@@ -1,0 +1,79 @@
+"""Which difference of the environment leads to which tier.
+
+The table of the design: equal keys are held to the bit; another version, CPU
+model or kernel choice within one device class is the upgrade question and held
+numerically; another device class is held perceptually. Whatever is not in the
+table, compile mode for one, no golden covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from turbo_lab.environment import UNKNOWN
+
+Tier = Literal["T0", "T1", "T2"]
+TIERS: tuple[Tier, ...] = ("T0", "T1", "T2")
+
+NUMERIC_KEYS = frozenset(
+    {
+        "torch",
+        "diffusers",
+        "transformers",
+        "tokenizers",
+        "peft",
+        "cuda",
+        "cudnn",
+        "device_model",
+        "isa",
+        "num_threads",
+        "sdpa_backend",
+        "memory_format",
+        "cublas_workspace",
+        "ATEN_CPU_CAPABILITY",
+        "ONEDNN_MAX_CPU_ISA",
+        "MKL_CBWR",
+    }
+)
+PERCEPTUAL_KEYS = frozenset({"device_class"})
+# Only one kind of device has it; across device classes its absence is expected.
+_OF_ONE_DEVICE = frozenset({"cublas_workspace"})
+
+
+@dataclass(frozen=True)
+class TierChoice:
+    """The tier that applies here, and why."""
+
+    tier: Tier | None
+    """``None``: no tier covers this difference."""
+    differs: tuple[tuple[str, Any, Any], ...]
+    """(key, the golden's, here)."""
+    reason: str | None
+    """Why nothing covers it; ``None`` where something does."""
+
+
+def choose_tier(golden: Mapping[str, Any], here: Mapping[str, Any]) -> TierChoice:
+    """Compare the fingerprint keys of a golden and of this environment."""
+    names = [*golden, *(name for name in here if name not in golden)]
+    differs = tuple(
+        (name, golden.get(name), here.get(name))
+        for name in names
+        if golden.get(name) != here.get(name)
+    )
+    unread = [name for name in names if UNKNOWN in (here.get(name), golden.get(name))]
+    if unread:
+        return TierChoice(None, differs, f"{', '.join(unread)}: cannot be read, so nothing covers")
+    perceptual = any(name in PERCEPTUAL_KEYS for name, *_ in differs)
+    foreign = [
+        name
+        for name, before, now in differs
+        if name not in NUMERIC_KEYS | PERCEPTUAL_KEYS
+        or (None in (before, now) and not (perceptual and name in _OF_ONE_DEVICE))
+    ]
+    if foreign:
+        return TierChoice(None, differs, f"{', '.join(foreign)}: no tier covers this difference")
+    if perceptual:
+        return TierChoice("T2", differs, None)
+    return TierChoice("T1" if differs else "T0", differs, None)

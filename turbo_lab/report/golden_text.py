@@ -1,0 +1,132 @@
+"""Goldens as text: the check's table, what broke and what to run next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from turbo_lab.trials.calibrate import Calibration
+
+_STYLES = {"pass": "green", "regression": "red", "uncovered": "yellow", "error": "magenta"}
+
+
+def print_check(values: Mapping[str, Any]) -> None:
+    """The ``golden check`` document on a terminal."""
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    for column in ("case", "verdict", "tier", ""):
+        table.add_column(column, no_wrap=column != "")
+    for row in values["cases"]:
+        style = _STYLES[row["verdict"]]
+        text = f"[{style}]{row['verdict']}[/]"
+        table.add_row(row["name"], text, row["tier"] or "-", _explanation(row))
+    console.print(table)
+    counts = [row["verdict"] for row in values["cases"]]
+    summary = ", ".join(f"{counts.count(v)} {v}" for v in _STYLES if v in counts)
+    console.print(f"\n{summary}")
+    for line in _next_commands(values["cases"]):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _explanation(row: Mapping[str, Any]) -> str:
+    parts = [row["message"]]
+    first = row["first_divergence"]
+    if first is not None:
+        parts.append(f"first at [bold]{first['stage']}[/]{_size(first)}")
+    broken = [stage for stage in row["own"] if not stage["equal"]]
+    if row["own"]:
+        names = ", ".join(stage["stage"] for stage in broken) or "no stage of its own"
+        parts.append(f"fed the golden's tensors, these still differ: {names}")
+    differs = row["fingerprint_difference"]
+    if differs:
+        parts.append("; ".join(f"{d['key']}: {d['golden']} -> {d['here']}" for d in differs))
+    return "\n".join(parts)
+
+
+def _size(stage: Mapping[str, Any]) -> str:
+    if stage["max_abs"] is not None:
+        return f", by up to {stage['max_abs']:.3g} (relative {stage['relative_l2']:.2g})"
+    if stage["relative_l2"] is not None:
+        return f", by about {stage['relative_l2']:.2g} of its norm"
+    return ", which has another shape or is missing"
+
+
+def _next_commands(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    by_verdict: dict[str, list[str]] = {}
+    for row in rows:
+        by_verdict.setdefault(row["verdict"], []).append(row["name"])
+    lines = []
+    if failing := by_verdict.get("regression"):
+        names = " ".join(failing)
+        lines.append(f"explain         turbo-lab golden check {names} --explain")
+        lines.append(f"if it is meant  turbo-lab golden accept {names} --reason TEXT")
+    if any("has no golden" in row["message"] for row in rows):
+        lines.append("record          turbo-lab golden record")
+    return lines
+
+
+def print_list(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The recorded goldens."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("case", "outcome", "accepted", "by", "reason"):
+        table.add_column(column, no_wrap=column != "reason")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            (row["outcome"] or "no golden")[:12],
+            (row["accepted_at"] or "-")[:10],
+            row["accepted_by"] or "-",
+            row["reason"] or "-",
+        )
+    Console().print(table)
+
+
+def print_calibration(found: Calibration) -> None:
+    """What harmless changes did, and the thresholds that follow."""
+    console, names = Console(), sorted(next(iter(found.by_change.values())))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("harmless change", no_wrap=True)
+    for column in ("same", *(name.replace(" ", "\n").replace("_", "\n") for name in names)):
+        table.add_column(column, justify="right")
+    for change, worst in found.by_change.items():
+        figures = [f"{worst[name]:.2g}" for name in names]
+        table.add_row(change, f"{found.exact[change]}/{found.cases}", *figures)
+    thresholds = [
+        found.thresholds[tier][name].threshold for tier, name in (n.split(" ", 1) for n in names)
+    ]
+    table.add_row("threshold", "", *(f"[bold]{value:.2g}[/]" for value in thresholds))
+    console.print(table)
+    for line in found.loose:
+        console.print(f"loose: {line}; tighten with turbo-lab golden calibrate --write")
+
+
+def print_mutation(values: Mapping[str, Any]) -> None:
+    """Faults against tiers, then what must raise no alarm."""
+    console, table = Console(), Table(box=None, pad_edge=False)
+    for column in ("fault", "T0", "T1", "T2", "cases", "first at"):
+        table.add_column(column)
+    words = {True: "[green]caught[/]", False: "[red]missed[/]", None: "-"}
+    for fault in values["faults"]:
+        first = fault["first_divergence"]
+        tiers = [words[fault["by_tier"][tier]] for tier in ("T0", "T1", "T2")]
+        for place, tier in ((1, "T1"), (2, "T2")):
+            if fault["by_tier"][tier] is False:
+                ratios = [r for name, r in fault["figures"].items() if name.startswith(tier)]
+                tiers[place] += f" ({max(ratios):.2g})"
+        stage = "-" if first is None else first["stage"]
+        table.add_row(fault["name"], *tiers, str(fault["cases"]), stage)
+    console.print(table)
+    console.print()
+    table = Table(box=None, pad_edge=False)
+    for column in ("harmless change", "tier", "alarm"):
+        table.add_column(column)
+    for change in values["harmless"]:
+        text = "[red]false alarm[/]" if change["alarm"] else "[green]none[/]"
+        table.add_row(change["name"], change["tier"], text)
+    console.print(table)
+    console.print("\nmissed (x): the worst figure was x of its threshold")
+    console.print(f"score {values['score']:.0%} of the faults caught at T0")

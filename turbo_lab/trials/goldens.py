@@ -1,0 +1,232 @@
+"""Recording and checking goldens: the part of their life that runs pipelines.
+
+Nothing is minted that fresh processes do not agree on, and nothing that is
+there is written over but by ``accept``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import getpass
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from turbo_lab.errors import JudgementError, MissingFilesError, TurboLabError
+from turbo_lab.golden.golden import Accepted, Golden, Margin
+from turbo_lab.golden.judge import CaseVerdict, Embed, Observation, judge
+from turbo_lab.golden.library import GoldenLibrary, Material
+from turbo_lab.golden.stages import StageDifference, Values, differences, mark
+from turbo_lab.golden.tiers import choose_tier
+from turbo_lab.spec import as_plain
+from turbo_lab.trials.fresh import outcomes_in_fresh_process
+from turbo_lab.trials.run_case import Case, CaseRunner, Substitute, ordered_by_worth, resolve_case
+
+Thresholds = Mapping[str, Mapping[str, Margin]]
+Overrides = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One case's verdict with what a report shows."""
+
+    verdict: CaseVerdict
+    """What is said of it."""
+    expected: Values | None = None
+    """(N, H, W, 3) uint8 of the golden; ``None`` where it cannot be read."""
+    actual: Values | None = None
+    """(N, H, W, 3) uint8 of this run; ``None`` where nothing ran."""
+    own: tuple[StageDifference, ...] = ()
+    """With ``explain``: what each stage adds when it is fed the golden's tensors."""
+
+
+def today() -> datetime.date:
+    """In UTC, as expiry dates are."""
+    return datetime.datetime.now(datetime.UTC).date()
+
+
+def check(
+    library: GoldenLibrary,
+    names: Sequence[str],
+    thresholds: Thresholds,
+    embed: Embed | None,
+    explain: bool = False,
+) -> list[Checked]:
+    """Judge the named cases, one after the other. Never raises for one that is broken."""
+    wanted = library.cases()
+    library.read_all()  # two goldens of one cell: which one would hold?
+    ready: dict[str, tuple[Case, Golden, Material]] = {}
+    verdicts: dict[str, Checked] = {}
+    for name in names:
+        try:
+            found = _prepare(library, name, wanted[name])
+        except MissingFilesError as error:
+            verdicts[name] = Checked(CaseVerdict(name, "uncovered", None, str(error)))
+        except TurboLabError as error:
+            verdicts[name] = Checked(CaseVerdict(name, "error", None, str(error)))
+        else:
+            if isinstance(found, CaseVerdict):
+                verdicts[name] = Checked(found)
+            else:
+                ready[name] = found
+    if ready:
+        runner = CaseRunner([case for case, *_ in ready.values()])
+        for name, found in ready.items():
+            verdicts[name] = _check_one(runner, *found, thresholds, embed, explain)
+    return [verdicts[name] for name in names]
+
+
+def _prepare(
+    library: GoldenLibrary, name: str, overrides: Sequence[str]
+) -> tuple[Case, Golden, Material] | CaseVerdict:
+    """All that is needed to run a case; a verdict where nothing has to run."""
+    if not library.has(name):
+        return CaseVerdict(name, "uncovered", None, "has no golden: turbo-lab golden record")
+    golden = library.read(name)
+    material = library.material(golden)
+    if tuple(overrides) != golden.overrides:
+        message = "cases.json says something else than was recorded: record it anew"
+        return CaseVerdict(name, "uncovered", None, message)
+    case = resolve_case(name, overrides)
+    here = case.sweep.fingerprint["keys"]
+    choice = choose_tier(golden.fingerprint["keys"], here)
+    if choice.tier is None and all(dict(a.keys) != dict(here) for a in golden.accepted):
+        return CaseVerdict(
+            name, "uncovered", None, choice.reason or "", fingerprint_difference=choice.differs
+        )
+    return case, golden, material
+
+
+def _check_one(
+    runner: CaseRunner,
+    case: Case,
+    golden: Golden,
+    material: Material,
+    thresholds: Thresholds,
+    embed: Embed | None,
+    explain: bool,
+) -> Checked:
+    try:
+        seen = runner.run(case)
+    except (TurboLabError, RuntimeError, ValueError) as error:
+        text = " ".join(str(error).split())[:300]
+        verdict = CaseVerdict(golden.name, "error", None, f"could not be generated: {text}")
+        return Checked(verdict, material.tensors["pixels"])
+    verdict = judge(golden, material, seen, thresholds, today(), embed)
+    own: tuple[StageDifference, ...] = ()
+    if explain and not verdict.identical:
+        fed = runner.run(case, _substitute(material))
+        own = tuple(differences(golden.stages, material.tensors, fed.stages))
+    return Checked(verdict, material.tensors["pixels"], seen.pixels(), own)
+
+
+def _substitute(material: Material) -> Substitute:
+    """Feeds each stage the golden's tensor of the stage before it, where it was kept."""
+
+    def substitute(stage, tensor):  # type: ignore[no-untyped-def]
+        kept = material.tensors.get(stage)
+        if kept is None or kept.shape != tuple(tensor.shape):
+            return tensor
+        return tensor.new_tensor(np.array(kept)).to(tensor.dtype)
+
+    return substitute
+
+
+def record(
+    library: GoldenLibrary,
+    cases: Overrides,
+    thresholds: Thresholds,
+    processes: int,
+    acceptance: Accepted,
+    replace_old: bool = False,
+) -> list[Golden]:
+    """Mint goldens of ``cases`` once ``processes`` fresh processes agree with this one.
+
+    ``acceptance``: who and why; its outcome, keys and time are filled in here.
+    Raises :class:`JudgementError` for a case that is not reproducible, before
+    anything is written.
+    """
+    resolved = [resolve_case(name, overrides) for name, overrides in cases.items()]
+    seen = _observe(resolved, cases, processes)
+    written = []
+    for case in resolved:
+        old = library.read(case.name) if library.has(case.name) else None
+        golden = _golden(case, tuple(cases[case.name]), seen[case.name], processes, acceptance, old)
+        golden = replace(golden, thresholds=thresholds)
+        tensors = ordered_by_worth(seen[case.name].stages)
+        written.append(library.write(golden, tensors, replace_old))
+    known = library.cases() if (library.root / "cases.json").exists() else {}
+    library.write_cases(known | {name: tuple(o) for name, o in cases.items()})
+    return written
+
+
+def observe_reproducible(cases: Overrides, processes: int) -> dict[str, Observation]:
+    """Run cases here; raises :class:`JudgementError` where a fresh process gives other bits."""
+    resolved = [resolve_case(name, overrides) for name, overrides in cases.items()]
+    return _observe(resolved, cases, processes)
+
+
+def _observe(resolved: Sequence[Case], cases: Overrides, processes: int) -> dict[str, Observation]:
+    runner = CaseRunner(resolved)
+    seen = {case.name: runner.run(case) for case in resolved}
+    for _ in range(processes):
+        _compare_fresh(seen, outcomes_in_fresh_process(cases))
+    return seen
+
+
+def _compare_fresh(seen: Mapping[str, Observation], fresh: Mapping[str, Mapping[str, str]]) -> None:
+    for name, observation in seen.items():
+        for value in observation.stages:
+            if fresh[name][value.stage] != mark(value).sha256:
+                raise JudgementError(
+                    f"golden {name}: is not reproducible here: a fresh process differs first at "
+                    f"{value.stage}; nothing was recorded. See docs/determinism.md"
+                )
+
+
+def _golden(
+    case: Case,
+    overrides: tuple[str, ...],
+    seen: Observation,
+    processes: int,
+    acceptance: Accepted,
+    old: Golden | None,
+) -> Golden:
+    own = replace(
+        acceptance,
+        outcome=seen.outcome,
+        keys=dict(seen.fingerprint["keys"]),
+        at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+    # A move of the anchor leaves behind what stood beside it: it was accepted beside another.
+    return Golden(
+        name=case.name,
+        overrides=overrides,
+        cell_id=case.cell.cell_id,
+        recipe=as_plain(case.cell.recipe),
+        prompts=case.batch.layout.prompts,
+        seeds=case.batch.layout.seeds,
+        fingerprint=seen.fingerprint,
+        stages=tuple(mark(value) for value in seen.stages),
+        processes=processes,
+        accepted=(own,),
+        known_bad=dict(old.known_bad) if old else {},
+        parent=old.outcome if old else None,
+        thresholds={},
+        tensors="",
+        image="",
+    )
+
+
+def who() -> str:
+    """Whoever accepts: git's user name, else the login name."""
+    if shutil.which("git"):
+        done = subprocess.run(
+            ["git", "config", "user.name"], capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0 and done.stdout.strip():
+            return done.stdout.strip()
+    return getpass.getuser()

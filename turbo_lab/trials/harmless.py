@@ -1,0 +1,157 @@
+"""Harmless changes: what moves bits and must not raise an alarm.
+
+The perturbations of ``docs/determinism.md``: what differs between two honest
+runs of one case. Each gives an observation of the case, made otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from turbo_lab.golden.judge import Observation
+from turbo_lab.golden.stages import StageValue
+from turbo_lab.golden.tiers import Tier
+from turbo_lab.spec import Batch, Layout
+from turbo_lab.trials.faults import patched
+from turbo_lab.trials.run_case import Case, CaseRunner
+
+Run = Callable[[CaseRunner, Case], Observation]
+
+
+@dataclass(frozen=True)
+class Harmless:
+    """One change."""
+
+    name: str
+    """Of the table."""
+    tier: Tier
+    """At which it must raise no alarm."""
+    run: Run
+    """A case's observation under it."""
+
+
+def _again(runner: CaseRunner, case: Case) -> Observation:
+    return runner.run(case)
+
+
+def _after_other_work(runner: CaseRunner, case: Case) -> Observation:
+    """Another size, other prompts and no adapters first: nothing of it may stay."""
+    recipe = dataclasses.replace(case.batch.recipe, width=128, height=128, lora=())
+    layout = Layout(("a bell on a red background",) * 2, (1, 2))
+    other = dataclasses.replace(case.cell, recipe=recipe, batches=(Batch(recipe, layout),))
+    runner.run(dataclasses.replace(case, cell=other))
+    return runner.run(case)
+
+
+def _threads(runner: CaseRunner, case: Case) -> Observation:
+    """One thread where the golden had more, two where it had one."""
+    other = 2 if runner.worker.num_threads == 1 else 1
+    with patched(runner.worker, "num_threads", other):
+        return runner.run(case)
+
+
+def _sdpa_math(runner: CaseRunner, case: Case) -> Observation:
+    from torch.nn.attention import SDPBackend
+
+    from turbo_lab.runtime import determinism
+
+    with patched(determinism, "SDPA_BACKENDS", (SDPBackend.MATH,)):
+        return runner.run(case)
+
+
+def _channels_last(runner: CaseRunner, case: Case) -> Observation:
+    with _memory_format(runner, case):
+        return runner.run(case)
+
+
+@contextmanager
+def _memory_format(runner: CaseRunner, case: Case) -> Iterator[None]:
+    import torch
+
+    runner.worker.prepare(case.cell.recipe)
+    parts = (runner.worker.pipeline().unet, runner.worker.pipeline().vae)
+    for part in parts:
+        part.to(memory_format=torch.channels_last)
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.to(memory_format=torch.contiguous_format)
+
+
+def _in_a_batch(position: int, size: int) -> Run:
+    """The case's rows within a larger batch of strangers."""
+
+    def run(runner: CaseRunner, case: Case) -> Observation:
+        own = case.batch.layout
+        strangers = size - len(own.seeds)
+        if strangers <= 0:
+            return _alone(runner, case)
+        before = min(position, strangers)
+        prompts = ["a bell on a red background"] * strangers
+        seeds = [1000 + i for i in range(strangers)]
+        layout = Layout(
+            (*prompts[:before], *own.prompts, *prompts[before:]),
+            (*seeds[:before], *own.seeds, *seeds[before:]),
+        )
+        seen = runner.run(_with_layout(case, layout))
+        rows = slice(before, before + len(own.seeds))
+        return _rows(seen, case, rows, size)
+
+    return run
+
+
+def _alone(runner: CaseRunner, case: Case) -> Observation:
+    """Each row of the case as a batch of its own, put together again."""
+    own = case.batch.layout
+    parts = [
+        runner.run(_with_layout(case, Layout((prompt,), (seed,))))
+        for prompt, seed in zip(own.prompts, own.seeds, strict=True)
+    ]
+    stages = tuple(
+        _joined([part.stages[index] for part in parts]) for index in range(len(parts[0].stages))
+    )
+    return dataclasses.replace(parts[0], cell_id=case.cell.cell_id, stages=stages)
+
+
+def _joined(values: list[StageValue]) -> StageValue:
+    """Rows of single runs in the order of one batch: all negative ones first."""
+    import numpy as np
+
+    halves = [np.split(value.values, len(value.values)) for value in values]
+    ordered = [row[half] for half in range(len(halves[0])) for row in halves]
+    return dataclasses.replace(values[0], values=np.concatenate(ordered))
+
+
+def _with_layout(case: Case, layout: Layout) -> Case:
+    batch = Batch(case.batch.recipe, layout)
+    return dataclasses.replace(case, cell=dataclasses.replace(case.cell, batches=(batch,)))
+
+
+def _rows(seen: Observation, case: Case, rows: slice, size: int) -> Observation:
+    """The case's own rows of every stage; a guided stage has all of them twice."""
+
+    def own(value: StageValue) -> StageValue:
+        values: Any = value.values
+        folds = values.shape[0] // size
+        split = values.reshape(folds, size, *values.shape[1:])[:, rows]
+        return dataclasses.replace(value, values=split.reshape(-1, *values.shape[1:]).copy())
+
+    return dataclasses.replace(
+        seen, cell_id=case.cell.cell_id, stages=tuple(own(value) for value in seen.stages)
+    )
+
+
+HARMLESS: tuple[Harmless, ...] = (
+    Harmless("run again", "T0", _again),
+    Harmless("after other work", "T0", _after_other_work),
+    Harmless("another thread count", "T1", _threads),
+    Harmless("SDPA by plain math", "T1", _sdpa_math),
+    Harmless("channels_last", "T1", _channels_last),
+    Harmless("first in a batch of 3", "T1", _in_a_batch(0, 3)),
+    Harmless("last in a batch of 8", "T1", _in_a_batch(7, 8)),
+)

@@ -1,0 +1,130 @@
+"""Running one golden's case, with every stage observed.
+
+Owns the way from a case's overrides to an :class:`Observation`: the very worker,
+sampler and commit that a sweep uses, and the pixels as read back from the PNG
+files. Faults and perturbations are put around this, never into it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from turbo_lab import config, images
+from turbo_lab.errors import InputError
+from turbo_lab.execute.commit import commit_batch
+from turbo_lab.execute.worker import Weights, Worker
+from turbo_lab.golden.judge import Observation
+from turbo_lab.golden.stages import StageValue, Values
+from turbo_lab.planning import Sweep, resolve_points
+from turbo_lab.spec import Batch, Cell
+from turbo_lab.store import Store, reuse_key
+
+if TYPE_CHECKING:
+    import torch
+
+Substitute = Callable[[str, "torch.Tensor"], "torch.Tensor"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A golden's case, resolved: all that is known before torch is imported."""
+
+    name: str
+    """Of the golden."""
+    cell: Cell
+    """One cell of one batch."""
+    sweep: Sweep
+    """What it was resolved with: files, device, fingerprint."""
+
+    @property
+    def batch(self) -> Batch:
+        """Its only batch."""
+        return self.cell.batches[0]
+
+
+def resolve_case(name: str, overrides: Sequence[str]) -> Case:
+    """Compose a case. Raises ``InputError`` where it is a grid, or more than one batch."""
+    found: list[Sweep] = []
+
+    def take(points: list[config.GridPoint]) -> int:
+        found.append(resolve_points(points))
+        return 0
+
+    config.run("golden", [*overrides, "tracking=none"], take)
+    cells = found[0].cells
+    if len(cells) != 1 or len(cells[0].batches) != 1:
+        batches = sum(len(cell.batches) for cell in cells)
+        raise InputError(
+            f"golden {name}: a case is one batch of one cell, this is {len(cells)} cells and "
+            f"{batches} batches; give one value a key and num_images of at most batch_size"
+        )
+    return Case(name, cells[0], found[0])
+
+
+class CaseRunner:
+    """Runs cases one after the other, in this process, with one resident pipeline."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        models: dict[str, Path] = {}
+        adapters: dict[str, tuple[str, Path]] = {}
+        for case in cases:
+            library = case.sweep.library
+            models |= {key: files.path for key, (_, files) in library.models.items()}
+            adapters |= {key: (f.name, f.path) for key, f in library.adapters.items()}
+        first = cases[0].sweep
+        self.worker = Worker(Weights(models, adapters), first.device, first.values["num_threads"])
+
+    def run(self, case: Case, substitute: Substitute | None = None) -> Observation:
+        """Run a case from nothing shared. ``substitute`` may replace a stage's tensor."""
+        stages: list[StageValue] = []
+
+        def observe(stage: str, tensor: torch.Tensor) -> torch.Tensor:
+            stages.append(stage_value(stage, tensor))
+            return tensor if substitute is None else substitute(stage, tensor)
+
+        worker = self.worker
+        worker.prepare(case.cell.recipe)
+        worker.start_cold()
+        with worker.image_lane(), worker.observed(observe):
+            pixels = worker.run(case.batch, case.cell.negative_prompt)
+        stages.append(StageValue("pixels", "uint8", _through_png(case, pixels)))
+        return Observation(case.cell.cell_id, tuple(stages), case.sweep.fingerprint)
+
+
+def stage_value(stage: str, tensor: torch.Tensor) -> StageValue:
+    """A copy on the CPU; float32 holds every narrower float exactly."""
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return StageValue(stage, dtype, tensor.detach().to("cpu").float().numpy().copy())
+
+
+def ordered_by_worth(stages: Sequence[StageValue]) -> dict[str, Values]:
+    """Tensors in the order in which a golden keeps them: what explains most comes first."""
+    by_stage: Mapping[str, Values] = {value.stage: value.values for value in stages}
+    last = [stage for stage in by_stage if stage.startswith("latents.")][-1]
+    first = ["noise", last]
+    steps = [s for s in by_stage if s.startswith(("latents.", "unet.")) and s != last]
+    rest = ["pooled_prompt_embeds", "prompt_embeds", "pixels"]
+    return {stage: by_stage[stage] for stage in [*first, *steps, *rest]}
+
+
+def _through_png(case: Case, pixels: np.ndarray) -> np.ndarray:
+    """The pixels as a sweep's store gives them back."""
+    folder = Path(tempfile.mkdtemp(prefix="turbo-lab-case-"))
+    try:
+        store = Store(folder)
+        key = reuse_key(case.batch.batch_id, case.sweep.fingerprint["keys"], "exact")
+        commit_batch(store, case.batch, key, "exact", pixels, {})
+        batch = store.read_batch(key)
+        rows: list[Any] = [
+            images.read_png(store.batch_folder(key) / entry.file)[0] for entry in batch.images
+        ]
+        return np.stack(rows)
+    finally:
+        shutil.rmtree(folder)
