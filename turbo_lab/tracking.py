@@ -94,6 +94,22 @@ class Tracker:
                 "store: run `turbo-lab sync` once it is back"
             ) from error
 
+    def record_of(self, run_id: str) -> str:
+        """The record that a run projects. Raises ``InputError`` for a run that is not ours."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        from mlflow.exceptions import MlflowException
+
+        assert self._client is not None
+        try:
+            tags = self._client.get_run(run_id).data.tags
+        except MlflowException as error:
+            raise InputError(f"{run_id}: {self.settings.uri} has no such run") from error
+        if _PREFIX + "record_id" not in tags:
+            raise InputError(f"{run_id}: is no run of one cell; take one of the sweep's children")
+        return str(tags[_PREFIX + "record_id"])
+
     def _open(self) -> None:
         try:
             for name, value in _ENVIRONMENT.items():
