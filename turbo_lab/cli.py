@@ -29,6 +29,8 @@ _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for 
   turbo-lab sweep    KEY=VALUE,VALUE ...       run it; with no axis, the default sweep
   turbo-lab bench    KEY=VALUE ...             the timing lane only
   turbo-lab golden   record | check | accept | reject | list | prune
+                     calibrate | mutate | invariance
+  turbo-lab reproduce RECORD | IMAGE.png       draw it again here, and say what is identical
   turbo-lab models   list | show NAME          the models that can be run
   turbo-lab sync     [store=DIR]               replay the store into MLflow
 
@@ -172,6 +174,12 @@ def _golden(arguments: list[str]) -> int:
     return golden(arguments)
 
 
+def _reproduce(arguments: list[str]) -> int:
+    from turbo_lab.commands.reproduce import main as reproduce
+
+    return reproduce(arguments)
+
+
 def _sync(arguments: list[str]) -> int:
     from turbo_lab import config
     from turbo_lab.commands.sweep import sync_store
@@ -187,6 +195,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "bench": _bench,
     "models": _models,
     "golden": _golden,
+    "reproduce": _reproduce,
     "sync": _sync,
 }
 

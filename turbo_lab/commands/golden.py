@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +24,9 @@ from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.spec import as_plain
 
 if TYPE_CHECKING:
-    from turbo_lab.golden.judge import CaseVerdict, Embed
-    from turbo_lab.trials.goldens import Checked
+    from turbo_lab.golden.judge import Embed
 
 _CODES = {"error": 4, "regression": 1, "uncovered": 3, "pass": 0}
-_WORST = ("error", "regression", "uncovered", "pass")
 
 
 def main(arguments: list[str]) -> int:
@@ -84,6 +82,7 @@ def _cases_to_record(library: GoldenLibrary, arguments: list[str]) -> dict[str, 
 
 def _check(arguments: list[str]) -> int:
     """``golden check [NAME ...] [--explain] [--json] [--html FILE]``."""
+    from turbo_lab.trials.golden_page import check_document, write_page
     from turbo_lab.trials.goldens import check
 
     as_json, explain = take_flag(arguments, "--json"), take_flag(arguments, "--explain")
@@ -94,8 +93,6 @@ def _check(arguments: list[str]) -> int:
     orphans = [] if arguments else library.orphans()
     values = check_document(checked, orphans)
     if html is not None:
-        from turbo_lab.trials.golden_page import write_page
-
         write_page(Path(html), values, checked)
     if as_json:
         print_document("golden check", values)
@@ -106,38 +103,6 @@ def _check(arguments: list[str]) -> int:
         if html is not None:
             print(f"report          {html}")
     return _CODES[values["verdict"]]
-
-
-def check_document(checked: Sequence[Checked], orphans: Sequence[str]) -> dict[str, Any]:
-    """The ``golden check`` document, without its header."""
-    rows = [_case_row(item.verdict, item) for item in checked]
-    rows += [
-        {
-            "name": name,
-            "verdict": "error",
-            "tier": None,
-            "message": "orphan: no case names this folder; turbo-lab golden prune removes it",
-            "identical": False,
-            "first_divergence": None,
-            "fingerprint_difference": [],
-            "figures": {},
-            "stages": [],
-            "own": [],
-        }
-        for name in orphans
-    ]
-    verdicts = {row["verdict"] for row in rows}
-    worst = next(verdict for verdict in _WORST if verdict in verdicts or verdict == "pass")
-    return {"verdict": worst, "cases": rows}
-
-
-def _case_row(verdict: CaseVerdict, item: Checked) -> dict[str, Any]:
-    plain: dict[str, Any] = as_plain(dataclasses.replace(verdict, fingerprint_difference=()))
-    plain["fingerprint_difference"] = [
-        {"key": key, "golden": before, "here": here}
-        for key, before, here in verdict.fingerprint_difference
-    ]
-    return {**plain, "own": as_plain(item.own)}
 
 
 def _accept(arguments: list[str]) -> int:
@@ -301,6 +266,24 @@ def _mutate(arguments: list[str]) -> int:
     return 1 if values["score"] < 1 or any(change.alarm for change in harmless) else 0
 
 
+def _invariance(arguments: list[str]) -> int:
+    """``golden invariance [--json]``: what must not matter, and what was measured."""
+    from turbo_lab.trials.calibrate import load_cases
+    from turbo_lab.trials.invariance import invariance
+
+    as_json = take_flag(arguments, "--json")
+    rows = invariance(load_cases(open_library()), read_thresholds(), _embed())
+    holds = all(row.holds for row in rows)
+    values = {"verdict": "pass" if holds else "regression", "rows": as_plain(rows)}
+    if as_json:
+        print_document("golden invariance", values)
+    else:
+        from turbo_lab.report.golden_text import print_invariance
+
+        print_invariance(values["rows"])
+    return 0 if holds else 1
+
+
 def _named(library: GoldenLibrary, names: list[str]) -> list[str]:
     cases = library.cases()
     check_known(names, cases)
@@ -363,4 +346,5 @@ _SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
     "prune": _prune,
     "calibrate": _calibrate,
     "mutate": _mutate,
+    "invariance": _invariance,
 }

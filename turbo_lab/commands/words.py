@@ -38,6 +38,15 @@ def take_option(arguments: list[str], name: str) -> str | None:
     return None
 
 
+def take_key(arguments: list[str], key: str) -> str | None:
+    """The value of ``key=VALUE``, as the config's grammar has it; it is taken out."""
+    for index, word in enumerate(arguments):
+        if word.startswith(f"{key}="):
+            del arguments[index]
+            return word.partition("=")[2]
+    return None
+
+
 def print_document(kind: str, values: Mapping[str, Any]) -> None:
     """One document with its header; nothing else goes to standard output."""
     print_json(document(kind, values))

@@ -37,12 +37,19 @@ FIGURES: Mapping[Tier, tuple[str, ...]] = {
     "T1": ("latents_max_abs", "latents_relative_l2", "vae_relative_l2", "window_density"),
     "T2": ("window_density", "tile_ssim_loss", "embedding_distance"),
 }
+_STAGE_OF = {
+    "latents_max_abs": "latents",
+    "latents_relative_l2": "latents",
+    "vae_relative_l2": "vae",
+}
 # Names of a stage's own threshold, which locates a divergence and never judges.
 STAGE_FIGURE = "stage_relative_l2"
 
 OTHER_WORK = "the case names other work now (model, scheduler or settings): record it anew"
 
 Embed = Callable[[Values], Values]
+# A figure, or why there is none.
+Taken = tuple[float | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -169,7 +176,7 @@ def _regression(
 def _judge_figures(
     case: CaseVerdict,
     margins: Mapping[str, Margin],
-    values: Mapping[str, tuple[float | None, str | None]],
+    values: Mapping[str, Taken],
 ) -> CaseVerdict:
     lacking = [name for name in values if name not in margins]
     if lacking:
@@ -198,40 +205,35 @@ def measure_figures(
     seen: Observation,
     tier: Tier,
     embed: Embed | None,
-) -> dict[str, tuple[float | None, str | None]]:
+) -> dict[str, Taken]:
     """Each figure of a tier: (value, why there is none)."""
     golden, here = tensors["pixels"], seen.pixels()
+    by_kind = {stage_kind(stage.stage): stage for stage in stages}  # the last of each kind
+    # A golden of images alone has no latents to judge; one that has them needs the figure.
+    names = [n for n in FIGURES[tier] if _STAGE_OF.get(n, "pixels") in by_kind]
     if golden.shape != here.shape:
         why = f"images are {here.shape}, the golden's {golden.shape}"
-        return dict.fromkeys(FIGURES[tier], (None, why))
-    last = [stage for stage in stages if stage_kind(stage.stage) == "latents"][-1]
-    decoded = next(stage for stage in stages if stage.stage == "vae")
-    values: dict[str, tuple[float | None, str | None]] = {}
-    for name in FIGURES[tier]:
-        if name == "latents_max_abs":
-            values[name] = (last.max_abs, None if last.max_abs is not None else "not kept")
-        elif name == "latents_relative_l2":
-            values[name] = (last.relative_l2, None if last.relative_l2 is not None else "no shape")
-        elif name == "vae_relative_l2":
-            values[name] = (
-                decoded.relative_l2,
-                None if decoded.relative_l2 is not None else "no shape",
-            )
-        elif name == "window_density":
-            pairs = zip(golden, here, strict=True)
-            density = max(window_density(a, b, tolerance=WINDOW_TOLERANCE[tier]) for a, b in pairs)
-            values[name] = (density, None)
-        elif name == "tile_ssim_loss":
-            pairs = zip(golden, here, strict=True)
-            values[name] = (max(1.0 - tile_ssim(a, b)[1] for a, b in pairs), None)
-        else:
-            values[name] = _embedding_distance(golden, here, embed)
-    return values
+        return dict.fromkeys(names, (None, why))
+    pairs = list(zip(golden, here, strict=True))
+    levels = WINDOW_TOLERANCE.get(tier, 0)
+    measures: dict[str, Callable[[], Taken]] = {
+        "latents_max_abs": lambda: _taken(by_kind["latents"].max_abs),
+        "latents_relative_l2": lambda: _taken(by_kind["latents"].relative_l2),
+        "vae_relative_l2": lambda: _taken(by_kind["vae"].relative_l2),
+        "window_density": lambda: _taken(
+            max(window_density(a, b, tolerance=levels) for a, b in pairs)
+        ),
+        "tile_ssim_loss": lambda: _taken(max(1.0 - tile_ssim(a, b)[1] for a, b in pairs)),
+        "embedding_distance": lambda: _embedding_distance(golden, here, embed),
+    }
+    return {name: measures[name]() for name in names}
 
 
-def _embedding_distance(
-    golden: Values, here: Values, embed: Embed | None
-) -> tuple[float | None, str | None]:
+def _taken(value: float | None) -> Taken:
+    return value, "another shape, or a tensor that is not kept" if value is None else None
+
+
+def _embedding_distance(golden: Values, here: Values, embed: Embed | None) -> Taken:
     if embed is None:
         return None, "no extractor"
     first, second = (np.asarray(embed(images), dtype=np.float64) for images in (golden, here))

@@ -11,6 +11,15 @@ from rich.table import Table
 if TYPE_CHECKING:
     from turbo_lab.trials.calibrate import Calibration
 
+_SHORT = {
+    "T1 latents_max_abs": "T1\nlatents\nmax",
+    "T1 latents_relative_l2": "T1\nlatents\nrel.",
+    "T1 vae_relative_l2": "T1\nvae\nrel.",
+    "T1 window_density": "T1\nwindow",
+    "T2 embedding_distance": "T2\nembed",
+    "T2 tile_ssim_loss": "T2\nssim",
+    "T2 window_density": "T2\nwindow",
+}
 _STYLES = {"pass": "green", "regression": "red", "uncovered": "yellow", "error": "magenta"}
 
 
@@ -90,15 +99,15 @@ def print_calibration(found: Calibration) -> None:
     console, names = Console(), sorted(next(iter(found.by_change.values())))
     table = Table(box=None, pad_edge=False)
     table.add_column("harmless change", no_wrap=True)
-    for column in ("same", *(name.replace(" ", "\n").replace("_", "\n") for name in names)):
-        table.add_column(column, justify="right")
+    for column in ("same", *(_SHORT[name] for name in names)):
+        table.add_column(column, justify="right", no_wrap=True)
     for change, worst in found.by_change.items():
-        figures = [f"{worst[name]:.2g}" for name in names]
+        figures = [f"{worst[name]:.1g}" for name in names]
         table.add_row(change, f"{found.exact[change]}/{found.cases}", *figures)
     thresholds = [
         found.thresholds[tier][name].threshold for tier, name in (n.split(" ", 1) for n in names)
     ]
-    table.add_row("threshold", "", *(f"[bold]{value:.2g}[/]" for value in thresholds))
+    table.add_row("threshold", "", *(f"[bold]{value:.1g}[/]" for value in thresholds))
     console.print(table)
     for line in found.loose:
         console.print(f"loose: {line}; tighten with turbo-lab golden calibrate --write")
@@ -107,8 +116,9 @@ def print_calibration(found: Calibration) -> None:
 def print_mutation(values: Mapping[str, Any]) -> None:
     """Faults against tiers, then what must raise no alarm."""
     console, table = Console(), Table(box=None, pad_edge=False)
-    for column in ("fault", "T0", "T1", "T2", "cases", "first at"):
-        table.add_column(column)
+    table.add_column("fault", no_wrap=True)
+    for column in ("T0", "T1", "T2", "first at"):
+        table.add_column(column, no_wrap=column != "first at")
     words = {True: "[green]caught[/]", False: "[red]missed[/]", None: "-"}
     for fault in values["faults"]:
         first = fault["first_divergence"]
@@ -118,7 +128,7 @@ def print_mutation(values: Mapping[str, Any]) -> None:
                 ratios = [r for name, r in fault["figures"].items() if name.startswith(tier)]
                 tiers[place] += f" ({max(ratios):.2g})"
         stage = "-" if first is None else first["stage"]
-        table.add_row(fault["name"], *tiers, str(fault["cases"]), stage)
+        table.add_row(fault["name"], *tiers, stage)
     console.print(table)
     console.print()
     table = Table(box=None, pad_edge=False)
@@ -130,3 +140,17 @@ def print_mutation(values: Mapping[str, Any]) -> None:
     console.print(table)
     console.print("\nmissed (x): the worst figure was x of its threshold")
     console.print(f"score {values['score']:.0%} of the faults caught at T0")
+
+
+def print_invariance(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What must not matter, with what was measured."""
+    console, table = Console(), Table(box=None, pad_edge=False)
+    table.add_column("must not matter", no_wrap=True)
+    for column in ("holds", "tolerance", "cases", "max levels", "compared"):
+        table.add_column(column)
+    for row in rows:
+        text = "-" if not row["cases"] else "[green]yes[/]" if row["holds"] else "[red]no[/]"
+        tolerance = "0 (to the bit)" if row["tier"] == "T0" else "T1"
+        cells = (text, tolerance, str(row["cases"]), str(row["max_abs"]), row["note"])
+        table.add_row(row["name"], *cells)
+    console.print(table)

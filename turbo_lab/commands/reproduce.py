@@ -1,0 +1,102 @@
+"""``turbo-lab reproduce``: run a record's cell again, and say what is identical."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from turbo_lab.commands.words import print_document, take_flag, take_key
+from turbo_lab.errors import InputError
+from turbo_lab.record import Record
+from turbo_lab.spec import as_plain
+from turbo_lab.store import Store
+
+if TYPE_CHECKING:
+    from turbo_lab.trials.reproduce import Claim
+
+_CODES = {"pass": 0, "regression": 1, "uncovered": 3}
+
+
+def main(arguments: list[str]) -> int:
+    """``reproduce RECORD [store=DIR] [device=...] [num_threads=N] [tracking.uri=URI] [--json]``."""
+    as_json = take_flag(arguments, "--json")
+    store = Path(take_key(arguments, "store") or "turbo-lab-store")
+    device = take_key(arguments, "device") or "auto"
+    threads = take_key(arguments, "num_threads")
+    uri = take_key(arguments, "tracking.uri")
+    if len(arguments) != 1:
+        raise InputError(
+            "reproduce: name one record: a PNG file, a record's path, a cell or record id, or an "
+            "MLflow run id"
+        )
+    if threads is not None and not threads.isdigit():
+        raise InputError(f"num_threads={threads}: must be a whole number, at least 1")
+    from turbo_lab.trials.reproduce import reproduce
+
+    claim = _claim(arguments[0], store, uri)
+    found = reproduce(claim, device, None if threads is None else int(threads))
+    values = as_plain(found)
+    values["fingerprint_difference"] = [
+        {"key": key, "recorded": before, "here": here}
+        for key, before, here in found.fingerprint_difference
+    ]
+    if as_json:
+        print_document("reproduce", values)
+        return _CODES[found.verdict]
+    print(f"{found.verdict}: {found.message}")
+    print(f"{found.num_identical} of {found.num_images} images identical to the bit")
+    if found.first_divergence is not None:
+        first = found.first_divergence
+        print(f"first divergence  {first['stage']}, {first['max_abs']} levels in {first['image']}")
+    for row in values["fingerprint_difference"]:
+        print(f"{row['key']:17} {row['recorded']} -> {row['here']}")
+    return _CODES[found.verdict]
+
+
+def _claim(word: str, store: Path, uri: str | None) -> Claim:
+    from turbo_lab.trials.reproduce import claim_of_png, claim_of_record
+
+    path = Path(word)
+    if path.suffix.lower() == ".png":
+        return claim_of_png(path)
+    if path.suffix == ".json":
+        # store/records/ab/<record id>.json
+        if not path.exists():
+            raise InputError(f"{word}: does not exist")
+        opened = _open(path.resolve().parents[2])
+        return claim_of_record(_by_id(opened, path.stem), opened)
+    opened = _open(store)
+    if re.fullmatch(r"[0-9a-f]{32}", word):
+        from turbo_lab.tracking import Tracker, TrackingSettings
+
+        where = {"kind": "server" if uri else "local", "uri": uri, "images": "none"}
+        settings = TrackingSettings.from_config(where)
+        assert settings is not None
+        return claim_of_record(_by_id(opened, Tracker(settings).record_of(word)), opened)
+    if re.fullmatch(r"[0-9a-f]{8,64}", word):
+        return claim_of_record(_by_id(opened, word), opened)
+    raise InputError(
+        f"{word}: is no PNG, no record's path, no id of 8 or more hex digits and no MLflow run"
+    )
+
+
+def _open(root: Path) -> Store:
+    if not (root / "store.json").exists():
+        raise InputError(f"store={root}: is no store; name it with store=DIRECTORY")
+    return Store(root)
+
+
+def _by_id(store: Store, word: str) -> Record:
+    """A record by record id or cell id, or the beginning of one."""
+    found = [
+        record
+        for record in store.records()
+        if record.record_id.startswith(word) or record.cell_id.startswith(word)
+    ]
+    if not found:
+        raise InputError(f"{word}: no record of {store.root} has this id")
+    if len(found) > 1:
+        names = ", ".join(record.record_id[:12] for record in found[:6])
+        raise InputError(f"{word}: fits {len(found)} records ({names}); give a record id")
+    return found[0]

@@ -1,0 +1,223 @@
+"""Golden images in any pytest suite: the fixture ``golden_image``.
+
+A golden of a test lies beside it, in ``goldens/<module>/<test>[/<name>]``, and
+is made of what the test hands over: uint8 images, arrays, tensors, or a
+pipeline with the arguments of its call. Missing goldens fail; ``--golden-record``
+writes those that are new, ``--golden-accept`` moves those that differ, and
+``--golden-report FILE`` draws an HTML page of what failed. Safe under xdist:
+every golden is a folder of its own, put in place file by file by rename.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from turbo_lab import environment
+from turbo_lab.golden.golden import Accepted, Golden
+from turbo_lab.golden.judge import CaseVerdict, Observation, judge
+from turbo_lab.golden.library import GoldenLibrary
+from turbo_lab.golden.stages import StageValue, mark
+from turbo_lab.golden.thresholds import read_thresholds
+from turbo_lab.identity import digest
+
+if TYPE_CHECKING:
+    from turbo_lab.trials.goldens import Checked
+
+_FAILED: list[Checked] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--golden-record``, ``--golden-accept REASON`` and ``--golden-report FILE``."""
+    group = parser.getgroup("turbo-lab", "golden images")
+    group.addoption(
+        "--golden-record", action="store_true", help="write goldens that are new; none is moved"
+    )
+    group.addoption(
+        "--golden-accept", metavar="REASON", help="move the goldens that differ, and say why"
+    )
+    group.addoption("--golden-report", metavar="FILE", help="an HTML page of failing goldens")
+
+
+class GoldenImage:
+    """What a test compares with; see :func:`golden_image`."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._config = request.config
+        self._folder = request.path.parent / "goldens" / request.path.stem
+        self._test = re.sub(r"[^A-Za-z0-9_.-]+", "-", request.node.name).strip("-")
+
+    def check(
+        self,
+        images: Any,
+        name: str = "",
+        stages: Mapping[str, Any] | None = None,
+        recipe: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Compare images with the golden of this test; fails it where they differ.
+
+        ``images``: (H, W, 3) or (N, H, W, 3) uint8, a PIL image or a list of
+        them. ``stages``: further tensors or arrays by name, in order, such as
+        ``{"latents.0": latents}``. ``recipe``: what the images were made from;
+        another recipe is another case, and ``uncovered``. ``name`` tells several
+        checks of one test apart.
+        """
+        case = f"{self._test}/{name}" if name else self._test
+        values = [_value(stage, tensor) for stage, tensor in (stages or {}).items()]
+        values.append(StageValue("pixels", "uint8", _pixels(images)))
+        device = "cuda" if any(_on_cuda(t) for t in (stages or {}).values()) else "cpu"
+        seen = Observation(digest(dict(recipe or {})), tuple(values), _fingerprint(device))
+        self._compare(GoldenLibrary(self._folder), case, seen, dict(recipe or {}))
+
+    def check_pipeline(self, pipeline: Any, name: str = "", **arguments: Any) -> None:
+        """Call a diffusers pipeline and compare every stage of it.
+
+        ``arguments``: of its call; ``generator`` must be fresh. Stages are taken
+        from ``encode_prompt``, the UNet, the scheduler and the VAE.
+        """
+        from turbo_lab.runtime.trace import traced_call
+
+        images, stages = traced_call(pipeline, arguments)
+        plain = {k: v for k, v in arguments.items() if isinstance(v, (str, int, float, list))}
+        self.check(images, name, stages, plain | {"scheduler": dict(pipeline.scheduler.config)})
+
+    def _compare(
+        self, library: GoldenLibrary, case: str, seen: Observation, recipe: dict[str, Any]
+    ) -> None:
+        reason = self._config.getoption("--golden-accept")
+        if not library.has(case):
+            if not self._config.getoption("--golden-record"):
+                pytest.fail(f"{case}: has no golden; run pytest --golden-record", pytrace=False)
+            _write(library, case, seen, recipe, "first recording", None)
+            return
+        golden = library.read(case)
+        material = library.material(golden)
+        verdict = judge(golden, material, seen, read_thresholds(), _today())
+        if verdict.verdict == "pass":
+            return
+        if reason:
+            _write(library, case, seen, recipe, reason, golden)
+            return
+        _remember(verdict, material.tensors["pixels"], seen)
+        pytest.fail(_text(verdict), pytrace=False)
+
+
+@pytest.fixture
+def golden_image(request: pytest.FixtureRequest) -> GoldenImage:
+    """Compare a test's images with its golden: ``golden_image.check(images)``."""
+    return GoldenImage(request)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None] | None:
+    """Ends with the command to run next."""
+    failed = [
+        report
+        for report in terminalreporter.stats.get("failed", [])
+        if "golden" in str(report.longrepr)
+    ]
+    if not failed:
+        return None
+    terminalreporter.section("golden images")
+    terminalreporter.line("record new ones     pytest --golden-record")
+    terminalreporter.line('if it is meant      pytest --golden-accept "REASON" TEST')
+    terminalreporter.line("see them            pytest --golden-report goldens.html")
+    return None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the page of this process; a worker of xdist writes one of its own."""
+    target = session.config.getoption("--golden-report")
+    if not target or not _FAILED:
+        return
+    from turbo_lab.trials.golden_page import check_document, write_page
+
+    path = Path(target)
+    worker = getattr(session.config, "workerinput", {}).get("workerid")
+    if worker:
+        path = path.with_name(f"{path.stem}-{worker}{path.suffix}")
+    write_page(path, check_document(_FAILED, ()), _FAILED)
+
+
+def _write(
+    library: GoldenLibrary,
+    case: str,
+    seen: Observation,
+    recipe: dict[str, Any],
+    reason: str,
+    old: Golden | None,
+) -> None:
+    from turbo_lab.trials.goldens import who
+
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    keys = dict(seen.fingerprint["keys"])
+    golden = Golden(
+        name=case,
+        overrides=(),
+        cell_id=seen.cell_id,
+        recipe=recipe,
+        prompts=(),
+        seeds=(),
+        fingerprint=seen.fingerprint,
+        stages=tuple(mark(value) for value in seen.stages),
+        processes=0,
+        accepted=(Accepted(seen.outcome, keys, who(), now, reason),),
+        known_bad=dict(old.known_bad) if old else {},
+        parent=old.outcome if old else None,
+        thresholds={},
+        tensors="",
+        image="",
+    )
+    library.write(golden, {v.stage: v.values for v in seen.stages}, replace=old is not None)
+
+
+def _remember(verdict: CaseVerdict, expected: Any, seen: Observation) -> None:
+    from turbo_lab.trials.goldens import Checked
+
+    _FAILED.append(Checked(verdict, expected, seen.pixels()))
+
+
+def _text(verdict: CaseVerdict) -> str:
+    first = verdict.first_divergence
+    where = "" if first is None else f"; first at {first.stage}"
+    differs = "; ".join(f"{k}: {a} -> {b}" for k, a, b in verdict.fingerprint_difference)
+    return f"golden {verdict.name}: {verdict.verdict}: {verdict.message}{where} {differs}".strip()
+
+
+def _value(stage: str, tensor: Any) -> StageValue:
+    if isinstance(tensor, np.ndarray):
+        kept = tensor if tensor.dtype == np.uint8 else tensor.astype(np.float32)
+        return StageValue(stage, str(tensor.dtype), kept.copy())
+    from turbo_lab.trials.run_case import stage_value
+
+    return stage_value(stage, tensor)
+
+
+def _pixels(images: Any) -> Any:
+    """(N, H, W, 3) uint8; anything else fails with what it is."""
+    array = np.asarray(images) if not isinstance(images, list) else np.stack(
+        [np.asarray(image) for image in images]
+    )  # fmt: skip
+    array = array[None] if array.ndim == 3 else array
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
+        raise ValueError(f"golden_image: {array.dtype} {array.shape} is not (N, H, W, 3) uint8 RGB")
+    return array
+
+
+def _on_cuda(tensor: Any) -> bool:
+    return bool(getattr(tensor, "is_cuda", False))
+
+
+def _fingerprint(device: str) -> dict[str, Any]:
+    import torch
+
+    return environment.fingerprint(device=device, num_threads=torch.get_num_threads()).as_dict()
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()

@@ -1,0 +1,64 @@
+"""What a check came to, as a document and as a page."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from turbo_lab import images
+from turbo_lab.golden.judge import CaseVerdict
+from turbo_lab.golden.library import to_strip
+from turbo_lab.spec import as_plain
+from turbo_lab.trials.goldens import Checked
+
+_WORST = ("error", "regression", "uncovered", "pass")
+
+
+def check_document(checked: Sequence[Checked], orphans: Sequence[str]) -> dict[str, Any]:
+    """The ``golden check`` document, without its header."""
+    rows = [_case_row(item.verdict, item) for item in checked]
+    rows += [
+        {
+            "name": name,
+            "verdict": "error",
+            "tier": None,
+            "message": "orphan: no case names this folder; turbo-lab golden prune removes it",
+            "identical": False,
+            "first_divergence": None,
+            "fingerprint_difference": [],
+            "figures": {},
+            "stages": [],
+            "own": [],
+        }
+        for name in orphans
+    ]
+    verdicts = {row["verdict"] for row in rows}
+    worst = next(verdict for verdict in _WORST if verdict in verdicts or verdict == "pass")
+    return {"verdict": worst, "cases": rows}
+
+
+def _case_row(verdict: CaseVerdict, item: Checked) -> dict[str, Any]:
+    plain: dict[str, Any] = as_plain(dataclasses.replace(verdict, fingerprint_difference=()))
+    plain["fingerprint_difference"] = [
+        {"key": key, "golden": before, "here": here}
+        for key, before, here in verdict.fingerprint_difference
+    ]
+    return {**plain, "own": as_plain(item.own)}
+
+
+def write_page(path: Path, values: dict[str, Any], checked: Sequence[Checked]) -> None:
+    """One self-contained HTML file: expected, actual, difference and the stage chain."""
+    from turbo_lab.report.html_golden import golden_report
+
+    pictures = {
+        item.verdict.name: {
+            side: images.encode_png(to_strip(pixels), {})
+            for side, pixels in (("expected", item.expected), ("actual", item.actual))
+            if pixels is not None
+        }
+        for item in checked
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(golden_report(values, pictures), encoding="utf-8")

@@ -1,0 +1,251 @@
+"""``reproduce``: draw what a record says again, here, and say whether it is the same.
+
+Owns the way from a claim (a record of the store, or the recipe inside a PNG) to
+weights on this machine by their digests, and the comparison. Weights of another
+digest are refused: that would be another picture.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from turbo_lab import environment, images
+from turbo_lab.cards import locate, locate_adapter, model_card
+from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.execute.worker import Weights, Worker
+from turbo_lab.golden.stages import StageValue, mark
+from turbo_lab.golden.thresholds import read_thresholds
+from turbo_lab.golden.tiers import choose_tier
+from turbo_lab.record import Record
+from turbo_lab.similarity import window_density
+from turbo_lab.spec import Batch, Layout, Recipe
+from turbo_lab.store import Store
+from turbo_lab.trials.run_case import stage_value
+
+LEVELS = 2  # as golden/judge.py has it at T1
+
+
+@dataclass(frozen=True)
+class ClaimedImage:
+    """One image that was drawn before."""
+
+    row: int
+    """In its batch."""
+    pixel_sha256: str
+    """What it was."""
+    path: Path
+    """Its PNG file."""
+
+
+@dataclass(frozen=True)
+class ClaimedBatch:
+    """One call of the pipeline."""
+
+    layout: Layout
+    """Its rows."""
+    images: tuple[ClaimedImage, ...]
+    """Those of its images that the claim is about."""
+    stages: Mapping[str, str] | None
+    """Stage to sha256; ``None`` where none were recorded."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What was drawn before."""
+
+    name: str
+    """For people."""
+    recipe: Recipe
+    """What was run."""
+    negative_prompt: str | None
+    """The text behind the recipe's digest."""
+    names: Mapping[str, str]
+    """Digest to the name of its model or adapter."""
+    batches: tuple[ClaimedBatch, ...]
+    """In order."""
+    keys: Mapping[str, Any] | None
+    """Fingerprint keys it was drawn under; ``None`` where the claim does not say (a PNG)."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came out."""
+
+    verdict: str
+    """``pass``, ``regression`` or ``uncovered``."""
+    identical: bool
+    """Every image to the bit."""
+    num_images: int
+    """Compared."""
+    num_identical: int
+    """To the bit."""
+    message: str
+    """One line."""
+    first_divergence: Mapping[str, Any] | None
+    """``stage``, ``image``, ``max_abs``; ``None`` where identical."""
+    fingerprint_difference: tuple[tuple[str, Any, Any], ...]
+    """(key, then, here)."""
+
+
+def claim_of_png(path: Path) -> Claim:
+    """The recipe inside a PNG that turbo-lab wrote. Raises ``InputError``."""
+    _, text = images.read_png(path)
+    if "turbo-lab" not in text:
+        raise InputError(f"{path}: holds no turbo-lab recipe")
+    about = json.loads(text["turbo-lab"])
+    recipe = read_recipe(about["recipe"])
+    if recipe.negative_prompt is not None and about.get("negative_prompt") is None:
+        raise InputError(
+            f"{path}: was drawn with a negative prompt, which a PNG does not hold; give its record"
+        )
+    layout = Layout(tuple(about["rows"]["prompts"]), tuple(about["rows"]["seeds"]))
+    image = ClaimedImage(about["row"], about["pixel_sha256"], path)
+    batch = ClaimedBatch(layout, (image,), None)
+    negative = about.get("negative_prompt")
+    return Claim(str(path), recipe, negative, about.get("models", {}), (batch,), None)
+
+
+def claim_of_record(record: Record, store: Store) -> Claim:
+    """A record of the store. Raises ``InputError`` for a failed one."""
+    if record.status != "done":
+        raise InputError(f"record {record.record_id[:12]}: failed ({record.error}); nothing drawn")
+    batches = []
+    for key in record.batches:
+        stored = store.read_batch(key)
+        folder = store.batch_folder(key)
+        layout = Layout(
+            tuple(i.prompt for i in stored.images), tuple(i.seed for i in stored.images)
+        )
+        claimed = tuple(
+            ClaimedImage(row, image.pixel_sha256, folder / image.file)
+            for row, image in enumerate(stored.images)
+        )
+        batches.append(ClaimedBatch(layout, claimed, getattr(stored, "stages", None)))
+    names = {about["digest"]: name for name, about in record.provenance["models"].items()}
+    names |= {digest: name for name, digest in record.provenance["adapters"].items()}
+    return Claim(
+        name=record.record_id,
+        recipe=read_recipe(record.recipe),
+        negative_prompt=record.parameters.get("negative_prompt"),
+        names=names,
+        batches=tuple(batches),
+        keys=record.fingerprint["keys"],
+    )
+
+
+def read_recipe(values: Mapping[str, Any]) -> Recipe:
+    """A recipe from its plain form."""
+    lora = tuple((str(digest), float(weight)) for digest, weight in values["lora"])
+    variant = tuple((str(key), str(value)) for key, value in values["variant"])
+    return Recipe(**{**values, "lora": lora, "variant": variant})
+
+
+def reproduce(claim: Claim, device: str, num_threads: int | None) -> Reproduction:
+    """Draw a claim again. ``num_threads=None``: as many as it was drawn with, else 2."""
+    threads = num_threads or int((claim.keys or {}).get("num_threads", 2))
+    here = environment.fingerprint(
+        device=environment.resolve_device(device), num_threads=threads
+    ).as_dict()["keys"]
+    worker = Worker(_weights(claim), environment.resolve_device(device), threads)
+    compared = [_draw(worker, claim, batch) for batch in claim.batches]
+    apart = [divergence for found in compared for divergence in found if divergence is not None]
+    total = sum(len(batch.images) for batch in claim.batches)
+    differs = () if claim.keys is None else choose_tier(claim.keys, here).differs
+    verdict, message = _verdict(claim, apart, here)
+    return Reproduction(
+        verdict=verdict,
+        identical=not apart,
+        num_images=total,
+        num_identical=total - len(apart),
+        message=message,
+        first_divergence=apart[0] if apart else None,
+        fingerprint_difference=differs,
+    )
+
+
+def _verdict(
+    claim: Claim, apart: Sequence[Mapping[str, Any]], here: Mapping[str, Any]
+) -> tuple[str, str]:
+    if not apart:
+        return "pass", "identical to the bit"
+    if claim.keys is not None and dict(claim.keys) == dict(here):
+        return "regression", "not identical, on the same fingerprint"
+    margin = read_thresholds().get("T1", {}).get("window_density")
+    worst = max(found["window_density"] for found in apart)
+    if margin is None:
+        return "uncovered", "no calibrated threshold: run turbo-lab golden calibrate --write"
+    if claim.keys is not None and choose_tier(claim.keys, here).tier != "T1":
+        return "uncovered", "drawn on another device class: only a golden at T2 can judge that"
+    text = f"densest window of differing pixels {worst:.3g}, threshold {margin.threshold:.3g}"
+    return ("pass", f"within rounding: {text}") if worst <= margin.threshold else (
+        "regression", f"beyond rounding: {text}"
+    )  # fmt: skip
+
+
+def _weights(claim: Claim) -> Weights:
+    """Files of the recipe's digests, by the names that go with them."""
+    name = claim.names.get(claim.recipe.model)
+    if name is None or name == "local":
+        raise MissingFilesError(
+            f"{claim.name}: its model {claim.recipe.model[:12]} has no card; "
+            "only models with a card can be found again"
+        )
+    files = locate(model_card(name))
+    if files.digest != claim.recipe.model:
+        raise MissingFilesError(
+            f"{claim.name}: was drawn with {name} {claim.recipe.model[:12]}, here {name} is "
+            f"{files.digest[:12]}; install the turbo-lab (or the revision) that has it"
+        )
+    adapters = {}
+    for digest, _ in claim.recipe.lora:
+        adapter = locate_adapter(claim.names.get(digest, digest))
+        if adapter.digest != digest:
+            raise MissingFilesError(
+                f"{claim.name}: its adapter {adapter.name} was {digest[:12]}, here it is "
+                f"{adapter.digest[:12]}"
+            )
+        adapters[digest] = (adapter.name, adapter.path)
+    return Weights({claim.recipe.model: files.path}, adapters)
+
+
+def _draw(worker: Worker, claim: Claim, batch: ClaimedBatch) -> list[dict[str, Any] | None]:
+    """For each claimed image: ``None``, or how it differs."""
+    stages: list[StageValue] = []
+
+    def observe(stage: str, tensor: Any) -> Any:
+        stages.append(stage_value(stage, tensor))
+        return tensor
+
+    worker.prepare(claim.recipe)
+    worker.start_cold()
+    with worker.image_lane(), worker.observed(observe):
+        pixels = worker.run(Batch(claim.recipe, batch.layout), claim.negative_prompt)
+    first = _first_stage(batch.stages, stages)
+    return [_compare(image, pixels[image.row], first) for image in batch.images]
+
+
+def _first_stage(recorded: Mapping[str, str] | None, stages: Sequence[StageValue]) -> str:
+    """The first stage whose hash is another; ``pixels`` where none were recorded."""
+    for value in stages if recorded else ():
+        if recorded is not None and recorded.get(value.stage) != mark(value).sha256:
+            return value.stage
+    return "pixels"
+
+
+def _compare(claimed: ClaimedImage, pixels: np.ndarray, stage: str) -> dict[str, Any] | None:
+    if images.pixel_sha256(pixels) == claimed.pixel_sha256:
+        return None
+    before = images.read_png(claimed.path)[0]
+    apart = np.abs(before.astype(np.int16) - pixels.astype(np.int16))
+    return {
+        "stage": stage,
+        "image": str(claimed.path),
+        "max_abs": int(apart.max()),
+        "window_density": window_density(before, pixels, tolerance=LEVELS),
+    }
