@@ -1,0 +1,157 @@
+"""Verdicts on made-up observations."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.golden.observations import KEYS, THRESHOLDS, changed, observation, recorded
+from turbo_lab.golden.golden import Accepted, Golden
+from turbo_lab.golden.judge import CaseVerdict, Observation, judge
+from turbo_lab.golden.library import GoldenLibrary
+
+TODAY = datetime.date(2026, 6, 1)
+UPGRADED = KEYS | {"torch": "2.14"}
+ELSEWHERE = KEYS | {"device_class": "cuda sm_90"}
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> GoldenLibrary:
+    return GoldenLibrary(tmp_path / "goldens", tmp_path / "content")
+
+
+@pytest.fixture
+def golden(library: GoldenLibrary) -> Golden:
+    return recorded(library, observation())
+
+
+def embed(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).astype(np.float32) + 1
+
+
+def verdict(
+    library: GoldenLibrary, golden: Golden, seen: Observation, **options: Any
+) -> CaseVerdict:
+    material = library.material(golden)
+    return judge(golden, material, seen, THRESHOLDS, TODAY, embed, **options)
+
+
+def test_the_same_passes_exactly(library: GoldenLibrary, golden: Golden) -> None:
+    found = verdict(library, golden, observation())
+    assert (found.verdict, found.tier, found.identical) == ("pass", "T0", True)
+
+
+@pytest.mark.parametrize(
+    "stage", ["noise", "prompt_embeds", "pooled_prompt_embeds", "unet.0", "latents.0", "vae"]
+)
+def test_one_ulp_anywhere_fails_at_t0_and_names_the_stage(
+    library: GoldenLibrary, golden: Golden, stage: str
+) -> None:
+    found = verdict(library, golden, changed(observation(), stage, 1e-6))
+    assert (found.verdict, found.tier) == ("regression", "T0")
+    assert found.first_divergence is not None and found.first_divergence.stage == stage
+
+
+def test_rounding_passes_after_an_upgrade_and_a_bug_does_not(
+    library: GoldenLibrary, golden: Golden
+) -> None:
+    small = verdict(library, golden, changed(observation(), "latents.0", 1e-5, UPGRADED))
+    assert (small.verdict, small.tier, small.identical) == ("pass", "T1", False)
+    assert small.fingerprint_difference == (("torch", "2.13", "2.14"),)
+    large = verdict(library, golden, changed(observation(), "latents.0", 1e-2, UPGRADED))
+    assert (large.verdict, large.tier) == ("regression", "T1")
+    assert large.first_divergence is not None and large.first_divergence.stage == "latents.0"
+    assert "latents_max_abs 0.01 above 0.001" in large.message
+
+
+def test_identical_bits_pass_at_t1_and_the_verdict_says_so(
+    library: GoldenLibrary, golden: Golden
+) -> None:
+    found = verdict(library, golden, observation(keys=UPGRADED))
+    assert (found.verdict, found.tier, found.identical) == ("pass", "T1", True)
+
+
+def test_a_block_fails_at_t2_and_noise_of_one_level_does_not(
+    library: GoldenLibrary, golden: Golden
+) -> None:
+    seen = observation(keys=ELSEWHERE)
+    pixels = seen.pixels().copy()
+    noisy = np.clip(pixels.astype(int) + 1, 0, 255).astype(np.uint8)
+    block = pixels.copy()
+    block[:, :16, :16] = 255 - block[:, :16, :16]
+    by_pixels = {
+        name: dataclasses.replace(
+            seen, stages=(*seen.stages[:-1], dataclasses.replace(seen.stages[-1], values=values))
+        )
+        for name, values in (("noise", noisy), ("block", block))
+    }
+    assert verdict(library, golden, by_pixels["noise"]).verdict == "pass"
+    found = verdict(library, golden, by_pixels["block"])
+    assert (found.verdict, found.tier) == ("regression", "T2")
+    assert "window_density" in found.message
+
+
+def test_another_cell_is_uncovered(library: GoldenLibrary, golden: Golden) -> None:
+    seen = dataclasses.replace(observation(), cell_id="another")
+    assert verdict(library, golden, seen).verdict == "uncovered"
+
+
+def test_an_image_of_another_size_is_never_a_pass(library: GoldenLibrary, golden: Golden) -> None:
+    seen = observation(keys=UPGRADED)
+    small = dataclasses.replace(seen.stages[-1], values=seen.pixels()[:, :16])
+    found = verdict(library, golden, dataclasses.replace(seen, stages=(*seen.stages[:-1], small)))
+    assert found.verdict == "error"
+    assert "images are (1, 16, 32, 3)" in found.message
+
+
+def test_a_figure_that_is_not_a_number_is_never_a_pass(
+    library: GoldenLibrary, golden: Golden
+) -> None:
+    found = verdict(library, golden, changed(observation(), "latents.0", np.nan, UPGRADED))
+    assert found.verdict in ("regression", "error")
+
+
+def test_no_thresholds_and_no_extractor_are_errors(library: GoldenLibrary, golden: Golden) -> None:
+    material = library.material(golden)
+    seen = changed(observation(), "vae", 1.0, UPGRADED)
+    found = judge(golden, material, seen, {}, TODAY)
+    assert found.verdict == "error" and "golden calibrate" in found.message
+    seen = changed(observation(), "pixels", 1, ELSEWHERE)
+    found = judge(golden, material, seen, THRESHOLDS, TODAY)
+    assert found.verdict == "error" and "no extractor" in found.message
+
+
+def test_a_known_bad_outcome_fails_wherever_it_is_seen(
+    library: GoldenLibrary, golden: Golden
+) -> None:
+    seen = changed(observation(), "latents.0", 1e-5, UPGRADED)
+    bad = golden.with_known_bad(seen.outcome, "washed out")
+    found = verdict(library, bad, seen)
+    assert found.verdict == "regression" and "washed out" in found.message
+
+
+def test_an_acceptance_ends_on_its_day(library: GoldenLibrary, golden: Golden) -> None:
+    seen = changed(observation(), "vae", 1.0)
+    until = Accepted(seen.outcome, KEYS, "me", "2026-05-01", "known bug", expires="2026-06-01")
+    accepted = golden.with_accepted(until)
+    material = library.material(golden)
+    day = datetime.timedelta(days=1)
+    assert judge(accepted, material, seen, THRESHOLDS, TODAY).verdict == "pass"
+    assert judge(accepted, material, seen, THRESHOLDS, TODAY + day).verdict == "regression"
+    assert accepted.outcome == golden.outcome  # the anchor did not move
+
+
+def test_another_environment_with_an_outcome_of_its_own_is_held_to_the_bit(
+    library: GoldenLibrary, golden: Golden
+) -> None:
+    own = changed(observation(), "latents.0", 1e-5, UPGRADED)
+    accepted = golden.with_accepted(Accepted(own.outcome, UPGRADED, "me", "2026-05-01", "new"))
+    assert verdict(library, accepted, own).tier == "T0"
+    moved = changed(own, "latents.0", 1e-5)
+    assert verdict(library, accepted, moved).verdict == "regression"
+    assert verdict(library, golden, moved).verdict == "pass"  # only numerically

@@ -1,0 +1,118 @@
+"""The folder of goldens: what is read back, and what is refused with its reason."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.golden.observations import observation, recorded
+from turbo_lab.errors import InputError, StoreError
+from turbo_lab.golden.library import GoldenLibrary, from_strip, packaged_root, to_strip
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> GoldenLibrary:
+    return GoldenLibrary(tmp_path / "goldens", tmp_path / "content")
+
+
+def test_what_was_written_is_read_back(library: GoldenLibrary) -> None:
+    seen = observation()
+    golden = recorded(library, seen)
+    assert library.read("case") == golden
+    tensors = library.material(golden).tensors
+    by_stage = {value.stage: value.values for value in seen.stages}
+    for stage, values in tensors.items():
+        np.testing.assert_array_equal(values, by_stage[stage])
+    assert {"noise", "latents.0", "pixels"} <= set(tensors)
+
+
+def test_recording_does_not_write_over(library: GoldenLibrary) -> None:
+    recorded(library, observation())
+    before = (library.root / "case" / "golden.json").read_bytes()
+    with pytest.raises(InputError, match="golden accept case"):
+        recorded(library, observation(1))
+    assert (library.root / "case" / "golden.json").read_bytes() == before
+
+
+def test_a_sidecar_edited_by_hand_is_refused(library: GoldenLibrary) -> None:
+    recorded(library, observation())
+    path = library.root / "case" / "golden.json"
+    values = json.loads(path.read_text())
+    values["processes"] = 99
+    path.write_text(json.dumps(values))
+    with pytest.raises(StoreError, match="edited by hand"):
+        library.read("case")
+
+
+def test_a_truncated_sidecar_is_refused(library: GoldenLibrary) -> None:
+    recorded(library, observation())
+    path = library.root / "case" / "golden.json"
+    path.write_text(path.read_text()[:200])
+    with pytest.raises(StoreError, match="is damaged"):
+        library.read("case")
+
+
+def test_a_newer_schema_is_refused(library: GoldenLibrary) -> None:
+    recorded(library, observation())
+    path = library.root / "case" / "golden.json"
+    values = json.loads(path.read_text())
+    values["schema"] = 99
+    path.write_text(json.dumps(values))
+    with pytest.raises(StoreError, match="newer than this turbo-lab"):
+        library.read("case")
+
+
+def test_two_goldens_of_one_case_are_refused(library: GoldenLibrary) -> None:
+    recorded(library, observation(), "first")
+    recorded(library, observation(), "second")
+    with pytest.raises(StoreError, match="first and second are of one case"):
+        library.read_all()
+
+
+@pytest.mark.parametrize("file", ["tensors.safetensors", "image.png"])
+def test_missing_and_changed_files_are_refused(library: GoldenLibrary, file: str) -> None:
+    golden = recorded(library, observation())
+    path = library.root / "case" / file
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="another digest"):
+        library.material(golden)
+    path.unlink()
+    with pytest.raises(StoreError, match="is missing"):
+        library.material(golden)
+
+
+def test_large_files_lie_in_the_content_store(library: GoldenLibrary) -> None:
+    import dataclasses
+
+    seen = observation()
+    large = np.random.default_rng(0).integers(0, 256, (1, 192, 192, 3), dtype=np.uint8)
+    pixels = dataclasses.replace(seen.stages[-1], values=large)
+    golden = recorded(library, dataclasses.replace(seen, stages=(*seen.stages[:-1], pixels)))
+    assert not (library.root / "case" / "image.png").exists()
+    assert (library.content / golden.image).exists()
+    np.testing.assert_array_equal(library.material(golden).tensors["pixels"], large)
+
+
+def test_orphans_are_named(library: GoldenLibrary) -> None:
+    recorded(library, observation(), "kept")
+    recorded(library, observation(1), "gone")
+    library.write_cases({"kept": ("seed=1",)})
+    assert library.orphans() == ["gone"]
+
+
+def test_a_strip_is_the_images_side_by_side() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
+    assert to_strip(pixels).shape == (4, 15, 3)
+    np.testing.assert_array_equal(from_strip(to_strip(pixels), 3), pixels)
+
+
+def test_packaged_goldens_stay_small() -> None:
+    folders = [path for path in packaged_root().glob("*") if path.is_dir()]
+    for folder in folders:
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        assert size <= 60 << 10 or not folder.name.startswith("nano-turbo"), folder
