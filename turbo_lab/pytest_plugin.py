@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from turbo_lab.trials.goldens import Checked
 
 _FAILED: list[Checked] = []
+_NEW = "has no golden; run pytest --golden-record"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -85,7 +87,8 @@ class GoldenImage:
 
         images, stages = traced_call(pipeline, arguments)
         plain = {k: v for k, v in arguments.items() if isinstance(v, (str, int, float, list))}
-        self.check(images, name, stages, plain | {"scheduler": dict(pipeline.scheduler.config)})
+        config = {k: v for k, v in pipeline.scheduler.config.items() if not k.startswith("_")}
+        self.check(images, name, stages, plain | {"scheduler": config})
 
     def _compare(
         self, library: GoldenLibrary, case: str, seen: Observation, recipe: dict[str, Any]
@@ -93,7 +96,7 @@ class GoldenImage:
         reason = self._config.getoption("--golden-accept")
         if not library.has(case):
             if not self._config.getoption("--golden-record"):
-                pytest.fail(f"{case}: has no golden; run pytest --golden-record", pytrace=False)
+                pytest.fail(f"{case}: {_NEW}", pytrace=False)
             _write(library, case, seen, recipe, "first recording", None)
             return
         golden = library.read(case)
@@ -119,7 +122,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
     failed = [
         report
         for report in terminalreporter.stats.get("failed", [])
-        if "golden" in str(report.longrepr)
+        if str(report.longrepr).startswith("golden ") or _NEW in str(report.longrepr)
     ]
     if not failed:
         return None
@@ -214,9 +217,10 @@ def _on_cuda(tensor: Any) -> bool:
 
 
 def _fingerprint(device: str) -> dict[str, Any]:
-    import torch
-
-    return environment.fingerprint(device=device, num_threads=torch.get_num_threads()).as_dict()
+    # A suite without torch has no threads of torch's to record, and is not made to import it.
+    torch = sys.modules.get("torch")
+    num_threads = 1 if torch is None else torch.get_num_threads()
+    return environment.fingerprint(device=device, num_threads=num_threads).as_dict()
 
 
 def _today() -> datetime.date:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,7 @@ def _watch(owner: Any, name: str, watch: Callable[[Any], None]) -> Callable[[], 
     own = name in vars(owner)
     method = getattr(owner, name)
 
+    @wraps(method)  # the stock call reads the signature of the scheduler's step
     def watched(*args: Any, **kwargs: Any) -> Any:
         output = method(*args, **kwargs)
         watch(output)

@@ -1,0 +1,100 @@
+"""The fixture ``golden_image`` in a suite of someone else's, run as they would run it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SUITE = """
+import numpy as np
+
+def draw(offset=0):
+    y, x = np.mgrid[:32, :32]
+    return np.stack([x * 4, y * 4, (x + y) * 2 + offset], axis=-1).astype(np.uint8)
+
+def test_gradient(golden_image):
+    golden_image.check(draw({offset}))
+
+def test_stages(golden_image):
+    latents = np.arange(16, dtype=np.float32) + {stage}
+    golden_image.check(draw(), stages={{"latents.0": latents}}, recipe={{"steps": 1}})
+"""
+
+
+def run(folder: Path, *words: str) -> tuple[int, str]:
+    """pytest in a process of its own, with nothing of our own suite's settings."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words, "test_it.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    (tmp_path / "test_it.py").write_text(SUITE.format(offset=0, stage=0))
+    return tmp_path
+
+
+def test_the_life_of_a_golden(suite: Path) -> None:
+    code, text = run(suite)
+    assert code == 1 and "has no golden; run pytest --golden-record" in text
+    assert not (suite / "goldens").exists()
+
+    assert run(suite, "--golden-record")[0] == 0
+    assert (suite / "goldens" / "test_it" / "test_gradient" / "golden.json").exists()
+    assert run(suite)[0] == 0
+
+    (suite / "test_it.py").write_text(SUITE.format(offset=1, stage=1))
+    code, text = run(suite)
+    assert code == 1
+    assert "golden test_gradient: regression: not identical, on the same fingerprint" in text
+    assert "first at latents.0" in text
+    assert 'if it is meant      pytest --golden-accept "REASON" TEST' in text
+
+    assert run(suite, "--golden-accept", "a brighter blue")[0] == 0
+    assert "a brighter blue" in (
+        suite / "goldens" / "test_it" / "test_gradient" / "golden.json"
+    ).read_text()  # fmt: skip
+    assert run(suite)[0] == 0
+
+
+def test_it_works_under_xdist_and_recording_moves_nothing(suite: Path) -> None:
+    assert run(suite, "--golden-record", "-n", "2")[0] == 0
+    (suite / "test_it.py").write_text(SUITE.format(offset=1, stage=0))
+    assert run(suite, "--golden-record", "-n", "2")[0] == 1
+
+
+def test_wrong_images_are_explained(suite: Path) -> None:
+    (suite / "test_it.py").write_text(
+        "import numpy as np\n"
+        "def test_float(golden_image):\n"
+        "    golden_image.check(np.zeros((4, 4, 3)))\n"
+    )
+    code, text = run(suite)
+    assert code == 1 and "float64 (1, 4, 4, 3) is not (N, H, W, 3) uint8 RGB" in text
+
+
+def test_a_stock_pipeline_is_traced(tiny_sdxl_dir: Path, suite: Path) -> None:
+    (suite / "test_it.py").write_text(
+        "import torch\n"
+        "from diffusers import StableDiffusionXLPipeline\n"
+        "def test_pipeline(golden_image):\n"
+        f"    pipeline = StableDiffusionXLPipeline.from_pretrained({str(tiny_sdxl_dir)!r},\n"
+        "        add_watermarker=False)\n"
+        "    golden_image.check_pipeline(pipeline, prompt='a key', num_inference_steps=2,\n"
+        "        guidance_scale=2.0, height=64, width=64,\n"
+        "        generator=torch.Generator().manual_seed(1))\n"
+    )
+    code, text = run(suite, "--golden-record")
+    assert code == 0, text
+    assert run(suite)[0] == 0
+    sidecar = (suite / "goldens" / "test_it" / "test_pipeline" / "golden.json").read_text()
+    for stage in ("noise", "prompt_embeds", "unet.0", "latents.1", "vae", "pixels"):
+        assert f'"stage": "{stage}"' in sidecar
