@@ -49,6 +49,8 @@ class BatchRecord:
     """The recipe, plain."""
     images: tuple[ImageEntry, ...]
     """In row order."""
+    stages: Mapping[str, str] | None = None
+    """Stage to sha256 of its tensor, in order; ``None`` in records of older versions."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from turbo_lab import images
+from turbo_lab.golden.stages import values_sha256
 from turbo_lab.identity import canonical_json
 from turbo_lab.record import BatchRecord, ImageEntry
 from turbo_lab.spec import Batch, as_plain
@@ -34,6 +35,8 @@ class _Item:
     """Its reuse key."""
     pixels: np.ndarray
     """(N, H, W, 3) uint8."""
+    stages: Mapping[str, Any]
+    """Tensors by stage."""
     on_done: Callable[[], None]
     """Called after the rename."""
 
@@ -50,11 +53,19 @@ class Committer:
         self._thread.start()
 
     def submit(
-        self, batch: Batch, key: str, pixels: np.ndarray, on_done: Callable[[], None]
+        self,
+        batch: Batch,
+        key: str,
+        pixels: np.ndarray,
+        stages: Mapping[str, Any],
+        on_done: Callable[[], None],
     ) -> None:
-        """Queue a batch's images, (N, H, W, 3) uint8; ``on_done`` runs after the rename."""
+        """Queue a batch's images, (N, H, W, 3) uint8, and its stages' tensors.
+
+        ``on_done`` runs after the rename.
+        """
         self._raise()
-        self._queue.put(_Item(batch, key, pixels, on_done))
+        self._queue.put(_Item(batch, key, pixels, stages, on_done))
 
     def drain(self) -> None:
         """Wait until everything queued is on disk; raises what went wrong."""
@@ -82,6 +93,7 @@ class Committer:
                         self._exactness,
                         item.pixels,
                         self._parameters,
+                        item.stages,
                     )
                     item.on_done()
             except Exception as error:  # noqa: BLE001  (raised in the driver's thread)
@@ -98,8 +110,9 @@ def commit_batch(
     exactness: str,
     pixels: np.ndarray,
     parameters: Mapping[str, Any],
+    stages: Mapping[str, Any] | None = None,
 ) -> None:
-    """Encode, hash and commit the images of one batch."""
+    """Encode, hash and commit the images of one batch; ``stages``: tensors to hash beside."""
     recipe = as_plain(batch.recipe)
     files: dict[str, bytes] = {}
     entries = []
@@ -121,8 +134,15 @@ def commit_batch(
         text = {"turbo-lab": canonical_json(about), "parameters": readable(about)}
         files[name] = images.encode_png(image, text)
         entries.append(ImageEntry(name, pixel_sha256, prompt, seed))
-    document = BatchRecord(batch.batch_id, key, exactness, recipe, tuple(entries))
+    hashes = None if stages is None else {name: stage_sha256(t) for name, t in stages.items()}
+    document = BatchRecord(batch.batch_id, key, exactness, recipe, tuple(entries), hashes)
     store.commit_batch(document, files)
+
+
+def stage_sha256(tensor: Any) -> str:
+    """As a golden's mark has it: of a float tensor on any device."""
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return values_sha256(dtype, tensor.detach().to("cpu").float().numpy())
 
 
 def readable(about: Mapping[str, Any]) -> str:

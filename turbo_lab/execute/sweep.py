@@ -148,7 +148,7 @@ class _Driver:
             try:
                 self.worker.prepare(job.batch.recipe)
                 self._tell_cut_prompts(group.layout.prompts)
-                with self.worker.image_lane():
+                with self.worker.image_lane(), self.worker.kept_stages() as stages:
                     pixels = self.worker.run(job.batch, job.cells[0].negative_prompt)
             except _CELL_FAILURES as error:
                 self._fail(job.cells, error)
@@ -157,6 +157,7 @@ class _Driver:
                 job.batch,
                 self.context.reuse_key(job.batch),
                 pixels,
+                stages,
                 partial(self.progress.advance, len(pixels)),
             )
 

@@ -127,6 +127,18 @@ class Worker:
             self._sampler.observe = before
 
     @contextmanager
+    def kept_stages(self) -> Iterator[dict[str, Any]]:
+        """The tensors of the stages that run inside, by name; for hashing off the critical path."""
+        kept: dict[str, Any] = {}
+
+        def keep(stage: str, tensor: Any) -> Any:
+            kept[stage] = tensor
+            return tensor
+
+        with self.observed(keep):
+            yield kept
+
+    @contextmanager
     def image_lane(self) -> Iterator[None]:
         """Deterministic settings for everything run inside."""
         from turbo_lab.runtime.determinism import image_lane

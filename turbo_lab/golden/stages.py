@@ -89,18 +89,23 @@ class StageDifference:
 
 def mark(value: StageValue) -> StageMark:
     """Hash and sketch of a stage."""
-    values = np.ascontiguousarray(value.values)
-    state = hashlib.sha256(f"{value.dtype} {values.shape}\n".encode("ascii"))
-    state.update(values.tobytes())
+    values = value.values
     flat = values.astype(np.float64).ravel()
     return StageMark(
         stage=value.stage,
         dtype=value.dtype,
         shape=tuple(values.shape),
-        sha256=state.hexdigest(),
+        sha256=values_sha256(value.dtype, values),
         norm=float(np.linalg.norm(flat)),
         sketch=base64.b64encode(_sketch(flat).astype("<f4").tobytes()).decode("ascii"),
     )
+
+
+def values_sha256(dtype: str, values: Values) -> str:
+    """Of the line ``dtype shape`` and the values, rows first."""
+    state = hashlib.sha256(f"{dtype} {values.shape}\n".encode("ascii"))
+    state.update(np.ascontiguousarray(values).tobytes())
+    return state.hexdigest()
 
 
 def outcome_digest(marks: Sequence[StageMark]) -> str:

@@ -126,7 +126,7 @@ def claim_of_record(record: Record, store: Store) -> Claim:
             ClaimedImage(row, image.pixel_sha256, folder / image.file)
             for row, image in enumerate(stored.images)
         )
-        batches.append(ClaimedBatch(layout, claimed, getattr(stored, "stages", None)))
+        batches.append(ClaimedBatch(layout, claimed, stored.stages))
     names = {about["digest"]: name for name, about in record.provenance["models"].items()}
     names |= {digest: name for name, digest in record.provenance["adapters"].items()}
     return Claim(
