@@ -14,12 +14,14 @@ Layout::
     timings/<record id>/<moment>.json
     sweeps/<sweep id>/sweep.json, sheet.png
     tmp/                                          unfinished writes
+    claims                                        locked bytes: batches in someone's hands
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import re
@@ -64,6 +66,7 @@ class Store:
         """Open, or make, the store at ``root``; raises :class:`StoreError`."""
         self.root = root.expanduser().resolve()
         self._batches: set[str] | None = None
+        self._claims: int | None = None
         marker = self.root / "store.json"
         with _explained(self.root):
             if marker.exists():
@@ -89,6 +92,33 @@ class Store:
     def batch_folder(self, key: str) -> Path:
         """Where a batch lies, or will."""
         return self.root / "batches" / key[:2] / key
+
+    def holds(self, key: str) -> bool:
+        """Whether a batch is in place at this moment, whoever put it there."""
+        return (self.batch_folder(key) / "batch.json").exists()
+
+    def claim(self, key: str, wait: bool = False) -> bool:
+        """Take a batch in hand, so that another sweep on this store leaves it alone.
+
+        ``False`` where another process has it; with ``wait`` it is waited for.
+        One byte of one file is locked: the kernel gives it back when a process
+        ends, however it ends, so that a killed sweep blocks nobody.
+        """
+        if self._claims is None:
+            # Kept open: closing any handle of a file drops all of a process's locks on it.
+            self._claims = os.open(self.root / "claims", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.lockf(self._claims, _lock(wait), 1, _claim_offset(key))
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return False
+            raise
+        return True
+
+    def release(self, key: str) -> None:
+        """Give a claimed batch back: it is committed, or failed."""
+        assert self._claims is not None
+        fcntl.lockf(self._claims, fcntl.LOCK_UN, 1, _claim_offset(key))
 
     def read_batch(self, key: str) -> BatchRecord:
         """A committed batch."""
@@ -206,6 +236,15 @@ class Store:
             yield partial
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _lock(wait: bool) -> int:
+    return fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
+
+
+def _claim_offset(key: str) -> int:
+    """A byte beyond any file's end may be locked; 60 bits of a digest do not collide."""
+    return int(key[:15], 16)
 
 
 def images_of(store: Store, record: Record) -> list[tuple[Path, str, str, int]]:

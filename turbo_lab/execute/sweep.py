@@ -104,7 +104,11 @@ class _Driver:
     ) -> None:
         self.plan, self.worker, self.context, self.progress = plan, worker, context, progress
         self.failed: dict[str, str] = {}
+        # Batches that another sweep on this store has in hand: looked at again at the end.
+        self.put_off: list[tuple[Group, Job]] = []
         store = context.store
+        # By cell: batches that are not yet on disk. Counted down on the commit thread only.
+        self.missing = {p.cell.cell_id: len(p.missing) for p in plan.cells}
         self.untimed = [
             planned.cell
             for planned in plan.cells
@@ -128,6 +132,7 @@ class _Driver:
                 resident = here
                 self._run_group(group, committer)
             committer.drain()
+            self._run_put_off(committer)
             self._time_resident(None, outcome)
         except KeyboardInterrupt:
             committer.close()
@@ -145,21 +150,49 @@ class _Driver:
         for job in group.jobs:
             if any(cell.cell_id in self.failed for cell in job.cells):
                 continue
-            try:
-                self.worker.prepare(job.batch.recipe)
-                self._tell_cut_prompts(group.layout.prompts)
-                with self.worker.image_lane(), self.worker.kept_stages() as stages:
-                    pixels = self.worker.run(job.batch, job.cells[0].negative_prompt)
-            except _CELL_FAILURES as error:
-                self._fail(job.cells, error)
-                continue
-            committer.submit(
-                job.batch,
-                self.context.reuse_key(job.batch),
-                pixels,
-                stages,
-                partial(self.progress.advance, len(pixels)),
-            )
+            if self.context.store.claim(self.context.reuse_key(job.batch)):
+                self._run_job(group, job, committer)
+            else:
+                self.put_off.append((group, job))
+
+    def _run_put_off(self, committer: Committer) -> None:
+        """What others had in hand: there by now, or theirs no longer, for a dead process has none.
+
+        Nothing is claimed meanwhile, so that two sweeps never wait for each other.
+        """
+        for group, job in self.put_off:
+            committer.drain()
+            self.worker.new_group()
+            self.context.store.claim(self.context.reuse_key(job.batch), wait=True)
+            self._run_job(group, job, committer)
+        committer.drain()
+
+    def _run_job(self, group: Group, job: Job, committer: Committer) -> None:
+        """Run a claimed batch; the claim ends with its commit."""
+        store, key = self.context.store, self.context.reuse_key(job.batch)
+        if store.holds(key):  # another sweep was quicker
+            self._committed(job, key, len(job.batch.layout.seeds))
+            return
+        try:
+            self.worker.prepare(job.batch.recipe)
+            self._tell_cut_prompts(group.layout.prompts)
+            with self.worker.image_lane(), self.worker.kept_stages() as stages:
+                pixels = self.worker.run(job.batch, job.cells[0].negative_prompt)
+        except _CELL_FAILURES as error:
+            store.release(key)
+            self._fail(job.cells, error)
+            return
+        done = partial(self._committed, job, key, len(pixels))
+        committer.submit(job.batch, key, pixels, stages, done)
+
+    def _committed(self, job: Job, key: str, images: int) -> None:
+        """A batch is on disk: a cell's record follows its last one."""
+        self.context.store.release(key)
+        for cell in job.cells:
+            self.missing[cell.cell_id] -= 1
+            if self.missing[cell.cell_id] == 0 and cell.cell_id not in self.failed:
+                self.finish(cell)
+        self.progress.advance(images)
 
     def _tell_cut_prompts(self, prompts: Sequence[str]) -> None:
         for prompt, lost in self.worker.cut_prompts(prompts).items():
