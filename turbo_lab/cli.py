@@ -32,6 +32,7 @@ _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for 
                      calibrate | mutate | invariance
   turbo-lab reproduce RECORD | IMAGE.png       draw it again here, and say what is identical
   turbo-lab models   list | show NAME          the models that can be run
+  turbo-lab store    verify | du | gc          look after the store
   turbo-lab sync     [store=DIR]               replay the store into MLflow
 
 Keys: model num_inference_steps guidance_scale resolution batch_size lora seed prompts
@@ -180,6 +181,12 @@ def _reproduce(arguments: list[str]) -> int:
     return reproduce(arguments)
 
 
+def _store(arguments: list[str]) -> int:
+    from turbo_lab.commands.store import main as store
+
+    return store(arguments)
+
+
 def _sync(arguments: list[str]) -> int:
     from turbo_lab import config
     from turbo_lab.commands.sweep import sync_store
@@ -196,6 +203,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "models": _models,
     "golden": _golden,
     "reproduce": _reproduce,
+    "store": _store,
     "sync": _sync,
 }
 
