@@ -1,0 +1,130 @@
+"""The golden page: what it shows, and what it never does, in a real browser."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.report.browser import run_in_page
+from turbo_lab.images import encode_png
+from turbo_lab.report.html_golden import golden_report, heatmap
+
+NASTY = "<script>errors.push('prompt ran')</script> & \"quotes\""
+
+
+def stage(name: str, relative: float) -> dict[str, Any]:
+    return {"stage": name, "equal": relative == 0, "max_abs": None if relative else 0.0,
+            "relative_l2": relative, "estimated": True}  # fmt: skip
+
+
+def case(name: str, verdict: str = "regression") -> dict[str, Any]:
+    return {
+        "name": name,
+        "verdict": verdict,
+        "tier": "T0",
+        "message": NASTY,
+        "first_divergence": stage("unet.0", 0.1) if verdict == "regression" else None,
+        "fingerprint_difference": [{"key": "torch", "golden": "2.13", "here": "2.14"}],
+        "stages": [stage("noise", 0.0), stage("unet.0", 0.1), stage("latents.0", 0.2)],
+        "own": [stage("noise", 0.0), stage("unet.0", 0.1), stage("latents.0", 0.0)],
+    }
+
+
+def pictures(seed: int = 0) -> dict[str, bytes]:
+    draws = np.random.default_rng(seed)
+    first = draws.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    second = first.copy()
+    second[8:24, 8:24] = 255 - second[8:24, 8:24]
+    return {"expected": encode_png(first, {}), "actual": encode_png(second, {})}
+
+
+def page_of(*cases: dict[str, Any]) -> str:
+    values = {"verdict": "regression", "cases": list(cases)}
+    return golden_report(values, {c["name"]: pictures() for c in cases if c["name"] != "bare"})
+
+
+def test_nothing_outside_is_named() -> None:
+    page = page_of(case("one"))
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)", page)
+    assert "http" not in re.sub(r"http-equiv", "", page)
+
+
+def test_in_the_browser() -> None:
+    found = run_in_page(
+        page_of(case("passes", "pass"), case("one"), case("bare")),
+        """
+        const $ = (q) => document.querySelector(q), all = (q) => [...document.querySelectorAll(q)];
+        found.names = all(".summary tbody tr").map((r) => r.cells[0].textContent);
+        found.text = $("#case-one p").textContent;
+        found.first = all("#case-one li.first").map((l) => l.textContent);
+        found.off = all("#case-one li.off").length;
+        found.sections = all("section").length;
+        const slider = $("#case-one input.slider");
+        slider.value = 20; slider.dispatchEvent(new Event("input"));
+        found.cut = $("#case-one-both").style.getPropertyValue("--cut");
+        const blink = $("#case-one .blinks"); blink.click();
+        found.blinks = [blink.getAttribute("aria-pressed"), $("#case-one-both").className];
+        const before = getComputedStyle(document.body).backgroundColor;
+        $(".theme").click();
+        found.themed = getComputedStyle(document.body).backgroundColor !== before;
+        $(".summary th button").click();
+        found.sorted = all(".summary tbody tr").map((r) => r.cells[0].textContent);
+        found.focusable = all("button, input, a[href]").every((e) => e.tabIndex === 0);
+        found.wide = document.documentElement.scrollWidth <= innerWidth;
+        """,
+    )
+    assert found.pop("errors") == []
+    assert found == {
+        "names": ["one", "bare", "passes"],
+        "text": NASTY,
+        "first": ["unet.0 1.0e-01"],
+        "off": 1,
+        "sections": 2,
+        "cut": "20%",
+        "blinks": ["true", "compare blink"],
+        "themed": True,
+        "sorted": ["bare", "one", "passes"],
+        "focusable": True,
+        "wide": True,
+    }
+
+
+def test_the_browser_hears_of_errors_and_refused_requests() -> None:
+    """The test above can fail."""
+    page = page_of(case("one")).replace(
+        "</body>", "<img src='https://example.invalid/x.png'><script>nothing()</script></body>", 1
+    )
+    errors = run_in_page(page, "found.ran = true")["errors"]
+    assert any("nothing is not defined" in error for error in errors)
+
+
+def test_two_hundred_failing_cases() -> None:
+    cases = [case(f"case {index}") for index in range(200)]
+    began = time.perf_counter()
+    page = page_of(*cases)
+    assert time.perf_counter() - began < 60  # a bound on runaway work, not a benchmark
+    found = run_in_page(page, "found.sections = document.querySelectorAll('section').length")
+    assert found == {"sections": 200, "errors": []}
+
+
+def test_the_heatmap_by_hand() -> None:
+    first = np.zeros((1, 3, 3), np.uint8)
+    second = first.copy()
+    second[0, 1], second[0, 2] = (0, 50, 0), (100, 0, 0)
+    np.testing.assert_array_equal(
+        heatmap(first, second)[0], [[0, 0, 0], [255, 0, 32], [255, 255, 64]]
+    )
+
+
+@pytest.mark.parametrize("shape", [(64, 32, 3), (32, 64, 3)])
+def test_images_of_another_size_are_shown_without_a_difference(shape: tuple[int, ...]) -> None:
+    other = {
+        "expected": pictures()["expected"],
+        "actual": encode_png(np.zeros(shape, np.uint8), {}),
+    }
+    page = golden_report({"verdict": "error", "cases": [case("one", "error")]}, {"one": other})
+    assert "difference" not in page.partition("<body>")[2].partition("<script>")[0]
