@@ -1,17 +1,21 @@
-# make sweep: the default sweep. make test: the tests. Each does all of its own set-up.
+# make sweep: the default sweep. make test: the tests (make test-slow: those of minutes). Each does all of its own set-up.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
-.PHONY: sweep test lint format setup lock wheel clean
+.PHONY: sweep test test-slow lint format setup lock wheel clean
 
 sweep: setup
 	$(BIN)/turbo-lab sweep
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+# What takes minutes, such as fifty kills of a running sweep.
+test-slow: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

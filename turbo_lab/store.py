@@ -73,7 +73,8 @@ class Store:
                 values = _read_json(marker)
                 records.check_document(values, "store", str(marker))
             else:
-                if self.root.is_dir() and any(self.root.iterdir()):
+                # A maker that was killed before the marker leaves tmp behind and nothing else.
+                if self.root.is_dir() and {path.name for path in self.root.iterdir()} - {"tmp"}:
                     raise StoreError(f"store={self.root}: the folder is not empty and no store")
                 (self.root / "tmp").mkdir(parents=True, exist_ok=True)
                 self._write(marker, records.document("store", {}))
