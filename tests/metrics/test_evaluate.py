@@ -40,7 +40,7 @@ def context(
 ) -> MetricContext:
     path = tmp_path_factory.mktemp("reference") / "set.safetensors"
     features = extractor.image_features(images[::-1] // 2)
-    save_reference(path, build_reference(features, "set", extractor.digest, extractor.name))
+    save_reference(path, build_reference(features, "set", extractor.digest, extractor.name, True))
     return MetricContext(source, ReferenceSource("set", path), PROMPTS)
 
 
@@ -48,14 +48,18 @@ def test_full_measures_everything(
     context: MetricContext, extractor: ClipExtractor, images: np.ndarray, cache: DigestCache
 ) -> None:
     found = measure(images, TEXTS, SEEDS, metric_names("full"), context, extractor, cache)
-    assert [m.name for m in found] == ["clip_score", "fd/tiny-clip", "r_precision", "diversity"]
-    for m in found:
+    assert [m.name for m in found] == [
+        "clip_score", "fd/tiny-clip", "fd_infinity/tiny-clip", "kid/tiny-clip", "cmmd/tiny-clip",
+        "r_precision", "diversity",
+    ]  # fmt: skip
+    by_name = {m.name: m for m in found}
+    assert "unscored: n=20" in (by_name.pop("fd_infinity/tiny-clip").note or "")
+    for m in by_name.values():
         row = METRICS[m.name.partition("/")[0]]
         assert m.value is not None and np.isfinite(m.value), m
         assert m.ci95 is not None and m.ci95[0] <= m.ci95[1], m
         assert (m.unit, m.direction) == (row.unit, row.direction)
         assert m.fingerprint == digest(m.details)
-    by_name = {m.name: m for m in found}
     assert by_name["clip_score"].value == pytest.approx(np.mean(by_name["clip_score"].per_image))
     assert by_name["diversity"].n == 10 and by_name["clip_score"].n == 20
 
@@ -66,7 +70,7 @@ def test_planned_fingerprints_are_the_measured_ones(
     planned = metric_fingerprints(SETS["full"], context, cache)
     found = measure(images, TEXTS, SEEDS, SETS["full"], context, extractor, cache)
     assert planned == {m.name: m.fingerprint for m in found}
-    assert len(set(planned.values())) == 4
+    assert len(set(planned.values())) == len(SETS["full"])
 
 
 def test_measurements_survive_json(

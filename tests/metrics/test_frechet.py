@@ -22,6 +22,7 @@ from turbo_lab.metrics.frechet import (
     difference_interval,
     frechet_distance,
     frechet_distance_of_moments,
+    frechet_infinity,
     frechet_score,
     load_reference,
     save_reference,
@@ -254,3 +255,31 @@ def test_symmetric_and_never_negative(seed: int, n: int, d: int) -> None:
     backward = frechet_distance(y, build_reference(x, "x", "e"))
     assert forward >= 0
     assert forward == pytest.approx(backward, rel=1e-6, abs=1e-6)
+
+
+def test_infinity_recovers_a_known_distance() -> None:
+    """N(0, I) in 8 dimensions against a reference of shift 0.2: 0.32, biased up at any N."""
+    draws = np.random.default_rng(0)
+    reference = build_reference(draws.standard_normal((200_000, 8)) + 0.2, "r", "e")
+    scores = [frechet_infinity(draws.standard_normal((400, 8)), reference) for _ in range(40)]
+    extrapolated = np.mean([score.value for score in scores])
+    plain = np.mean([frechet_distance(draws.standard_normal((400, 8)), reference)
+                     for _ in range(40)])  # fmt: skip
+    assert abs(extrapolated - 0.32) < 0.05
+    assert plain - 0.32 > 1.5 * abs(extrapolated - 0.32)
+
+
+def test_infinity_needs_four_rows_a_feature() -> None:
+    rows = np.random.default_rng(1).standard_normal((31, 8))
+    score = frechet_infinity(rows, build_reference(rows, "r", "e"))
+    assert score.value is None and "unscored" in (score.note or "")
+
+
+def test_kept_features_survive_the_file(tmp_path: Path) -> None:
+    rows = np.random.default_rng(2).standard_normal((20, 3)).astype(np.float32)
+    save_reference(tmp_path / "r.safetensors", build_reference(rows, "r", "e", "j", True))
+    loaded = load_reference(tmp_path / "r.safetensors")
+    assert loaded.features is not None and loaded.features.dtype == np.float16
+    np.testing.assert_allclose(loaded.features, rows, atol=2e-3)
+    save_reference(tmp_path / "m.safetensors", build_reference(rows, "r", "e", "j"))
+    assert load_reference(tmp_path / "m.safetensors").features is None

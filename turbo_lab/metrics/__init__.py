@@ -57,6 +57,36 @@ METRICS: Mapping[str, MetricInfo] = {
         same_n_only=True,
         summary="Fréchet distance of image embeddings to a reference set",
     ),
+    "fd_infinity": MetricInfo(
+        unit="squared distance",
+        direction="lower",
+        version=1,
+        path="turbo_lab.metrics.frechet:compute_infinity",
+        needs_text=False,
+        needs_reference=True,
+        same_n_only=False,
+        summary="Fréchet distance extrapolated to infinitely many images",
+    ),
+    "kid": MetricInfo(
+        unit="squared MMD",
+        direction="lower",
+        version=1,
+        path="turbo_lab.metrics.kernel:compute_kid",
+        needs_text=False,
+        needs_reference=True,
+        same_n_only=False,
+        summary="unbiased squared MMD with a cubic kernel to a reference set",
+    ),
+    "cmmd": MetricInfo(
+        unit="1000 x squared MMD",
+        direction="lower",
+        version=1,
+        path="turbo_lab.metrics.kernel:compute_cmmd",
+        needs_text=False,
+        needs_reference=True,
+        same_n_only=False,
+        summary="unbiased squared MMD with a Gaussian kernel to a reference set",
+    ),
     "r_precision": MetricInfo(
         unit="fraction",
         direction="higher",
@@ -82,7 +112,7 @@ METRICS: Mapping[str, MetricInfo] = {
 SETS: Mapping[str, tuple[str, ...]] = {
     "none": (),
     "default": ("clip_score", "fd"),
-    "full": ("clip_score", "fd", "r_precision", "diversity"),
+    "full": ("clip_score", "fd", "fd_infinity", "kid", "cmmd", "r_precision", "diversity"),
 }
 DEFAULT = SETS["default"]
 
@@ -110,4 +140,4 @@ def metric_info(name: str) -> MetricInfo:
 
 def measurement_name(name: str, extractor: str) -> str:
     """``fd`` is measured as ``fd/<extractor>``: a distance means nothing without it."""
-    return f"fd/{extractor}" if name == "fd" else name
+    return f"{name}/{extractor}" if metric_info(name).needs_reference else name

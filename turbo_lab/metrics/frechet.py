@@ -22,7 +22,7 @@ import numpy.typing as npt
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import hash_file, sha256_text
 from turbo_lab.metrics.inputs import Floats, MetricInputs, Score
-from turbo_lab.stats import MIN_CLUSTERS, Interval, cluster_index
+from turbo_lab.stats import MIN_CLUSTERS, Interval, cluster_index, t_quantile
 
 Array = npt.NDArray[np.float64]
 BOOTSTRAP_RESAMPLES = 400
@@ -48,6 +48,8 @@ class Reference:
     """sha256 of the file, or of the arrays if it was made in memory."""
     extractor_name: str = "unnamed"
     """For messages."""
+    features: npt.NDArray[np.floating[Any]] | None = None
+    """(n, d), for kernel distances; ``None`` where only the moments were kept."""
 
     def __post_init__(self) -> None:
         d = self.mean.size
@@ -115,6 +117,40 @@ def frechet_score(
         few = f"fewer than {MIN_CLUSTERS} prompts"
         return Score(value, n, None, f"no interval: {many if d > BOOTSTRAP_MAX_FEATURES else few}")
     return Score(value, n, ci95, "ci95 is of the distance at infinite n; the value is biased up")
+
+
+def compute_infinity(inputs: MetricInputs) -> Score:
+    """The metric ``fd_infinity`` for one cell."""
+    reference: Reference = inputs.reference
+    check_extractor(reference, inputs.extractor.name, inputs.extractor.digest)
+    return frechet_infinity(inputs.image_features, reference)
+
+
+def frechet_infinity(
+    features: Floats, reference: Reference, seed: int = 0, points: int = 15
+) -> Score:
+    """The distance at infinite N: a line in 1/N through ``points`` subsets, at 1/N = 0.
+
+    Chong and Forsyth 2020 (arXiv 1911.07023): N from a tenth of the sample (but
+    not below 2 d) to all of it, subsets drawn without replacement. Unscored
+    below 4 d rows. The interval is of the line's intercept (t, points - 2); its
+    points share rows, so that it is narrower than a fresh sample's would be.
+    """
+    data = _checked(features, reference)
+    n, d = data.shape
+    if n < 4 * d:
+        return Score(None, n, note=f"unscored: n={n} is fewer than 4 x {d} features")
+    generator = np.random.default_rng(seed)
+    sizes = np.unique(np.linspace(max(2 * d, n // 10), n, points).astype(int))
+    values = [frechet_distance(data[generator.permutation(n)[:size]], reference) for size in sizes]
+    design = np.stack([np.ones(len(sizes)), 1.0 / sizes], axis=1)
+    fit, *_ = np.linalg.lstsq(design, np.array(values), rcond=None)
+    residual = np.array(values) - design @ fit
+    variance = float(residual @ residual) / (len(sizes) - 2)
+    error = float(np.sqrt(variance * np.linalg.inv(design.T @ design)[0, 0]))
+    half = t_quantile(0.975, len(sizes) - 2) * error
+    value = float(fit[0])
+    return Score(value, n, (value - half, value + half), "extrapolated to infinite n")
 
 
 def frechet_distance(features: Floats, reference: Reference) -> float:
@@ -189,21 +225,29 @@ def difference_interval(
 
 
 def build_reference(
-    features: Floats, name: str, extractor: str, extractor_name: str = "unnamed"
+    features: Floats,
+    name: str,
+    extractor: str,
+    extractor_name: str = "unnamed",
+    keep_features: bool = False,
 ) -> Reference:
-    """Statistics of (N, d) features, N >= 2, in float64; ``extractor`` is the judge's digest."""
+    """Statistics of (N, d) features, N >= 2, in float64; ``extractor`` is the judge's digest.
+
+    ``keep_features``: the features as well, as float16, for kernel distances.
+    """
     data = _float64(features)
     if len(data) < 2:
         raise InputError(f"reference={name}: {len(data)} images; at least 2 are needed")
     mean, covariance = data.mean(axis=0), np.atleast_2d(np.cov(data, rowvar=False))
     content = sha256_text(f"{len(data)}\n{extractor}\n{mean.tobytes()!r}{covariance.tobytes()!r}")
-    return Reference(mean, covariance, len(data), extractor, name, content, extractor_name)
+    kept = features.astype(np.float16) if keep_features else None
+    return Reference(mean, covariance, len(data), extractor, name, content, extractor_name, kept)
 
 
 def save_reference(
     path: Path, reference: Reference, extra: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors ``mean``, ``covariance`` (float64) and the metadata as safetensors.
+    """Write ``mean``, ``covariance`` (float64), ``features`` if kept, and metadata as safetensors.
 
     ``extra``: such as the seed and the digest of the prompts.
     """
@@ -217,7 +261,12 @@ def save_reference(
         **(extra or {}),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {"mean": reference.mean, "covariance": reference.covariance}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "mean": reference.mean,
+        "covariance": reference.covariance,
+    }
+    if reference.features is not None:
+        arrays["features"] = reference.features
     save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, path, metadata)
 
 
@@ -232,6 +281,7 @@ def load_reference(path: Path, name: str | None = None) -> Reference:
         with safe_open(path, framework="np") as file:
             metadata: dict[str, Any] = file.metadata() or {}
             mean, covariance = file.get_tensor("mean"), file.get_tensor("covariance")
+            features = file.get_tensor("features") if "features" in file.keys() else None  # noqa: SIM118
         n, extractor = int(metadata["n"]), metadata["extractor"]
     except (SafetensorError, KeyError, json.JSONDecodeError, ValueError) as error:
         raise InputError(f"reference={label}: {path} is no reference file ({error})") from error
@@ -243,6 +293,7 @@ def load_reference(path: Path, name: str | None = None) -> Reference:
         name=label,
         digest=hash_file(path),
         extractor_name=metadata.get("extractor_name", "unnamed"),
+        features=features,
     )
 
 

@@ -1,0 +1,109 @@
+"""Paired fidelity: how far each image is from a baseline's of the same seed and prompt.
+
+Joins the figures of :mod:`turbo_lab.similarity` and the judge's cosine into one
+row a figure, with an interval over prompts and the worst image. LPIPS needs
+weights that do not ship: it is unscored until they are on this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from turbo_lab import similarity
+from turbo_lab.errors import InputError
+from turbo_lab.metrics.inputs import Floats, unit_rows
+from turbo_lab.stats import Interval, bootstrap_mean_ci
+
+Images = npt.NDArray[np.uint8]
+WINDOW_TOLERANCE = 2
+LPIPS_NOTE = "unscored: LPIPS needs the weights of a network that does not ship"
+
+
+@dataclass(frozen=True)
+class PairedFigure:
+    """One figure over all pairs."""
+
+    name: str
+    """Such as ``psnr``."""
+    unit: str
+    """Such as ``dB``."""
+    direction: str
+    """``higher`` or ``lower``: which way two images are more alike."""
+    mean: float | None
+    """Over the pairs; ``None``: unscored."""
+    worst: float | None
+    """Of the pair that is least alike."""
+    n: int
+    """Pairs."""
+    ci95: Interval | None
+    """Of the mean, over prompts; ``None`` below 8 of them and where the mean is infinite."""
+    per_image: tuple[float, ...]
+    """In image order."""
+    note: str | None = None
+    """Why there is no value."""
+
+
+_FIGURES: Mapping[str, tuple[str, str]] = {
+    "psnr": ("dB", "higher"),
+    "ssim": ("similarity", "higher"),
+    "ssim_min_tile": ("similarity", "higher"),
+    "window_density": ("fraction", "lower"),
+    "exact_pixel_rate": ("fraction", "higher"),
+    "max_abs": ("levels", "lower"),
+    "embedding_cosine": ("cosine", "higher"),
+}
+
+
+def paired_fidelity(
+    candidate: Images,
+    baseline: Images,
+    clusters: Sequence[Hashable],
+    features: tuple[Floats, Floats] | None = None,
+) -> list[PairedFigure]:
+    """Every figure of two stacks of images, row i of both from one prompt and seed.
+
+    ``candidate``, ``baseline``: (N, H, W, 3) uint8. ``features``: the judge's of
+    both, (N, d) each, for the cosine. Raises :class:`InputError` for stacks that
+    do not pair.
+    """
+    if candidate.shape != baseline.shape:
+        raise InputError(
+            f"paired images: {candidate.shape} and {baseline.shape} differ; compare equal "
+            "prompts, seeds and sizes"
+        )
+    pairs = list(zip(candidate, baseline, strict=True))
+    tiles = [similarity.tile_ssim(a, b) for a, b in pairs]
+    values: dict[str, list[float]] = {
+        "psnr": [similarity.psnr(a, b) for a, b in pairs],
+        "ssim": [mean for mean, _ in tiles],
+        "ssim_min_tile": [least for _, least in tiles],
+        "window_density": [similarity.window_density(a, b, WINDOW_TOLERANCE) for a, b in pairs],
+        "exact_pixel_rate": [similarity.exact_pixel_rate(a, b) for a, b in pairs],
+        "max_abs": [float(similarity.max_abs(a, b)) for a, b in pairs],
+    }
+    if features is not None:
+        first, second = (unit_rows(rows) for rows in features)
+        values["embedding_cosine"] = [float(v) for v in np.einsum("nd,nd->n", first, second)]
+    rows = [_figure(name, found, clusters) for name, found in values.items()]
+    return [*rows, PairedFigure("lpips", "distance", "lower", None, None, 0, None, (), LPIPS_NOTE)]
+
+
+def _figure(name: str, values: list[float], clusters: Sequence[Hashable]) -> PairedFigure:
+    unit, direction = _FIGURES[name]
+    array = np.array(values)
+    finite = bool(np.isfinite(array).all())  # equal images have an infinite PSNR
+    return PairedFigure(
+        name=name,
+        unit=unit,
+        direction=direction,
+        mean=float(array.mean()),
+        worst=float(array.min() if direction == "higher" else array.max()),
+        n=len(array),
+        ci95=bootstrap_mean_ci(array, clusters) if finite else None,
+        per_image=tuple(values),
+        note=None if finite else "some images are equal: their PSNR is infinite",
+    )
