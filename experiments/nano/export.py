@@ -147,7 +147,7 @@ def export_references(work: Work) -> None:
         ]
         name = "scenes-heldout" + ("" if style == "noto" else f"-{style}")
         reference = build_reference(
-            np.concatenate(features), name, source.digest(cache), source.name, keep_features=True
+            np.concatenate(features), name, source.digest(cache), source.name, style == "noto"
         )
         path = PACKAGE / "data" / "reference" / f"{name}.safetensors"
         save_reference(path, reference, {"seed": str(REFERENCE_SEED), "style": style})
