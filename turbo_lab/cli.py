@@ -28,6 +28,7 @@ _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for 
   turbo-lab plan     KEY=VALUE,VALUE ...       what a sweep would run, and what it shares
   turbo-lab sweep    KEY=VALUE,VALUE ...       run it; with no axis, the default sweep
   turbo-lab bench    KEY=VALUE ...             the timing lane only
+  turbo-lab bench    MODEL MODEL | candidate.KEY=... baseline.KEY=...   one against the other
   turbo-lab golden   record | check | accept | reject | list | prune
                      calibrate | mutate | invariance
   turbo-lab reproduce RECORD | IMAGE.png       draw it again here, and say what is identical
@@ -110,7 +111,12 @@ def _generate(arguments: list[str]) -> int:
 
 
 def _bench(arguments: list[str]) -> int:
-    return _run_points("bench", arguments, take_flag(arguments, "--json"))
+    from turbo_lab.commands.bench import bench_pair, is_pair
+
+    as_json = take_flag(arguments, "--json")
+    if is_pair(arguments):
+        return bench_pair(arguments, as_json)
+    return _run_points("bench", arguments, as_json)
 
 
 def _run_points(command: str, arguments: list[str], as_json: bool) -> int:

@@ -151,12 +151,10 @@ class Worker:
         assert self._sampler is not None
         return self._sampler.pipeline
 
-    def time_cell(self, cell: Cell, rule_name: str, fingerprint: Mapping[str, Any]) -> Timing:
-        """The timing lane: the stock call on the cell's first batch, nothing shared."""
+    def stock_call(self, cell: Cell) -> Callable[[], object]:
+        """The stock pipeline's call on the cell's first batch; its weights must be resident."""
         from turbo_lab.runtime.noise import image_generators
         from turbo_lab.runtime.pipeline import make_scheduler
-        from turbo_lab.runtime.stages import StageClock
-        from turbo_lab.runtime.timing import measure_call, timing, timing_rule
 
         pipeline, recipe, layout = self.pipeline(), cell.recipe, cell.batches[0].layout
         pipeline.scheduler = make_scheduler(recipe.scheduler)
@@ -173,12 +171,20 @@ class Worker:
                 generator=image_generators(layout.seeds),
             )
 
-        with self._thread_count(), StageClock(pipeline, self.device) as stages:
+        return call
+
+    def time_cell(self, cell: Cell, rule_name: str, fingerprint: Mapping[str, Any]) -> Timing:
+        """The timing lane: the stock call on the cell's first batch, nothing shared."""
+        from turbo_lab.runtime.stages import StageClock
+        from turbo_lab.runtime.timing import measure_call, timing, timing_rule
+
+        call = self.stock_call(cell)
+        with self.thread_count(), StageClock(self.pipeline(), self.device) as stages:
             taken = measure_call(call, timing_rule(rule_name), self.device, stages)
-        return timing(taken, cell.cell_id, len(layout.seeds), fingerprint)
+        return timing(taken, cell.cell_id, len(cell.batches[0].layout.seeds), fingerprint)
 
     @contextmanager
-    def _thread_count(self) -> Iterator[None]:
+    def thread_count(self) -> Iterator[None]:
         """The pinned number of threads, and no other switch of the image lane."""
         import torch
 

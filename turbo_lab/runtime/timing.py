@@ -110,8 +110,8 @@ def measure_call(
     """
     wait = synchronize or synchronizer(device)
     memory, load = PeakMemory(device), HostLoad()
-    with _no_garbage_collection(2 if rule.collect_all else 1):
-        first_ns = _one(fn, wait, clock)
+    with no_garbage_collection(2 if rule.collect_all else 1):
+        first_ns = call_ns(fn, wait, clock)
         warmup_ns, stable = _warm_up(fn, wait, clock, rule)
         if stages is not None:
             stages.reset()
@@ -216,9 +216,10 @@ def latency_ratio_ci(
     return bootstrap_ratio_ci(candidate_blocks_s, baseline_blocks_s, seed=seed)
 
 
-def _one(
+def call_ns(
     fn: Callable[[], object], wait: Callable[[], object] | None, clock: Callable[[], int]
 ) -> int:
+    """Nanoseconds of one call, the device waited for before and after it."""
     if wait is not None:
         wait()  # earlier work must not be charged to this call
     start = clock()
@@ -237,7 +238,7 @@ def _warm_up(
     """Durations in ns, and whether the last window was stable."""
     taken: list[int] = []
     while len(taken) < rule.max_warmup_calls:
-        taken.append(_one(fn, wait, clock))
+        taken.append(call_ns(fn, wait, clock))
         if len(taken) < rule.warmup_window:
             continue
         if _spread(taken[-rule.warmup_window :]) <= rule.warmup_spread:
@@ -288,7 +289,8 @@ def _unstable(rule: TimingRule, warmup_ns: list[int]) -> str:
 
 
 @contextmanager
-def _no_garbage_collection(generation: int) -> Iterator[None]:
+def no_garbage_collection(generation: int) -> Iterator[None]:
+    """One collection up to ``generation`` first, none inside."""
     gc.collect(generation)
     enabled = gc.isenabled()
     gc.disable()

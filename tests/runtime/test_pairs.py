@@ -1,0 +1,58 @@
+"""Two calls against each other, with waits whose length is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from turbo_lab.errors import InputError
+from turbo_lab.runtime.pairs import PairedTiming, compare_calls
+from turbo_lab.runtime.timing import TimingRule
+
+RULE = TimingRule("test", 1, 1.0, 1, 0.0, 6, 0.1)
+
+
+def busy(seconds: float) -> Callable[[], None]:
+    def call() -> None:
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            pass
+
+    return call
+
+
+def timed(ci95: tuple[float, float], noise: tuple[float, float]) -> PairedTiming:
+    return PairedTiming(1.0, ci95, noise, 1.0, 1.0, 1.0, (), (), 1, ())
+
+
+def test_a_call_twice_as_long_is_slower() -> None:
+    found = compare_calls(busy(0.002), busy(0.004), RULE)
+    assert found.verdict == "B is slower"
+    assert 1.5 < found.ratio < 2.5
+    assert found.ci95[0] <= found.ratio <= found.ci95[1]
+    assert len(found.blocks_a_s) == len(found.blocks_b_s) == 12
+    assert compare_calls(busy(0.004), busy(0.002), RULE).verdict == "B is faster"
+
+
+@pytest.mark.parametrize(
+    ("ci95", "noise", "verdict"),
+    [
+        ((1.1, 1.3), (0.95, 1.05), "B is slower"),
+        ((0.7, 0.9), (0.95, 1.05), "B is faster"),
+        ((1.01, 1.04), (0.95, 1.05), "no difference shown"),  # excludes 1, within the noise
+        ((0.9, 1.2), (0.99, 1.01), "no difference shown"),
+        ((1.02, 1.04), (0.9, 0.99), "B is slower"),
+        ((0.97, 0.99), (1.01, 1.1), "B is faster"),
+    ],
+)
+def test_no_winner_inside_the_noise(
+    ci95: tuple[float, float], noise: tuple[float, float], verdict: str
+) -> None:
+    assert timed(ci95, noise).verdict == verdict
+
+
+def test_too_few_pairs_are_refused() -> None:
+    with pytest.raises(InputError, match="at least 8"):
+        compare_calls(busy(0), busy(0), RULE, num_pairs=4)

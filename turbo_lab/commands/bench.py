@@ -1,0 +1,85 @@
+"""``turbo-lab bench A B``: two pipelines against each other in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from turbo_lab.commands.sides import compose_side, split_sides, worker_of
+from turbo_lab.commands.words import print_document
+from turbo_lab.errors import InputError
+
+if TYPE_CHECKING:
+    from turbo_lab.runtime.pairs import PairedTiming
+
+
+def is_pair(arguments: Sequence[str]) -> bool:
+    """Whether a command line names two sides."""
+    names = [a for a in arguments if "=" not in a and not a.startswith("-")]
+    sided = any(a.startswith(("candidate.", "baseline.")) for a in arguments)
+    return sided or len(names) == 2
+
+
+def bench_pair(arguments: list[str], as_json: bool) -> int:
+    """Time the baseline (A) against the candidate (B); returns the exit code."""
+    names = [a for a in arguments if "=" not in a and not a.startswith("-")]
+    rest = [a for a in arguments if a not in names]
+    if len(names) not in (0, 2):
+        raise InputError("bench: name two models, or none, as in bench nano-turbo nano-sdxl")
+    if names:
+        rest = [f"baseline.model={names[0]}", f"candidate.model={names[1]}", *rest]
+    found, overrides = compare_sides("bench", rest)
+    values = pair_document(found, overrides)
+    if as_json:
+        print_document("bench pair", values)
+        return 0
+    a, b = (" ".join(overrides[side]) for side in ("baseline", "candidate"))
+    print(f"A  {found.a_s * 1e3:9.2f} ms  {a}")
+    print(f"B  {found.b_s * 1e3:9.2f} ms  {b}")
+    print(f"B / A   {found.ratio:.3f} ({found.ci95[0]:.3f} to {found.ci95[1]:.3f})")
+    low, high = found.noise_ci95
+    print(f"A / A   {found.noise_ratio:.3f} ({low:.3f} to {high:.3f}), the noise of this run")
+    print(found.verdict)
+    for warning in found.warnings:
+        print(f"warning: {warning}")
+    return 0
+
+
+def compare_sides(
+    command: str, arguments: Sequence[str], num_pairs: int = 12
+) -> tuple[PairedTiming, dict[str, list[str]]]:
+    """Load both sides and time them; also the overrides of each."""
+    from turbo_lab.runtime.pairs import compare_calls
+
+    overrides = split_sides(arguments)
+    calls, rule, device = [], "short", "cpu"
+    for side in ("baseline", "candidate"):
+        sweep = compose_side(command, side, [*overrides[side], "tracking=none"])
+        worker = worker_of(sweep)
+        cell = sweep.cells[0]
+        worker.prepare(cell.recipe)
+        calls.append(worker.stock_call(cell))
+        device, rule = sweep.device, str(sweep.values["timing"])
+    if rule not in ("short", "full"):
+        raise InputError(f"timing={rule}: must be short or full")
+    with worker.thread_count():
+        return compare_calls(calls[0], calls[1], rule, device, num_pairs=num_pairs), overrides
+
+
+def pair_document(found: PairedTiming, overrides: dict[str, list[str]]) -> dict[str, Any]:
+    """The ``bench pair`` document, without its header."""
+    return {
+        "baseline": overrides["baseline"],
+        "candidate": overrides["candidate"],
+        "verdict": found.verdict,
+        "ratio": found.ratio,
+        "ci95": list(found.ci95),
+        "noise_ratio": found.noise_ratio,
+        "noise_ci95": list(found.noise_ci95),
+        "baseline_s": found.a_s,
+        "candidate_s": found.b_s,
+        "baseline_blocks_s": list(found.blocks_a_s),
+        "candidate_blocks_s": list(found.blocks_b_s),
+        "calls_a_block": found.calls_a_block,
+        "warnings": list(found.warnings),
+    }
