@@ -1,0 +1,220 @@
+"""A candidate against a baseline, figure by figure: paired differences and verdicts.
+
+Pure: per-image figures in, rows out. Owns the pairing (prompt and seed), the
+margins' verdicts, and the family-wise control over many of them. Refuses to
+compare figures of different fingerprints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from turbo_lab import stats
+from turbo_lab.errors import InputError
+from turbo_lab.record import Measurement
+
+ALPHA = 0.05
+Key = tuple[str, int]
+"""Prompt and seed of an image."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure compared, or one check of a gate."""
+
+    name: str
+    """Of the figure or check."""
+    verdict: str
+    """``pass``, ``regression``, ``inconclusive``, ``uncovered`` or ``error``."""
+    value: float | None
+    """The candidate's; ``None`` where there is none."""
+    baseline: float | None
+    """The baseline's."""
+    difference: float | None
+    """Candidate minus baseline (a ratio where ``unit`` is one)."""
+    ci95: tuple[float, float] | None
+    """Of the difference."""
+    margin: float | None
+    """What is allowed; ``None`` where the check has none."""
+    n: int
+    """Pairs, or clusters of them."""
+    minimum_detectable_effect: float | None
+    """Smallest difference that so many pairs show with 80% power."""
+    unit: str = ""
+    """Of the value."""
+    direction: str = "none"
+    """``higher`` or ``lower`` is better."""
+    note: str | None = None
+    """What a reader must know, such as the n that would decide."""
+    p_value: float | None = None
+    """Of "the difference is within the margin", adjusted by Holm; ``None`` where not tested."""
+
+
+def compare_figure(
+    candidate: Measurement,
+    baseline: Measurement,
+    candidate_keys: Sequence[Key],
+    baseline_keys: Sequence[Key],
+    margin: float,
+    two_sided: bool = False,
+) -> Row:
+    """One figure with values an image, paired by prompt and seed, clustered by prompt.
+
+    ``margin``: how much worse the candidate may be (``two_sided``: how far off in
+    either way). Raises :class:`InputError` for figures of two fingerprints and
+    for images that do not pair.
+    """
+    _check_fingerprints(candidate, baseline)
+    direction = "none" if two_sided else candidate.direction
+    row = Row(
+        name=candidate.name,
+        verdict="error",
+        value=candidate.value,
+        baseline=baseline.value,
+        difference=None,
+        ci95=None,
+        margin=margin,
+        n=0,
+        minimum_detectable_effect=None,
+        unit=candidate.unit,
+        direction=candidate.direction,
+    )
+    for side, measured in (("candidate", candidate), ("baseline", baseline)):
+        if measured.value is None or not np.isfinite(measured.value):
+            return replace(row, note=f"{side}: {measured.note or 'no finite value'}")
+        if measured.per_image is None:
+            return replace(row, note=f"{side}: no values an image, so nothing to pair")
+    first, second, prompts = _pair(candidate, baseline, candidate_keys, baseline_keys)
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        return replace(row, note="values of some images are not finite")
+    ci95 = stats.bootstrap_difference_ci(first, second, prompts)
+    means = _cluster_means(first - second, prompts)
+    spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
+    verdict = stats.verdict(ci95, margin, _direction(direction))
+    note = None
+    if verdict == "inconclusive" and len(means) > 1:
+        room = abs(margin - abs(float((first - second).mean()))) or margin
+        wanted = stats.needed_n(spread, room) if room > 0 and spread > 0 else None
+        note = f"inconclusive: about {wanted} prompts would decide" if wanted else None
+    return replace(
+        row,
+        verdict=verdict,
+        difference=float((first - second).mean()),
+        ci95=ci95,
+        n=len(means),
+        minimum_detectable_effect=stats.minimum_detectable_effect(spread, len(means)),
+        note=note,
+        p_value=_p_value(first, second, margin, direction, prompts),
+    )
+
+
+def hold_family(rows: Sequence[Row], alpha: float = ALPHA) -> list[Row]:
+    """Regressions that stand when all of them are tested at once (Holm 1979).
+
+    A row whose adjusted p-value is above ``alpha`` is ``inconclusive`` instead:
+    with many checks one interval in twenty lies beyond its margin by chance.
+    """
+    tested = [index for index, row in enumerate(rows) if row.p_value is not None]
+    adjusted = stats.holm([row.p_value for row in rows if row.p_value is not None])
+    held = list(rows)
+    for index, p_value in zip(tested, adjusted, strict=True):
+        row = replace(held[index], p_value=float(p_value))
+        if row.verdict == "regression" and p_value > alpha:
+            row = replace(
+                row, verdict="inconclusive", note="beyond the margin, but not over all checks"
+            )
+        held[index] = row
+    return held
+
+
+def worst(verdicts: Sequence[str]) -> str:
+    """The verdict of all together: error, then regression, then undecided, then pass."""
+    for verdict in ("error", "regression", "uncovered", "inconclusive"):
+        if verdict in verdicts:
+            return verdict
+    return "pass"
+
+
+def pareto(points: Mapping[str, tuple[tuple[float, float], tuple[float, float]]]) -> list[str]:
+    """Names that no other dominates. Points: (interval of quality, interval of latency).
+
+    More quality and less latency are better. A point dominates another only
+    where one interval is better throughout and the other is not worse throughout.
+    """
+
+    def dominates(a: str, b: str) -> bool:
+        (quality_a, latency_a), (quality_b, latency_b) = points[a], points[b]
+        better = quality_a[0] > quality_b[1], latency_a[1] < latency_b[0]
+        worse = quality_a[1] < quality_b[0], latency_a[0] > latency_b[1]
+        return any(better) and not any(worse)
+
+    return [name for name in points if not any(dominates(o, name) for o in points if o != name)]
+
+
+def winners_and_losers(
+    candidate: Measurement,
+    baseline: Measurement,
+    candidate_keys: Sequence[Key],
+    baseline_keys: Sequence[Key],
+    count: int = 5,
+) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+    """Prompts where the candidate gains and loses most: (prompt, mean difference)."""
+    first, second, prompts = _pair(candidate, baseline, candidate_keys, baseline_keys)
+    names = list(dict.fromkeys(prompts))
+    means = dict(zip(names, _cluster_means(first - second, prompts), strict=True))
+    sign = -1.0 if candidate.direction == "lower" else 1.0
+    ordered = sorted(((name, float(value)) for name, value in means.items()),
+                     key=lambda item: -sign * item[1])  # fmt: skip
+    return ordered[:count], ordered[::-1][:count]
+
+
+def _check_fingerprints(candidate: Measurement, baseline: Measurement) -> None:
+    if candidate.name != baseline.name or candidate.fingerprint != baseline.fingerprint:
+        raise InputError(
+            f"{candidate.name} {candidate.fingerprint[:12]} and {baseline.name} "
+            f"{baseline.fingerprint[:12]}: measured with different things (extractor, reference, "
+            "preprocessing or version); measure both alike"
+        )
+
+
+def _pair(
+    candidate: Measurement,
+    baseline: Measurement,
+    candidate_keys: Sequence[Key],
+    baseline_keys: Sequence[Key],
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    assert candidate.per_image is not None and baseline.per_image is not None
+    there = dict(zip(baseline_keys, baseline.per_image, strict=True))
+    here = dict(zip(candidate_keys, candidate.per_image, strict=True))
+    if len(here) != len(candidate_keys) or set(here) != set(there):
+        raise InputError(
+            f"{candidate.name}: {len(here)} images of the candidate and {len(there)} of the "
+            "baseline do not pair; compare equal prompts and seeds"
+        )
+    keys = list(here)
+    first, second = (np.array([side[key] for key in keys]) for side in (here, there))
+    return first, second, [prompt for prompt, _ in keys]
+
+
+def _cluster_means(values: np.ndarray, clusters: Sequence[str]) -> np.ndarray:
+    index = stats.cluster_index(clusters)
+    return np.bincount(index, values) / np.bincount(index)
+
+
+def _direction(direction: str) -> stats.Direction:
+    names: dict[str, stats.Direction] = {"higher": "higher", "lower": "lower", "none": "none"}
+    return names[direction]
+
+
+def _p_value(
+    first: np.ndarray, second: np.ndarray, margin: float, direction: str, prompts: Sequence[str]
+) -> float:
+    """Of "the candidate is within its margin" against "it is beyond"."""
+    worse_below = stats.permutation_test(first + margin, second, prompts, "less")
+    worse_above = stats.permutation_test(first - margin, second, prompts, "greater")
+    if direction == "none":
+        return min(1.0, 2 * min(worse_below, worse_above))
+    return worse_below if direction == "higher" else worse_above
