@@ -103,8 +103,8 @@ def resolve(values: Mapping[str, Any], axes: Sequence[tuple[str, Any]], library:
     layouts = library.layouts(prompts, request)
     negative = request.negative_prompt
     guided = request.guidance_scale > 1 and not files.has_time_cond
-    # diffusers takes an empty text for one only where zeros are not forced.
-    if not guided:
+    # Where zeros are not forced, diffusers encodes an empty text in place of none.
+    if not guided or (negative == "" and not files.force_zeros):
         negative = None
     recipe = library.intern(
         Recipe(
