@@ -10,14 +10,15 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab import environment, results
+from turbo_lab.commands.sides import worker_of
 from turbo_lab.commands.words import print_document
 from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.execute.sweep import Progress, SweepContext, SweepOutcome, run_plan
-from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.metrics.sources import MetricContext
 from turbo_lab.plan import Plan
 from turbo_lab.planning import Sweep, plan_sweep, resolve_points
@@ -30,22 +31,35 @@ if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
 
 
-def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
-    """Run ``sweep``, ``generate`` or ``bench`` on a grid; returns the exit code."""
-    from turbo_lab.metrics import metric_names
-    from turbo_lab.progress import StderrProgress
+@dataclass(frozen=True)
+class Executed:
+    """A grid that has run."""
 
+    sweep: Sweep
+    """As it was resolved."""
+    plan: Plan
+    """What was left to do."""
+    context: SweepContext
+    """Store and fingerprint."""
+    outcome: SweepOutcome
+    """Records by cell."""
+    document: dict[str, Any]
+    """The ``sweep`` document, without its header."""
+
+
+def execute(
+    points: Sequence[GridPoint],
+    metrics: Sequence[str],
+    timing: str | None,
+    progress: Progress,
+) -> Executed:
+    """Plan a grid, run what the store lacks, measure it."""
     sweep = resolve_points(points)
-    values = sweep.values
-    timing = _timing_rule(values["timing"]) if command != "generate" else None
-    metrics = metric_names(str(values["metrics"]["names"])) if command == "sweep" else ()
     # What fails cheaply fails first: judge and reference before any image.
     prompt_sets = list(sweep.library.prompt_sets.values())
-    judged = results.metric_context(values, prompt_sets) if metrics else None
-    tracking = TrackingSettings.from_config(values["tracking"]) if command == "sweep" else None
-    store = Store(Path(values["store"]))
+    judged = results.metric_context(sweep.values, prompt_sets) if metrics else None
+    store = Store(Path(sweep.values["store"]))
     plan = plan_sweep(sweep, store)
-    progress = StderrProgress()
     context = SweepContext(
         store=store,
         fingerprint=sweep.fingerprint,
@@ -54,22 +68,31 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
         names=_names(sweep.library),
         timing=timing,
     )
-    weights = Weights(
-        models={key: files.path for key, (_, files) in sweep.library.models.items()},
-        adapters={key: (f.name, f.path) for key, f in sweep.library.adapters.items()},
-    )
-    worker = Worker(weights, sweep.device, values["num_threads"])
+    outcome = run_plan(plan, worker_of(sweep), context, progress)
+    document_values = _sweep_values(sweep, plan, context, outcome, metrics, judged)
+    return Executed(sweep, plan, context, outcome, document_values)
+
+
+def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
+    """Run ``sweep``, ``generate`` or ``bench`` on a grid; returns the exit code."""
+    from turbo_lab.metrics import metric_names
+    from turbo_lab.progress import StderrProgress
+
+    values = points[0].values
+    timing = _timing_rule(values["timing"]) if command != "generate" else None
+    metrics = metric_names(str(values["metrics"]["names"])) if command == "sweep" else ()
+    tracking = TrackingSettings.from_config(values["tracking"]) if command == "sweep" else None
     tracker = None if tracking is None else Tracker(tracking)
+    progress = StderrProgress()
     try:
-        outcome = run_plan(plan, worker, context, progress)
+        done = execute(points, metrics, timing, progress)
     finally:
         progress.end()
     if command == "generate":
-        return _finish_generate(sweep, plan, store, outcome, as_json)
-    document_values = _sweep_values(sweep, plan, context, outcome, metrics, judged)
+        return _finish_generate(done.sweep, done.plan, done.context.store, done.outcome, as_json)
     if command == "bench":
-        return _finish_bench(document_values, as_json)
-    return _finish_sweep(document_values, store, tracker, progress, as_json)
+        return _finish_bench(done.document, as_json)
+    return _finish_sweep(done.document, done.context.store, tracker, progress, as_json)
 
 
 def _timing_rule(value: Any) -> str | None:
