@@ -31,6 +31,8 @@ _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for 
   turbo-lab bench    MODEL MODEL | candidate.KEY=... baseline.KEY=...   one against the other
   turbo-lab golden   record | check | accept | reject | list | prune
                      calibrate | mutate | invariance
+  turbo-lab gate     gate=release candidate.KEY=... baseline.KEY=... | calibrate | mutate
+  turbo-lab baseline set NAME SWEEP | list | show NAME
   turbo-lab reproduce RECORD | IMAGE.png       draw it again here, and say what is identical
   turbo-lab models   list | show NAME          the models that can be run
   turbo-lab store    verify | du | gc          look after the store
@@ -193,6 +195,18 @@ def _store(arguments: list[str]) -> int:
     return store(arguments)
 
 
+def _gate(arguments: list[str]) -> int:
+    from turbo_lab.commands.gate import main as gate
+
+    return gate(arguments)
+
+
+def _baseline(arguments: list[str]) -> int:
+    from turbo_lab.commands.baseline import main as baseline
+
+    return baseline(arguments)
+
+
 def _sync(arguments: list[str]) -> int:
     from turbo_lab import config
     from turbo_lab.commands.sweep import sync_store
@@ -208,6 +222,8 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "bench": _bench,
     "models": _models,
     "golden": _golden,
+    "gate": _gate,
+    "baseline": _baseline,
     "reproduce": _reproduce,
     "store": _store,
     "sync": _sync,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab.commands.sides import compose_side, split_sides, worker_of
@@ -28,7 +28,8 @@ def bench_pair(arguments: list[str], as_json: bool) -> int:
         raise InputError("bench: name two models, or none, as in bench nano-turbo nano-sdxl")
     if names:
         rest = [f"baseline.model={names[0]}", f"candidate.model={names[1]}", *rest]
-    found, overrides = compare_sides("bench", rest)
+    overrides = split_sides(rest)
+    found = compare_overrides("bench", overrides)
     values = pair_document(found, overrides)
     if as_json:
         print_document("bench pair", values)
@@ -45,13 +46,12 @@ def bench_pair(arguments: list[str], as_json: bool) -> int:
     return 0
 
 
-def compare_sides(
-    command: str, arguments: Sequence[str], num_pairs: int = 12
-) -> tuple[PairedTiming, dict[str, list[str]]]:
-    """Load both sides and time them; also the overrides of each."""
+def compare_overrides(
+    command: str, overrides: Mapping[str, Sequence[str]], num_pairs: int = 12
+) -> PairedTiming:
+    """Load both sides and time the candidate against the baseline."""
     from turbo_lab.runtime.pairs import compare_calls
 
-    overrides = split_sides(arguments)
     calls, rule, device = [], "short", "cpu"
     for side in ("baseline", "candidate"):
         sweep = compose_side(command, side, [*overrides[side], "tracking=none"])
@@ -63,7 +63,7 @@ def compare_sides(
     if rule not in ("short", "full"):
         raise InputError(f"timing={rule}: must be short or full")
     with worker.thread_count():
-        return compare_calls(calls[0], calls[1], rule, device, num_pairs=num_pairs), overrides
+        return compare_calls(calls[0], calls[1], rule, device, num_pairs=num_pairs)
 
 
 def pair_document(found: PairedTiming, overrides: dict[str, list[str]]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def _check(arguments: list[str]) -> int:
     html = take_option(arguments, "--html")
     library = open_library()
     names = _named(library, arguments)
-    checked = check(library, names, read_thresholds(), _embed(), explain)
+    checked = check(library, names, read_thresholds(), judge_embed(), explain)
     orphans = [] if arguments else library.orphans()
     values = check_document(checked, orphans)
     if html is not None:
@@ -219,7 +219,7 @@ def _calibrate(arguments: list[str]) -> int:
     as_json, write = take_flag(arguments, "--json"), take_flag(arguments, "--write")
     library = _own_library() if write else open_library()
     cases = load_cases(library)
-    found = calibrate(cases, _embed(), {} if write else read_thresholds())
+    found = calibrate(cases, judge_embed(), {} if write else read_thresholds())
     provenance = {
         "safety": SAFETY,
         "ratchet": RATCHET,
@@ -250,7 +250,7 @@ def _mutate(arguments: list[str]) -> int:
 
     as_json = take_flag(arguments, "--json")
     cases = load_cases(open_library())
-    faults, harmless = mutate(cases, read_thresholds(), _embed())
+    faults, harmless = mutate(cases, read_thresholds(), judge_embed())
     shown = [fault for fault in faults if fault.cases]
     values = {
         "score": sum(fault.caught for fault in shown) / len(shown),
@@ -272,7 +272,7 @@ def _invariance(arguments: list[str]) -> int:
     from turbo_lab.trials.invariance import invariance
 
     as_json = take_flag(arguments, "--json")
-    rows = invariance(load_cases(open_library()), read_thresholds(), _embed())
+    rows = invariance(load_cases(open_library()), read_thresholds(), judge_embed())
     holds = all(row.holds for row in rows)
     values = {"verdict": "pass" if holds else "regression", "rows": as_plain(rows)}
     if as_json:
@@ -300,7 +300,7 @@ def _own_library() -> GoldenLibrary:
     return GoldenLibrary(Path.cwd() / "goldens")
 
 
-def _embed() -> Embed:
+def judge_embed() -> Embed:
     """The default judge's image features, loaded when they are first asked for."""
 
     @lru_cache(maxsize=1)

@@ -1,0 +1,117 @@
+"""Baselines: what a sweep measured, kept in git to compare with later.
+
+Owns the file of a baseline: each cell's recipe, the figures an image with what
+they were measured with, and the pixel hashes; no images. Its digest is over its
+content, so that a report names exactly what it was compared with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from turbo_lab import record as records
+from turbo_lab.errors import InputError, StoreError
+from turbo_lab.identity import digest
+from turbo_lab.prompts import DATA
+from turbo_lab.record import Measurement
+from turbo_lab.spec import as_plain
+from turbo_lab.store import Store, images_of
+
+FOLDER = "baselines"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One cell's figures."""
+
+    name: str
+    """Of its file."""
+    record_id: str
+    """Of the record it was taken from."""
+    recipe: Mapping[str, Any]
+    """That cell's recipe, plain."""
+    parameters: Mapping[str, Any]
+    """The config as the user wrote it."""
+    fingerprint: Mapping[str, Any]
+    """Of the environment that made it."""
+    keys: tuple[tuple[str, int], ...]
+    """Prompt and seed of every image."""
+    pixel_sha256: tuple[str, ...]
+    """Of every image."""
+    measurements: tuple[Measurement, ...]
+    """Figures with values an image."""
+
+    @property
+    def content_digest(self) -> str:
+        """sha256 over everything but the name."""
+        plain = records.encode_floats(as_plain(self))
+        return digest({key: value for key, value in plain.items() if key != "name"})
+
+
+def baseline_of(name: str, store: Store, record_id: str) -> Baseline:
+    """A baseline of one record. Raises ``InputError`` where it was never measured."""
+    record = store.read_record(record_id)
+    if record is None or record.status != "done":
+        raise InputError(f"baseline {name}: {record_id[:12]} is no finished record")
+    rows = images_of(store, record)
+    measured = tuple(m for m in store.measurements(record_id) if m.per_image is not None)
+    if not measured:
+        raise InputError(f"baseline {name}: {record_id[:12]} has no figures an image; measure it")
+    return Baseline(
+        name=name,
+        record_id=record_id,
+        recipe=record.recipe,
+        parameters=record.parameters,
+        fingerprint=record.fingerprint,
+        keys=tuple((prompt, seed) for _, _, prompt, seed in rows),
+        pixel_sha256=tuple(pixel for _, pixel, *_ in rows),
+        measurements=measured,
+    )
+
+
+def write_baseline(baseline: Baseline, folder: Path) -> Path:
+    """Write ``<folder>/<name>.json``, by one rename."""
+    values = {**records.document("baseline", baseline), "digest": baseline.content_digest}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{baseline.name}.json"
+    partial = path.with_suffix(".partial")
+    partial.write_text(records.dump(values), encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def read_baseline(name: str, folder: Path) -> Baseline:
+    """A baseline of ``folder``, else a packaged one. Raises :class:`StoreError`."""
+    packaged = DATA.parent / FOLDER
+    path = next((p for f in (folder, packaged) if (p := f / f"{name}.json").exists()), None)
+    if path is None:
+        raise InputError(
+            f"baseline={name}: there is none in {folder}; make one with "
+            f"turbo-lab baseline set {name} SWEEP, or give baseline.KEY=VALUE"
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise StoreError(f"{path}: is damaged ({error}); restore it") from error
+    rest = records.check_document(values, "baseline", str(path))
+    claimed = rest.pop("digest", None)
+    measurements = tuple(
+        records.read_measurement(records.document("measurement", m), str(path))
+        for m in rest["measurements"]
+    )
+    keys = tuple((str(prompt), int(seed)) for prompt, seed in rest["keys"])
+    pixels = tuple(rest["pixel_sha256"])
+    found = Baseline(**rest | {"keys": keys, "pixel_sha256": pixels, "measurements": measurements})
+    if found.content_digest != claimed:
+        raise StoreError(f"{path}: was edited by hand (its digest does not fit); restore it")
+    return found
+
+
+def names(folder: Path) -> list[str]:
+    """Of every baseline that can be read."""
+    found = [*folder.glob("*.json"), *(DATA.parent / FOLDER).glob("*.json")]
+    return sorted({path.stem for path in found})

@@ -1,0 +1,71 @@
+"""``turbo-lab baseline``: keep what a sweep measured, to compare with later."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from turbo_lab.baseline import baseline_of, names, read_baseline, write_baseline
+from turbo_lab.commands.words import print_document, take_flag, take_key
+from turbo_lab.errors import InputError
+from turbo_lab.store import Store
+
+
+def main(arguments: list[str]) -> int:
+    """``baseline set NAME SWEEP [cell=N] [store=DIR]``, ``list``, ``show NAME``."""
+    as_json = take_flag(arguments, "--json")
+    folder = Path.cwd() / "baselines"
+    if arguments == ["list"]:
+        found = names(folder)
+        if as_json:
+            print_document("baseline list", {"baselines": found})
+        else:
+            print("\n".join(found) or "none; make one with turbo-lab baseline set NAME SWEEP")
+        return 0
+    if len(arguments) == 2 and arguments[0] == "show":
+        baseline = read_baseline(arguments[1], folder)
+        values = {
+            "name": baseline.name,
+            "digest": baseline.content_digest,
+            "record_id": baseline.record_id,
+            "parameters": dict(baseline.parameters),
+            "images": len(baseline.keys),
+            "figures": {m.name: m.value for m in baseline.measurements},
+            "fingerprint": dict(baseline.fingerprint["keys"]),
+        }
+        if as_json:
+            print_document("baseline show", values)
+        else:
+            print(json.dumps(values, indent=2, ensure_ascii=False))
+        return 0
+    store_path, cell = take_key(arguments, "store"), take_key(arguments, "cell")
+    if len(arguments) != 3 or arguments[0] != "set":
+        raise InputError("baseline: write set NAME SWEEP, list, or show NAME")
+    _, name, sweep = arguments
+    store = Store(_existing(Path(store_path or "turbo-lab-store")))
+    baseline = baseline_of(name, store, _record(store, sweep, cell))
+    path = write_baseline(baseline, folder)
+    print(f"{path}  {baseline.content_digest[:12]}")
+    return 0
+
+
+def _existing(root: Path) -> Path:
+    if not (root / "store.json").exists():
+        raise InputError(f"store={root}: is no store; name it with store=DIRECTORY")
+    return root
+
+
+def _record(store: Store, sweep: str, cell: str | None) -> str:
+    """The record id of a sweep's only cell, or of its ``cell``-th."""
+    folders = sorted((store.root / "sweeps").glob(f"{sweep}*"))
+    if len(folders) != 1:
+        known = ", ".join(path.name for path in (store.root / "sweeps").glob("*"))
+        raise InputError(f"{sweep}: fits {len(folders)} sweeps of {store.root}; there are: {known}")
+    cells = json.loads((folders[0] / "sweep.json").read_text(encoding="utf-8"))["cells"]
+    if cell is None and len(cells) > 1:
+        axes = "\n".join(f"  cell={i}  {row['axes']}" for i, row in enumerate(cells))
+        raise InputError(f"{sweep}: has {len(cells)} cells; name one:\n{axes}")
+    index = 0 if cell is None else int(cell) if cell.isdigit() else -1
+    if not 0 <= index < len(cells):
+        raise InputError(f"cell={cell}: must be a number from 0 to {len(cells) - 1}")
+    return str(cells[index]["record_id"])

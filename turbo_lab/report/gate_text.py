@@ -1,0 +1,45 @@
+"""A gate's verdict on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from turbo_lab.report.outputs import difference, number
+
+_STYLES = {
+    "pass": "green", "regression": "red", "inconclusive": "yellow", "uncovered": "yellow",
+    "error": "magenta",
+}  # fmt: skip
+
+
+def print_gate(values: Mapping[str, Any]) -> None:
+    """The checks, the verdict, and what differs from the baseline's environment."""
+    console, table = Console(), Table(box=None, pad_edge=False)
+    table.add_column("check", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for column in ("candidate", "baseline", "difference (95%)", "margin", "n"):
+        table.add_column(column, justify="right")
+    for check in values["checks"]:
+        style = _STYLES[check["verdict"]]
+        table.add_row(
+            check["name"],
+            f"[{style}]{check['verdict']}[/]",
+            number(check["value"]),
+            number(check["baseline"]),
+            difference(check),
+            number(check["margin"]),
+            str(check["n"]),
+        )
+    console.print(table)
+    for check in values["checks"]:
+        if check["note"]:
+            console.print(f"{check['name']}: {check['note']}", markup=False, highlight=False)
+    for row in values["fingerprint_difference"]:
+        text = f"{row['key']}: {row['baseline']} -> {row['here']}"
+        console.print(text, markup=False, highlight=False)
+    style = _STYLES[values["verdict"]]
+    console.print(f"\n{values['gate']}: [{style}]{values['verdict']}[/]")

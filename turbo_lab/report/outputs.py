@@ -1,0 +1,95 @@
+"""A gate's verdict for other programs: JUnit XML and GitHub-flavoured Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree
+
+_MARKS = {"pass": "✅", "regression": "❌", "inconclusive": "❔", "uncovered": "⬜", "error": "💥"}
+
+
+def gate_junit(values: Mapping[str, Any]) -> str:
+    """One test case a check: what regressed or is undecided fails, the rest are errors."""
+    checks = values["checks"]
+    failures = [c for c in checks if c["verdict"] in ("regression", "inconclusive")]
+    errors = [c for c in checks if c["verdict"] in ("error", "uncovered")]
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"turbo-lab gate {values['gate']}",
+        tests=str(len(checks)),
+        failures=str(len(failures)),
+        errors=str(len(errors)),
+    )
+    for check in checks:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"gate.{values['gate']}", name=check["name"]
+        )
+        if check["verdict"] != "pass":
+            kind = "failure" if check in failures else "error"
+            message = f"{check['verdict']}: {describe(check)}"
+            ElementTree.SubElement(case, kind, type=check["verdict"], message=message)
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def gate_markdown(values: Mapping[str, Any]) -> str:
+    """A table for a job summary."""
+    lines = [
+        f"## turbo-lab gate `{_cell(values['gate'])}`: {_MARKS[values['verdict']]} "
+        f"{values['verdict']}",
+        "",
+        "| check | verdict | candidate | baseline | difference (95%) | margin | n | note |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for check in values["checks"]:
+        columns = [
+            check["name"],
+            f"{_MARKS[check['verdict']]} {check['verdict']}",
+            number(check["value"]),
+            number(check["baseline"]),
+            difference(check),
+            number(check["margin"]),
+            str(check["n"]),
+            check["note"] or "",
+        ]
+        lines.append("| " + " | ".join(_cell(column) for column in columns) + " |")
+    differs = values["fingerprint_difference"]
+    if differs:
+        lines += ["", "| fingerprint | baseline | here |", "| --- | --- | --- |"]
+        lines += [f"| {d['key']} | {_cell(d['baseline'])} | {_cell(d['here'])} |" for d in differs]
+    return "\n".join(lines) + "\n"
+
+
+def describe(check: Mapping[str, Any]) -> str:
+    """One check in a line."""
+    parts = []
+    if check["difference"] is not None:
+        parts.append(f"difference {difference(check)}, margin {number(check['margin'])}")
+    if check["note"]:
+        parts.append(check["note"])
+    return "; ".join(parts) or check["verdict"]
+
+
+def number(value: float | None) -> str:
+    """Four digits, or nothing."""
+    return "" if value is None else f"{float(value):.4g}"
+
+
+def difference(check: Mapping[str, Any]) -> str:
+    """A difference with its interval."""
+    if check["difference"] is None:
+        return ""
+    text = f"{float(check['difference']):+.4g}"
+    if check["ci95"] is not None:
+        low, high = (float(bound) for bound in check["ci95"])
+        text += f" ({low:+.3g} to {high:+.3g})"
+    return text
+
+
+def _cell(value: object) -> str:
+    """Text that cannot end a cell, nor become markup."""
+    text = " ".join(str(value).split())
+    for mark in ("\\", "|", "<", ">", "`", "*", "_", "[", "]"):
+        text = text.replace(mark, "\\" + mark)
+    return text
