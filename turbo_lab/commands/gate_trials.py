@@ -70,7 +70,10 @@ def mutate(arguments: list[str]) -> int:
     else:
         for outcome in found:
             word = "caught" if outcome.caught else "missed"
-            parts = [f"{name} {_signed(value)}" for name, value in outcome.differences.items()]
+            parts = [
+                f"{name} {_signed(value)} {outcome.verdicts[name]}"
+                for name, value in outcome.differences.items()
+            ]
             print(f"{outcome.name:32} {word}  {', '.join(parts)}")
         print(f"\n{caught} of {len(found)} faults caught by the quality checks alone")
     return 0

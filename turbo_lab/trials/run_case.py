@@ -59,6 +59,11 @@ def resolve_case(name: str, overrides: Sequence[str]) -> Case:
 
     config.run("golden", [*overrides, "tracking=none"], take)
     cells = found[0].cells
+    if found[0].exactness != "exact":
+        raise InputError(
+            f"golden {name}: share={found[0].values['share']}: its rows have the bits of other "
+            "batches; a golden needs share=exact"
+        )
     if len(cells) != 1 or len(cells[0].batches) != 1:
         batches = sum(len(cell.batches) for cell in cells)
         raise InputError(

@@ -1,0 +1,49 @@
+"""Baselines: written, read, and refused where they were touched."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from turbo_lab.baseline import Baseline, names, read_baseline, write_baseline
+from turbo_lab.cli import main
+from turbo_lab.errors import InputError, StoreError
+from turbo_lab.record import Measurement
+
+
+def made(name: str = "release") -> Baseline:
+    measured = Measurement("clip_score", 0.5, "cosine", 2, "higher", "f", None,
+                           per_image=(0.4, float("inf")))  # fmt: skip
+    return Baseline(name, "r", {}, {}, {"keys": {"torch": "2"}}, (("a", 1), ("b", 2)),
+                    ("p", "q"), (measured,))  # fmt: skip
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    write_baseline(made(), tmp_path)
+    assert read_baseline("release", tmp_path) == made()
+    assert "release" in names(tmp_path)
+
+
+def test_the_digest_is_of_the_content_and_not_of_the_name(tmp_path: Path) -> None:
+    assert made("a").content_digest == made("b").content_digest
+
+
+def test_an_edited_baseline_is_refused(tmp_path: Path) -> None:
+    path = write_baseline(made(), tmp_path)
+    values = json.loads(path.read_text())
+    values["measurements"][0]["value"] = 0.6
+    path.write_text(json.dumps(values))
+    with pytest.raises(StoreError, match="edited by hand"):
+        read_baseline("release", tmp_path)
+
+
+def test_what_is_not_there_says_how_to_make_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError, match="turbo-lab baseline set nothing SWEEP"):
+        read_baseline("nothing", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["baseline", "set", "x", "y"]) == 2
+    assert "is no store" in capsys.readouterr().err
