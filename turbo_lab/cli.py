@@ -31,6 +31,7 @@ _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for 
   turbo-lab bench    MODEL MODEL | candidate.KEY=... baseline.KEY=...   one against the other
   turbo-lab golden   record | check | accept | reject | list | prune
                      calibrate | mutate | invariance
+  turbo-lab compare  model=NAME baselines=NAME,NAME ...   on the same prompts and seeds
   turbo-lab gate     gate=release candidate.KEY=... baseline.KEY=... | calibrate | mutate
   turbo-lab baseline set NAME SWEEP | list | show NAME
   turbo-lab reproduce RECORD | IMAGE.png       draw it again here, and say what is identical
@@ -195,6 +196,12 @@ def _store(arguments: list[str]) -> int:
     return store(arguments)
 
 
+def _compare(arguments: list[str]) -> int:
+    from turbo_lab.commands.compare import main as compare
+
+    return compare(arguments)
+
+
 def _gate(arguments: list[str]) -> int:
     from turbo_lab.commands.gate import main as gate
 
@@ -222,6 +229,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "bench": _bench,
     "models": _models,
     "golden": _golden,
+    "compare": _compare,
     "gate": _gate,
     "baseline": _baseline,
     "reproduce": _reproduce,

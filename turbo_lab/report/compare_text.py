@@ -1,0 +1,51 @@
+"""A comparison on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from turbo_lab.report.outputs import difference, number
+
+_WORDS = {
+    "pass": "[green]at least as good[/]",
+    "regression": "[red]worse[/]",
+    "inconclusive": "[yellow]not decided[/]",
+    "uncovered": "[yellow]uncovered[/]",
+    "error": "[magenta]error[/]",
+}
+
+
+def print_compare(values: Mapping[str, Any]) -> None:
+    """The contenders, then the paired differences."""
+    console, table = Console(), Table(box=None, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    names = list(values["contenders"][0]["metrics"])
+    for column in (*names, "p50 ms", "front"):
+        table.add_column(column, justify="right")
+    for item in values["contenders"]:
+        figures = [_figure(item["metrics"][name]) for name in names]
+        latency = f"{item['latency_s']['p50'] * 1e3:.1f}"
+        table.add_row(item["label"], *figures, latency, "*" * (item["label"] in values["pareto"]))
+    console.print(table)
+    console.print("* not dominated in clip_score against latency, by their intervals\n")
+    table = Table(box=None, pad_edge=False)
+    for column in (f"{values['candidate']} against", "is", "difference (95%)", "could see"):
+        table.add_column(column)
+    for row in values["rows"]:
+        effect = number(row["minimum_detectable_effect"])
+        table.add_row(row["name"], _WORDS[row["verdict"]], difference(row), effect)
+    console.print(table)
+
+
+def _figure(figure: Mapping[str, Any]) -> str:
+    if figure["value"] is None:
+        return "unscored"
+    text = f"{figure['value']:.3f}"
+    if figure["ci95"] is not None:
+        low, high = figure["ci95"]
+        text += f" ±{(high - low) / 2:.3f}"
+    return text
