@@ -32,7 +32,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["plan", "sweep=step"], "sweep=step: unknown. Did you mean steps?"),
         (["plan", "+steps=1"], "keys cannot be added or removed"),
         (["plan", "dtype=float61"], "Did you mean float16?"),
-        (["plan", "share=some"], "share=some: must be exact or none"),
+        (["plan", "share=some"], "share=some: must be exact, batched or none"),
         (["plan", "prompts=file", "prompts.path=absent.txt"], "there is no such file"),
         (["plan", "prompts=file", "prompts.path=empty.txt"], "holds no prompt"),
         (["plan", "model=sdxl-turbo"], "hf download stabilityai/sdxl-turbo --revision"),

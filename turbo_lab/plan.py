@@ -7,12 +7,16 @@ work. Pure: cells and the store's keys come in, a ``Plan`` goes out; no torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from turbo_lab.schedule import FirstEvaluation, first_evaluation
 from turbo_lab.spec import Batch, Cell, Layout, Recipe
+
+# Their only step from a known start is the same sum.
+_ONE_STEP_ALIKE = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class WorkDone:
 
     unet_rows: int = 0
     """One a row of a UNet call."""
+    unet_calls: int = 0
+    """Forward passes of the UNet."""
     vae_rows: int = 0
     """One a decoded image."""
     text_rows: int = 0
@@ -113,7 +119,7 @@ def make_plan(
     """Plan a sweep.
 
     ``is_done`` tells whether the store holds a batch under the reuse key that
-    applies here. ``share`` is ``exact`` or ``none``.
+    applies here. ``share`` is ``exact``, ``batched`` or ``none``.
     """
     distinct: dict[str, list[Cell]] = {}
     for cell in cells:
@@ -133,30 +139,94 @@ def make_plan(
             )
         )
     groups = _group(planned, share)
+    left = planned_rows(groups, share)
     return Plan(
         requested=len(cells),
         cells=tuple(planned),
         groups=groups,
         unet_rows=WorkCount(
-            sum(_unet_rows_alone(c.recipe) * c.num_images for c in cells),
-            sum(_unet_rows(group) for group in groups),
+            sum(_unet_rows_alone(c.recipe) * c.num_images for c in cells), left.unet_rows
         ),
-        vae_rows=WorkCount(
-            sum(c.num_images for c in cells),
-            sum(len(group.layout.seeds) * len(group.jobs) for group in groups),
-        ),
-        text_rows=WorkCount(sum(_text_rows_alone(c) for c in cells), _text_rows(groups)),
+        vae_rows=WorkCount(sum(c.num_images for c in cells), left.vae_rows),
+        text_rows=WorkCount(sum(_text_rows_alone(c) for c in cells), left.text_rows),
+    )
+
+
+def planned_rows(groups: Sequence[Group], share: str) -> WorkDone:
+    """The rows that running ``groups`` evaluates; calls are not planned."""
+    batched = share == "batched"
+    unet_rows = _unet_rows_batched if batched else _unet_rows
+    alone = share == "none"
+    return WorkDone(
+        unet_rows=sum(unet_rows(group) for group in groups),
+        vae_rows=sum(_vae_rows(group, shared=not batched) for group in groups),
+        text_rows=sum(_text_rows([g]) for g in groups) if alone else _text_rows(groups),
     )
 
 
 def start_of(recipe: Recipe) -> FirstEvaluation | None:
     """Where a recipe's run starts, if its scheduler is known."""
-    return first_evaluation(json.loads(recipe.scheduler), recipe.num_inference_steps)
+    return _start(recipe.scheduler, recipe.num_inference_steps)
+
+
+@lru_cache(maxsize=4096)
+def _start(scheduler: str, num_inference_steps: int) -> FirstEvaluation | None:
+    return first_evaluation(json.loads(scheduler), num_inference_steps)
 
 
 def is_guided(recipe: Recipe) -> bool:
     """Whether each step needs an unconditional row beside the conditional one."""
-    return recipe.guidance_scale > 1 and dict(recipe.variant).get("guidance") != "embedded"
+    return recipe.guidance_scale > 1 and not _embeds_guidance(recipe)
+
+
+def start_key(recipe: Recipe) -> Hashable | None:
+    """Batches of a group with equal keys have one first UNet evaluation; ``None``: shares none.
+
+    Guided and unguided ones keep a start each: a row of a doubled batch is not
+    bitwise the row of a single one.
+    """
+    start = start_of(recipe)
+    if start is None:
+        return None
+    guided = is_guided(recipe)
+    embedded = recipe.guidance_scale if _embeds_guidance(recipe) else None
+    return ("start", start, guided, recipe.negative_prompt if guided else None, embedded)
+
+
+def end_key(recipe: Recipe) -> Hashable | None:
+    """Batches of a group with equal keys end in equal latents; ``None``: nothing is known.
+
+    Euler's one step and Euler ancestral's are one sum: the ancestral noise is
+    multiplied by zero.
+    """
+    start = start_key(recipe)
+    if start is None or recipe.num_inference_steps != 1:
+        return None
+    config = json.loads(recipe.scheduler)
+    if config["_class_name"] not in _ONE_STEP_ALIKE:
+        return None
+    return ("end", start, recipe.guidance_scale, config.get("prediction_type"))
+
+
+def first_rows(batch: Batch) -> list[Hashable] | None:
+    """Names of the rows of a batch's first UNet evaluation, unconditional ones first.
+
+    Equal names within a group are equal inputs. ``None`` for an unknown start.
+    """
+    recipe, layout = batch.recipe, batch.layout
+    start = start_of(recipe)
+    if start is None:
+        return None
+    embedded = recipe.guidance_scale if _embeds_guidance(recipe) else None
+    negative = [("negative", recipe.negative_prompt)] * (len(layout.seeds) * is_guided(recipe))
+    texts = [*negative, *(("prompt", prompt) for prompt in layout.prompts)]
+    seeds = layout.seeds * (2 if is_guided(recipe) else 1)
+    return [(start, embedded, text, seed) for text, seed in zip(texts, seeds, strict=True)]
+
+
+def _embeds_guidance(recipe: Recipe) -> bool:
+    """A UNet that takes guidance as an embedding: each of its evaluations depends on it."""
+    return dict(recipe.variant).get("guidance") == "embedded"
 
 
 def _group(cells: Sequence[PlannedCell], share: str) -> tuple[Group, ...]:
@@ -197,21 +267,34 @@ def _unet_rows_alone(recipe: Recipe) -> int:
 
 
 def _unet_rows(group: Group) -> int:
-    """Rows of a group: a start that several jobs share is evaluated once.
-
-    Guided and unguided jobs keep one start each: a row of a doubled batch is
-    not bitwise the row of a single one.
-    """
-    rows, starts = 0, set()
+    """Rows of a group: a start that several jobs share is evaluated once."""
+    rows, starts = 0, set[Hashable]()
     for job in group.jobs:
         recipe = job.batch.recipe
-        width = 2 if is_guided(recipe) else 1
-        start = start_of(recipe)
-        key = (start, width, recipe.negative_prompt if width == 2 else None)
-        shared = start is not None and key in starts
-        starts.add(key)
-        rows += (recipe.num_inference_steps - shared) * width
+        start = start_key(recipe)
+        shared = start is not None and start in starts
+        starts.add(start)
+        rows += (recipe.num_inference_steps - shared) * (2 if is_guided(recipe) else 1)
     return rows * len(group.layout.seeds)
+
+
+def _unet_rows_batched(group: Group) -> int:
+    """Rows of a group in common passes: equal rows of the first evaluation are one."""
+    rows, first = 0, set[Hashable]()
+    for job in group.jobs:
+        recipe = job.batch.recipe
+        named = first_rows(job.batch)
+        first.update(named or ())
+        later = recipe.num_inference_steps - (named is not None)
+        rows += later * (2 if is_guided(recipe) else 1) * len(group.layout.seeds)
+    return rows + len(first)
+
+
+def _vae_rows(group: Group, shared: bool) -> int:
+    """Decoded images of a group: equal latents are decoded once, where rows keep their bits."""
+    ends = [end_key(job.batch.recipe) for job in group.jobs]
+    known = [key for key in ends if key is not None and shared]
+    return len(group.layout.seeds) * (len(ends) - len(known) + len(set(known)))
 
 
 def _text_rows_alone(cell: Cell) -> int:

@@ -41,8 +41,13 @@ class Sweep:
 
     @property
     def exactness(self) -> str:
-        """Part of the reuse key: all that ``share`` offers so far keeps every bit."""
-        return "exact"
+        """Part of the reuse key: only rows that share their passes lose bits."""
+        return "batched" if self.values["share"] == "batched" else "exact"
+
+    @property
+    def may_split(self) -> bool:
+        """Whether a batch that does not fit may be drawn in halves."""
+        return bool(self.values["on_out_of_memory"] == "split")
 
     @property
     def sweep_id(self) -> str:
@@ -54,9 +59,11 @@ class Sweep:
 def resolve_points(points: Sequence[GridPoint]) -> Sweep:
     """All cells of a grid. Raises ``InputError`` for the first that is wrong."""
     values = points[0].values
-    share = values["share"]
-    if share not in ("exact", "none"):
-        raise InputError(f"share={share}: must be exact or none")
+    share, on_out_of_memory = values["share"], values["on_out_of_memory"]
+    if share not in ("exact", "batched", "none"):
+        raise InputError(f"share={share}: must be exact, batched or none")
+    if on_out_of_memory not in ("fail", "split"):
+        raise InputError(f"on_out_of_memory={on_out_of_memory}: must be fail or split")
     num_threads = values["num_threads"]
     if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
         raise InputError(f"num_threads={num_threads}: must be a whole number, at least 1")
@@ -70,10 +77,11 @@ def resolve_points(points: Sequence[GridPoint]) -> Sweep:
 def plan_sweep(sweep: Sweep, store: Store | None) -> Plan:
     """Plan what a store lacks; ``None`` is an empty one."""
     keys = sweep.fingerprint["keys"]
+    reusable = (sweep.exactness, "split") if sweep.may_split else (sweep.exactness,)
 
     def is_done(batch: Batch) -> bool:
-        return store is not None and store.has_batch(
-            reuse_key(batch.batch_id, keys, sweep.exactness)
+        return store is not None and any(
+            store.has_batch(reuse_key(batch.batch_id, keys, exactness)) for exactness in reusable
         )
 
     return make_plan(sweep.cells, is_done, sweep.values["share"])

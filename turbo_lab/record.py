@@ -44,13 +44,15 @@ class BatchRecord:
     reuse_key: str
     """Batch id, fingerprint keys and exactness; the name of the folder."""
     exactness: str
-    """``exact`` or ``batched``."""
+    """``exact``, ``batched`` or ``split``."""
     recipe: Mapping[str, Any]
     """The recipe, plain."""
     images: tuple[ImageEntry, ...]
     """In row order."""
     stages: Mapping[str, str] | None = None
     """Stage to sha256 of its tensor, in order; ``None`` in records of older versions."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of how it was drawn; empty if nothing."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Record:
     error: str | None
     """One line where it failed, else ``None``."""
     exactness: str
-    """``exact`` or ``batched``."""
+    """``exact``, ``batched`` or ``split``."""
     recipe: Mapping[str, Any]
     """The recipe, plain."""
     parameters: Mapping[str, Any]
@@ -176,7 +178,8 @@ def check_document(values: Mapping[str, Any], kind: str, where: str) -> dict[str
 def read_batch(values: Mapping[str, Any], where: str) -> BatchRecord:
     """Inverse of ``document("batch", ...)``."""
     rest = check_document(values, "batch", where)
-    return BatchRecord(**rest | {"images": tuple(ImageEntry(**i) for i in rest["images"])})
+    images = tuple(ImageEntry(**i) for i in rest["images"])
+    return BatchRecord(**rest | {"images": images, "notes": tuple(rest.get("notes", ()))})
 
 
 def read_record(values: Mapping[str, Any], where: str) -> Record:

@@ -14,7 +14,7 @@ from turbo_lab.resolve import canonical_scheduler
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import cut_prompts, load_pipeline
-from turbo_lab.runtime.sampler import Sampler
+from turbo_lab.runtime.sampler import Sampler, SharedWork
 from turbo_lab.spec import Batch, Layout, Recipe
 
 THINGS = ("rocket", "panda", "cactus", "sun")
@@ -50,11 +50,11 @@ def test_one_step_starts_at_999(sampler: Sampler) -> None:
 def test_image_of_a_batch_of_8_equals_the_image_alone(sampler: Sampler, steps: int) -> None:
     same = recipe(sampler, steps)
     with image_lane(1):
-        together = sampler.run(Batch(same, LAYOUT), None, {})
+        together = sampler.run(Batch(same, LAYOUT), None, SharedWork())
         differing = 0
         for row in range(8):
             one = Layout(LAYOUT.prompts[row : row + 1], LAYOUT.seeds[row : row + 1])
-            alone = sampler.run(Batch(same, one), None, {})[0]
+            alone = sampler.run(Batch(same, one), None, SharedWork())[0]
             gap = np.abs(alone.astype(int) - together[row])
             differing += int((gap.max(axis=2) > 0).sum())
             assert gap.max() <= 1
@@ -63,12 +63,12 @@ def test_image_of_a_batch_of_8_equals_the_image_alone(sampler: Sampler, steps: i
 
 @pytest.mark.parametrize("width", [64, 128])
 def test_shared_work_equals_the_stock_call(sampler: Sampler, width: int) -> None:
-    starts: dict = {}
+    group = SharedWork()
     pipeline = sampler.pipeline
     with image_lane(1):
         for steps in (1, 2):
             batch = Batch(recipe(sampler, steps, width), LAYOUT)
-            shared = sampler.run(batch, None, starts)
+            shared = sampler.run(batch, None, group)
             stock = pipeline(
                 prompt=list(LAYOUT.prompts),
                 num_inference_steps=steps,

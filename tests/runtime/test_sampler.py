@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from tests.tiny_sdxl import save_tiny_sdxl
-from turbo_lab.errors import InputError
 from turbo_lab.identity import canonical_json
-from turbo_lab.plan import WorkDone
+from turbo_lab.plan import Group, Job, WorkDone, planned_rows
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import load_pipeline, make_scheduler
-from turbo_lab.runtime.sampler import Sampler
+from turbo_lab.runtime.sampler import Sampler, SharedWork
+from turbo_lab.runtime.stock import StockSampler, why_not_covered
 from turbo_lab.spec import MAX_SEED, Batch, Layout, Recipe
 
 LAYOUT = Layout(("a red apple", "b", "c <&> d", ""), (1, 2, 3, MAX_SEED))
@@ -72,12 +72,12 @@ def stock(sampler: Sampler, batch: Batch, negative: str | None) -> np.ndarray:
 def test_shared_work_equals_stock_pipeline_bit_for_bit(folder: Path, name: str) -> None:
     sampler = make_sampler(folder)
     scheduler = scheduler_json(folder, name)
-    starts: dict = {}
+    group = SharedWork()
     with image_lane(1):
         for steps in (1, 2, 3):
             for guidance, negative in ((0.0, None), (1.5, None), (2.0, None), (2.0, "blurry")):
                 batch = Batch(recipe(scheduler, steps, guidance, negative), LAYOUT)
-                shared = sampler.run(batch, negative, starts)
+                shared = sampler.run(batch, negative, group)
                 assert np.array_equal(shared, stock(sampler, batch, negative)), (steps, guidance)
     # Per image: unguided 1 + (0+1+2); guided, two values without a negative
     # prompt, 2 + 2x(0+1+2)x2; with one 2 + (0+1+2)x2.
@@ -88,22 +88,22 @@ def test_shared_work_equals_stock_pipeline_bit_for_bit(folder: Path, name: str) 
 def test_start_of_other_noise_is_not_taken_over(folder: Path) -> None:
     sampler = make_sampler(folder)
     scheduler = scheduler_json(folder, SCHEDULERS[0])
-    starts: dict = {}
+    group = SharedWork()
     other = Layout(LAYOUT.prompts, (9, 10, 11, 12))
     with image_lane(1):
-        sampler.run(Batch(recipe(scheduler, 1, 0.0, None), LAYOUT), None, starts)
+        sampler.run(Batch(recipe(scheduler, 1, 0.0, None), LAYOUT), None, group)
         batch = Batch(recipe(scheduler, 2, 0.0, None), other)
-        assert np.array_equal(sampler.run(batch, None, starts), stock(sampler, batch, None))
+        assert np.array_equal(sampler.run(batch, None, group), stock(sampler, batch, None))
 
 
 def test_image_does_not_depend_on_its_batch_beyond_one_level(folder: Path) -> None:
     sampler = make_sampler(folder)
     same = recipe(scheduler_json(folder, SCHEDULERS[0]), 2, 0.0, None)
     with image_lane(1):
-        together = sampler.run(Batch(same, LAYOUT), None, {})
+        together = sampler.run(Batch(same, LAYOUT), None, SharedWork())
         for row in range(4):
             layout = Layout(LAYOUT.prompts[row : row + 1], LAYOUT.seeds[row : row + 1])
-            alone = sampler.run(Batch(same, layout), None, {})[0]
+            alone = sampler.run(Batch(same, layout), None, SharedWork())[0]
             assert np.abs(alone.astype(int) - together[row]).max() <= 1
 
 
@@ -125,10 +125,64 @@ def test_largest_seed_is_the_last_with_a_stream_of_its_own() -> None:
     assert not torch.equal(draw(0), draw(MAX_SEED))
 
 
-def test_vae_that_the_loop_does_not_cover_is_refused(tmp_path: Path) -> None:
+def make_group(recipes: list[Recipe]) -> Group:
+    return Group(LAYOUT, tuple(Job(Batch(one, LAYOUT), ()) for one in recipes))
+
+
+@pytest.mark.parametrize("names", [SCHEDULERS[:1], SCHEDULERS[:3], SCHEDULERS])
+def test_group_of_several_schedulers_does_the_planned_work_and_keeps_every_bit(
+    folder: Path, names: tuple[str, ...]
+) -> None:
+    sampler = make_sampler(folder)
+    recipes = [
+        recipe(scheduler_json(folder, name), steps, guidance, None)
+        for steps in (1, 2)
+        for name in names
+        for guidance in (0.0, 1.5, 2.0)
+    ]
+    group = SharedWork()
+    with image_lane(1):
+        for one in recipes:
+            batch = Batch(one, LAYOUT)
+            assert np.array_equal(sampler.run(batch, None, group), stock(sampler, batch, None)), (
+                json.loads(one.scheduler)["_class_name"]
+            )
+    planned = planned_rows([make_group(recipes)], "exact")
+    assert (planned.unet_rows, planned.vae_rows) == (sampler.work.unet_rows, sampler.work.vae_rows)
+    # One step of Euler and of Euler ancestral end in the same latents, at each guidance.
+    decoded_alone = 4 * len(recipes)
+    assert sampler.work.vae_rows == decoded_alone - (4 * 3 if len(names) > 1 else 0)
+
+
+@pytest.fixture
+def statistics_folder(tmp_path: Path) -> Path:
+    """A VAE with latent statistics, as some SDXL derivatives have."""
     folder = save_tiny_sdxl(tmp_path)
     path = folder / "vae" / "config.json"
-    statistics = {"latents_mean": [0.1] * 4, "latents_std": [1.0] * 4}
+    statistics = {"latents_mean": [0.1] * 4, "latents_std": [1.5] * 4}
     path.write_text(json.dumps(json.loads(path.read_text()) | statistics))
-    with pytest.raises(InputError, match="a VAE with latent statistics"):
-        make_sampler(folder)
+    return folder
+
+
+def test_vae_that_the_loop_does_not_cover_is_left_to_the_stock_pipeline(
+    folder: Path, statistics_folder: Path
+) -> None:
+    assert why_not_covered(make_sampler(folder).pipeline) is None
+    loop = make_sampler(statistics_folder)
+    assert why_not_covered(loop.pipeline) == "a VAE with latent statistics"
+    fallback = StockSampler(loop.pipeline, loop.device, WorkDone())
+    seen: list[str] = []
+
+    def observe(stage: str, tensor: torch.Tensor) -> torch.Tensor:
+        seen.append(stage)
+        return tensor
+
+    fallback.observe = observe
+    batch = Batch(recipe(scheduler_json(folder, SCHEDULERS[0]), 2, 2.0, "blurry"), LAYOUT)
+    with image_lane(1):
+        wanted = stock(loop, batch, "blurry")
+        drawn = fallback.run(batch, "blurry", SharedWork())
+        assert np.array_equal(drawn, wanted)
+        assert not np.array_equal(loop.run(batch, "blurry", SharedWork()), wanted)
+    assert fallback.work == WorkDone(unet_rows=16, unet_calls=2, vae_rows=4, text_rows=8)
+    assert seen[0] == "noise" and seen[-1] == "vae" and "unet.1" in seen

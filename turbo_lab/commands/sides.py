@@ -55,4 +55,10 @@ def worker_of(sweep: Sweep) -> Worker:
         models={key: files.path for key, (_, files) in library.models.items()},
         adapters={key: (f.name, f.path) for key, f in library.adapters.items()},
     )
-    return Worker(weights, sweep.device, sweep.values["num_threads"])
+    return Worker(
+        weights,
+        sweep.device,
+        sweep.values["num_threads"],
+        share=sweep.values["share"],
+        split_on_out_of_memory=sweep.may_split,
+    )

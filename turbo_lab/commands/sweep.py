@@ -67,6 +67,7 @@ def execute(
         provenance=_provenance(sweep),
         names=_names(sweep.library),
         timing=timing,
+        may_split=sweep.may_split,
     )
     outcome = run_plan(plan, worker_of(sweep), context, progress)
     document_values = _sweep_values(sweep, plan, context, outcome, metrics, judged)

@@ -33,10 +33,14 @@ class _Item:
     """What it is."""
     key: str
     """Its reuse key."""
+    exactness: str
+    """Part of the key."""
     pixels: np.ndarray
     """(N, H, W, 3) uint8."""
     stages: Mapping[str, Any]
     """Tensors by stage."""
+    notes: tuple[str, ...]
+    """What a reader must know of how it was drawn."""
     on_done: Callable[[], None]
     """Called after the rename."""
 
@@ -44,9 +48,9 @@ class _Item:
 class Committer:
     """Writes batches in the order they come; a failure stops the sweep at the next call."""
 
-    def __init__(self, store: Store, exactness: str, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, store: Store, parameters: Mapping[str, Any]) -> None:
         """``parameters`` go into every PNG beside its recipe, for people to read."""
-        self._store, self._exactness, self._parameters = store, exactness, parameters
+        self._store, self._parameters = store, parameters
         self._queue: queue.Queue[_Item | None] = queue.Queue(maxsize=_QUEUE_LENGTH)
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="commit", daemon=True)
@@ -56,8 +60,10 @@ class Committer:
         self,
         batch: Batch,
         key: str,
+        exactness: str,
         pixels: np.ndarray,
         stages: Mapping[str, Any],
+        notes: tuple[str, ...],
         on_done: Callable[[], None],
     ) -> None:
         """Queue a batch's images, (N, H, W, 3) uint8, and its stages' tensors.
@@ -65,7 +71,7 @@ class Committer:
         ``on_done`` runs after the rename.
         """
         self._raise()
-        self._queue.put(_Item(batch, key, pixels, stages, on_done))
+        self._queue.put(_Item(batch, key, exactness, pixels, stages, notes, on_done))
 
     def drain(self) -> None:
         """Wait until everything queued is on disk; raises what went wrong."""
@@ -90,10 +96,11 @@ class Committer:
                         self._store,
                         item.batch,
                         item.key,
-                        self._exactness,
+                        item.exactness,
                         item.pixels,
                         self._parameters,
                         item.stages,
+                        item.notes,
                     )
                     item.on_done()
             except Exception as error:  # noqa: BLE001  (raised in the driver's thread)
@@ -111,6 +118,7 @@ def commit_batch(
     pixels: np.ndarray,
     parameters: Mapping[str, Any],
     stages: Mapping[str, Any] | None = None,
+    notes: tuple[str, ...] = (),
 ) -> None:
     """Encode, hash and commit the images of one batch; ``stages``: tensors to hash beside."""
     recipe = as_plain(batch.recipe)
@@ -135,7 +143,7 @@ def commit_batch(
         files[name] = images.encode_png(image, text)
         entries.append(ImageEntry(name, pixel_sha256, prompt, seed))
     hashes = None if stages is None else {name: stage_sha256(t) for name, t in stages.items()}
-    document = BatchRecord(batch.batch_id, key, exactness, recipe, tuple(entries), hashes)
+    document = BatchRecord(batch.batch_id, key, exactness, recipe, tuple(entries), hashes, notes)
     store.commit_batch(document, files)
 
 

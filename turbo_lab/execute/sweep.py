@@ -42,14 +42,35 @@ class SweepContext:
     """Digest to name of models and adapters, for people."""
     timing: str | None
     """Rule of the timing lane, ``short`` or ``full``; ``None``: no timing."""
+    may_split: bool = False
+    """A batch that does not fit may be drawn in parts; it is then ``split``, not ``exact``."""
 
-    def reuse_key(self, batch: Batch) -> str:
+    def reuse_key(self, batch: Batch, exactness: str | None = None) -> str:
         """The key under which this environment may reuse a batch."""
-        return reuse_key(batch.batch_id, self.fingerprint["keys"], self.exactness)
+        keys = self.fingerprint["keys"]
+        return reuse_key(batch.batch_id, keys, exactness or self.exactness)
+
+    def stored_key(self, batch: Batch) -> str:
+        """The key of the batch that is there: a split one only where no other is."""
+        key, split = self.reuse_key(batch), self.reuse_key(batch, "split")
+        only_split = self.may_split and not self.store.holds(key) and self.store.holds(split)
+        return split if only_split else key
+
+    def exactness_of(self, cell: Cell) -> str:
+        """``split`` where any of a cell's batches is."""
+        is_split = self.may_split and any(
+            self.stored_key(batch) != self.reuse_key(batch) for batch in cell.batches
+        )
+        return "split" if is_split else self.exactness
+
+    def notes_of(self, cell: Cell) -> list[str]:
+        """What its batches say of how they were drawn."""
+        stored = (self.store.read_batch(self.stored_key(batch)) for batch in cell.batches)
+        return list(dict.fromkeys(note for batch in stored for note in batch.notes))
 
     def record_id(self, cell: Cell) -> str:
         """Names a cell as made in this environment."""
-        return record_id(cell.cell_id, self.fingerprint["keys"], self.exactness)
+        return record_id(cell.cell_id, self.fingerprint["keys"], self.exactness_of(cell))
 
 
 class Progress(Protocol):
@@ -104,6 +125,7 @@ class _Driver:
     ) -> None:
         self.plan, self.worker, self.context, self.progress = plan, worker, context, progress
         self.failed: dict[str, str] = {}
+        self.told: set[str] = set()
         # Batches that another sweep on this store has in hand: looked at again at the end.
         self.put_off: list[tuple[Group, Job]] = []
         store = context.store
@@ -118,7 +140,7 @@ class _Driver:
     def run(self, outcome: SweepOutcome) -> None:
         """All groups, then the timing lane of cells whose images were there already."""
         context = self.context
-        committer = Committer(context.store, context.exactness, {"models": dict(context.names)})
+        committer = Committer(context.store, {"models": dict(context.names)})
         images = sum(len(group.layout.seeds) * len(group.jobs) for group in self.plan.groups)
         self.progress.begin(images)
         began = time.perf_counter()
@@ -146,7 +168,7 @@ class _Driver:
             outcome.work = as_plain(self.worker.work)
 
     def _run_group(self, group: Group, committer: Committer) -> None:
-        self.worker.new_group()
+        self.worker.new_group([(job.batch, job.cells[0].negative_prompt) for job in group.jobs])
         for job in group.jobs:
             if any(cell.cell_id in self.failed for cell in job.cells):
                 continue
@@ -170,7 +192,7 @@ class _Driver:
     def _run_job(self, group: Group, job: Job, committer: Committer) -> None:
         """Run a claimed batch; the claim ends with its commit."""
         store, key = self.context.store, self.context.reuse_key(job.batch)
-        if store.holds(key):  # another sweep was quicker
+        if store.holds(self.context.stored_key(job.batch)):  # another sweep was quicker
             self._committed(job, key, len(job.batch.layout.seeds))
             return
         try:
@@ -183,7 +205,14 @@ class _Driver:
             self._fail(job.cells, error)
             return
         done = partial(self._committed, job, key, len(pixels))
-        committer.submit(job.batch, key, pixels, stages, done)
+        notes, exactness = self.worker.notes, self.context.exactness
+        if self.worker.is_split:
+            exactness = "split"
+        for text in [note for note in notes if note not in self.told]:
+            self.told.add(text)
+            self.progress.note(f"warning: {text}")
+        made = self.context.reuse_key(job.batch, exactness)
+        committer.submit(job.batch, made, exactness, pixels, stages, notes, done)
 
     def _committed(self, job: Job, key: str, images: int) -> None:
         """A batch is on disk: a cell's record follows its last one."""
@@ -239,17 +268,18 @@ class _Driver:
         if old is not None and old.status == "done":
             return old
         error = self.failed.get(cell.cell_id)
+        notes = [] if error else context.notes_of(cell)
         record = Record(
             record_id=name,
             cell_id=cell.cell_id,
             status="failed" if error else "done",
             error=error,
-            exactness=context.exactness,
+            exactness=context.exactness_of(cell),
             recipe=as_plain(cell.recipe),
             parameters=parameters(cell),
-            batches=tuple(context.reuse_key(batch) for batch in cell.batches),
+            batches=tuple(context.stored_key(batch) for batch in cell.batches),
             fingerprint=context.fingerprint,
-            provenance=context.provenance,
+            provenance={**context.provenance, **({"notes": notes} if notes else {})},
         )
         context.store.write_record(record)
         return record

@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from turbo_lab.errors import TurboLabError
 from turbo_lab.plan import WorkDone
 from turbo_lab.record import Timing
-from turbo_lab.spec import Batch, Cell, Recipe
+from turbo_lab.spec import Batch, Cell, Layout, Recipe
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
 
-    from turbo_lab.runtime.sampler import Sampler, Starts
+    from turbo_lab.runtime.batched import BatchedGroup
+    from turbo_lab.runtime.sampler import Sampler, SharedWork
+    from turbo_lab.runtime.stock import StockSampler
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,27 @@ class Worker:
     """``cpu`` or ``cuda``."""
     num_threads: int
     """CPU threads of the image lane."""
+    share: str = "exact"
+    """``exact``, ``batched`` or ``none``: what the batches of a group have in common."""
+    split_on_out_of_memory: bool = False
+    """Draw a batch that does not fit in halves; else it fails."""
     load_s: float = 0.0
     """Imports and loading so far."""
     work: WorkDone = field(default_factory=WorkDone)
     """Rows evaluated so far."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the last batch must know."""
+    is_split: bool = False
+    """The last batch was drawn in parts, so that its rows have the bits of another layout."""
     _model: tuple[Any, ...] | None = None
     _lora: tuple[tuple[str, float], ...] = ()
-    _sampler: Sampler | None = None
+    _sampler: Sampler | StockSampler | None = None
+    _not_covered: str | None = None
     _measured_prompts: set[str] = field(default_factory=set)
-    _starts: Starts = field(default_factory=dict)
+    _group: Sequence[tuple[Batch, str | None]] = ()
+    _together: BatchedGroup | None = None
+    _shared: dict[Layout, SharedWork] = field(default_factory=dict)
+    _kept: dict[str, Any] | None = None
 
     def prepare(self, recipe: Recipe) -> None:
         """Make a recipe's weights resident. Raises ``TurboLabError`` where they do not fit."""
@@ -63,6 +78,7 @@ class Worker:
         from turbo_lab.runtime import lora
         from turbo_lab.runtime.pipeline import load_pipeline
         from turbo_lab.runtime.sampler import Sampler
+        from turbo_lab.runtime.stock import StockSampler, why_not_covered
 
         model = (recipe.model, recipe.dtype, recipe.variant)
         if self._model != model:
@@ -71,7 +87,9 @@ class Worker:
             device = torch.device(self.device)
             path = self.weights.models[recipe.model]
             pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device)
-            self._sampler = Sampler(pipeline, device, self.work)
+            self._not_covered = why_not_covered(pipeline)
+            kind = StockSampler if self._not_covered else Sampler
+            self._sampler = kind(pipeline, device, self.work)
             self._model = model
         assert self._sampler is not None
         if self._lora != recipe.lora:
@@ -107,14 +125,82 @@ class Worker:
         self._sampler.forget_encodings()
         self.new_group()
 
-    def new_group(self) -> None:
-        """Starts of the last group belong to other rows."""
-        self._starts = {}
+    def new_group(self, batches: Sequence[tuple[Batch, str | None]] = ()) -> None:
+        """Begin a group; ``batches``, each with its negative prompt, may be drawn together."""
+        self._group, self._together, self._shared = batches, None, {}
+        if self.share == "none" and self._sampler is not None:
+            self._sampler.forget_encodings()
 
     def run(self, batch: Batch, negative_prompt: str | None) -> np.ndarray:
-        """Images of one batch, (N, H, W, 3) uint8; its weights must be resident."""
+        """Images of one batch, (N, H, W, 3) uint8; its weights must be resident.
+
+        ``notes`` and ``is_split`` then tell how it was drawn.
+        """
+        self.notes, self.is_split = (), False
+        if self._not_covered:
+            self._note(f"{self._not_covered}: drawn by the stock pipeline, nothing shared")
+        elif self.share == "batched":
+            return self._run_together(batch, negative_prompt)
+        parts = self._run_parts(batch, negative_prompt)
+        if len(parts) > 1:
+            self.is_split = True
+            sizes = "+".join(str(len(part)) for part in parts)
+            self._note(f"out of memory at {len(batch.layout.seeds)} images: drawn as {sizes}")
+            if self._kept is not None:
+                self._kept.clear()  # of an attempt that failed, and of parts
+        return np.concatenate(parts)
+
+    def _run_parts(self, batch: Batch, negative_prompt: str | None) -> list[np.ndarray]:
+        """The batch whole, or in halves of halves until they fit, where that is allowed."""
+        from turbo_lab.runtime.memory import is_out_of_memory, release
+        from turbo_lab.runtime.sampler import SharedWork
+
         assert self._sampler is not None
-        return self._sampler.run(batch, negative_prompt, self._starts)
+        layout, rows = batch.layout, len(batch.layout.seeds)
+        try:
+            shared = self._shared.setdefault(layout, SharedWork())
+            return [self._sampler.run(batch, negative_prompt, shared)]
+        except (MemoryError, RuntimeError) as error:
+            if rows == 1 or not self.split_on_out_of_memory or not is_out_of_memory(error):
+                raise
+        release()
+        parts = []
+        for half in (slice(None, rows // 2), slice(rows // 2, None)):
+            smaller = Batch(batch.recipe, Layout(layout.prompts[half], layout.seeds[half]))
+            parts += self._run_parts(smaller, negative_prompt)
+        return parts
+
+    def _run_together(self, batch: Batch, negative_prompt: str | None) -> np.ndarray:
+        """From the group's common passes; smaller ones where memory is short."""
+        from turbo_lab.runtime.batched import MAX_UNET_ROWS, BatchedGroup
+        from turbo_lab.runtime.memory import is_out_of_memory, release
+        from turbo_lab.runtime.sampler import Sampler
+
+        assert isinstance(self._sampler, Sampler)
+        if self._together is None:
+            self._together = BatchedGroup(self._sampler, self._group)
+        together = self._together
+        if not together.holds(batch):
+            together = BatchedGroup(self._sampler, [(batch, negative_prompt)])
+        while True:
+            try:
+                pixels = together.images(batch)
+                break
+            except (MemoryError, RuntimeError, ValueError, TurboLabError) as error:
+                if is_out_of_memory(error) and self.split_on_out_of_memory and together.shrink():
+                    continue
+                if len(together.work) == 1:
+                    raise
+            # One batch's error must not be the others': each is drawn by itself from here on.
+            self._group, self._together = (), BatchedGroup(self._sampler, ())
+            together = BatchedGroup(self._sampler, [(batch, negative_prompt)])
+            release()
+        if together.max_unet_rows < MAX_UNET_ROWS:
+            self._note(f"out of memory: at most {together.max_unet_rows} rows a UNet call")
+        return pixels
+
+    def _note(self, text: str) -> None:
+        self.notes = (*self.notes, text)
 
     @contextmanager
     def observed(self, observe: Callable[[str, Any], Any]) -> Iterator[None]:
@@ -135,8 +221,12 @@ class Worker:
             kept[stage] = tensor
             return tensor
 
-        with self.observed(keep):
-            yield kept
+        self._kept = kept
+        try:
+            with self.observed(keep):
+                yield kept
+        finally:
+            self._kept = None
 
     @contextmanager
     def image_lane(self) -> Iterator[None]:

@@ -58,7 +58,6 @@ def load_pipeline(
         raise InputError(
             f"model: {path} cannot be loaded as a StableDiffusionXLPipeline ({reason})"
         ) from error
-    _check_covered(pipeline, path)
     pipeline.scheduler = make_scheduler(scheduler)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
@@ -75,19 +74,6 @@ def make_scheduler(scheduler: str) -> Any:
     if kind is None or not name.endswith("Scheduler"):
         raise InputError(f"scheduler={name}: is no scheduler of diffusers {diffusers.__version__}")
     return kind.from_config({k: v for k, v in config.items() if k != "_class_name"})
-
-
-def _check_covered(pipeline: StableDiffusionXLPipeline, path: Path) -> None:
-    """Refuse what the sampler's loop would draw otherwise than the stock call."""
-    reasons = {
-        "an IP adapter": pipeline.unet.encoder_hid_proj is not None,
-        "a VAE with latent statistics": getattr(pipeline.vae.config, "latents_mean", None)
-        is not None,
-        "a watermark": pipeline.watermark is not None,
-    }
-    for reason, found in reasons.items():
-        if found:
-            raise InputError(f"model: {path} has {reason}, which turbo-lab does not draw yet")
 
 
 def cut_prompts(pipeline: StableDiffusionXLPipeline, prompts: Iterable[str]) -> dict[str, str]:

@@ -4,15 +4,15 @@ Our own short loop over diffusers' text encoders, UNet, scheduler and VAE. It
 keeps the order of operations of ``StableDiffusionXLPipeline.__call__``
 (diffusers 0.42.1) so that every image has the bits that the stock call gives
 at the same batch layout; a test compares the two. What it saves: encoding the
-same prompts again, and the first UNet evaluation of runs that start alike,
-whatever their guidance and number of steps.
+same prompts again, the first UNet evaluation of runs that start alike, whatever
+their guidance and number of steps, and the decoding of equal latents.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +20,19 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionXLPipeline
 
-from turbo_lab.plan import WorkDone, is_guided
+from turbo_lab.plan import WorkDone, end_key, is_guided, start_key
 from turbo_lab.runtime import noise
 from turbo_lab.runtime.pipeline import make_scheduler
 from turbo_lab.spec import Batch
 
 # Encodings kept for later groups: enough for a prompt set of 1,024 at batch 16.
 _KEPT_ENCODINGS = 64
+Observer = Callable[[str, torch.Tensor], torch.Tensor]
+
+
+def pass_on(stage: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Observes nothing."""
+    return tensor
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,63 @@ class FirstEvaluation:
     """(N or 2N, C, h, w)."""
 
 
-# By whether it is guided, and its negative prompt.
-Starts = dict[tuple[bool, str | None], FirstEvaluation]
+@dataclass(frozen=True)
+class Decoding:
+    """A VAE call that later runs of the group may take over."""
+
+    latents: torch.Tensor
+    """(N, C, h, w)."""
+    decoded: torch.Tensor
+    """(N, 3, H, W) in [-1, 1]."""
+
+
+@dataclass
+class SharedWork:
+    """What the batches of a group have in common so far; empty for each new group."""
+
+    starts: dict[Hashable, FirstEvaluation] = field(default_factory=dict)
+    """By :func:`turbo_lab.plan.start_key`."""
+    ends: dict[Hashable, Decoding] = field(default_factory=dict)
+    """By :func:`turbo_lab.plan.end_key`."""
+
+
+@dataclass
+class Run:
+    """One batch on its way from noise to latents."""
+
+    batch: Batch
+    """What it is."""
+    guided: bool
+    """Each evaluation has an unconditional half, which comes first."""
+    scheduler: Any
+    """Its own: it holds the state of this run."""
+    step_options: dict[str, Any]
+    """Passed to ``scheduler.step`` beside the tensors."""
+    latents: torch.Tensor
+    """(N, C, h, w), as far as they are."""
+    prompt_embeds: torch.Tensor
+    """(N or 2N, tokens, width)."""
+    pooled_prompt_embeds: torch.Tensor
+    """(N or 2N, projection)."""
+    time_ids: torch.Tensor
+    """(N or 2N, 6)."""
+    timestep_cond: torch.Tensor | None
+    """(N, width): guidance as an embedding; ``None`` for a UNet that takes none."""
+
+    def model_input(self, timestep: torch.Tensor) -> torch.Tensor:
+        """(N or 2N, C, h, w): the latents, doubled where guided, and scaled."""
+        doubled = torch.cat([self.latents] * 2) if self.guided else self.latents
+        scaled: torch.Tensor = self.scheduler.scale_model_input(doubled, timestep)
+        return scaled
+
+    def step(self, noise_pred: torch.Tensor, timestep: torch.Tensor) -> None:
+        """Guide a prediction, (N or 2N, C, h, w), and move the latents on by one step."""
+        if self.guided:
+            uncond, text = noise_pred.chunk(2)
+            noise_pred = uncond + self.batch.recipe.guidance_scale * (text - uncond)
+        self.latents = self.scheduler.step(
+            noise_pred, timestep, self.latents, return_dict=False, **self.step_options
+        )[0]
 
 
 @dataclass
@@ -69,20 +130,28 @@ class Sampler:
     """Where the weights are."""
     work: WorkDone
     """Where evaluated rows are counted."""
-    observe: Callable[[str, torch.Tensor], torch.Tensor] = lambda stage, tensor: tensor
+    observe: Observer = pass_on
     """Is shown each stage's tensor by the name of the stage (see ``golden/stages.py``); what it
     returns takes the tensor's place."""
     _encodings: OrderedDict[tuple[Any, ...], Encoding] = field(default_factory=OrderedDict)
 
     @torch.inference_mode()
-    def run(self, batch: Batch, negative_prompt: str | None, starts: Starts) -> np.ndarray:
+    def run(self, batch: Batch, negative_prompt: str | None, shared: SharedWork) -> np.ndarray:
         """The batch's images, (N, H, W, 3) uint8 RGB in [0, 255].
 
-        ``starts`` is one dictionary for all batches of a group, empty at first.
-        A start is only taken over where its scaled input and timestep are equal
-        to the bit.
+        ``shared`` is one object for all batches of a group. Work is only taken
+        over where its inputs are equal to the bit.
         """
-        return self._decode(self._denoise(batch, negative_prompt, starts))
+        run = self.begin(batch, negative_prompt, self.observe)
+        for index, timestep in enumerate(run.scheduler.timesteps):
+            model_input = run.model_input(timestep)
+            if index == 0:
+                noise_pred = self._first_evaluation(run, model_input, timestep, shared)
+            else:
+                noise_pred = self.evaluate(run, model_input, timestep)
+            run.step(self.observe(f"unet.{index}", noise_pred), timestep)
+            run.latents = self.observe(f"latents.{index}", run.latents)
+        return to_uint8(self.observe("vae", self._decode_shared(run, shared)))
 
     def forget_encodings(self) -> None:
         """Adapters changed: text encoders may differ."""
@@ -118,12 +187,13 @@ class Sampler:
             size, (0, 0), size, dtype=dtype, text_encoder_projection_dim=projection
         ).to(self.device)
 
-    def _denoise(
-        self,
-        batch: Batch,
-        negative: str | None,
-        starts: Starts,
-    ) -> torch.Tensor:
+    def begin(self, batch: Batch, negative: str | None, observe: Observer | None) -> Run:
+        """Text, noise and scheduler of a batch, in the order of the stock call.
+
+        ``observe``: ``None`` where several batches begin at once, whose stages
+        would be taken for each other's.
+        """
+        observe = observe or pass_on
         recipe, rows = batch.recipe, len(batch.layout.seeds)
         guided = is_guided(recipe)
         encoding = self._encode(batch.layout.prompts, negative)
@@ -135,51 +205,66 @@ class Sampler:
         channels = self.pipeline.unet.config.in_channels
         shape = (channels, recipe.height // factor, recipe.width // factor)
         latents = noise.initial_noise(generators, shape, embeds.dtype, self.device)
-        latents = self.observe("noise", latents)
+        latents = observe("noise", latents)
         latents = latents * scheduler.init_noise_sigma
         time_ids = self._time_ids(batch, embeds.dtype)
         if guided:
             embeds = torch.cat([encoding.negative_prompt_embeds, embeds])
             pooled = torch.cat([encoding.negative_pooled_prompt_embeds, pooled])
             time_ids = torch.cat([time_ids, time_ids])
-        embeds = self.observe("prompt_embeds", embeds)
-        pooled = self.observe("pooled_prompt_embeds", pooled)
-        conditioning = {
-            "encoder_hidden_states": embeds,
-            "timestep_cond": self._guidance_embedding(recipe.guidance_scale, rows, latents),
-            "added_cond_kwargs": {"text_embeds": pooled, "time_ids": time_ids.repeat(rows, 1)},
-        }
         step_options = _step_options(scheduler, generators)
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(0)
-        key = (guided, negative)
-        for index, timestep in enumerate(scheduler.timesteps):
-            doubled = torch.cat([latents] * 2) if guided else latents
-            model_input = scheduler.scale_model_input(doubled, timestep)
-            start = starts.get(key) if index == 0 and not self._embeds_guidance else None
-            if start is not None and _same_inputs(start, model_input, timestep):
-                noise_pred = start.noise_pred
-            else:
-                noise_pred = self.pipeline.unet(
-                    model_input, timestep, return_dict=False, **conditioning
-                )[0]
-                self.work.unet_rows += len(model_input)
-                if index == 0:
-                    starts[key] = FirstEvaluation(model_input, timestep, noise_pred)
-            noise_pred = self.observe(f"unet.{index}", noise_pred)
-            if guided:
-                uncond, text = noise_pred.chunk(2)
-                noise_pred = uncond + recipe.guidance_scale * (text - uncond)
-            latents = scheduler.step(
-                noise_pred, timestep, latents, return_dict=False, **step_options
-            )[0]
-            latents = self.observe(f"latents.{index}", latents)
-        return latents
+        return Run(
+            batch=batch,
+            guided=guided,
+            scheduler=scheduler,
+            step_options=step_options,
+            latents=latents,
+            prompt_embeds=observe("prompt_embeds", embeds),
+            pooled_prompt_embeds=observe("pooled_prompt_embeds", pooled),
+            time_ids=time_ids.repeat(rows, 1),
+            timestep_cond=self._guidance_embedding(recipe.guidance_scale, rows, latents),
+        )
 
-    @property
-    def _embeds_guidance(self) -> bool:
-        """A UNet that takes guidance as an embedding: its first evaluation depends on it."""
-        return self.pipeline.unet.config.time_cond_proj_dim is not None
+    def evaluate(self, run: Run, model_input: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        """One UNet call, (N or 2N, C, h, w); ``timestep``: a scalar, or one a row."""
+        self.work.unet_rows += len(model_input)
+        self.work.unet_calls += 1
+        noise_pred: torch.Tensor = self.pipeline.unet(
+            model_input,
+            timestep,
+            encoder_hidden_states=run.prompt_embeds,
+            timestep_cond=run.timestep_cond,
+            added_cond_kwargs={
+                "text_embeds": run.pooled_prompt_embeds,
+                "time_ids": run.time_ids,
+            },
+            return_dict=False,
+        )[0]
+        return noise_pred
+
+    def _first_evaluation(
+        self, run: Run, model_input: torch.Tensor, timestep: torch.Tensor, shared: SharedWork
+    ) -> torch.Tensor:
+        key = start_key(run.batch.recipe)
+        start = None if key is None else shared.starts.get(key)
+        if start is not None and _same_inputs(start, model_input, timestep):
+            return start.noise_pred
+        noise_pred = self.evaluate(run, model_input, timestep)
+        if key is not None:
+            shared.starts[key] = FirstEvaluation(model_input, timestep, noise_pred)
+        return noise_pred
+
+    def _decode_shared(self, run: Run, shared: SharedWork) -> torch.Tensor:
+        key = end_key(run.batch.recipe)
+        end = None if key is None else shared.ends.get(key)
+        if end is not None and torch.equal(end.latents, run.latents):
+            return end.decoded
+        decoded = self.decode(run.latents)
+        if key is not None:
+            shared.ends[key] = Decoding(run.latents, decoded)
+        return decoded
 
     def _guidance_embedding(
         self, guidance_scale: float, rows: int, latents: torch.Tensor
@@ -191,17 +276,20 @@ class Sampler:
         embedding = self.pipeline.get_guidance_scale_embedding(scale, embedding_dim=dim)
         return embedding.to(device=self.device, dtype=latents.dtype)
 
-    def _decode(self, latents: torch.Tensor) -> np.ndarray:
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """(N, C, h, w) latents to (N, 3, H, W) in [-1, 1]."""
         vae = self.pipeline.vae
         upcast = vae.dtype == torch.float16 and vae.config.force_upcast
         if upcast:
             self.pipeline.upcast_vae()
             latents = latents.to(next(iter(vae.post_quant_conv.parameters())).dtype)
-        decoded = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
+        decoded: torch.Tensor = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[
+            0
+        ]
         if upcast:
             vae.to(dtype=torch.float16)
         self.work.vae_rows += len(latents)
-        return to_uint8(self.observe("vae", decoded))
+        return decoded
 
 
 def to_uint8(decoded: torch.Tensor) -> np.ndarray:
