@@ -18,7 +18,6 @@ _SHORT = {
     "T1 window_density": "T1\nwindow",
     "T2 embedding_distance": "T2\nembed",
     "T2 tile_ssim_loss": "T2\nssim",
-    "T2 window_density": "T2\nwindow",
 }
 _STYLES = {"pass": "green", "regression": "red", "uncovered": "yellow", "error": "magenta"}
 
@@ -96,8 +95,8 @@ def print_list(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def print_calibration(found: Calibration) -> None:
     """What harmless changes did, and the thresholds that follow."""
-    console, names = Console(), sorted(next(iter(found.by_change.values())))
-    table = Table(box=None, pad_edge=False)
+    console, names = Console(), list(_SHORT)
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
     table.add_column("harmless change", no_wrap=True)
     for column in ("same", *(_SHORT[name] for name in names)):
         table.add_column(column, justify="right", no_wrap=True)

@@ -7,10 +7,12 @@ that were loaded.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from diffusers import StableDiffusionXLPipeline
+from diffusers.loaders import lora_base
 
 from turbo_lab.errors import InputError
 
@@ -44,6 +46,14 @@ def put_on(
     except BaseException:
         take_off(pipeline)
         raise
+
+
+def _is_not_about_text_encoders(entry: logging.LogRecord) -> bool:
+    """An adapter of the UNet alone is the usual kind; diffusers warns of it twice a loading."""
+    return "No LoRA keys associated to CLIPTextModel" not in entry.getMessage()
+
+
+logging.getLogger(lora_base.__name__).addFilter(_is_not_about_text_encoders)
 
 
 def take_off(pipeline: StableDiffusionXLPipeline) -> None:
