@@ -8,6 +8,7 @@ that were loaded.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,12 +29,15 @@ def put_on(
     try:
         for index, (name, path, _) in enumerate(adapters):
             try:
-                pipeline.load_lora_weights(
-                    str(path.parent),
-                    weight_name=path.name,
-                    adapter_name=f"a{index}",
-                    local_files_only=True,
-                )
+                with warnings.catch_warnings():
+                    # A second adapter is meant.
+                    warnings.filterwarnings("ignore", "Already found a `peft_config`")
+                    pipeline.load_lora_weights(
+                        str(path.parent),
+                        weight_name=path.name,
+                        adapter_name=f"a{index}",
+                        local_files_only=True,
+                    )
             except (RuntimeError, ValueError, KeyError) as error:
                 reason = str(error).strip().splitlines()[0]
                 raise InputError(
