@@ -85,6 +85,8 @@ def _plan(arguments: list[str]) -> int:
 
     def task(points: list[config.GridPoint]) -> int:
         document = plan_points(points)
+        for text in document["warnings"]:
+            print(f"warning: {text}", file=sys.stderr)
         if as_json:
             print_json(document)
         else:

@@ -6,6 +6,7 @@ once, so that neither images nor execution are imported here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from turbo_lab import environment
 from turbo_lab.errors import InputError
+from turbo_lab.forecast import forecast
 from turbo_lab.identity import digest
-from turbo_lab.plan import Plan, make_plan, plan_document
+from turbo_lab.plan import Plan, make_plan, plan_document, start_of
 from turbo_lab.record import document
 from turbo_lab.resolve import Library, resolve
+from turbo_lab.schedule import NUM_TRAIN_TIMESTEPS
 from turbo_lab.spec import Batch, Cell
 from turbo_lab.store import Store, reuse_key
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
+
+# Below this share of the training timesteps a start is far from pure noise: SDXL base with 30
+# "leading" steps starts at 0.958, with 4 at 0.751, with one at 0.001.
+_LOWEST_START = 0.9
 
 
 @dataclass(frozen=True)
@@ -93,5 +100,32 @@ def plan_points(points: Sequence[GridPoint]) -> dict[str, Any]:
     root = Path(sweep.values["store"])
     store = Store(root) if (root / "store.json").exists() else None
     plan = plan_sweep(sweep, store)
-    forecast = {"wall_s": None, "peak_memory_bytes": None, "disk_bytes": None}
-    return document("plan", plan_document(plan, forecast))
+    expected = forecast(plan, store, sweep.fingerprint["keys"], sweep.values["share"])
+    values = {**plan_document(plan, expected), "warnings": start_warnings(sweep.cells)}
+    return document("plan", values)
+
+
+def start_warnings(cells: Sequence[Cell]) -> list[str]:
+    """What a few-step run that starts where little noise is left would not show until it is drawn.
+
+    One line a scheduler.
+    """
+    starts: dict[str, dict[int, float]] = {}
+    for recipe in dict.fromkeys(cell.recipe for cell in cells):
+        start = start_of(recipe)
+        if start is not None and start.timestep < _LOWEST_START * NUM_TRAIN_TIMESTEPS:
+            starts.setdefault(recipe.scheduler, {})[recipe.num_inference_steps] = start.timestep
+    return [_start_warning(json.loads(name), found) for name, found in starts.items()]
+
+
+def _start_warning(scheduler: Mapping[str, Any], starts: Mapping[int, float]) -> str:
+    """``starts``: timestep by number of steps."""
+    steps = ", ".join(str(n) for n in sorted(starts))
+    times = ", ".join(f"{starts[n]:.0f}" for n in sorted(starts))
+    spacing = scheduler.get("timestep_spacing", "linspace")
+    return (
+        f"num_inference_steps={steps}: {scheduler['_class_name']} with "
+        f"timestep_spacing={spacing} starts at t={times} of {NUM_TRAIN_TIMESTEPS - 1}, where the "
+        "model expects less noise than it gets; use more steps, or "
+        'model.scheduler="{timestep_spacing:trailing}"'
+    )

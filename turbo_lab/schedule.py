@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+# What every model of the family was trained with, and diffusers' default.
+NUM_TRAIN_TIMESTEPS = 1000
 # Schedulers that scale the model's input by their first sigma.
 _SIGMA_SCALED = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
 # Schedulers that hand the latents over as they are.
@@ -65,7 +67,7 @@ def timesteps(scheduler: Mapping[str, Any], num_inference_steps: int) -> np.ndar
 
     Spacings of arXiv:2305.08891, table 2. ``None`` for an unknown spacing.
     """
-    train = int(scheduler.get("num_train_timesteps", 1000))
+    train = int(scheduler.get("num_train_timesteps", NUM_TRAIN_TIMESTEPS))
     spacing = scheduler.get("timestep_spacing", "linspace")
     offset = int(scheduler.get("steps_offset", 0))
     n = num_inference_steps
@@ -82,7 +84,7 @@ def timesteps(scheduler: Mapping[str, Any], num_inference_steps: int) -> np.ndar
 
 def _sigma(scheduler: Mapping[str, Any], timestep: float) -> float:
     """sqrt((1 - alpha_bar) / alpha_bar) at a timestep, between two by interpolation."""
-    train = int(scheduler.get("num_train_timesteps", 1000))
+    train = int(scheduler.get("num_train_timesteps", NUM_TRAIN_TIMESTEPS))
     start, end = float(scheduler["beta_start"]), float(scheduler["beta_end"])
     if scheduler.get("beta_schedule", "linear") == "scaled_linear":
         betas = np.linspace(start**0.5, end**0.5, train) ** 2
@@ -95,7 +97,7 @@ def _sigma(scheduler: Mapping[str, Any], timestep: float) -> float:
 
 def _lcm_start(scheduler: Mapping[str, Any], num_inference_steps: int) -> float | None:
     """LCM starts at its last distilled timestep, whatever the number of steps."""
-    train = int(scheduler.get("num_train_timesteps", 1000))
+    train = int(scheduler.get("num_train_timesteps", NUM_TRAIN_TIMESTEPS))
     original = int(scheduler.get("original_inference_steps", 50))
     if num_inference_steps > original:
         return None

@@ -21,7 +21,7 @@ from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.execute.sweep import Progress, SweepContext, SweepOutcome, run_plan
 from turbo_lab.metrics.sources import MetricContext
 from turbo_lab.plan import Plan
-from turbo_lab.planning import Sweep, plan_sweep, resolve_points
+from turbo_lab.planning import Sweep, plan_sweep, resolve_points, start_warnings
 from turbo_lab.record import Measurement, document
 from turbo_lab.resolve import Library
 from turbo_lab.store import Store
@@ -60,6 +60,8 @@ def execute(
     judged = results.metric_context(sweep.values, prompt_sets) if metrics else None
     store = Store(Path(sweep.values["store"]))
     plan = plan_sweep(sweep, store)
+    for text in start_warnings([planned.cell for planned in plan.cells if planned.missing]):
+        progress.note(f"warning: {text}")
     context = SweepContext(
         store=store,
         fingerprint=sweep.fingerprint,

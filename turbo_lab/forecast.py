@@ -1,0 +1,141 @@
+"""What a plan will take: from what this store measured before, on the same fingerprint.
+
+Owns the step from stored timings and files to seconds and bytes. Nothing is
+invented: where no measurement applies, the answer is ``None``. Timings come
+from the timing lane (nothing shared, no deterministic kernels), so that a
+forecast is an estimate and never a figure to compare.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from turbo_lab.plan import Group, Plan, planned_rows
+from turbo_lab.record import Record, Timing
+from turbo_lab.store import Store
+
+# Enough for a mean; a store of years is not read through for a forecast.
+_MAX_SAMPLES = 400
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """One timed cell, per row."""
+
+    kind: Hashable
+    """What the cost depends on: weights, number of adapters, size."""
+    batch_size: int
+    """Images a call."""
+    unet_s: float
+    """Of one row of a UNet call."""
+    vae_s: float
+    """Of one decoded image."""
+    text_s: float
+    """Of one encoded prompt."""
+    peak_memory_bytes: int
+    """Of the process, or of the device where there is one."""
+
+
+def forecast(
+    plan: Plan, store: Store | None, keys: Mapping[str, Any], share: str
+) -> dict[str, float | int | None]:
+    """``wall_s``, ``peak_memory_bytes`` and ``disk_bytes`` of what is left to run.
+
+    ``keys``: the fingerprint's; only timings under equal ones count.
+    """
+    if not plan.groups:
+        return {"wall_s": 0.0, "peak_memory_bytes": None, "disk_bytes": 0}
+    if store is None:
+        return {"wall_s": None, "peak_memory_bytes": None, "disk_bytes": None}
+    costs = list(_costs(store, keys))
+    return {
+        "wall_s": _wall_s(plan, costs, share),
+        "peak_memory_bytes": _peak_memory_bytes(plan.groups, costs),
+        "disk_bytes": _disk_bytes(plan, store),
+    }
+
+
+def _costs(store: Store, keys: Mapping[str, Any]) -> Iterator[_Cost]:
+    folders = (store.root / "timings").glob("*")
+    for folder in islice(folders, _MAX_SAMPLES):
+        record = store.read_record(folder.name)
+        timings = [t for t in store.timings(folder.name) if dict(t.fingerprint["keys"]) == keys]
+        if record is not None and timings and timings[-1].stages_s is not None:
+            yield _cost(record, timings[-1], timings[-1].stages_s)
+
+
+def _cost(record: Record, timing: Timing, stages_s: Mapping[str, float]) -> _Cost:
+    recipe, images = record.recipe, timing.batch_size
+    embedded = ["guidance", "embedded"] in recipe["variant"]
+    width = 2 if recipe["guidance_scale"] > 1 and not embedded else 1
+    texts = images * (1 if recipe["negative_prompt"] is None else 2)
+    return _Cost(
+        kind=_kind(recipe["model"], recipe["dtype"], recipe["lora"], recipe),
+        batch_size=images,
+        unet_s=stages_s["unet"] / (recipe["num_inference_steps"] * width * images),
+        vae_s=stages_s["vae"] / images,
+        text_s=stages_s["text"] / texts,
+        peak_memory_bytes=timing.peak_memory_bytes,
+    )
+
+
+def _kind(model: str, dtype: str, lora: Sequence[Any], size: Mapping[str, Any]) -> Hashable:
+    return model, dtype, len(lora), size["width"], size["height"]
+
+
+def _kind_of(group: Group) -> Hashable:
+    recipe = group.jobs[0].batch.recipe
+    size = {"width": recipe.width, "height": recipe.height}
+    return _kind(recipe.model, recipe.dtype, recipe.lora, size)
+
+
+def _wall_s(plan: Plan, costs: Sequence[_Cost], share: str) -> float | None:
+    """Rows times the cost of a row, measured at the nearest batch size."""
+    total, text_s = 0.0, 0.0
+    for group in plan.groups:
+        alike = [cost for cost in costs if cost.kind == _kind_of(group)]
+        if not alike:
+            return None
+        rows = len(group.layout.seeds)
+        nearest = min(abs(cost.batch_size - rows) for cost in alike)
+        chosen = [cost for cost in alike if abs(cost.batch_size - rows) == nearest]
+        left = planned_rows([group], share)
+        total += left.unet_rows * statistics.median(cost.unet_s for cost in chosen)
+        total += left.vae_rows * statistics.median(cost.vae_s for cost in chosen)
+        text_s = max(text_s, statistics.median(cost.text_s for cost in chosen))
+    return total + plan.text_rows.planned * text_s
+
+
+def _peak_memory_bytes(groups: Sequence[Group], costs: Sequence[_Cost]) -> int | None:
+    """The most that was measured; ``None`` where a group is larger than all that was."""
+    peak = 0
+    for group in groups:
+        alike = [cost for cost in costs if cost.kind == _kind_of(group)]
+        at_least = [c for c in alike if c.batch_size >= len(group.layout.seeds)]
+        if not at_least:
+            return None
+        smallest = min(cost.batch_size for cost in at_least)
+        peak = max(peak, *(c.peak_memory_bytes for c in at_least if c.batch_size == smallest))
+    return peak
+
+
+def _disk_bytes(plan: Plan, store: Store) -> int | None:
+    """Images times the mean size of one at that resolution, its share of documents included."""
+    sizes: dict[tuple[int, int], list[float]] = {}
+    for folder in islice((store.root / "batches").glob("*/*"), _MAX_SAMPLES):
+        batch = store.read_batch(folder.name)
+        held = sum(path.stat().st_size for path in folder.iterdir())
+        size = (batch.recipe["width"], batch.recipe["height"])
+        sizes.setdefault(size, []).append(held / len(batch.images))
+    total = 0.0
+    for group in plan.groups:
+        recipe = group.jobs[0].batch.recipe
+        known = sizes.get((recipe.width, recipe.height))
+        if known is None:
+            return None
+        total += len(group.jobs) * len(group.layout.seeds) * statistics.fmean(known)
+    return round(total)
