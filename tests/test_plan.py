@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 from turbo_lab.identity import canonical_json
-from turbo_lab.plan import make_plan, plan_document
+from turbo_lab.plan import MAX_JOBS_TOGETHER, make_plan, plan_document
 from turbo_lab.spec import Batch, Cell, Recipe, Request, image_order, split_layouts
 
 TURBO = canonical_json(
@@ -103,3 +104,56 @@ def test_document_names_aliases() -> None:
     assert cell["axes"] == {"num_inference_steps": 1, "guidance_scale": 0.0}
     assert cell["aliases"] == [{"num_inference_steps": 1, "guidance_scale": 1.0}]
     assert cell["status"] == "to_run"
+
+
+def test_batched_grid_needs_44_rows_an_image() -> None:
+    grid = itertools.product((1, 2, 3, 4), (0.0, 0.5, 1.0, 1.5, 2.0, 3.0))
+    plan = make_plan([make_cell(s, g) for s, g in grid], nothing, "batched")
+    assert (plan.unet_rows.alone, plan.unet_rows.planned) == (4 * 90, 4 * 44)
+    assert plan.vae_rows.planned == 4 * 16
+
+
+def test_batched_groups_are_bounded() -> None:
+    cells = [make_cell(2, 1.5 + step / 8) for step in range(MAX_JOBS_TOGETHER + 1)]
+    assert [len(g.jobs) for g in make_plan(cells, nothing, "batched").groups] == [32, 1]
+    assert [len(g.jobs) for g in make_plan(cells, nothing).groups] == [33]
+
+
+EULER = TURBO.replace("EulerAncestral", "Euler")
+
+
+def test_one_step_of_euler_and_of_its_ancestral_form_are_decoded_once() -> None:
+    cells = [
+        make_cell(steps, guidance, scheduler=scheduler)
+        for scheduler in (TURBO, EULER)
+        for guidance in (0.0, 2.0)
+        for steps in (1, 2)
+    ]
+    plan = make_plan(cells, nothing)
+    assert (plan.vae_rows.alone, plan.vae_rows.planned) == (4 * 8, 4 * 6)
+    # Equal ends come one after the other: only the last decoding is kept.
+    order = [(j.batch.recipe.guidance_scale, j.batch.recipe.scheduler) for j in plan.groups[0].jobs]
+    assert order[:4] == [(0.0, TURBO), (0.0, EULER), (2.0, TURBO), (2.0, EULER)]
+    assert make_plan(cells, nothing, "batched").vae_rows.planned == 4 * 8
+    assert make_plan(cells, nothing, "none").vae_rows.planned == 4 * 8
+
+
+def test_guidance_as_an_embedding_is_no_second_row_and_shares_no_start() -> None:
+    cells = [make_cell(s, g) for s in (1, 2) for g in (2.0, 3.0)]
+    embedded = [
+        dataclasses.replace(
+            cell, recipe=recipe, batches=tuple(Batch(recipe, b.layout) for b in cell.batches)
+        )
+        for cell in cells
+        for recipe in [dataclasses.replace(cell.recipe, variant=(("guidance", "embedded"),))]
+    ]
+    plan = make_plan(embedded, nothing)
+    assert plan.unet_rows.alone == 4 * (1 + 1 + 2 + 2)
+    # A start for each guidance, shared over step counts.
+    assert plan.unet_rows.planned == 4 * (1 + 1 + 1 + 1)
+
+
+def test_share_none_encodes_each_batch_anew() -> None:
+    cells = [make_cell(s) for s in (1, 2, 3)]
+    assert make_plan(cells, nothing, "none").text_rows.planned == 4 * 3
+    assert make_plan(cells, nothing).text_rows.planned == 4

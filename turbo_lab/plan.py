@@ -10,11 +10,13 @@ import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from turbo_lab.schedule import FirstEvaluation, first_evaluation
 from turbo_lab.spec import Batch, Cell, Layout, Recipe
 
+# Batches whose latents and conditioning are in memory at once with share=batched.
+MAX_JOBS_TOGETHER = 32
 # Their only step from a known start is the same sum.
 _ONE_STEP_ALIKE = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
 
@@ -154,12 +156,12 @@ def make_plan(
 
 def planned_rows(groups: Sequence[Group], share: str) -> WorkDone:
     """The rows that running ``groups`` evaluates; calls are not planned."""
-    batched = share == "batched"
+    facts = _FactsOf()
+    batched, alone = share == "batched", share == "none"
     unet_rows = _unet_rows_batched if batched else _unet_rows
-    alone = share == "none"
     return WorkDone(
-        unet_rows=sum(unet_rows(group) for group in groups),
-        vae_rows=sum(_vae_rows(group, shared=not batched) for group in groups),
+        unet_rows=sum(unet_rows(group, facts) for group in groups),
+        vae_rows=sum(_vae_rows(group, facts, shared=not batched) for group in groups),
         text_rows=sum(_text_rows([g]) for g in groups) if alone else _text_rows(groups),
     )
 
@@ -235,9 +237,14 @@ def _group(cells: Sequence[PlannedCell], share: str) -> tuple[Group, ...]:
         for batch in planned.missing:
             jobs.setdefault(batch.batch_id, (batch, []))[1].append(planned.cell)
     groups: dict[tuple[Any, ...], list[Job]] = {}
+    facts = _FactsOf()
+    residents: dict[int, tuple[Any, Any, Any]] = {}
     for batch, owners in jobs.values():
         alone = batch.batch_id if share == "none" else None
-        key = (_resident_key(batch.recipe), batch.layout.digest, alone)
+        resident = residents.get(id(batch.recipe))
+        if resident is None:
+            resident = residents[id(batch.recipe)] = _resident_key(batch.recipe)
+        key = (resident, batch.layout.digest, alone)
         groups.setdefault(key, []).append(Job(batch, tuple(owners)))
     # What is expensive to swap varies slowest: model, then LoRA set, then size.
     # Each ranks by its first appearance, so that a sheet fills in its own order.
@@ -248,13 +255,26 @@ def _group(cells: Sequence[PlannedCell], share: str) -> tuple[Group, ...]:
     ordered = sorted(
         groups.items(), key=lambda item: [r[p] for r, p in zip(ranks, item[0][0], strict=True)]
     )
+    most = MAX_JOBS_TOGETHER if share == "batched" else len(jobs)
     return tuple(
-        Group(
-            layout=jobs[0].batch.layout,
-            jobs=tuple(sorted(jobs, key=lambda job: job.batch.recipe.num_inference_steps)),
-        )
+        Group(jobs[0].batch.layout, in_order[first : first + most])
         for _, jobs in ordered
+        for in_order in [_in_order(jobs, facts)]
+        for first in range(0, len(in_order), most)
     )
+
+
+def _in_order(jobs: Sequence[Job], facts: _FactsOf) -> tuple[Job, ...]:
+    """Fewest steps first, and equal ends side by side: only the last decoding is kept."""
+    ends: dict[Hashable, int] = {}
+    for job in jobs:
+        ends.setdefault(facts(job.batch.recipe).end, len(ends))
+
+    def rank(job: Job) -> tuple[int, int]:
+        steps, _, _, end = facts(job.batch.recipe)
+        return steps, 0 if end is None else ends[end]
+
+    return tuple(sorted(jobs, key=rank))
 
 
 def _resident_key(recipe: Recipe) -> tuple[Any, Any, Any]:
@@ -266,33 +286,58 @@ def _unet_rows_alone(recipe: Recipe) -> int:
     return recipe.num_inference_steps * (2 if is_guided(recipe) else 1)
 
 
-def _unet_rows(group: Group) -> int:
+class _Facts(NamedTuple):
+    """What counting needs of a recipe."""
+
+    num_inference_steps: int
+    width: int
+    """UNet rows an image and step: 2 where guided."""
+    start: Hashable | None
+    """See :func:`start_key`."""
+    end: Hashable | None
+    """See :func:`end_key`."""
+
+
+class _FactsOf:
+    """Facts by recipe object: a plan of 100,000 cells asks for each of them many times."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Facts] = {}
+
+    def __call__(self, recipe: Recipe) -> _Facts:
+        """Recipes are interned and outlive the plan, so that an object's id is its name."""
+        found = self._known.get(id(recipe))
+        if found is None:
+            width = 2 if is_guided(recipe) else 1
+            found = _Facts(recipe.num_inference_steps, width, start_key(recipe), end_key(recipe))
+            self._known[id(recipe)] = found
+        return found
+
+
+def _unet_rows(group: Group, facts: _FactsOf) -> int:
     """Rows of a group: a start that several jobs share is evaluated once."""
     rows, starts = 0, set[Hashable]()
     for job in group.jobs:
-        recipe = job.batch.recipe
-        start = start_key(recipe)
-        shared = start is not None and start in starts
+        steps, width, start, _ = facts(job.batch.recipe)
+        rows += (steps - (start is not None and start in starts)) * width
         starts.add(start)
-        rows += (recipe.num_inference_steps - shared) * (2 if is_guided(recipe) else 1)
     return rows * len(group.layout.seeds)
 
 
-def _unet_rows_batched(group: Group) -> int:
+def _unet_rows_batched(group: Group, facts: _FactsOf) -> int:
     """Rows of a group in common passes: equal rows of the first evaluation are one."""
     rows, first = 0, set[Hashable]()
     for job in group.jobs:
-        recipe = job.batch.recipe
+        steps, width, _, _ = facts(job.batch.recipe)
         named = first_rows(job.batch)
         first.update(named or ())
-        later = recipe.num_inference_steps - (named is not None)
-        rows += later * (2 if is_guided(recipe) else 1) * len(group.layout.seeds)
+        rows += (steps - (named is not None)) * width * len(group.layout.seeds)
     return rows + len(first)
 
 
-def _vae_rows(group: Group, shared: bool) -> int:
+def _vae_rows(group: Group, facts: _FactsOf, shared: bool) -> int:
     """Decoded images of a group: equal latents are decoded once, where rows keep their bits."""
-    ends = [end_key(job.batch.recipe) for job in group.jobs]
+    ends = [facts(job.batch.recipe).end for job in group.jobs]
     known = [key for key in ends if key is not None and shared]
     return len(group.layout.seeds) * (len(ends) - len(known) + len(set(known)))
 
@@ -305,12 +350,11 @@ def _text_rows(groups: Sequence[Group]) -> int:
     """Rows of distinct encodings: by weights, LoRA set, prompts and negative prompt."""
     seen: dict[tuple[Any, ...], int] = {}
     for group in groups:
-        for job in group.jobs:
-            recipe, prompts = job.batch.recipe, group.layout.prompts
-            base = (recipe.model, recipe.dtype, recipe.lora, prompts)
-            seen[base] = len(prompts)
-            if recipe.negative_prompt is not None:
-                seen[(*base, recipe.negative_prompt)] = len(prompts)
+        # Weights and adapters are one in a group.
+        recipe, prompts = group.jobs[0].batch.recipe, group.layout.prompts
+        base = (recipe.model, recipe.dtype, recipe.lora, prompts)
+        for negative in {None, *(job.batch.recipe.negative_prompt for job in group.jobs)}:
+            seen[(*base, negative)] = len(prompts)
     return sum(seen.values())
 
 

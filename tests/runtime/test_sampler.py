@@ -137,8 +137,8 @@ def test_group_of_several_schedulers_does_the_planned_work_and_keeps_every_bit(
     recipes = [
         recipe(scheduler_json(folder, name), steps, guidance, None)
         for steps in (1, 2)
-        for name in names
         for guidance in (0.0, 1.5, 2.0)
+        for name in names  # innermost, as a plan has them
     ]
     group = SharedWork()
     with image_lane(1):

@@ -77,8 +77,8 @@ class SharedWork:
 
     starts: dict[Hashable, FirstEvaluation] = field(default_factory=dict)
     """By :func:`turbo_lab.plan.start_key`."""
-    ends: dict[Hashable, Decoding] = field(default_factory=dict)
-    """By :func:`turbo_lab.plan.end_key`."""
+    end: tuple[Hashable, Decoding] | None = None
+    """The last decoding with its :func:`turbo_lab.plan.end_key`; images are too large for more."""
 
 
 @dataclass
@@ -258,12 +258,14 @@ class Sampler:
 
     def _decode_shared(self, run: Run, shared: SharedWork) -> torch.Tensor:
         key = end_key(run.batch.recipe)
-        end = None if key is None else shared.ends.get(key)
-        if end is not None and torch.equal(end.latents, run.latents):
-            return end.decoded
+        if key is None:
+            return self.decode(run.latents)
+        if shared.end is not None and shared.end[0] == key:
+            end = shared.end[1]
+            if torch.equal(end.latents, run.latents):
+                return end.decoded
         decoded = self.decode(run.latents)
-        if key is not None:
-            shared.ends[key] = Decoding(run.latents, decoded)
+        shared.end = (key, Decoding(run.latents, decoded))
         return decoded
 
     def _guidance_embedding(
