@@ -18,6 +18,7 @@ RANKS = {
     "turbo_lab": 0,
     "turbo_lab.errors": 0,
     "turbo_lab.identity": 0,
+    "turbo_lab.claims": 1,
     "turbo_lab.spec": 1,
     "turbo_lab.images": 1,
     "turbo_lab.stats": 1,

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +16,28 @@ import pytest
 
 from turbo_lab import images
 from turbo_lab.cli import main
-from turbo_lab.record import BatchRecord, ImageEntry, Record
+from turbo_lab.record import BatchRecord, ImageEntry, Measurement, Record
 from turbo_lab.store import Store
 
+ROOT = str(Path(__file__).parents[1])
 KEYS = ("a" * 64, "b" * 64)
+RECORD = "c" * 64
+# A process in the middle of a commit: its folder is there, with half of a file.
+WRITER = """
+import sys
+from pathlib import Path
+from turbo_lab.store import Store
+with Store(Path(sys.argv[1]))._aside() as partial:
+    (partial / "half.png").write_bytes(b"x" * 100)
+    print(partial, flush=True)
+    sys.stdin.readline()
+"""
 
 
 def make_batch(key: str, seed: int) -> tuple[BatchRecord, dict[str, bytes]]:
     pixels = np.full((8, 8, 3), seed, np.uint8)
     entry = ImageEntry("00.png", images.pixel_sha256(pixels), "a key", seed)
-    batch = BatchRecord(key, key, "exact", {"model": "m" * 64}, (entry,))
+    batch = BatchRecord(key, key, "exact", {"model": "e" * 64}, (entry,))
     return batch, {"00.png": images.encode_png(pixels, {})}
 
 
@@ -32,8 +48,29 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     made = Store(tmp_path / "turbo-lab-store")
     for seed, key in enumerate(KEYS):
         made.commit_batch(*make_batch(key, seed))
-    made.write_record(Record("c" * 64, "d" * 64, "done", None, "exact", {}, {}, KEYS[:1], {}, {}))
+    about = {"models": {"nano": {"digest": "e" * 64}}}
+    record = Record(RECORD, "d" * 64, "done", None, "exact", {}, {}, KEYS[:1], {}, about)
+    made.write_record(record)
+    made.write_measurement(RECORD, Measurement("fd", 0.5, "1", 3, "lower", "1" * 64, None))
     return made
+
+
+@contextmanager
+def writer(store: Store) -> Iterator[tuple[Path, subprocess.Popen]]:  # type: ignore[type-arg]
+    """A folder under ``tmp`` and the process that writes it; killed at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(store.root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": ROOT},
+    )
+    assert process.stdout is not None
+    try:
+        yield Path(process.stdout.readline().strip()), process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict]:  # type: ignore[type-arg]
@@ -48,53 +85,149 @@ def test_a_sound_store(store: Store, capsys: pytest.CaptureFixture[str]) -> None
     assert "sound" in capsys.readouterr().out
 
 
-def test_other_pixels_a_cut_document_and_strays_are_found_and_removed(
+def test_other_pixels_and_a_cut_document_are_found_and_removed(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = store.batch_folder(KEYS[0])
     (first / "00.png").write_bytes(images.encode_png(np.zeros((8, 8, 3), np.uint8) + 9, {}))
     second = store.batch_folder(KEYS[1]) / "batch.json"
     second.write_text(second.read_text()[:40])
-    stray = store.root / "measurements" / ("e" * 64)
-    stray.mkdir(parents=True)
     code, values = said(capsys, "verify")
     assert code == 3
     reasons = {Path(row["path"]).name: row["reason"] for row in values["damaged"]}
     assert "other pixels" in reasons[KEYS[0]]
     assert "is damaged" in reasons[KEYS[1]]
-    assert "missing or damaged" in reasons["c" * 64 + ".json"]
-    assert "no record" in reasons["e" * 64]
-    assert said(capsys, "verify", "--remove-damaged")[0] == 0
-    assert said(capsys, "verify")[1]["damaged"] == []
-    assert not first.exists()
+    assert "missing or damaged" in reasons[f"{RECORD}.json"]
+    assert len(reasons) == 3
+    # The record is whole: the next sweep makes its batch again, and what was measured stays.
+    code, values = said(capsys, "verify", "--remove-damaged")
+    assert code == 3
+    assert {Path(row["path"]).name for row in values["removed"]} == set(KEYS)
+    assert [Path(row["path"]).name for row in values["damaged"]] == [f"{RECORD}.json"]
+    assert not first.exists() and store.read_record(RECORD)
+    store.commit_batch(*make_batch(KEYS[0], 0))
+    assert said(capsys, "verify")[0] == 0
 
 
-def test_gc_takes_what_is_dead_and_orphans_only_when_asked(
+def break_png(store: Store) -> Path:
+    path = store.batch_folder(KEYS[0]) / "00.png"
+    path.write_bytes(path.read_bytes()[:45])
+    return path.parent
+
+
+def lose_png(store: Store) -> Path:
+    path = store.batch_folder(KEYS[0]) / "00.png"
+    path.unlink()
+    return path.parent
+
+
+def swap_batches(store: Store) -> Path:
+    folder = store.batch_folder(KEYS[1])
+    shutil.rmtree(folder)
+    shutil.copytree(store.batch_folder(KEYS[0]), folder)
+    return folder
+
+
+def break_record(store: Store) -> Path:
+    path = store.record_path(RECORD)
+    path.write_bytes(b"\xff\xfe")
+    return path
+
+
+def empty_record(store: Store) -> Path:
+    path = store.record_path(RECORD)
+    path.write_text("[]")
+    return path
+
+
+def lose_a_field(store: Store) -> Path:
+    (path,) = (store.root / "measurements" / RECORD).iterdir()
+    values = json.loads(path.read_text())
+    del values["unit"]
+    path.write_text(json.dumps(values))
+    return path
+
+
+def lose_record(store: Store) -> Path:
+    store.record_path(RECORD).unlink()
+    return store.root / "measurements" / RECORD
+
+
+def break_sweep(store: Store) -> Path:
+    path = store.sweep_folder("1") / "sweep.json"
+    path.write_text('{"schema": 1, "kind": "plan"}')
+    return path
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [break_png, lose_png, swap_batches, break_record, empty_record, lose_a_field, lose_record,
+     break_sweep],
+)  # fmt: skip
+def test_each_kind_of_damage_is_found(
+    store: Store, capsys: pytest.CaptureFixture[str], damage: Callable[[Store], Path]
+) -> None:
+    path = damage(store)
+    code, values = said(capsys, "verify")
+    assert code == 3
+    found = {row["path"]: row["reason"] for row in values["damaged"]}
+    assert str(path) in found and all(found.values())
+
+
+def test_nothing_is_removed_while_another_process_has_the_store_open(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    dead = store.root / "tmp" / f"{ended.pid}-1"
-    alive = store.root / "tmp" / f"{os.getpid()}-1"
-    for folder in (dead, alive):
-        folder.mkdir()
-        (folder / "half.png").write_bytes(b"x" * 100)
-    _, values = said(capsys, "gc", "--dry-run")
-    assert (values["removed"], values["freed_bytes"]) == ([str(dead)], 100)
-    assert dead.exists()
-    said(capsys, "gc")
-    assert alive.exists() and not dead.exists()
-    _, values = said(capsys, "gc", "--orphans")
-    assert values["removed"] == [str(store.batch_folder(KEYS[1]))]
+    broken = break_png(store)
+    with writer(store) as (partial, process):
+        for words in (["verify", "--remove-damaged"], ["gc", "--orphans"]):
+            assert main(["store", *words]) == 3
+            assert "another process has it open" in capsys.readouterr().err
+        assert said(capsys, "gc")[1]["removed"] == []
+        assert broken.exists() and store.holds(KEYS[1]) and partial.exists()
+        process.kill()
+        process.wait()
+        _, values = said(capsys, "gc", "--dry-run")
+        assert (values["removed"], values["freed_bytes"]) == ([str(partial)], 100)
+        assert partial.exists()
+        said(capsys, "gc")
+        assert not partial.exists()
+
+
+def test_gc_takes_what_no_record_names_only_when_asked(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stray = store.root / "timings" / ("f" * 64)
+    stray.mkdir(parents=True)
+    orphans = [str(store.batch_folder(KEYS[1])), str(stray)]
+    assert said(capsys, "gc")[1]["removed"] == []
+    assert said(capsys, "gc", "--orphans", "--dry-run")[1]["removed"] == orphans
+    assert store.holds(KEYS[1])
+    assert said(capsys, "gc", "--orphans")[1]["removed"] == orphans
     assert store.holds(KEYS[0]) and not store.holds(KEYS[1])
+    assert said(capsys, "verify")[0] == 0
+
+
+def test_gc_does_not_take_a_batch_for_an_orphan_whose_record_cannot_be_read(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    break_record(store)
+    assert main(["store", "gc", "--orphans"]) == 2
+    assert "is damaged" in capsys.readouterr().err
+    assert store.holds(KEYS[0])
 
 
 def test_du_by_kind_and_model(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     _, values = said(capsys, "du")
     kinds = {row["kind"]: row for row in values["kinds"]}
     assert (kinds["batches"]["files"], kinds["records"]["files"]) == (4, 1)
-    assert values["models"][0]["kind"] == "m" * 64
-    assert values["models"][0]["size_bytes"] == kinds["batches"]["size_bytes"]
+    assert (kinds["measurements"]["files"], kinds["orphans"]["files"]) == (1, 2)
+    (model,) = values["models"]
+    assert (model["kind"], model["name"]) == ("e" * 64, "nano")
+    assert model["size_bytes"] == kinds["batches"]["size_bytes"]
+    break_sweep(store)
+    (store.batch_folder(KEYS[1]) / "batch.json").unlink()
+    _, values = said(capsys, "du")
+    assert [row["kind"] for row in values["models"]] == ["e" * 64, "unreadable"]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,12 @@ class StoreError(TurboLabError):
     """The store cannot be read or written: disk, permissions or schema."""
 
 
+class WriteError(StoreError):
+    """A write into the store failed; what is committed stays, the same command resumes."""
+
+    exit_code = 3
+
+
 class IncompleteError(TurboLabError):
     """The work could not be finished; what is done is kept."""
 

@@ -14,14 +14,13 @@ Layout::
     timings/<record id>/<moment>.json
     sweeps/<sweep id>/sweep.json, sheet.png
     tmp/                                          unfinished writes
-    claims                                        locked bytes: batches in someone's hands
+    claims                                        locked bytes: what is in someone's hands
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import json
 import os
 import re
@@ -34,7 +33,8 @@ from pathlib import Path
 from typing import Any
 
 from turbo_lab import record as records
-from turbo_lab.errors import StoreError
+from turbo_lab.claims import Claims
+from turbo_lab.errors import StoreError, WriteError
 from turbo_lab.identity import digest
 from turbo_lab.record import BatchRecord, Measurement, Record, Timing
 
@@ -66,20 +66,25 @@ class Store:
         """Open, or make, the store at ``root``; raises :class:`StoreError`."""
         self.root = root.expanduser().resolve()
         self._batches: set[str] | None = None
-        self._claims: int | None = None
         marker = self.root / "store.json"
-        with _explained(self.root):
-            if marker.exists():
-                values = _read_json(marker)
-                records.check_document(values, "store", str(marker))
-            else:
-                # A maker that was killed before the marker leaves tmp behind and nothing else.
-                if self.root.is_dir() and {path.name for path in self.root.iterdir()} - {"tmp"}:
-                    raise StoreError(f"store={self.root}: the folder is not empty and no store")
-                (self.root / "tmp").mkdir(parents=True, exist_ok=True)
-                self._write(marker, records.document("store", {}))
+        with _explained(self.root, StoreError):
+            if not marker.exists():
+                self._refuse_other_folder(marker)
+            (self.root / "tmp").mkdir(parents=True, exist_ok=True)
             if not os.access(self.root / "tmp", os.W_OK):
                 raise StoreError(f"store={self.root}: cannot be written to; choose another folder")
+            self.claims = Claims(self.root / "claims")
+            # From here on gc leaves alone what nothing names yet.
+            self.claims.join()
+        if not marker.exists():
+            self._write(marker, records.document("store", {}))
+        records.check_document(_read_json(marker), "store", str(marker))
+
+    def _refuse_other_folder(self, marker: Path) -> None:
+        """A maker that was killed, or is at it, leaves ``tmp`` and ``claims`` and nothing else."""
+        names = {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
+        if names - {"tmp", "claims"} and not marker.exists():
+            raise StoreError(f"store={self.root}: the folder is not empty and no store")
 
     # batches
 
@@ -101,30 +106,20 @@ class Store:
     def claim(self, key: str, wait: bool = False) -> bool:
         """Take a batch in hand, so that another sweep on this store leaves it alone.
 
-        ``False`` where another process has it; with ``wait`` it is waited for.
-        One byte of one file is locked: the kernel gives it back when a process
-        ends, however it ends, so that a killed sweep blocks nobody.
+        See :meth:`turbo_lab.claims.Claims.take`.
         """
-        if self._claims is None:
-            # Kept open: closing any handle of a file drops all of a process's locks on it.
-            self._claims = os.open(self.root / "claims", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.lockf(self._claims, _lock(wait), 1, _claim_offset(key))
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                return False
-            raise
-        return True
+        with _explained(self.root):
+            return self.claims.take(key, wait)
 
     def release(self, key: str) -> None:
         """Give a claimed batch back: it is committed, or failed."""
-        assert self._claims is not None
-        fcntl.lockf(self._claims, fcntl.LOCK_UN, 1, _claim_offset(key))
+        with _explained(self.root):
+            self.claims.give_back(key)
 
     def read_batch(self, key: str) -> BatchRecord:
         """A committed batch."""
         path = self.batch_folder(key) / "batch.json"
-        with _explained(path, reading=True):
+        with _explained(path, StoreError, reading=True):
             return records.read_batch(_read_json(path), str(path))
 
     def commit_batch(self, batch: BatchRecord, files: Mapping[str, bytes]) -> None:
@@ -155,16 +150,21 @@ class Store:
     def read_record(self, name: str) -> Record | None:
         """A record by its id; ``None`` where there is none."""
         path = self.record_path(name)
-        with _explained(path, reading=True):
+        with _explained(path, StoreError, reading=True):
             values = _read_json(path) if path.exists() else None
         return None if values is None else records.read_record(values, str(path))
 
     def write_record(self, record: Record) -> Path:
         """Write a record once; a failed one may be followed by a better one."""
-        path = self.record_path(record.record_id)
-        old = self.read_record(record.record_id)
-        if old is None or old.status == "failed":
-            self._write(path, records.document("record", record))
+        path, name = self.record_path(record.record_id), record.record_id
+        # Two sweeps end with the same cell: the second must see the first one's record.
+        self.claim(name, wait=True)
+        try:
+            old = self.read_record(name)
+            if old is None or old.status == "failed":
+                self._write(path, records.document("record", record))
+        finally:
+            self.release(name)
         return path
 
     def records(self) -> Iterator[Record]:
@@ -183,10 +183,12 @@ class Store:
     def measurements(self, name: str) -> list[Measurement]:
         """All figures of a record."""
         folder = self.root / "measurements" / name
-        return [
-            records.read_measurement(_read_json(path), str(path))
-            for path in sorted(folder.glob("*.json"))
-        ]
+        return [self.read_measurement(path) for path in sorted(folder.glob("*.json"))]
+
+    def read_measurement(self, path: Path) -> Measurement:
+        """One figure."""
+        with _explained(path, StoreError, reading=True):
+            return records.read_measurement(_read_json(path), str(path))
 
     def write_timing(self, name: str, timing: Timing) -> Path:
         """Add a run of the timing lane; earlier ones stay."""
@@ -198,10 +200,17 @@ class Store:
     def timings(self, name: str) -> list[Timing]:
         """All runs of the timing lane on a cell, oldest first."""
         folder = self.root / "timings" / name
-        return [
-            records.read_timing(_read_json(path), str(path))
-            for path in sorted(folder.glob("*.json"))
-        ]
+        return [self.read_timing(path) for path in sorted(folder.glob("*.json"))]
+
+    def read_timing(self, path: Path) -> Timing:
+        """One run of the timing lane."""
+        with _explained(path, StoreError, reading=True):
+            return records.read_timing(_read_json(path), str(path))
+
+    def read_sweep(self, path: Path) -> dict[str, Any]:
+        """A sweep's document, without its header."""
+        with _explained(path, StoreError, reading=True):
+            return records.check_document(_read_json(path), "sweep", str(path))
 
     def sweep_folder(self, sweep_id: str) -> Path:
         """Where a sweep's document and sheet lie; made on first use."""
@@ -231,21 +240,16 @@ class Store:
     @contextmanager
     def _aside(self) -> Iterator[Path]:
         """A folder under ``tmp`` that is gone afterwards, whatever happened."""
-        partial = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}"
-        partial.mkdir(parents=True)
+        name = uuid.uuid4().hex
+        # Claimed before it is there: gc takes what nobody has in hand.
+        self.claims.take(name)
+        partial = self.root / "tmp" / name
         try:
+            partial.mkdir(parents=True)
             yield partial
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def _lock(wait: bool) -> int:
-    return fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
-
-
-def _claim_offset(key: str) -> int:
-    """A byte beyond any file's end may be locked; 60 bits of a digest do not collide."""
-    return int(key[:15], 16)
+            self.claims.give_back(name)
 
 
 def images_of(store: Store, record: Record) -> list[tuple[Path, str, str, int]]:
@@ -266,7 +270,7 @@ def layout_prompts(rows: Sequence[tuple[Path, str, str, int]]) -> tuple[str, ...
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # neither JSON nor, it may be, text
         raise StoreError(
             f"{path}: is damaged ({error}); delete its folder and run the same command again"
         ) from error
@@ -278,12 +282,15 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _explained(path: Path, reading: bool = False) -> Iterator[None]:
+def _explained(
+    path: Path, kind: type[StoreError] = WriteError, reading: bool = False
+) -> Iterator[None]:
     """Turn what the file system refuses into one line for the user."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            kind = WriteError
             remedy = "the disk is full; free some room and run the same command again to resume"
         elif reading and error.errno == errno.ENOENT:
             remedy = "is missing; delete its folder and run the same command again"
@@ -291,7 +298,7 @@ def _explained(path: Path, reading: bool = False) -> Iterator[None]:
             remedy = "cannot be written to; choose another folder with store=DIRECTORY"
         else:
             remedy = error.strerror or str(error)
-        raise StoreError(f"store: {error.filename or path}: {remedy}") from error
+        raise kind(f"store: {error.filename or path}: {remedy}") from error
 
 
 def _sync_filesystem(folder: Path) -> None:

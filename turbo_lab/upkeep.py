@@ -1,23 +1,26 @@
 """Looking after a store: is it sound, what takes the room, what can go.
 
-Owns ``verify``, ``du`` and ``gc``. Nothing that a running sweep may be using is
-ever removed: unfinished writes go only where the process that made them has
-ended, and batches that no record names only when asked for.
+Owns ``verify``, ``du`` and ``gc``. Never removes what a running sweep may be
+using: an unfinished write goes only where no process has it in hand, and what
+nothing names, or is damaged, only while no other process has the store open.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-from collections import Counter
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from turbo_lab import images
-from turbo_lab.errors import InputError, TurboLabError
+from turbo_lab.errors import IncompleteError, TurboLabError
 from turbo_lab.store import Store
+
+# What reading a document that we did not write leads to.
+_UNREADABLE = (TurboLabError, KeyError, TypeError, AttributeError)
+_KINDS = ("batches", "records", "measurements", "timings", "sweeps", "tmp")
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,11 @@ class Damage:
     """One thing that is not as it was committed."""
 
     path: Path
-    """A batch's folder or a document."""
+    """A batch's folder, a document, or the folder of what lies beside a record."""
     reason: str
     """What is wrong with it."""
+    is_broken: bool
+    """Deleting it mends the store; ``False``: it is whole, but lacks what the next sweep makes."""
 
 
 @dataclass(frozen=True)
@@ -35,41 +40,54 @@ class Usage:
     """Room taken by one kind of file."""
 
     kind: str
-    """Of the store's layout, or a model's digest for batches."""
+    """Of the store's layout, or a model's digest."""
+    name: str | None
+    """A model's name where a record tells it; ``None`` for all else."""
     files: int
     """Their number."""
     size_bytes: int
     """On disk as written."""
 
 
+@dataclass(frozen=True)
+class Garbage:
+    """One thing that nobody needs."""
+
+    path: Path
+    """A folder, or a stray file under ``tmp``."""
+    reason: str
+    """Why it can go."""
+    size_bytes: int
+    """What that frees."""
+
+
 def verify(store: Store) -> Iterator[Damage]:
-    """Everything that is damaged: batches first, then documents, then what names nothing."""
+    """Everything that is damaged, then what lacks another part.
+
+    A sweep may go on meanwhile: it writes batches, then their record, then what
+    lies beside it. Listed the other way round, nothing seems to be missing.
+    """
+    beside = _beside(store)
+    record_paths = sorted((store.root / "records").glob("*/*.json"))
     sound: set[str] = set()
     for folder in sorted((store.root / "batches").glob("*/*")):
         reason = _batch_damage(store, folder)
         if reason is None:
             sound.add(folder.name)
         else:
-            yield Damage(folder, reason)
-    known = set()
-    for path in sorted((store.root / "records").glob("*/*.json")):
+            yield Damage(folder, reason, is_broken=True)
+    known: set[str] = set()
+    for path in record_paths:
         try:
-            record = store.read_record(path.stem)
-        except TurboLabError as error:
-            yield Damage(path, str(error))
+            missing = _missing_batches(store, path, sound)
+        except _UNREADABLE as error:
+            yield Damage(path, _line(error), is_broken=True)
             continue
-        assert record is not None
-        known.add(record.record_id)
-        missing = [key for key in record.batches if key not in sound]
-        if record.status == "done" and missing:
-            yield Damage(path, f"names {len(missing)} batches that are missing or damaged")
-    for kind in ("measurements", "timings"):
-        for folder in sorted((store.root / kind).glob("*")):
-            if folder.name not in known:
-                yield Damage(folder, "belongs to no record")
-            for path in sorted(folder.glob("*.json")):
-                if (reason := _json_damage(path)) is not None:
-                    yield Damage(path, reason)
+        known.add(path.stem)
+        if missing:
+            reason = f"names {missing} batches that are missing or damaged"
+            yield Damage(path, reason, is_broken=False)
+    yield from _damage_beside(store, beside, known)
 
 
 def _batch_damage(store: Store, folder: Path) -> str | None:
@@ -81,77 +99,150 @@ def _batch_damage(store: Store, folder: Path) -> str | None:
             pixels, _ = images.read_png(folder / entry.file)
             if images.pixel_sha256(pixels) != entry.pixel_sha256:
                 return f"{entry.file} has other pixels than were committed"
-    except (TurboLabError, KeyError, TypeError) as error:
-        return " ".join(str(error).split())
+    except _UNREADABLE as error:
+        return _line(error)
     return None
 
 
-def _json_damage(path: Path) -> str | None:
+def _missing_batches(store: Store, path: Path, sound: set[str]) -> int:
+    """How many of the batches that a finished cell's record names are not sound."""
+    record = store.read_record(path.stem)
+    if record is None or record.record_id != path.stem:
+        raise TurboLabError(f"{path}: is the record {record and record.record_id}")
+    return 0 if record.status == "failed" else len(set(record.batches) - sound)
+
+
+def _beside(store: Store) -> list[Path]:
+    """The folders of what lies beside records."""
+    folders = [*store.root.glob("measurements/*"), *store.root.glob("timings/*")]
+    return sorted(folders)
+
+
+def _damage_beside(store: Store, folders: Iterable[Path], known: set[str]) -> Iterator[Damage]:
+    """Measurements, timings and sweep documents."""
+    for folder in folders:
+        if folder.name not in known:
+            yield Damage(folder, "belongs to no record that can be read", is_broken=False)
+        is_timing = folder.parent.name == "timings"
+        for path in sorted(folder.glob("*.json")):
+            try:
+                store.read_timing(path) if is_timing else store.read_measurement(path)
+            except _UNREADABLE as error:
+                yield Damage(path, _line(error), is_broken=True)
+    for path in sorted(store.root.glob("sweeps/*/sweep.json")):
+        try:
+            store.read_sweep(path)
+        except _UNREADABLE as error:
+            yield Damage(path, _line(error), is_broken=True)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def remove_damaged(store: Store) -> tuple[list[Damage], list[Damage]]:
+    """Delete what is broken, for the next sweep to make again; returns it, and what is left.
+
+    Raises :class:`IncompleteError` while another process has the store open.
+    """
+    with _alone(store):
+        found = list(verify(store))
+        broken = [damage for damage in found if damage.is_broken]
+        for damage in broken:
+            _remove(damage.path)
+    return broken, [damage for damage in found if not damage.is_broken]
+
+
+def usage(store: Store) -> tuple[list[Usage], list[Usage]]:
+    """Room by kind of file, and of the batches by model; ``orphans`` are among the batches."""
+    by_kind = [_usage(kind, [store.root / kind]) for kind in _KINDS]
+    by_kind.append(_usage("orphans", orphans(store)))
+    names = {
+        str(about.get("digest")): name
+        for record in store.records()
+        for name, about in record.provenance.get("models", {}).items()
+    }
+    folders: dict[str, list[Path]] = defaultdict(list)
+    for folder in store.root.glob("batches/*/*"):
+        folders[_model_of(store, folder)].append(folder)
+    by_model = [_usage(model, found, names.get(model)) for model, found in folders.items()]
+    return by_kind, sorted(by_model, key=lambda row: -row.size_bytes)
+
+
+def _model_of(store: Store, folder: Path) -> str:
     try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        return f"is no JSON ({error})"
-    return None
+        return str(store.read_batch(folder.name).recipe["model"])
+    except _UNREADABLE:  # verify says why
+        return "unreadable"
 
 
-def remove(store: Store, damage: Damage) -> None:
-    """Delete what is damaged; the next sweep makes it again."""
-    path = damage.path.resolve()
-    if store.root not in path.parents:
-        raise InputError(f"{path}: is outside of the store")
+def _usage(kind: str, folders: Iterable[Path], name: str | None = None) -> Usage:
+    sizes = [size for folder in folders for size in _sizes(folder)]
+    return Usage(kind, name, len(sizes), sum(sizes))
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    for path in [folder] if folder.is_file() else folder.rglob("*"):
+        try:
+            if path.is_file():
+                yield path.stat().st_size
+        except FileNotFoundError:  # a running sweep's write has ended meanwhile
+            continue
+
+
+def orphans(store: Store) -> list[Path]:
+    """Batches that no record names, such as of a sweep that was never finished.
+
+    Raises :class:`StoreError` where a record cannot be read: what it names is no orphan.
+    """
+    # Batches first: a running sweep writes a record after them.
+    folders = sorted(store.root.glob("batches/*/*"))
+    named = {key for record in store.records() for key in record.batches}
+    return [folder for folder in folders if folder.name not in named]
+
+
+def gc(store: Store, with_orphans: bool = False, dry_run: bool = False) -> list[Garbage]:
+    """Remove unfinished writes that nobody has in hand; returns what was, or would be, removed.
+
+    ``with_orphans``: also batches, measurements and timings that no record names.
+    Raises :class:`IncompleteError` for those while another process has the store open.
+    """
+    found = []
+    for path in sorted((store.root / "tmp").iterdir()):
+        if store.claims.take(path.name):
+            found.append(Garbage(path, "unfinished write", sum(_sizes(path))))
+            if not dry_run:
+                _remove(path)
+            store.claims.give_back(path.name)
+    if with_orphans:
+        with _alone(store):
+            unnamed = _unnamed(store)
+            for garbage in [] if dry_run else unnamed:
+                _remove(garbage.path)
+        found += unnamed
+    return found
+
+
+def _unnamed(store: Store) -> list[Garbage]:
+    known = {record.record_id for record in store.records()}
+    strays = [folder for folder in _beside(store) if folder.name not in known]
+    batches = [Garbage(path, "named by no record", sum(_sizes(path))) for path in orphans(store)]
+    return batches + [Garbage(path, "of no record", sum(_sizes(path))) for path in strays]
+
+
+@contextmanager
+def _alone(store: Store) -> Iterator[None]:
+    with store.claims.alone() as is_alone:
+        if not is_alone:
+            raise IncompleteError(
+                f"store={store.root}: another process has it open; "
+                "run this again when its sweep has ended"
+            )
+        yield
+
+
+def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def usage(store: Store) -> tuple[list[Usage], list[Usage]]:
-    """Room by kind of file, and of the batches by model."""
-    kinds = ("batches", "records", "measurements", "timings", "sweeps", "tmp")
-    by_kind = [_usage(kind, (store.root / kind).rglob("*")) for kind in kinds]
-    models: Counter[str] = Counter()
-    files: Counter[str] = Counter()
-    for folder in (store.root / "batches").glob("*/*"):
-        model = str(store.read_batch(folder.name).recipe["model"])
-        found = _usage(model, folder.rglob("*"))
-        models[model] += found.size_bytes
-        files[model] += found.files
-    by_model = [Usage(model, files[model], size) for model, size in models.most_common()]
-    return by_kind, by_model
-
-
-def _usage(kind: str, paths: Iterator[Path]) -> Usage:
-    sizes = [path.stat().st_size for path in paths if path.is_file()]
-    return Usage(kind, len(sizes), sum(sizes))
-
-
-def orphans(store: Store) -> list[Path]:
-    """Batches that no record names: a sweep that was never finished."""
-    named = {key for record in store.records() for key in record.batches}
-    folders = sorted((store.root / "batches").glob("*/*"))
-    return [folder for folder in folders if folder.name not in named]
-
-
-def unfinished(store: Store) -> list[Path]:
-    """Folders of writes whose process has ended."""
-    folders = sorted((store.root / "tmp").iterdir())
-    return [folder for folder in folders if not _is_alive(folder.name)]
-
-
-def _is_alive(name: str) -> bool:
-    """Whether the process that a folder is named after runs; a number used again counts as it."""
-    pid = name.partition("-")[0]
-    if not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's, but there
-        return True
-    return True
-
-
-def size_of(path: Path) -> int:
-    """Bytes of a folder."""
-    return _usage("", path.rglob("*")).size_bytes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,24 +27,33 @@ def _verify(arguments: list[str]) -> int:
     """``store verify [store=DIR] [--remove-damaged] [--json]``."""
     as_json, removes = take_flag(arguments, "--json"), take_flag(arguments, "--remove-damaged")
     store = _open(arguments)
-    found = []
-    for damage in upkeep.verify(store):
-        found.append(damage)
-        if removes:
-            upkeep.remove(store, damage)
-        if not as_json:
-            print(f"{'removed' if removes else 'damaged'}  {damage.path}: {damage.reason}")
-    if as_json:
-        print_document("store verify", {"store": str(store.root), "damaged": _plain(found)})
-    elif not found:
-        print(f"{store.root}: sound")
-    elif removes:
-        print("\nrun the sweep again: only what was removed is made")
+    removed: list[upkeep.Damage] = []
+    if removes:
+        removed, damaged = upkeep.remove_damaged(store)
     else:
-        print("\nremove them     turbo-lab store verify --remove-damaged")
-    # Damage that is still there is no user's mistake and no verdict on a model: the store cannot
-    # be trusted to be whole, which is "incomplete".
-    return 3 if found and not removes else 0
+        damaged = list(upkeep.verify(store))
+    if as_json:
+        values = {"removed": _plain(removed), "damaged": _plain(damaged)}
+        print_document("store verify", {"store": str(store.root), **values})
+    else:
+        _print_damage(store, removed, damaged)
+    # Damage is no mistake of the user's and no verdict on a model: what was made is not all
+    # there, which is "incomplete".
+    return 3 if damaged else 0
+
+
+def _print_damage(
+    store: Store, removed: Sequence[upkeep.Damage], damaged: Sequence[upkeep.Damage]
+) -> None:
+    for word, rows in (("removed", removed), ("damaged", damaged)):
+        for row in rows:
+            print(f"{word}  {row.path}: {row.reason}")
+    if not damaged:
+        print(f"{store.root}: sound")
+    if any(row.is_broken for row in damaged):
+        print(f"\nremove them     turbo-lab store verify --remove-damaged store={store.root}")
+    elif removed or damaged:
+        print("\nrun the same sweep again: it makes what is missing, and nothing else")
 
 
 def _du(arguments: list[str]) -> int:
@@ -57,30 +65,27 @@ def _du(arguments: list[str]) -> int:
         values = {"kinds": _plain(by_kind), "models": _plain(by_model)}
         print_document("store du", {"store": str(store.root), **values})
         return 0
-    for row in by_kind:
-        print(f"{row.kind:14} {row.files:8} files {row.size_bytes / 1e6:10.1f} MB")
-    for row in by_model:
-        print(f"model {row.kind[:12]} {row.files:4} files {row.size_bytes / 1e6:10.1f} MB")
+    for row in (*by_kind, *by_model):
+        name = row.kind if row in by_kind else f"model {row.name or row.kind[:12]}"
+        print(f"{name:24} {row.files:8} files {row.size_bytes / 1e6:10.1f} MB")
     return 0
 
 
 def _gc(arguments: list[str]) -> int:
     """``store gc [store=DIR] [--orphans] [--dry-run] [--json]``."""
-    as_json, dry = take_flag(arguments, "--json"), take_flag(arguments, "--dry-run")
+    as_json, dry_run = take_flag(arguments, "--json"), take_flag(arguments, "--dry-run")
     with_orphans = take_flag(arguments, "--orphans")
     store = _open(arguments)
-    paths = upkeep.unfinished(store) + (upkeep.orphans(store) if with_orphans else [])
-    freed = sum(upkeep.size_of(path) for path in paths)
-    for path in paths:
-        if not dry:
-            shutil.rmtree(path)
-        if not as_json:
-            print(f"{'would remove' if dry else 'removed'}  {path}")
+    found = upkeep.gc(store, with_orphans, dry_run)
+    freed_bytes = sum(garbage.size_bytes for garbage in found)
     if as_json:
-        values = {"removed": [str(path) for path in paths], "freed_bytes": freed, "dry_run": dry}
-        print_document("store gc", values)
-    else:
-        print(f"{len(paths)} folders, {freed / 1e6:.1f} MB")
+        removed = [str(garbage.path) for garbage in found]
+        values = {"removed": removed, "freed_bytes": freed_bytes, "dry_run": dry_run}
+        print_document("store gc", {"store": str(store.root), **values})
+        return 0
+    for garbage in found:
+        print(f"{'would remove' if dry_run else 'removed'}  {garbage.path}: {garbage.reason}")
+    print(f"{len(found)} in all, {freed_bytes / 1e6:.1f} MB")
     return 0
 
 

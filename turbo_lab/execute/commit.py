@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -46,12 +47,16 @@ class _Item:
 
 
 class Committer:
-    """Writes batches in the order they come; a failure stops the sweep at the next call."""
+    """Writes batches in the order they come; a failure stops the sweep at the next call.
+
+    A context: on the way out, however, what is queued is committed and the thread ends.
+    """
 
     def __init__(self, store: Store, parameters: Mapping[str, Any]) -> None:
         """``parameters`` go into every PNG beside its recipe, for people to read."""
         self._store, self._parameters = store, parameters
-        self._queue: queue.Queue[_Item | None] = queue.Queue(maxsize=_QUEUE_LENGTH)
+        self._queue: queue.Queue[_Item | Callable[[], None] | None]
+        self._queue = queue.Queue(maxsize=_QUEUE_LENGTH)
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="commit", daemon=True)
         self._thread.start()
@@ -73,16 +78,29 @@ class Committer:
         self._raise()
         self._queue.put(_Item(batch, key, exactness, pixels, stages, notes, on_done))
 
+    def call(self, on_done: Callable[[], None]) -> None:
+        """Queue what follows a commit, for a batch that is on disk already."""
+        self._raise()
+        self._queue.put(on_done)
+
     def drain(self) -> None:
         """Wait until everything queued is on disk; raises what went wrong."""
         self._queue.join()
         self._raise()
 
-    def close(self) -> None:
-        """Commit what is queued and end the thread."""
+    def __enter__(self) -> Committer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._queue.put(None)
         self._thread.join()
-        self._raise()
+        if kind is None:
+            self._raise()
 
     def _raise(self) -> None:
         if self._error is not None:
@@ -92,22 +110,28 @@ class Committer:
         while (item := self._queue.get()) is not None:
             try:
                 if self._error is None:  # after a failure the rest is let go
-                    commit_batch(
-                        self._store,
-                        item.batch,
-                        item.key,
-                        item.exactness,
-                        item.pixels,
-                        self._parameters,
-                        item.stages,
-                        item.notes,
-                    )
-                    item.on_done()
+                    self._do(item)
             except Exception as error:  # noqa: BLE001  (raised in the driver's thread)
                 self._error = error
             finally:
                 self._queue.task_done()
         self._queue.task_done()
+
+    def _do(self, item: _Item | Callable[[], None]) -> None:
+        if not isinstance(item, _Item):
+            item()
+            return
+        commit_batch(
+            self._store,
+            item.batch,
+            item.key,
+            item.exactness,
+            item.pixels,
+            self._parameters,
+            item.stages,
+            item.notes,
+        )
+        item.on_done()
 
 
 def commit_batch(

@@ -9,13 +9,14 @@ goes on. Whatever was committed stays, so that the same command resumes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
 from turbo_lab.errors import IncompleteError, TurboLabError
 from turbo_lab.execute.commit import Committer
+from turbo_lab.execute.interrupt import Interrupts
 from turbo_lab.execute.worker import Worker
 from turbo_lab.plan import Group, Job, Plan, PlannedCell
 from turbo_lab.record import Record
@@ -109,11 +110,13 @@ def run_plan(plan: Plan, worker: Worker, context: SweepContext, progress: Progre
     """
     driver = _Driver(plan, worker, context, progress)
     outcome = SweepOutcome(work={"unet_rows": 0, "vae_rows": 0, "text_rows": 0})
+    # A run that was killed between a cell's last batch and its record left that to us.
+    for planned in plan.cells:
+        if planned.in_store:
+            driver.finish(planned.cell)
     if plan.groups or driver.untimed:
         driver.run(outcome)
-    for planned in plan.cells:
-        cell = planned.cell
-        outcome.records[cell.cell_id] = driver.finish(cell)
+    outcome.records = {p.cell.cell_id: driver.finish(p.cell) for p in plan.cells}
     return outcome
 
 
@@ -125,9 +128,12 @@ class _Driver:
     ) -> None:
         self.plan, self.worker, self.context, self.progress = plan, worker, context, progress
         self.failed: dict[str, str] = {}
+        self.records: dict[str, Record] = {}
         self.told: set[str] = set()
-        # Batches that another sweep on this store has in hand: looked at again at the end.
-        self.put_off: list[tuple[Group, Job]] = []
+        self.interrupts = Interrupts()
+        # Reuse keys in our hands, and what another sweep on this store has in its own.
+        self.claimed: set[str] = set()
+        self.put_off: list[Group] = []
         store = context.store
         # By cell: batches that are not yet on disk. Counted down on the commit thread only.
         self.missing = {p.cell.cell_id: len(p.missing) for p in plan.cells}
@@ -139,89 +145,133 @@ class _Driver:
 
     def run(self, outcome: SweepOutcome) -> None:
         """All groups, then the timing lane of cells whose images were there already."""
-        context = self.context
-        committer = Committer(context.store, {"models": dict(context.names)})
-        images = sum(len(group.layout.seeds) * len(group.jobs) for group in self.plan.groups)
-        self.progress.begin(images)
+        store, names = self.context.store, {"models": dict(self.context.names)}
         began = time.perf_counter()
         try:
-            resident: Any = None
-            for group in self.plan.groups:
-                here = _weights_key(group.jobs[0].batch)
-                if resident is not None and here != resident:
-                    committer.drain()
-                    self._time_resident(resident, outcome)
-                resident = here
-                self._run_group(group, committer)
-            committer.drain()
-            self._run_put_off(committer)
-            self._time_resident(None, outcome)
+            with self.interrupts, Committer(store, names) as committer:
+                self._run_groups(committer, outcome)
         except KeyboardInterrupt:
-            committer.close()
             raise IncompleteError(
                 "interrupted: what is committed stays; run the same command again to resume"
             ) from None
-        committer.close()
+        finally:
+            for key in list(self.claimed):
+                self._release(key)
         outcome.load_s = self.worker.load_s
         outcome.wall_s = time.perf_counter() - began - outcome.timing_s - outcome.load_s
         if self.plan.groups and len(self.failed) < len(self.plan.cells):
             outcome.work = as_plain(self.worker.work)
 
+    def _run_groups(self, committer: Committer, outcome: SweepOutcome) -> None:
+        images = sum(len(group.layout.seeds) * len(group.jobs) for group in self.plan.groups)
+        self.progress.begin(images)
+        resident: Any = None
+        for group in self.plan.groups:
+            here = _weights_key(group.jobs[0].batch)
+            if resident is not None and here != resident:
+                committer.drain()
+                self._time_resident(resident, outcome)
+            resident = here
+            self._run_group(group, committer)
+        self._run_put_off(committer)
+        self._time_resident(None, outcome)
+
     def _run_group(self, group: Group, committer: Committer) -> None:
-        self.worker.new_group([(job.batch, job.cells[0].negative_prompt) for job in group.jobs])
-        for job in group.jobs:
-            if any(cell.cell_id in self.failed for cell in job.cells):
-                continue
-            if self.context.store.claim(self.context.reuse_key(job.batch)):
-                self._run_job(group, job, committer)
+        if self.worker.share == "batched":
+            # Drawn in common passes: all must be in hand before the first one.
+            jobs: Iterable[Job] = list(self._claim_jobs(group, committer))
+            self.worker.new_group([(job.batch, job.cells[0].negative_prompt) for job in jobs])
+        else:
+            jobs = self._claim_jobs(group, committer)
+            self.worker.new_group()
+        for job in jobs:
+            if self._is_given_up(job):
+                self._release(self.context.reuse_key(job.batch))
             else:
-                self.put_off.append((group, job))
+                self._run_job(group, job, committer)
+
+    def _claim_jobs(self, group: Group, committer: Committer) -> Iterator[Job]:
+        """Jobs as they are taken in hand; what another sweep has is put off."""
+        theirs = []
+        for job in group.jobs:
+            if self._is_given_up(job):
+                continue
+            key = self.context.reuse_key(job.batch)
+            if not self._claim(key):
+                theirs.append(job)
+            elif self.context.store.holds(self.context.stored_key(job.batch)):
+                # Another sweep was quicker. Counted where all commits are: on the thread.
+                committer.call(partial(self._committed, job, key, len(job.batch.layout.seeds)))
+            else:
+                yield job
+        if theirs:
+            self.put_off.append(Group(group.layout, tuple(theirs)))
 
     def _run_put_off(self, committer: Committer) -> None:
         """What others had in hand: there by now, or theirs no longer, for a dead process has none.
 
-        Nothing is claimed meanwhile, so that two sweeps never wait for each other.
+        Nothing is in hand while it waits, so that two sweeps never wait for each other.
         """
-        for group, job in self.put_off:
-            committer.drain()
-            self.worker.new_group()
-            self.context.store.claim(self.context.reuse_key(job.batch), wait=True)
-            self._run_job(group, job, committer)
         committer.drain()
+        while self.put_off:
+            groups, self.put_off = self.put_off, []
+            self._note("waiting for batches that another sweep on this store has in hand")
+            with self.interrupts.allowed():
+                self._claim(self.context.reuse_key(groups[0].jobs[0].batch), wait=True)
+            for group in groups:
+                self._run_group(group, committer)
+            committer.drain()
+
+    def _claim(self, key: str, wait: bool = False) -> bool:
+        is_ours = self.context.store.claim(key, wait)
+        if is_ours:
+            self.claimed.add(key)
+        return is_ours
+
+    def _release(self, key: str) -> None:
+        self.context.store.release(key)
+        self.claimed.discard(key)
+
+    def _is_given_up(self, job: Job) -> bool:
+        """All of its cells have failed: nobody needs it any more."""
+        return all(cell.cell_id in self.failed for cell in job.cells)
 
     def _run_job(self, group: Group, job: Job, committer: Committer) -> None:
         """Run a claimed batch; the claim ends with its commit."""
-        store, key = self.context.store, self.context.reuse_key(job.batch)
-        if store.holds(self.context.stored_key(job.batch)):  # another sweep was quicker
-            self._committed(job, key, len(job.batch.layout.seeds))
-            return
+        key = self.context.reuse_key(job.batch)
         try:
-            self.worker.prepare(job.batch.recipe)
-            self._tell_cut_prompts(group.layout.prompts)
-            with self.worker.image_lane(), self.worker.kept_stages() as stages:
-                pixels = self.worker.run(job.batch, job.cells[0].negative_prompt)
+            with self.interrupts.allowed():
+                self.worker.prepare(job.batch.recipe)
+                self._tell_cut_prompts(group.layout.prompts)
+                with self.worker.image_lane(), self.worker.kept_stages() as stages:
+                    pixels = self.worker.run(job.batch, job.cells[0].negative_prompt)
         except _CELL_FAILURES as error:
-            store.release(key)
+            self._release(key)
             self._fail(job.cells, error)
             return
         done = partial(self._committed, job, key, len(pixels))
         notes, exactness = self.worker.notes, self.context.exactness
         if self.worker.is_split:
             exactness = "split"
-        for text in [note for note in notes if note not in self.told]:
-            self.told.add(text)
-            self.progress.note(f"warning: {text}")
+        for text in notes:
+            self._note(f"warning: {text}")
         made = self.context.reuse_key(job.batch, exactness)
         committer.submit(job.batch, made, exactness, pixels, stages, notes, done)
 
     def _committed(self, job: Job, key: str, images: int) -> None:
         """A batch is on disk: a cell's record follows its last one."""
-        self.context.store.release(key)
+        self._release(key)
         for cell in job.cells:
             self.missing[cell.cell_id] -= 1
             if self.missing[cell.cell_id] == 0 and cell.cell_id not in self.failed:
                 self.finish(cell)
         self.progress.advance(images)
+
+    def _note(self, text: str) -> None:
+        """Each is told once."""
+        if text not in self.told:
+            self.told.add(text)
+            self.progress.note(text)
 
     def _tell_cut_prompts(self, prompts: Sequence[str]) -> None:
         for prompt, lost in self.worker.cut_prompts(prompts).items():
@@ -243,10 +293,12 @@ class _Driver:
             return
         began, loaded = time.perf_counter(), self.worker.load_s
         for cell in list(self.untimed):
-            if cell.cell_id in self.failed:
+            # Of a cell that waits for another sweep, there is no record yet to time beside.
+            if cell.cell_id in self.failed or self.missing[cell.cell_id]:
                 continue
             if resident is None or _weights_key(cell.batches[0]) == resident:
-                self._time_cell(cell)
+                with self.interrupts.allowed():
+                    self._time_cell(cell)
                 self.untimed.remove(cell)
         outcome.timing_s += time.perf_counter() - began - (self.worker.load_s - loaded)
 
@@ -262,15 +314,22 @@ class _Driver:
 
     def finish(self, cell: Cell) -> Record:
         """The cell's record: read where there is one, else written now."""
+        if cell.cell_id not in self.records:
+            context = self.context
+            old = context.store.read_record(context.record_id(cell))
+            if old is None or old.status == "failed":
+                old = self._record(cell)
+                context.store.write_record(old)
+            self.records[cell.cell_id] = old
+        return self.records[cell.cell_id]
+
+    def _record(self, cell: Cell) -> Record:
         context = self.context
-        name = context.record_id(cell)
-        old = context.store.read_record(name)
-        if old is not None and old.status == "done":
-            return old
         error = self.failed.get(cell.cell_id)
+        assert error or not self.missing[cell.cell_id]
         notes = [] if error else context.notes_of(cell)
-        record = Record(
-            record_id=name,
+        return Record(
+            record_id=context.record_id(cell),
             cell_id=cell.cell_id,
             status="failed" if error else "done",
             error=error,
@@ -281,8 +340,6 @@ class _Driver:
             fingerprint=context.fingerprint,
             provenance={**context.provenance, **({"notes": notes} if notes else {})},
         )
-        context.store.write_record(record)
-        return record
 
 
 def parameters(cell: Cell) -> dict[str, Any]:

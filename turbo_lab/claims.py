@@ -1,0 +1,77 @@
+"""Claims: what a process has in hand, known to every other, gone when it ends.
+
+Owns one file of locked bytes. A name is a byte far beyond the file's end, locked
+by ``fcntl``; the kernel gives it back when the process ends, however it ends. So
+a killed sweep blocks nobody, no process number is taken for another's, and
+containers or machines that share the folder see each other wherever its file
+system has locks. The threads of one process own its claims together.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from turbo_lab.identity import sha256_text
+
+# 60 bits of a digest do not collide, and fit a file offset with room for one more.
+_DIGITS = 15
+_EVERYTHING = 16**_DIGITS
+# By device and inode: closing any handle of a file drops all of a process's locks on
+# it, so that one is opened and kept, however many claims there are on its folder.
+_HANDLES: dict[tuple[int, int], int] = {}
+
+
+class Claims:
+    """The claims on what lies in one folder."""
+
+    def __init__(self, path: Path) -> None:
+        """Open, or make, the file whose bytes are locked; raises ``OSError``."""
+        path.touch()
+        stat = path.stat()
+        mark = (stat.st_dev, stat.st_ino)
+        if mark not in _HANDLES:
+            _HANDLES[mark] = os.open(path, os.O_RDWR)
+        self._handle = _HANDLES[mark]
+
+    def take(self, name: str, wait: bool = False) -> bool:
+        """Take ``name`` in hand; ``False`` where another process has it, which ``wait`` sits out.
+
+        Waiting blocks in the kernel. Nothing else may be in hand then, or two could
+        wait for each other.
+        """
+        return self._lock(fcntl.LOCK_EX, _offset(name), wait)
+
+    def give_back(self, name: str) -> None:
+        """Let go of ``name``."""
+        fcntl.lockf(self._handle, fcntl.LOCK_UN, 1, _offset(name))
+
+    def join(self) -> None:
+        """Be one of those who have the folder open, until the process ends."""
+        self._lock(fcntl.LOCK_SH, _EVERYTHING, wait=True)
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether no other process has the folder open; while inside, none comes in."""
+        is_alone = self._lock(fcntl.LOCK_EX, _EVERYTHING, wait=False)
+        try:
+            yield is_alone
+        finally:
+            self.join()
+
+    def _lock(self, kind: int, offset: int, wait: bool) -> bool:
+        try:
+            fcntl.lockf(self._handle, kind if wait else kind | fcntl.LOCK_NB, 1, offset)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return False
+            raise
+        return True
+
+
+def _offset(name: str) -> int:
+    return int(sha256_text(name)[:_DIGITS], 16)

@@ -1,0 +1,59 @@
+"""Ctrl-C where a sweep can take it.
+
+Owns the handler of SIGINT while a plan runs. The signal may come anywhere, and
+an exception inside a lock's own code leaves the lock in a state that nobody
+expects: the sweep would hang on its own queue. So it is noted, and raised where
+the work in hand can be let go: while the model is at it, and between batches.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+class Interrupts:
+    """A context in which Ctrl-C is ``KeyboardInterrupt`` at chosen points only.
+
+    A second one is raised at once, wherever it comes. Elsewhere than on the main
+    thread, or where somebody else handles the signal, nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self._noted = self._allowed = False
+        self._before: Any = None
+
+    def __enter__(self) -> Interrupts:
+        on_main = threading.current_thread() is threading.main_thread()
+        if on_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._before = signal.signal(signal.SIGINT, self._on_signal)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+        if kind is None:
+            self._check()
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Raised inside, and on entry if it came before."""
+        self._allowed = True
+        try:
+            self._check()
+            yield
+        finally:
+            self._allowed = False
+
+    def _check(self) -> None:
+        if self._noted:
+            raise KeyboardInterrupt
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        is_second, self._noted = self._noted, True
+        if is_second or self._allowed:
+            raise KeyboardInterrupt
