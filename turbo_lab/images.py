@@ -42,6 +42,12 @@ def encode_png(
     return buffer.getvalue()
 
 
+def decode_png(content: bytes) -> np.ndarray:
+    """Pixels of a PNG file in memory, (H, W, 3) uint8 RGB."""
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def read_png(path: Path) -> tuple[np.ndarray, dict[str, str]]:
     """Pixels, (H, W, 3) uint8 RGB, and text chunks. Raises :class:`InputError`."""
     try:

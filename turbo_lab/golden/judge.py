@@ -11,6 +11,7 @@ import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from turbo_lab.golden.golden import Golden, Margin
 from turbo_lab.golden.library import Material
 from turbo_lab.golden.stages import (
     StageDifference,
+    StageMark,
     StageValue,
     Values,
     differences,
@@ -63,10 +65,15 @@ class Observation:
     fingerprint: Mapping[str, Any]
     """``keys`` and ``options`` of this environment."""
 
+    @cached_property
+    def marks(self) -> tuple[StageMark, ...]:
+        """Of every stage, taken once."""
+        return tuple(mark(value) for value in self.stages)
+
     @property
     def outcome(self) -> str:
         """Digest over all stages."""
-        return outcome_digest([mark(value) for value in self.stages])
+        return outcome_digest(self.marks)
 
     def pixels(self) -> Values:
         """(N, H, W, 3) uint8."""
@@ -143,7 +150,7 @@ def judge(
         tier=choice.tier,
         message="identical to the bit",
         fingerprint_difference=choice.differs,
-        stages=tuple(differences(golden.stages, material.tensors, seen.stages)),
+        stages=tuple(differences(golden.stages, material.tensors, seen.stages, seen.marks)),
         identical=outcome == golden.outcome,
     )
     if outcome in golden.known_bad:

@@ -114,14 +114,18 @@ def outcome_digest(marks: Sequence[StageMark]) -> str:
 
 
 def differences(
-    golden: Sequence[StageMark], tensors: Mapping[str, Values], observed: Sequence[StageValue]
+    golden: Sequence[StageMark],
+    tensors: Mapping[str, Values],
+    observed: Sequence[StageValue],
+    marks: Sequence[StageMark] | None = None,
 ) -> list[StageDifference]:
     """Stage by stage, in order; exact where the golden keeps the tensor.
 
-    A stage that only one of both has (another number of steps) is unequal, with
-    no figure.
+    ``marks``: of the observed stages, where they were taken already. A stage
+    that only one of both has (another number of steps) is unequal, with no figure.
     """
-    seen = {value.stage: value for value in observed}
+    here = marks or [mark(value) for value in observed]
+    seen = {value.stage: (value, own) for value, own in zip(observed, here, strict=True)}
     known = {m.stage for m in golden}
     found = [_difference(m, tensors.get(m.stage), seen.get(m.stage)) for m in golden]
     extra = [v.stage for v in observed if v.stage not in known]
@@ -129,11 +133,11 @@ def differences(
 
 
 def _difference(
-    golden: StageMark, tensor: Values | None, value: StageValue | None
+    golden: StageMark, tensor: Values | None, seen: tuple[StageValue, StageMark] | None
 ) -> StageDifference:
-    if value is None or tuple(value.values.shape) != golden.shape:
+    if seen is None or seen[1].shape != golden.shape:
         return StageDifference(golden.stage, False, None, None, False)
-    here = mark(value)
+    value, here = seen
     if here.sha256 == golden.sha256:
         return StageDifference(golden.stage, True, 0.0, 0.0, False)
     if tensor is not None:

@@ -63,7 +63,7 @@ def calibrate(
         for case, golden, material in cases:
             here = change.run(runner, case)
             exact[change.name] += here.outcome == golden.outcome
-            stages = differences(golden.stages, material.tensors, here.stages)
+            stages = differences(golden.stages, material.tensors, here.stages, here.marks)
             for stage in stages:
                 assert stage.relative_l2 is not None, stage
                 kind = f"{STAGE_FIGURE}/{stage_kind(stage.stage)}"

@@ -7,12 +7,10 @@ files. Faults and perturbations are put around this, never into it.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -23,6 +21,7 @@ from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.golden.judge import Observation
 from turbo_lab.golden.stages import StageValue, Values
 from turbo_lab.planning import Sweep, resolve_points
+from turbo_lab.record import BatchRecord
 from turbo_lab.spec import Batch, Cell
 from turbo_lab.store import Store, reuse_key
 
@@ -119,17 +118,20 @@ def ordered_by_worth(stages: Sequence[StageValue]) -> dict[str, Values]:
     return {stage: by_stage[stage] for stage in [*first, *steps, *rest]}
 
 
+class _Kept:
+    """In a store's place: the files of one batch, kept in memory."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def commit_batch(self, batch: BatchRecord, files: Mapping[str, bytes]) -> None:
+        """Keep what a store would write, in image order."""
+        self.files = {entry.file: files[entry.file] for entry in batch.images}
+
+
 def _through_png(case: Case, pixels: np.ndarray) -> np.ndarray:
-    """The pixels as a sweep's store gives them back."""
-    folder = Path(tempfile.mkdtemp(prefix="turbo-lab-case-"))
-    try:
-        store = Store(folder)
-        key = reuse_key(case.batch.batch_id, case.sweep.fingerprint["keys"], "exact")
-        commit_batch(store, case.batch, key, "exact", pixels, {})
-        batch = store.read_batch(key)
-        rows: list[Any] = [
-            images.read_png(store.batch_folder(key) / entry.file)[0] for entry in batch.images
-        ]
-        return np.stack(rows)
-    finally:
-        shutil.rmtree(folder)
+    """The pixels as the PNG files of a sweep hold them, by the sweep's own encoding."""
+    kept = _Kept()
+    key = reuse_key(case.batch.batch_id, case.sweep.fingerprint["keys"], "exact")
+    commit_batch(cast(Store, kept), case.batch, key, "exact", pixels, {})
+    return np.stack([images.decode_png(content) for content in kept.files.values()])
