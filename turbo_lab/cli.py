@@ -11,7 +11,6 @@ uncovered or inconclusive; 4 our own bug or no judgement possible.
 from __future__ import annotations
 
 import json
-import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -35,6 +34,7 @@ _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for 
   turbo-lab gate     gate=release candidate.KEY=... baseline.KEY=... | calibrate | mutate
   turbo-lab baseline set NAME SWEEP | list | show NAME
   turbo-lab reproduce RECORD | IMAGE.png       draw it again here, and say what is identical
+  turbo-lab report   SWEEP [--format markdown] one file: figures, plots, images
   turbo-lab models   list | show NAME          the models that can be run
   turbo-lab store    verify | du | gc          look after the store
   turbo-lab sync     [store=DIR]               replay the store into MLflow
@@ -103,16 +103,35 @@ def _sweep(arguments: list[str]) -> int:
 
 
 def _generate(arguments: list[str]) -> int:
+    import dataclasses
+
+    from turbo_lab import config
+    from turbo_lab.commands.sweep import run_points
+
     as_json = take_flag(arguments, "--json")
-    # A prompt may hold an equals sign; a key before one is a plain word.
-    if arguments and not re.match(r"-|[\w.]+=", arguments[0]):
-        prompt = arguments[0].replace("\\", "\\\\").replace("'", "\\'")
-        arguments = [f"prompt='{prompt}'", *arguments[1:]]
-    elif not any(a.startswith(("prompt=", "prompts=")) for a in arguments):
+    prompt = None
+    if arguments and not arguments[0].startswith("-") and not config.is_key(arguments[0]):
+        prompt, *arguments = arguments
+    named = [a for a in arguments if a.startswith(("prompt=", "prompts="))]
+    if prompt is None and not named and not any(a.startswith("-") for a in arguments):
         raise InputError(
             'generate: give a prompt, as in turbo-lab generate "a red apple", or prompts=NAME'
         )
-    return _run_points("generate", arguments, as_json)
+    if prompt is not None and named:
+        raise InputError(f"generate: {prompt!r} and {named[0]} are two prompts; give one of them")
+    if prompt == "":
+        raise InputError("generate: the prompt is empty; give at least one word")
+
+    def task(points: list[config.GridPoint]) -> int:
+        # Around Hydra's grammar, to which a backslash, a brace or an equals sign means something.
+        if prompt is not None:
+            points = [
+                dataclasses.replace(point, values={**point.values, "prompt": prompt})
+                for point in points
+            ]
+        return run_points("generate", points, as_json)
+
+    return config.run("generate", arguments, task)
 
 
 def _bench(arguments: list[str]) -> int:
@@ -216,6 +235,12 @@ def _baseline(arguments: list[str]) -> int:
     return baseline(arguments)
 
 
+def _report(arguments: list[str]) -> int:
+    from turbo_lab.commands.report import main as report
+
+    return report(arguments)
+
+
 def _sync(arguments: list[str]) -> int:
     from turbo_lab import config
     from turbo_lab.commands.sweep import sync_store
@@ -235,6 +260,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "gate": _gate,
     "baseline": _baseline,
     "reproduce": _reproduce,
+    "report": _report,
     "store": _store,
     "sync": _sync,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,53 +11,83 @@ import numpy as np
 from PIL import Image
 
 from turbo_lab.images import encode_png
-from turbo_lab.report.page import Html, image, join, page, table, tag
+from turbo_lab.report.page import Html, cell, image, join, page, pill, table, tag
 
 _WIDTH = 16  # rem of one 64 x 64 image
+_ORDER = ("error", "regression", "uncovered", "pass")
+_TINY = 256  # pixels: smaller images are enlarged without smoothing
+# Differences from rounding (1e-8 of the norm) to everything (1) span a stage's bar.
+_SMALLEST = 1e-8
 
 
 def golden_report(values: Mapping[str, Any], pictures: Mapping[str, Mapping[str, bytes]]) -> str:
     """One HTML file of a ``golden check`` document.
 
     ``pictures``: by case, then ``expected`` and ``actual``: PNG files, the
-    images of a batch side by side. Failing cases come first.
+    images of a batch side by side. Failing cases come first. A case that has
+    ``fingerprints`` with ``golden`` and ``here`` shows both in full.
     """
-    order = {"error": 0, "regression": 1, "uncovered": 2, "pass": 3}
-    cases = sorted(values["cases"], key=lambda case: order[case["verdict"]])
+    cases = sorted(values["cases"], key=lambda case: _ORDER.index(case["verdict"]))
     counts = [case["verdict"] for case in cases]
-    summary = ", ".join(f"{counts.count(v)} {v}" for v in order if v in counts)
-    rows = [
-        (
-            tag("a", case["name"], href=f"#{_identity(case)}"),
-            tag("span", case["verdict"], class_=f"verdict {case['verdict']}"),
-            case["tier"] or "",
-            (case["first_divergence"] or {}).get("stage", ""),
-            case["message"],
-        )
-        for case in cases
-    ]
-    columns = [("case", False), ("verdict", False), ("tier", False), ("first at", False),
-               ("", False)]  # fmt: skip
+    facts = [(verdict, counts.count(verdict)) for verdict in _ORDER if verdict in counts]
     failing = [case for case in cases if case["verdict"] != "pass"]
     return page(
         "Golden check",
         values["verdict"],
-        tag("p", summary, class_="soft"),
-        tag("div", table(columns, rows), class_="summary"),
-        *(_case(case, pictures.get(case["name"], {})) for case in failing),
+        tag("dl", *(_fact(verdict, count) for verdict, count in facts), class_="facts"),
+        tag("h2", "Cases"),
+        _filter(len(cases)) if len(cases) > 1 else None,
+        tag("div", _summary(cases), class_="summary"),
+        *(_case(index, case, pictures.get(case["name"], {})) for index, case in enumerate(failing)),
+        scripts=("compare",),
     )
 
 
-def _case(case: Mapping[str, Any], pictures: Mapping[str, bytes]) -> Html:
+def _fact(verdict: str, count: int) -> Html:
+    return tag("div", tag("dt", verdict), tag("dd", count, class_=verdict))
+
+
+def _filter(count: int) -> Html:
+    return tag(
+        "form",
+        tag("input", type="search", placeholder="filter cases", aria_label="filter cases",
+            autocomplete="off"),
+        tag("span", tag("output", count), " cases", class_="soft"),
+        tag("button", "clear", type="reset"),
+        tag("span", "j and k: next and previous case", class_="soft wide"),
+        class_="filter",
+        data_for="cases",
+    )  # fmt: skip
+
+
+def _summary(cases: list[Mapping[str, Any]]) -> Html:
+    """Every case in a line; the failing ones come first and have their place below."""
+    columns = [("case", False), ("verdict", False), ("tier", False), ("first at", False),
+               ("", False)]  # fmt: skip
+    rows, attributes = [], []
+    for index, case in enumerate(cases):
+        first = (case["first_divergence"] or {}).get("stage", "")
+        passed = case["verdict"] == "pass"
+        name = case["name"] if passed else tag("a", case["name"], href=f"#{_identity(case)}")
+        rows.append((name, pill(case["verdict"]), case["tier"] or "", first, case["message"]))
+        words = f"{case['name']} {case['verdict']} {case['tier']} {first} {case['message']}"
+        attributes.append({"data_cell": index, "data_text": words.lower()})
+    return table(columns, rows, attributes, identity="cases")
+
+
+def _case(index: int, case: Mapping[str, Any], pictures: Mapping[str, bytes]) -> Html:
     return tag(
         "section",
-        tag("h2", case["name"], " ", tag("span", case["verdict"], class_=case["verdict"])),
+        tag("h2", case["name"], pill(case["verdict"])),
         tag("p", case["message"]),
         _pictures(_identity(case), pictures),
         _chain(case),
+        _figures(case),
         _fingerprint(case),
         class_="case",
         id=_identity(case),
+        data_cell=index,
+        tabindex=-1,
     )
 
 
@@ -69,44 +100,67 @@ def _pictures(identity: str, pictures: Mapping[str, bytes]) -> Html | None:
         shown = [_figure(name, png) for name, png in pictures.items()]
         return tag("div", *shown, class_="images") if shown else None
     expected, actual = _pixels(pictures["expected"]), _pixels(pictures["actual"])
-    shown = [_figure("expected", pictures["expected"]), _figure("actual", pictures["actual"])]
+    shown = [
+        _figure("expected", pictures["expected"], f"{identity}-expected"),
+        _figure("actual", pictures["actual"], f"{identity}-actual"),
+    ]
     if expected.shape == actual.shape:
-        shown.append(_figure("difference", encode_png(heatmap(expected, actual), {})))
-        shown.append(_slider(identity, pictures, expected.shape[1] / expected.shape[0]))
+        caption = f"difference, {_difference(expected, actual)}"
+        shown.append(_figure(caption, encode_png(heatmap(expected, actual), {})))
+        shown.append(_slider(identity, expected.shape[1] / expected.shape[0]))
     return tag("div", *shown, class_="images")
 
 
-def _figure(name: str, png: bytes) -> Html:
-    pixels = _pixels(png)
-    width = f"--w:{_WIDTH * pixels.shape[1] / pixels.shape[0]:.1f}rem"
-    return tag("figure", image(png, name), tag("figcaption", name), style=width)
+def _figure(name: str, png: bytes, identity: str | None = None) -> Html:
+    height, width, _ = _pixels(png).shape
+    kind = "tiny" if max(width, height) <= _TINY else None
+    shown = image(png, name, class_=kind, id=identity, width=width, height=height)
+    return tag("figure", shown, tag("figcaption", name), style=_size_of(width / height))
 
 
-def _slider(identity: str, pictures: Mapping[str, bytes], aspect: float) -> Html:
-    """Both on top of each other: a slider uncovers, a button blinks."""
+def _size_of(aspect: float) -> str:
+    return f"--w:{_WIDTH * aspect:.1f}rem"
+
+
+def _slider(identity: str, aspect: float) -> Html:
+    """Both on top of each other: a slider uncovers, a button blinks.
+
+    The images are those beside it: a script copies their addresses when they come
+    into view, so that the file holds each once.
+    """
     both = f"{identity}-both"
+    layers = [tag("img", alt=side, data_from=f"{identity}-{side}", class_="tiny")
+              for side in ("expected", "actual")]  # fmt: skip
     return tag(
         "figure",
+        tag("div", *layers, class_="compare", id=both, style=f"aspect-ratio:{aspect:.4f}"),
+        tag("figcaption", "expected | actual"),
         tag(
             "div",
-            image(pictures["expected"], "expected"),
-            image(pictures["actual"], "actual"),
-            class_="compare",
-            id=both,
+            tag("input", type="range", class_="slider", value="50", aria_controls=both,
+                aria_label="expected on the left, actual on the right"),
+            tag("button", "blink", type="button", class_="blinks", aria_controls=both,
+                aria_pressed="false"),
+            class_="compare-controls",
         ),
-        tag("input", type="range", class_="slider", value="50", aria_controls=both,
-            aria_label="expected on the left, actual on the right"),
-        tag("button", "blink", type="button", class_="blinks", aria_controls=both,
-            aria_pressed="false"),
-        tag("figcaption", "expected | actual"),
-        style=f"--w:{_WIDTH * aspect:.1f}rem",
+        style=_size_of(aspect),
     )  # fmt: skip
+
+
+def _difference(expected: np.ndarray, actual: np.ndarray) -> str:
+    """How far and how much: ``up to 12 levels in 3.1% of pixels``."""
+    apart = np.abs(expected.astype(np.int16) - actual.astype(np.int16)).max(axis=-1)
+    largest = int(apart.max())
+    if largest == 0:
+        return "none"
+    levels = "1 level" if largest == 1 else f"{largest} levels"
+    return f"up to {levels} in {np.count_nonzero(apart) / apart.size:.2g} of the pixels"
 
 
 def heatmap(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: the largest difference of a channel, black to yellow, on a scale of its own.
 
-    A difference of one level is seen as one of a hundred is: the figures say how much.
+    A difference of one level is seen as one of a hundred is: the caption says how much.
     """
     apart = np.abs(expected.astype(np.int16) - actual.astype(np.int16)).max(axis=-1)
     share = apart / max(1, int(apart.max()))
@@ -115,14 +169,16 @@ def heatmap(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
 
 
 def _chain(case: Mapping[str, Any]) -> Html | None:
+    """The stages in order; the first that differs is marked, its bar says how much it does."""
     if not case["stages"]:
         return None
     first = (case["first_divergence"] or {}).get("stage")
     items = []
     for stage in case["stages"]:
-        name = stage["stage"]
-        kind = "first" if name == first else "" if stage["equal"] else "off"
-        items.append(tag("li", name, _size(stage), class_=kind or None, title=_title(stage)))
+        name, off = stage["stage"], "off" if not stage["equal"] else "equal"
+        level = f"--level:{_level(stage):.0%}" if off == "off" else None
+        items.append(tag("li", name, _size(stage), class_="first" if name == first else off,
+                         title=_title(stage), style=level))  # fmt: skip
     own = [stage["stage"] for stage in case["own"] if not stage["equal"]]
     explained = tag(
         "p", "Fed the golden's tensors, these still differ: ", ", ".join(own) or "none",
@@ -137,6 +193,14 @@ def _size(stage: Mapping[str, Any]) -> str:
     return f" {float(stage['relative_l2']):.1e}"
 
 
+def _level(stage: Mapping[str, Any]) -> float:
+    """A relative difference on a logarithmic scale from 0 to 1; 1 where there is none to take."""
+    size = None if stage["relative_l2"] is None else float(stage["relative_l2"])
+    if size is None or not math.isfinite(size):
+        return 1.0
+    return min(1.0, max(0.04, 1 - math.log10(max(size, _SMALLEST)) / math.log10(_SMALLEST)))
+
+
 def _title(stage: Mapping[str, Any]) -> str:
     if stage["equal"]:
         return "equal to the bit"
@@ -148,12 +212,42 @@ def _title(stage: Mapping[str, Any]) -> str:
     return f"differs by {how}{float(stage['relative_l2']):.3g} of its norm{most}"
 
 
+def _figures(case: Mapping[str, Any]) -> Html | None:
+    """What a tier measured, against its thresholds."""
+    figures = case.get("figures") or {}
+    if not figures:
+        return None
+    columns = [("figure", False), ("here", True), ("threshold", True), ("", False)]
+    rows = [
+        (name, _number(figure["value"]), _number(figure["threshold"]), figure.get("note") or "")
+        for name, figure in figures.items()
+    ]
+    return join([tag("h3", "Figures"), table(columns, rows)])
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else f"{float(value):.3g}"
+
+
 def _fingerprint(case: Mapping[str, Any]) -> Html | None:
-    rows = [(d["key"], d["golden"], d["here"]) for d in case["fingerprint_difference"]]
-    if not rows:
-        return tag("p", "The fingerprint is the golden's.", class_="soft")
+    """Side by side: what differs, then all of it where the document has it."""
     columns = [("key", False), ("golden", False), ("here", False)]
-    return join([tag("h3", "Fingerprint"), table(columns, rows)])
+    differs = [(d["key"], d["golden"], d["here"]) for d in case["fingerprint_difference"]]
+    both = case.get("fingerprints") or {}
+    golden, here = both.get("golden", {}), both.get("here", {})
+    rows = [_pair(key, golden.get(key, ""), here.get(key, "")) for key in {**golden, **here}]
+    whole = tag("details", tag("summary", "the whole fingerprint"), table(columns, rows))
+    return join([
+        tag("h3", "Fingerprint"),
+        table(columns, [_pair(*row) for row in differs])
+        if differs else tag("p", "The fingerprint is the golden's.", class_="soft"),
+        whole if rows else None,
+    ])  # fmt: skip
+
+
+def _pair(key: str, golden: Any, here: Any) -> tuple[object, ...]:
+    kind = "mono" if golden == here else "mono differs"
+    return key, cell(golden, class_="mono"), cell(here, class_=kind)
 
 
 def _pixels(png: bytes) -> np.ndarray:

@@ -1,11 +1,14 @@
-"""A gate's verdict for other programs: JUnit XML and GitHub-flavoured Markdown."""
+"""Documents for other programs: JUnit XML and GitHub-flavoured Markdown."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+# Characters that XML 1.0 cannot hold, not even escaped.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MARKS = {"pass": "✅", "regression": "❌", "inconclusive": "❔", "uncovered": "⬜", "error": "💥"}
 
 
@@ -27,7 +30,7 @@ def gate_junit(values: Mapping[str, Any]) -> str:
         )
         if check["verdict"] != "pass":
             kind = "failure" if check in failures else "error"
-            message = f"{check['verdict']}: {describe(check)}"
+            message = _NOT_XML.sub("\ufffd", f"{check['verdict']}: {describe(check)}")
             ElementTree.SubElement(case, kind, type=check["verdict"], message=message)
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
@@ -59,6 +62,25 @@ def gate_markdown(values: Mapping[str, Any]) -> str:
         lines += ["", "| fingerprint | baseline | here |", "| --- | --- | --- |"]
         lines += [f"| {d['key']} | {_cell(d['baseline'])} | {_cell(d['here'])} |" for d in differs]
     return "\n".join(lines) + "\n"
+
+
+def sweep_markdown(values: Mapping[str, Any]) -> str:
+    """A sweep's table with what it was run with, for a job summary or an issue."""
+    from turbo_lab.report.table import markdown_table
+
+    counts, cells = values["counts"], values["cells"]
+    ran = ", ".join(f"{counts[k]} {k}" for k in ("done", "reused", "failed") if counts[k])
+    lines = [f"## turbo-lab sweep `{values['sweep_id']}`", "", f"{counts['distinct']} cells: {ran}",
+             "", markdown_table(values)]  # fmt: skip
+    fixed = {
+        name: value
+        for name, value in cells[0]["parameters"].items()
+        if value is not None and all(row["parameters"].get(name) == value for row in cells)
+    }
+    lines += ["| setting | value |", "| --- | --- |"]
+    lines += [f"| {name} | {_cell(value)} |" for name, value in fixed.items()]
+    errors = [f"- {_cell(row['error'])}" for row in cells if row["error"]]
+    return "\n".join([*lines, *([""] if errors else []), *errors]) + "\n"
 
 
 def describe(check: Mapping[str, Any]) -> str:

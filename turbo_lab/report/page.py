@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+from turbo_lab import __version__
 
 ASSETS = Path(__file__).parent / "assets"
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'"
 )
+_VOID = ("img", "input", "meta", "br")
 
 
 class Html(str):
@@ -38,9 +41,7 @@ def tag(name: str, /, *children: object, **attributes: object) -> Html:
         word = key.rstrip("_").replace("_", "-")
         parts.append(f" {word}" if value is True else f' {word}="{escape(value)}"')
     opening = f"<{name}{''.join(parts)}>"
-    if name in ("img", "input", "meta", "br"):
-        return Html(opening)
-    return Html(f"{opening}{join(children)}</{name}>")
+    return Html(opening) if name in _VOID else Html(f"{opening}{join(children)}</{name}>")
 
 
 def join(parts: Iterable[object]) -> Html:
@@ -48,46 +49,99 @@ def join(parts: Iterable[object]) -> Html:
     return Html("".join(escape(part) for part in parts if part is not None))
 
 
-def image(png: bytes, alt: str, **attributes: object) -> Html:
+def image(content: bytes, alt: str, mime: str = "image/png", **attributes: object) -> Html:
     """An image inside the page."""
-    source = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    source = f"data:{mime};base64," + base64.b64encode(content).decode("ascii")
     return tag("img", src=source, alt=alt, loading="lazy", decoding="async", **attributes)
+
+
+def cell(content: object, value: object = None, **attributes: object) -> Html:
+    """A table's cell. ``value``: what it is sorted by, where that is not its text."""
+    return tag("td", content, data_value=value, **attributes)
+
+
+def pill(verdict: str) -> Html:
+    """A verdict in its colour."""
+    return tag("span", verdict, class_=f"verdict {verdict}")
 
 
 def table(
     columns: Sequence[tuple[str, bool]],
     rows: Iterable[Sequence[object]],
-    row_texts: Sequence[str] | None = None,
+    attributes: Sequence[Mapping[str, object]] | None = None,
     identity: str | None = None,
+    class_: str = "",
 ) -> Html:
     """A table that sorts by its headings. ``columns``: (heading, whether it holds numbers).
 
-    A cell that is a :func:`tag` of ``td`` stays as it is.
+    ``attributes``: of each row. A cell that is a :func:`cell` stays as it is.
+    Class ``cards`` turns rows into blocks on a narrow screen.
     """
-    heads = [
-        tag("th", tag("button", name, type="button"), class_="n" if number else None, scope="col")
-        for name, number in columns
-    ]
+    heads = [_heading(name, number) for name, number in columns]
     lines = []
     for index, row in enumerate(rows):
-        cells = [
-            cell
-            if isinstance(cell, Html) and cell.startswith("<td")
-            else tag("td", cell, class_="n" if number else None)
-            for cell, (_, number) in zip(row, columns, strict=True)
-        ]
-        lines.append(tag("tr", *cells, data_text=row_texts[index] if row_texts else None))
-    body = tag("tbody", *lines, id=identity)
+        cells = [_cell(content, *column) for content, column in zip(row, columns, strict=True)]
+        lines.append(tag("tr", *cells, **(dict(attributes[index]) if attributes else {})))
+    inner = tag(
+        "table",
+        tag("thead", tag("tr", *heads)),
+        tag("tbody", *lines, id=identity),
+        class_=f"sortable {class_}".strip(),
+    )
+    return tag("div", inner, class_="scroll")
+
+
+def _heading(name: str, number: bool) -> Html:
+    # What is better higher is sorted best first.
+    first = "descending" if name.endswith("↑") else None
+    content = tag("button", name, type="button") if name else ""
+    return tag("th", content, class_="n" if number else None, scope="col", data_first=first)
+
+
+def _cell(content: object, heading: str, number: bool) -> Html:
+    if isinstance(content, Html) and content.startswith("<td"):
+        return content
+    empty = content is None or content == ""
     return tag(
-        "div", tag("table", tag("thead", tag("tr", *heads)), body, class_="sortable"),
-        class_="scroll",
-    )  # fmt: skip
+        "td",
+        "" if content is None else content,
+        class_="n" if number else None,
+        data_label=None if empty else heading,
+    )
 
 
-def page(title: str, verdict: str | None, *body: object) -> str:
-    """A whole document. ``verdict`` stands beside the title in its colour."""
+def definitions(pairs: Iterable[tuple[object, object]]) -> Html:
+    """Names with their values."""
+    rows = [tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs]
+    return tag("dl", *rows)
+
+
+def section(identity: str, title: str, *body: object, note: object = None) -> Html:
+    """A part of the page that its navigation names."""
+    return tag(
+        "section",
+        tag("h2", title),
+        tag("p", note, class_="soft") if note else None,
+        *body,
+        id=identity,
+    )
+
+
+def page(
+    title: str,
+    verdict: str | None,
+    *body: object,
+    kind: str = "",
+    links: Sequence[tuple[str, str]] = (),
+    scripts: Sequence[str] = (),
+) -> str:
+    """A whole document. ``verdict`` stands beside the title in its colour.
+
+    ``links``: (id, title) of the sections in the navigation. ``scripts``: assets
+    beside ``page.js``, without the suffix.
+    """
     style = (ASSETS / "page.css").read_text(encoding="utf-8")
-    script = (ASSETS / "page.js").read_text(encoding="utf-8")
+    code = [(ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in ("page", *scripts)]
     head = [
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
@@ -95,15 +149,31 @@ def page(title: str, verdict: str | None, *body: object) -> str:
         tag("title", title),
         tag("style", Html(style)),
     ]
-    header = tag(
-        "header",
-        tag("h1", title),
-        tag("span", verdict, class_=f"verdict {verdict}") if verdict else None,
-        tag("button", "light / dark", type="button", class_="theme"),
-    )
+    navigation = [tag("a", name, href=f"#{identity}") for identity, name in links]
     return "<!doctype html>\n" + tag(
         "html",
         tag("head", *head),
-        tag("body", header, *body, tag("script", Html(script))),
+        tag(
+            "body",
+            _header(title, verdict, kind),
+            tag("nav", *navigation, aria_label="sections") if links else None,
+            tag("main", *body),
+            tag("footer", f"turbo-lab {__version__}"),
+            # One scope a script: none can see another's names.
+            *(tag("script", Html(f"{{\n{text}}}\n")) for text in code),
+        ),
         lang="en",
+    )
+
+
+def _header(title: str, verdict: str | None, kind: str) -> Html:
+    return tag(
+        "header",
+        tag(
+            "div",
+            tag("p", kind, class_="kind") if kind else None,
+            tag("h1", title),
+            pill(verdict) if verdict else None,
+        ),
+        tag("button", type="button", class_="theme", aria_label="light or dark"),
     )

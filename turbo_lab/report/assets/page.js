@@ -1,4 +1,5 @@
 "use strict";
+// The theme, tables that sort, and one filter over everything that belongs to a row.
 const root = document.documentElement;
 for (const button of document.querySelectorAll(".theme")) {
   button.addEventListener("click", () => {
@@ -8,64 +9,72 @@ for (const button of document.querySelectorAll(".theme")) {
     root.dataset.theme = dark ? "light" : "dark";
   });
 }
+
+const key = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent;
+
+function compare(x, y, sign) {
+  // What has no value comes last, whichever way the table is sorted.
+  if (x === "" || y === "") return (x === "") - (y === "");
+  const [p, q] = [Number(x), Number(y)];
+  return sign * (Number.isNaN(p) || Number.isNaN(q) ? x.localeCompare(y) : p - q);
+}
+
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
-  table.querySelectorAll("th button").forEach((button) => {
+  for (const button of table.querySelectorAll("th button")) {
     button.addEventListener("click", () => {
       const th = button.closest("th");
+      const first = th.dataset.first ?? "ascending";
+      const other = first === "ascending" ? "descending" : "ascending";
+      const order = th.getAttribute("aria-sort") === first ? other : first;
+      for (const head of table.querySelectorAll("th")) head.removeAttribute("aria-sort");
+      th.setAttribute("aria-sort", order);
       const column = th.cellIndex;
-      const up = th.getAttribute("aria-sort") !== "ascending";
-      table.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
-      th.setAttribute("aria-sort", up ? "ascending" : "descending");
-      const value = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
-      const rows = [...body.rows].sort((a, b) => {
-        const [x, y] = [value(a), value(b)];
-        if (x === "" || y === "") return (x === "") - (y === "");
-        const [p, q] = [Number(x), Number(y)];
-        const order = Number.isNaN(p) || Number.isNaN(q) ? x.localeCompare(y) : p - q;
-        return up ? order : -order;
-      });
-      body.append(...rows);
+      const sign = order === "ascending" ? 1 : -1;
+      body.append(...[...body.rows].sort((a, b) => compare(key(a, column), key(b, column), sign)));
     });
-  });
+  }
 }
-for (const input of document.querySelectorAll("input.filter")) {
-  const scope = document.getElementById(input.getAttribute("aria-controls"));
-  input.addEventListener("input", () => {
-    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const item of scope.querySelectorAll("[data-text]")) {
-      item.hidden = !words.every((word) => item.dataset.text.toLowerCase().includes(word));
+
+// <form class="filter" data-for="ID">: words and selects over the rows of a table body; whatever
+// else carries the data-cell of a hidden row is hidden with it.
+for (const form of document.querySelectorAll("form.filter")) {
+  const rows = [...document.getElementById(form.dataset.for).rows];
+  const words = form.querySelector("input");
+  const selects = [...form.querySelectorAll("select")];
+  const count = form.querySelector("output");
+  const matches = (row) =>
+    words.value.toLowerCase().split(/\s+/).every((word) => row.dataset.text.includes(word)) &&
+    selects.every((s) => s.value === "" || JSON.parse(row.dataset.axes)[s.name] === s.value);
+  const apply = () => {
+    const shown = new Set();
+    for (const row of rows) {
+      row.hidden = !matches(row);
+      if (!row.hidden) shown.add(row.dataset.cell);
     }
-  });
-}
-for (const slider of document.querySelectorAll("input.slider")) {
-  const target = document.getElementById(slider.getAttribute("aria-controls"));
-  slider.addEventListener("input", () => target.style.setProperty("--cut", `${slider.value}%`));
-}
-for (const button of document.querySelectorAll("button.blinks")) {
-  const target = document.getElementById(button.getAttribute("aria-controls"));
-  button.addEventListener("click", () => {
-    button.setAttribute("aria-pressed", String(target.classList.toggle("blink")));
-  });
-}
-const dialog = document.querySelector("dialog");
-if (dialog) {
-  const thumbs = [...document.querySelectorAll(".thumbs button")];
-  let at = 0;
-  const show = (index) => {
-    const shown = thumbs.filter((thumb) => !thumb.closest("[hidden]"));
-    if (!shown.length) return;
-    at = (index + shown.length) % shown.length;
-    dialog.querySelector("img").src = shown[at].querySelector("img").src;
-    dialog.querySelector("p").textContent = shown[at].querySelector("img").alt;
+    for (const item of document.querySelectorAll("[data-cell]:not(tr)")) {
+      item.classList.toggle("out", !shown.has(item.dataset.cell));
+    }
+    const all = shown.size === rows.length;
+    count.textContent = all ? `${rows.length}` : `${shown.size} of ${rows.length}`;
+    form.classList.toggle("active", !all);
   };
-  thumbs.forEach((thumb) => thumb.addEventListener("click", () => {
-    show(thumbs.filter((other) => !other.closest("[hidden]")).indexOf(thumb));
-    dialog.showModal();
-  }));
-  dialog.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowRight") show(at + 1);
-    if (event.key === "ArrowLeft") show(at - 1);
-  });
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  form.addEventListener("input", apply);
+  form.addEventListener("reset", () => setTimeout(apply));
+  form.addEventListener("submit", (event) => event.preventDefault());
 }
+
+// What belongs to one cell lights up together.
+let hot = null;
+function light(event) {
+  const at = event.target.closest?.("[data-cell]")?.dataset.cell ?? null;
+  if (at === hot) return;
+  for (const item of document.querySelectorAll(".hot")) item.classList.remove("hot");
+  if (at !== null) {
+    const same = document.querySelectorAll(`[data-cell="${CSS.escape(at)}"]`);
+    for (const item of same) item.classList.add("hot");
+  }
+  hot = at;
+}
+document.addEventListener("mouseover", light);
+document.addEventListener("focusin", light);

@@ -1,0 +1,161 @@
+"""``turbo-lab report``: a finished sweep as one HTML file, or as Markdown."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from turbo_lab.commands.words import print_document, take_flag, take_key, take_option
+from turbo_lab.errors import InputError, StoreError, unknown_name
+from turbo_lab.record import check_document
+from turbo_lab.report.figures import CellDetails
+
+_FORMATS = {"html": "report.html", "markdown": "report.md"}
+
+
+def main(arguments: list[str]) -> int:
+    """``report SWEEP [store=DIR] [--output FILE] [--format html|markdown] [--images N] [--json]``.
+
+    SWEEP is an id, or the beginning of one, of the store, or a ``sweep.json``.
+    The exit code is 3 where images that the sweep names are not there.
+    """
+    as_json = take_flag(arguments, "--json")
+    output = take_option(arguments, "--output")
+    form = take_option(arguments, "--format") or "html"
+    shown = _count(take_option(arguments, "--images"))
+    store = take_key(arguments, "store")
+    if form not in _FORMATS:
+        raise unknown_name("--format", form, _FORMATS)
+    if len(arguments) != 1:
+        raise InputError("report: name one sweep, as in turbo-lab report 1a2b3c, or a sweep.json")
+    path = find_sweep(arguments[0], store)
+    values = read_sweep(path, store)
+    text, missing = (_markdown(values), 0) if form == "markdown" else _html(values, shown)
+    target = Path(output or _FORMATS[form])
+    _write(target, text)
+    if as_json:
+        about = {"report": str(target.resolve()), "sweep_id": values["sweep_id"],
+                 "missing_images": missing}  # fmt: skip
+        print_document("report", about)
+    else:
+        print(f"report          {target}")
+    if missing:
+        print(f"{missing} images are not there; name their store with store=DIR", file=sys.stderr)
+    return 3 if missing else 0
+
+
+def find_sweep(name: str, store: str | None) -> Path:
+    """The sweep document that a name means. Raises :class:`InputError`."""
+    given = Path(name)
+    if given.is_file():
+        return given
+    if (given / "sweep.json").is_file():
+        return given / "sweep.json"
+    folder = Path(store or "turbo-lab-store") / "sweeps"
+    known = sorted(path.parent.name for path in folder.glob("*/sweep.json"))
+    found = [known_name for known_name in known if name and known_name.startswith(name)]
+    if len(found) == 1:
+        return folder / found[0] / "sweep.json"
+    if found:
+        raise InputError(f"{name}: fits {len(found)} sweeps; write more of one: {', '.join(found)}")
+    if not known:
+        raise InputError(
+            f"{name}: no such file, and {folder.parent} holds no sweep; name its store with "
+            "store=DIR"
+        )
+    raise unknown_name("sweep", name, known)
+
+
+def read_sweep(path: Path, store: str | None) -> dict[str, Any]:
+    """A sweep document; its paths moved to ``store`` where that is another folder."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path}: is damaged ({error}); run the same sweep again") from error
+    if not isinstance(content, dict):
+        raise StoreError(f"{path}: is damaged (no JSON object); run the same sweep again")
+    values = check_document(content, "sweep", str(path))
+    if not values["cells"]:
+        raise InputError(f"{path}: the sweep has no cells; there is nothing to show")
+    if store is not None:
+        _move(values, Path(store).resolve())
+    return values
+
+
+def _move(values: dict[str, Any], root: Path) -> None:
+    """A store that was copied: the document names files where they were made."""
+    old = Path(values["store"])
+    values["store"] = str(root)
+    for row in values["cells"]:
+        for entry in row["images"]:
+            path = Path(entry["path"])
+            if path.is_relative_to(old):
+                entry["path"] = str(root / path.relative_to(old))
+
+
+def cell_details(values: Mapping[str, Any]) -> dict[str, CellDetails]:
+    """What the store has of each cell, by record id; empty where the store is not there."""
+    from turbo_lab.results import latest_timing
+    from turbo_lab.store import Store
+
+    root = Path(values["store"])
+    if not (root / "store.json").is_file():
+        return {}
+    store = Store(root)
+    found = {}
+    for row in values["cells"]:
+        record = store.read_record(row["record_id"])
+        if record is None:
+            continue
+        fingerprints = {figure["fingerprint"] for figure in row["metrics"].values()}
+        per_image = {
+            m.name: m.per_image
+            for m in store.measurements(record.record_id)
+            if m.per_image is not None and m.fingerprint in fingerprints
+        }
+        timing = latest_timing(store, record)
+        samples = () if timing is None else timing.samples_s
+        found[record.record_id] = CellDetails(per_image, samples, record.fingerprint)
+    return found
+
+
+def _html(values: Mapping[str, Any], shown: int | None) -> tuple[str, int]:
+    """The page, and how many images it wants and cannot find."""
+    from turbo_lab.report.html_sweep import sweep_report
+    from turbo_lab.report.pictures import pictures_a_cell, read_pictures
+
+    cells = values["cells"]
+    limit = pictures_a_cell(len(cells)) if shown is None else shown
+    paths = [Path(entry["path"]) for row in cells for entry in row["images"][:limit]]
+    try:
+        pictures = read_pictures(paths)
+    except OSError as error:
+        raise StoreError(f"{error}: an image of the sweep cannot be read; "
+                         "turbo-lab store verify says what is damaged") from error  # fmt: skip
+    missing = sum(str(path) not in pictures for path in paths)
+    return sweep_report(values, cell_details(values), pictures), missing
+
+
+def _markdown(values: Mapping[str, Any]) -> str:
+    from turbo_lab.report.outputs import sweep_markdown
+
+    return sweep_markdown(values)
+
+
+def _count(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isdigit():
+        raise InputError(f"--images={text}: must be a whole number, at least 0")
+    return int(text)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--output={path}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,89 @@
+"""Latency distributions: every timed call of every cell, on one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from turbo_lab.report.figures import CellDetails, label
+from turbo_lab.report.html_table import stem
+from turbo_lab.report.page import Html, join, tag
+from turbo_lab.report.svg import Scale, fit, line
+
+_WIDTH = 1000
+# More marks than this on one strip cannot be told apart.
+_MOST_MARKS = 200
+Cells = Sequence[Mapping[str, Any]]
+
+
+def latency_strips(
+    cells: Cells, axes: Sequence[str], details: Mapping[str, CellDetails]
+) -> Html | None:
+    """One strip a timed cell, fastest first: calls, the median and its interval."""
+    timed = [i for i, row in enumerate(cells) if row["latency_s"]]
+    if not timed:
+        return None
+    samples = {i: _samples(details.get(cells[i]["record_id"])) for i in timed}
+    values = [ms for marks in samples.values() for ms in marks]
+    for index in timed:
+        latency = cells[index]["latency_s"]
+        values += [1e3 * float(v) for v in (latency["p50"], *(latency["ci95"] or ()))]
+    scale = fit(values, 0, _WIDTH)
+    order = sorted(timed, key=lambda i: float(cells[i]["latency_s"]["p50"]))
+    rows = [_row(i, cells[i], label(cells[i], axes), samples[i], scale) for i in order]
+    return tag("div", _ruler(scale), *rows, class_="strips")
+
+
+def _samples(found: CellDetails | None) -> list[float]:
+    """Milliseconds of the calls; of many, evenly spaced quantiles."""
+    if found is None or not found.samples_s:
+        return []
+    values = np.sort(np.asarray(found.samples_s, dtype=np.float64)) * 1e3
+    if len(values) > _MOST_MARKS:
+        values = np.quantile(values, np.linspace(0, 1, _MOST_MARKS))
+    return [float(value) for value in values]
+
+
+def _ruler(scale: Scale) -> Html:
+    ticks = [
+        tag("span", f"{value:.6g}", style=f"left:{scale(value) / _WIDTH:.1%}")
+        for value in scale.ticks()
+    ]
+    return tag("div", tag("span", "ms a call"), tag("div", *ticks, class_="ticks"), class_="ruler")
+
+
+def _row(
+    index: int, row: Mapping[str, Any], name: str, samples: Sequence[float], scale: Scale
+) -> Html:
+    latency = row["latency_s"]
+    marks = [line(scale(value), 5, scale(value), 19, class_="call") for value in samples]
+    if latency["ci95"]:
+        low, high = (scale(1e3 * float(bound)) for bound in latency["ci95"])
+        width = round(high - low, 1)
+        marks.insert(0, tag("rect", x=low, y=2, width=width, height=20, class_="band"))
+    median = scale(1e3 * float(latency["p50"]))
+    marks.append(line(median, 0, median, 24, class_="median"))
+    words = _words(latency)
+    strip = tag("svg", *marks, viewBox=f"0 0 {_WIDTH} 24", preserveAspectRatio="none", role="img",
+                aria_label=f"{name}: {words}")  # fmt: skip
+    about = tag("span", words, class_="soft")
+    return tag("div", tag("span", name), strip, about, class_="strip", data_cell=index)
+
+
+def _words(latency: Mapping[str, Any]) -> str:
+    shown = [("p50", latency["p50"]), ("p95", latency["p95"]), ("p99", latency["p99"])]
+    parts = [f"{name} {1e3 * float(value):.4g}" for name, value in shown if value is not None]
+    return f"{' · '.join(parts)} · n {latency['n']}"
+
+
+def stage_note(cells: Cells) -> Html:
+    """How to read the strips, and what disturbed the clock."""
+    found = sorted(w for row in cells for w in (row["timing"] or {}).get("warnings", ()))
+    warnings = {stem(warning): warning for warning in found}.values()
+    parts: list[object] = [
+        "Each mark is one call, the long one the median, the band its 95% interval."
+    ]
+    parts += [tag("br"), tag("span", "; ".join(sorted(warnings)), class_="warn")] * bool(warnings)
+    return join(parts)

@@ -1,0 +1,217 @@
+"""The page of a sweep: figures, trade-off, scaling, latency, images, prompts, environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from turbo_lab.report.figures import (
+    CellDetails,
+    Column,
+    columns,
+    label,
+    short_axis,
+    varying_axes,
+)
+from turbo_lab.report.html_gallery import gallery, prompt_table
+from turbo_lab.report.html_latency import latency_strips, stage_note
+from turbo_lab.report.html_table import figure_table
+from turbo_lab.report.page import Html, definitions, join, page, section, table, tag
+from turbo_lab.report.pictures import Picture
+from turbo_lab.report.plots import legend, numeric_axes, scaling, series_by, tradeoff
+
+Cells = Sequence[Mapping[str, Any]]
+_TIMING = ("latency_ms", "throughput", "memory")
+# The rest of the trade-offs is folded away.
+_FIRST_PLOTS = 2
+
+
+def sweep_report(
+    values: Mapping[str, Any],
+    details: Mapping[str, CellDetails],
+    pictures: Mapping[str, Picture],
+) -> str:
+    """One HTML file of a ``sweep`` document.
+
+    ``details``: by record id, what the store has beside the document.
+    ``pictures``: by path; images that are not there are not shown, and counted.
+    """
+    cells = values["cells"]
+    axes = varying_axes(cells)
+    found = columns(cells)
+    quality = [c for c in found if c.name not in _TIMING]
+    by_name = {column.name: column for column in found}
+    latency = by_name.get("latency_ms")
+    judged = next((c for c in quality if _has_images(c, details)), None)
+    parts = [
+        ("figures", "Figures", figure_table(cells, axes, found)),
+        ("tradeoff", "Trade-off", _tradeoffs(cells, axes, quality, latency)),
+        ("scaling", "Scaling", _scaling(cells, axes, quality, latency)),
+        ("latency", "Latency", _latency(cells, axes, details)),
+        ("images", "Images", gallery(cells, axes, pictures, details, judged)),
+        ("prompts", "Prompts", judged and prompt_table(cells, axes, details, judged)),
+        ("environment", "Environment", _environment(values, details)),
+    ]
+    shown = [(identity, title, body) for identity, title, body in parts if body is not None]
+    return page(
+        _title(cells, axes),
+        "incomplete" if values["counts"]["failed"] else "complete",
+        _summary(values, axes, by_name, quality),
+        *(section(identity, title, body) for identity, title, body in shown),
+        kind=f"sweep {values['sweep_id'][:12]}",
+        links=[(identity, title) for identity, title, _ in shown],
+        scripts=("gallery",),
+    )
+
+
+def _has_images(column: Column, details: Mapping[str, CellDetails]) -> bool:
+    return any(column.name in found.per_image for found in details.values())
+
+
+def _title(cells: Cells, axes: Sequence[str]) -> str:
+    models = " and ".join(dict.fromkeys(str(row["parameters"]["model"]) for row in cells))
+    names = " \N{MULTIPLICATION SIGN} ".join(short_axis(name) for name in axes if name != "model")
+    return f"{models}: {names}" if names else models
+
+
+def _summary(
+    values: Mapping[str, Any],
+    axes: Sequence[str],
+    by_name: Mapping[str, Column],
+    quality: Sequence[Column],
+) -> Html:
+    """What a reader wants first: how much ran, the best cell and the fastest."""
+    cells, counts = values["cells"], values["counts"]
+    images = sum(len(row["images"]) for row in cells)
+    ran = [f"{counts[word]} {word}" for word in ("done", "reused", "failed") if counts[word]]
+    facts: list[tuple[object, object, object]] = [("cells", counts["distinct"], ", ".join(ran))]
+    if images:
+        facts.append(("images", images, f"{_each(cells)}"))
+    for column in [*quality[:1], *filter(None, [by_name.get("latency_ms")])]:
+        facts += _best(column, cells, axes)
+    work = values["work"]["unet_rows"]
+    if work["done"] < work["alone"]:
+        saved = 1 - work["done"] / work["alone"]
+        facts.append(("UNet work saved", f"{saved:.0%}", f"{work['done']} of {work['alone']} rows"))
+    items = [
+        tag("div", tag("dt", name), tag("dd", value), tag("dd", about, class_="soft"))
+        for name, value, about in facts
+    ]
+    return tag("dl", *items, class_="facts")
+
+
+def _each(cells: Cells) -> str:
+    numbers = {len(row["images"]) for row in cells if row["images"]}
+    return f"{numbers.pop()} a cell" if len(numbers) == 1 else "as many as each cell has"
+
+
+def _best(column: Column, cells: Cells, axes: Sequence[str]) -> list[tuple[object, object, object]]:
+    best = sorted(column.best())
+    if not best:
+        return []
+    value = column.values[best[0]]
+    assert value is not None
+    name = "fastest, p50" if column.name == "latency_ms" else f"best {column.title}"
+    text = f"{value:.{column.decimals}f}"
+    text += " ms" if column.name == "latency_ms" else ""
+    level = len(column.level())
+    also = f", level with {level} more" if level else ""
+    return [(name, text, label(cells[best[0]], axes) + also)]
+
+
+def _tradeoffs(
+    cells: Cells, axes: Sequence[str], quality: Sequence[Column], latency: Column | None
+) -> Html | None:
+    if latency is None:
+        return None
+    series = series_by(cells, axes)
+    judged = [column for column in quality if column.direction != "none"]
+    plots = [plot for c in judged if (plot := tradeoff(cells, axes, c, latency, series))]
+    if not plots:
+        return None
+    note = (
+        "Filled points are the Pareto front: no other cell is better in one of the two and not "
+        "worse in the other, as far as 95% intervals can tell. Bars are those intervals."
+    )
+    return join([
+        tag("p", note, class_="soft"),
+        legend(series),
+        _plots(plots),
+    ])  # fmt: skip
+
+
+def _scaling(
+    cells: Cells, axes: Sequence[str], quality: Sequence[Column], latency: Column | None
+) -> Html | None:
+    shown = [*quality[:1], *filter(None, [latency])]
+    plots = [
+        plot
+        for axis in numeric_axes(cells, axes)
+        for column in shown
+        if (plot := scaling(cells, axes, axis, column))
+    ]
+    return _plots(plots, len(plots)) if plots else None
+
+
+def _plots(plots: Sequence[Html], first: int = _FIRST_PLOTS) -> Html:
+    """A grid; what is beyond the first few opens on demand."""
+    rest = plots[first:]
+    return join([
+        tag("div", *plots[:first], class_="plots"),
+        tag("details", tag("summary", f"{len(rest)} more figures"),
+            tag("div", *rest, class_="plots")) if rest else None,
+    ])  # fmt: skip
+
+
+def _latency(cells: Cells, axes: Sequence[str], details: Mapping[str, CellDetails]) -> Html | None:
+    strips = latency_strips(cells, axes, details)
+    return strips and join([tag("p", stage_note(cells), class_="soft"), strips])
+
+
+def _environment(values: Mapping[str, Any], details: Mapping[str, CellDetails]) -> Html:
+    """Settings that do not vary, weights and licences, and the fingerprint."""
+    cells = values["cells"]
+    fixed = {
+        name: value
+        for name, value in cells[0]["parameters"].items()
+        if value is not None and all(row["parameters"].get(name) == value for row in cells)
+    }
+    keys = [found.fingerprint.get("keys", {}) for found in details.values()]
+    options = [found.fingerprint.get("options", {}) for found in details.values()]
+    return join([
+        tag("h3", "Settings"),
+        definitions(fixed.items()),
+        tag("h3", "Weights and prompts"),
+        _weights(cells),
+        *([tag("h3", "Fingerprint"), definitions(_merged(keys))] if any(keys) else []),
+        tag("details", tag("summary", "recorded only"), definitions(_merged(options)))
+        if any(options) else None,
+    ])  # fmt: skip
+
+
+def _weights(cells: Cells) -> Html:
+    """Each once, with the licence as its own card states it."""
+    rows: dict[tuple[str, str], tuple[object, ...]] = {}
+    for row in cells:
+        about = row["provenance"]
+        for name, model in about["models"].items():
+            rows["model", name] = ("model", name, model["license"], _digest(model["digest"]))
+        for name, digest in about["adapters"].items():
+            rows["adapter", name] = ("adapter", name, "", _digest(digest))
+        for name, digest in about["prompt_sets"].items():
+            rows["prompts", name] = ("prompts", name, "", _digest(digest))
+    heads = [("kind", False), ("name", False), ("licence", False), ("sha256", False)]
+    return table(heads, rows.values())
+
+
+def _digest(text: str) -> Html:
+    return tag("code", text[:16], title=text)
+
+
+def _merged(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, object]]:
+    """Keys of several environments as one; values that differ stand side by side."""
+    names = dict.fromkeys(name for keys in found for name in keys)
+    return [
+        (name, " / ".join(dict.fromkeys(str(keys.get(name, "\N{EN DASH}")) for keys in found)))
+        for name in names
+    ]

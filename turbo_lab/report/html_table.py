@@ -1,0 +1,137 @@
+"""The table of a sweep's page: cells by figures, and the filter over it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from turbo_lab.report.figures import Column, label, short_axis
+from turbo_lab.report.page import Html, cell, join, pill, table, tag
+
+_MOST_CHOICES = 12
+Cells = Sequence[Mapping[str, Any]]
+
+
+def figure_table(cells: Cells, axes: Sequence[str], columns: Sequence[Column]) -> Html:
+    """The filter, the table, its legend and its footnotes."""
+    marks = _footnotes(columns)
+    mixed = len({row["status"] for row in cells}) > 1
+    heads = [(short_axis(name), False) for name in axes] or [("cell", False)]
+    heads += [("status", False)] if mixed else []
+    heads += [(column.heading, True) for column in columns]
+    best, level = [c.best() for c in columns], [c.level() for c in columns]
+    rows = []
+    for index, row in enumerate(cells):
+        where: list[object] = [cell(row["axes"].get(name, ""), class_="axis") for name in axes] or [
+            "the cell"
+        ]
+        where += [_status(row)] if mixed else []
+        figures = [
+            _figure(column, index, index in best[at], index in level[at], marks)
+            for at, column in enumerate(columns)
+        ]
+        rows.append([*where, *figures])
+    attributes = [_attributes(index, row, axes) for index, row in enumerate(cells)]
+    return join([
+        _filter(cells, axes) if len(cells) > 1 else None,
+        table(heads, rows, attributes, identity="cells", class_="figures"),
+        _legend(columns, marks),
+        _errors(cells, axes),
+    ])  # fmt: skip
+
+
+def _filter(cells: Cells, axes: Sequence[str]) -> Html:
+    selects = [_select(cells, name) for name in axes]
+    return tag(
+        "form",
+        tag("input", type="search", placeholder="filter cells", aria_label="filter cells",
+            autocomplete="off", name="words"),
+        *selects,
+        tag("span", tag("output", len(cells)), " cells", class_="soft"),
+        tag("button", "clear", type="reset"),
+        class_="filter",
+        data_for="cells",
+    )  # fmt: skip
+
+
+def _select(cells: Cells, name: str) -> Html | None:
+    values = list(dict.fromkeys(str(row["axes"].get(name, "")) for row in cells))
+    if len(values) > _MOST_CHOICES:
+        return None
+    options = [tag("option", f"any {short_axis(name)}", value="")]
+    options += [tag("option", f"{short_axis(name)} {v}", value=v) for v in values]
+    return tag("select", *options, name=name, aria_label=short_axis(name))
+
+
+def _attributes(index: int, row: Mapping[str, Any], axes: Sequence[str]) -> dict[str, object]:
+    """What the filter looks at."""
+    own = {name: str(row["axes"].get(name, "")) for name in axes}
+    words = [f"{name}={value} {short_axis(name)}={value}" for name, value in own.items()]
+    text = " ".join([*words, label(row, axes), row["status"], row["cell_id"][:12]])
+    return {
+        "data_cell": index,
+        "data_text": text.lower(),
+        "data_axes": json.dumps(own),
+        "id": f"cell-{index}",
+    }
+
+
+def _status(row: Mapping[str, Any]) -> Html | str:
+    return pill("failed") if row["status"] == "failed" else str(row["status"])
+
+
+def _figure(
+    column: Column, index: int, best: bool, level: bool, marks: Mapping[tuple[str, str], int]
+) -> Html:
+    """Value, half the interval's width, and whether it is the best."""
+    value, note = column.values[index], column.notes[index]
+    mark = tag("sup", marks[column.name, stem(note)], title=note) if note else None
+    if value is None:
+        return cell(join(["unscored" if note else "\N{EN DASH}", mark]), "", class_="n none")
+    between = column.between(index)
+    width = max((len(column.between(i)) for i in range(len(column.values))), default=0)
+    spread = tag("span", between, class_="ci", style=f"min-width:{width}ch") if width else None
+    kind = "n best" if best else "n level" if level else "n"
+    text = tag("span", f"{value:.{column.decimals}f}", class_="v")
+    return cell(join([text, spread, mark]), value, class_=kind)
+
+
+def stem(note: str) -> str:
+    """A note without its numbers: notes that differ in nothing else are one."""
+    return re.sub(r"\d+(\.\d+)?", "#", note)
+
+
+def _footnotes(columns: Sequence[Column]) -> dict[tuple[str, str], int]:
+    """(column, stem of a note) to its number, in order."""
+    marks: dict[tuple[str, str], int] = {}
+    for column in columns:
+        for note in filter(None, column.notes):
+            marks.setdefault((column.name, stem(note)), len(marks) + 1)
+    return marks
+
+
+def _legend(columns: Sequence[Column], marks: Mapping[tuple[str, str], int]) -> Html:
+    parts: list[object] = []
+    if any(column.best() for column in columns):
+        parts = [tag("span", "0.00", class_="best"), " best of its column"]
+    if any(column.level() for column in columns):
+        parts += [", ", tag("span", "0.00", class_="level"), " its interval reaches the best's"]
+    intervals = any(i for column in columns for i in column.intervals)
+    parts += [". Small figures are 95% intervals." if intervals else ""]
+    texts = {
+        (column.name, stem(note)): f"{column.title}: {note}"
+        for column in columns
+        for note in sorted(filter(None, column.notes))
+    }
+    notes = [tag("li", texts[key], value=number) for key, number in marks.items()]
+    return join([
+        tag("p", *parts, class_="soft legend"),
+        tag("ol", *notes, class_="notes soft") if notes else None,
+    ])  # fmt: skip
+
+
+def _errors(cells: Cells, axes: Sequence[str]) -> Html | None:
+    failed = [tag("li", f"{label(row, axes)}: {row['error']}") for row in cells if row["error"]]
+    return tag("ul", *failed, class_="errors") if failed else None

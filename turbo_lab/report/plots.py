@@ -1,0 +1,229 @@
+"""The plots of a sweep's page: quality against latency, and figures along an axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from turbo_lab.compare import pareto
+from turbo_lab.report.figures import Column, Interval, label, short_axis
+from turbo_lab.report.page import Html, escape, tag
+from turbo_lab.report.svg import SERIES, WIDTH, Scale, chart, line, path, plot_area, text_width
+
+Cells = Sequence[Mapping[str, Any]]
+# Above so many cells intervals and labels would cover the points.
+_CROWDED = 40
+
+
+@dataclass(frozen=True)
+class Series:
+    """Which colour a cell has, and what the colours mean."""
+
+    of: tuple[int, ...]
+    """One a cell."""
+    names: tuple[str, ...]
+    """One a colour; empty where colours say nothing."""
+
+
+def series_by(cells: Cells, axes: Sequence[str]) -> Series:
+    """Cells coloured by one axis: the first with few enough values."""
+    for name in axes:
+        values = list(dict.fromkeys(str(row["axes"].get(name, "")) for row in cells))
+        if len(values) <= SERIES:
+            of = tuple(values.index(str(row["axes"].get(name, ""))) for row in cells)
+            return Series(of, tuple(f"{short_axis(name)} {value}" for value in values))
+    return Series((0,) * len(cells), ())
+
+
+def legend(series: Series) -> Html | None:
+    """The colours in words."""
+    if len(series.names) < 2:
+        return None
+    items = [
+        tag("span", tag("i", class_=f"s{index}"), name) for index, name in enumerate(series.names)
+    ]
+    return tag("p", *items, class_="keys")
+
+
+def front(quality: Column, latency: Column) -> list[int]:
+    """Cells that no other dominates, where both intervals are known."""
+    points: dict[str, tuple[Interval, Interval]] = {}
+    for index, (good, slow) in enumerate(zip(quality.intervals, latency.intervals, strict=True)):
+        if good is None or slow is None or not all(map(math.isfinite, (*good, *slow))):
+            continue
+        better = good if quality.direction == "higher" else (-good[1], -good[0])
+        points[str(index)] = (better, slow)
+    return [int(name) for name in pareto(points)]
+
+
+def tradeoff(
+    cells: Cells, axes: Sequence[str], quality: Column, latency: Column, series: Series
+) -> Html | None:
+    """One quality figure against latency; the front's points are filled and named."""
+    known = _known(quality, latency)
+    if len(known) < 2:
+        return None
+    x, y = plot_area(_reach(latency, known), _reach(quality, known))
+    first = front(quality, latency)
+    marks: list[Html] = []
+    # The front last, so that nothing covers it.
+    for index in sorted(known, key=lambda i: i in first):
+        whiskers = len(known) <= _CROWDED or index in first
+        at = (x, y, quality, latency)
+        name = label(cells[index], axes)
+        marks.append(_point(index, name, at, series.of[index], index in first, whiskers))
+    places = {i: (x(_at(latency, i)), y(_at(quality, i))) for i in known}
+    marks += _labels(places, {i: label(cells[i], axes) for i in first if i in known})
+    return tag(
+        "figure",
+        tag("figcaption", f"{quality.heading} against latency"),
+        chart(x, y, latency.title, quality.title, marks),
+        class_="plot",
+    )
+
+
+def scaling(cells: Cells, axes: Sequence[str], axis: str, column: Column) -> Html | None:
+    """One figure along an axis of numbers; a line joins cells that differ in nothing else."""
+    along = _positions(cells, axis)
+    known = [i for i, v in enumerate(column.values) if v is not None and math.isfinite(v)]
+    known = [i for i in known if i in along]
+    if len({along[i] for i in known}) < 2:
+        return None
+    others = [name for name in axes if name != axis]
+    x, y = plot_area([along[i] for i in known], _reach(column, known))
+    series = series_by(cells, others)
+    lines: dict[str, list[int]] = {}
+    for index in known:
+        lines.setdefault(label(cells[index], others), []).append(index)
+    marks = [
+        mark
+        for members in lines.values()
+        for mark in _line(sorted(members, key=along.__getitem__), x, y, column, along, series)
+    ]
+    ticks = sorted(set(along.values()))
+    return tag(
+        "figure",
+        tag("figcaption", f"{column.heading} by {short_axis(axis)}"),
+        chart(x, y, _axis_title(axis), column.title, marks, ticks if len(ticks) <= 8 else None),
+        legend(series),
+        class_="plot",
+    )
+
+
+def numeric_axes(cells: Cells, axes: Sequence[str]) -> list[str]:
+    """Axes along which a figure can be plotted."""
+    return [name for name in axes if len(set(_positions(cells, name).values())) > 1]
+
+
+def _positions(cells: Cells, axis: str) -> dict[int, float]:
+    """Where each cell lies on an axis; sizes by their pixels, words nowhere."""
+    found = {}
+    for index, row in enumerate(cells):
+        value = row["axes"].get(axis)
+        if axis == "resolution":
+            width, _, height = str(value).partition("x")
+            found[index] = float(int(width) * int(height or width))
+        elif isinstance(value, (int, float)) and not isinstance(value, bool) and axis != "seed":
+            found[index] = float(value)
+    return found
+
+
+def _axis_title(axis: str) -> str:
+    return "pixels" if axis == "resolution" else short_axis(axis)
+
+
+def _line(
+    members: Sequence[int],
+    x: Scale,
+    y: Scale,
+    column: Column,
+    along: Mapping[int, float],
+    series: Series,
+) -> list[Html]:
+    colour = f"s{series.of[members[0]]}"
+    places = [(x(along[i]), y(_at(column, i))) for i in members]
+    marks = [path(places, class_=f"joined {colour}")]
+    for index, (left, top) in zip(members, places, strict=True):
+        bars = _whisker(left, top, column.intervals[index], y)
+        dot = tag("circle", tag("title", column.text(index)), cx=left, cy=top, r=3.5)
+        marks.append(tag("g", *bars, dot, class_=f"point {colour}", data_cell=index))
+    return marks
+
+
+def _point(
+    index: int,
+    name: str,
+    at: tuple[Scale, Scale, Column, Column],
+    colour: int,
+    first: bool,
+    whiskers: bool,
+) -> Html:
+    x, y, quality, latency = at
+    left, top = x(_at(latency, index)), y(_at(quality, index))
+    bars: list[Html] = []
+    slow = latency.intervals[index]
+    if whiskers:
+        bars += _whisker(left, top, quality.intervals[index], y)
+    if whiskers and slow:
+        bars.append(line(x(slow[0]), top, x(slow[1]), top, class_="ci"))
+    words = f"{name}: {quality.text(index)}, {latency.text(index)}"
+    dot = tag("circle", tag("title", words), cx=left, cy=top, r=5 if first else 4)
+    kind = "point front" if first else "point"
+    return tag("g", *bars, dot, class_=f"{kind} s{colour}", data_cell=index)
+
+
+def _whisker(left: float, top: float, interval: Interval | None, y: Scale) -> list[Html]:
+    """An interval; one that leaves out its value (a biased figure) is tied to it by dots."""
+    if interval is None or not all(map(math.isfinite, interval)):
+        return []
+    low, high = y(interval[0]), y(interval[1])
+    bars = [line(left, low, left, high, class_="ci")]
+    if not high <= top <= low:
+        near = min(low, high, key=lambda end: abs(end - top))
+        bars.append(line(left, near, left, top, class_="ci tie"))
+    return bars
+
+
+def _labels(places: Mapping[int, tuple[float, float]], names: Mapping[int, str]) -> list[Html]:
+    """Names beside their points, where there is room; what would cover another is left out."""
+    taken = [(left - 5, top - 5, left + 5, top + 5) for left, top in places.values()]
+    marks = []
+    for index, name in sorted(names.items(), key=lambda item: places[item[0]]):
+        left, top = places[index]
+        width = text_width(name)
+        right, back = left + 9, left - 9 - width
+        for start, base in ((right, top + 4), (back, top + 4), (right, top - 8), (back, top - 8),
+                            (right, top + 16), (back, top + 16)):  # fmt: skip
+            box = (start, base - 11, start + width, base + 3)
+            inside = start > 60 and box[2] < WIDTH - 2 and box[1] > 0
+            if inside and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                marks.append(tag("text", escape(name), class_="name", x=round(start, 1), y=base))
+                break
+    return marks
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _known(first: Column, second: Column) -> list[int]:
+    pairs = enumerate(zip(first.values, second.values, strict=True))
+    return [
+        i for i, (a, b) in pairs if a is not None and b is not None
+        and math.isfinite(a) and math.isfinite(b)
+    ]  # fmt: skip
+
+
+def _reach(column: Column, known: Sequence[int]) -> list[float]:
+    """Values and the ends of their intervals."""
+    ends = [end for i in known for end in (column.intervals[i] or ())]
+    return [_at(column, i) for i in known] + ends
+
+
+def _at(column: Column, index: int) -> float:
+    value = column.values[index]
+    assert value is not None
+    return value
