@@ -35,6 +35,7 @@ RANKS = {
     "turbo_lab.store": 4,
     "turbo_lab.upkeep": 5,
     "turbo_lab.forecast": 5,
+    "turbo_lab.projection": 5,
     "turbo_lab.baseline": 5,
     "turbo_lab.compare": 4,
     "turbo_lab.golden": 4,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
 
 from tests.report.documents import sweep_document
 from turbo_lab.errors import IncompleteError
+from turbo_lab.store import Store
 from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
 
 
@@ -53,6 +55,9 @@ def test_child_has_parameters_figures_images_and_parent(projected) -> None:
     assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["demo"]
     names = [Path(f.path).name for f in client.list_artifacts(ids["r1"], "images")]
     assert names == [f"{row:04d}-p-{row}-seed{row}.png" for row in range(4)]
+    assert run.data.tags["turbo_lab.models.nano-turbo"] == "d" * 64
+    assert run.data.tags["turbo_lab.prompt_sets.demo"] == "e" * 64
+    assert run.inputs.dataset_inputs[0].dataset.digest == "e" * 36
     assert [f.path for f in client.list_artifacts(parent.info.run_id)] == ["sheet.png"]
 
 
@@ -85,3 +90,77 @@ def test_absent_server_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> Non
     nowhere = TrackingSettings("http://127.0.0.1:9", None, "all")
     with pytest.raises(IncompleteError, match="run `turbo-lab sync` once it is back"):
         Tracker(nowhere).project(sweep_document(None), None)
+
+
+def test_runs_are_found_by_parameter_and_by_figure(projected) -> None:
+    _, ids, client = projected
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    query = "params.num_inference_steps = '2' and metrics.clip_score > 0.7"
+    assert [run.info.run_id for run in client.search_runs([experiment], query)] == [ids["r3"]]
+
+
+@pytest.fixture
+def fresh(tmp_path: Path):
+    """A store, a document of its own, and where it is projected to."""
+    document = sweep_document(tmp_path)
+    return Store(tmp_path / "store"), document, settings(tmp_path)
+
+
+def client_of(where: TrackingSettings):
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(where.uri)
+
+
+def test_finished_sweep_without_news_does_not_open_mlflow(fresh) -> None:
+    store, document, where = fresh
+    first = Tracker(where).project_news(document, None, store)
+    again = Tracker(where)
+    # Wall times and what was reused are another run's; they are no news.
+    other = {**document, "wall_s": 0.0, "counts": document["counts"] | {"reused": 3, "done": 0}}
+    assert again.project_news(other, None, store) == first
+    assert again._thread is None
+    changed = copy.deepcopy(document)
+    changed["cells"][3]["metrics"]["kid"] = document["cells"][3]["metrics"]["clip_score"]
+    assert Tracker(where).project_news(changed, None, store) == first
+    assert "kid" in client_of(where).get_run(first["r3"]).data.metrics
+
+
+def test_news_are_those_of_a_place(fresh, tmp_path: Path) -> None:
+    store, document, where = fresh
+    Tracker(where).project_news(document, None, store)
+    other = tmp_path / "other"
+    other.mkdir()
+    elsewhere = Tracker(settings(other))
+    elsewhere.project_news(document, None, store)
+    assert elsewhere._thread is not None
+    Path(where.uri.removeprefix("sqlite:///")).unlink()
+    anew = Tracker(where)
+    ids = anew.project_news(document, None, store)
+    assert client_of(where).get_run(ids["r1"]).info.status == "FINISHED"
+
+
+def test_cell_that_was_tried_again_loses_its_error(fresh) -> None:
+    store, document, where = fresh
+    ids = Tracker(where).project_news(document, None, store)
+    client = client_of(where)
+    assert client.get_run(ids["r2"]).data.tags["turbo_lab.error"] == "out of memory"
+    mended = copy.deepcopy(document)
+    mended["cells"][2] |= {"status": "done", "error": None}
+    mended["counts"] |= {"failed": 0, "done": 4}
+    assert Tracker(where).project_news(mended, None, store) == ids
+    run = client.get_run(ids["r2"])
+    assert run.info.status == "FINISHED" and "turbo_lab.error" not in run.data.tags
+    assert client.get_run(run.data.tags["mlflow.parentRunId"]).data.metrics["cells_failed"] == 0
+
+
+def test_second_run_of_a_cell_that_a_kill_left_running_is_closed(fresh) -> None:
+    store, document, where = fresh
+    ids = Tracker(where).project_news(document, None, store)
+    client = client_of(where)
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    tags = client.get_run(ids["r1"]).data.tags
+    ghost = client.create_run(experiment, tags=tags).info.run_id
+    assert Tracker(where).project(document, None) == ids
+    assert client.get_run(ghost).info.status == "KILLED"
+    assert client.search_runs([experiment], "attributes.status = 'RUNNING'") == []

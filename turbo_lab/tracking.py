@@ -15,6 +15,7 @@ import os
 import re
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,15 +23,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab.errors import IncompleteError, InputError
+from turbo_lab.identity import digest
+from turbo_lab.projection import (
+    PREFIX,
+    cell_metrics,
+    cell_name,
+    cell_tags,
+    content_digest,
+    parameter_text,
+    sweep_name,
+    sweep_tags,
+)
+from turbo_lab.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 EXPERIMENT = "turbo-lab"
-_PREFIX = "turbo_lab."
-# MLflow cuts longer parameters silently.
-_MAX_PARAMETER = 6000
+# Of a sweep document's counts.
+_STABLE_COUNTS = ("requested", "distinct", "failed")
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "1",
@@ -63,28 +75,64 @@ class TrackingSettings:
         here = Path.cwd()
         return cls(f"sqlite:///{here / 'mlflow.db'}", here / "mlartifacts", values["images"])
 
+    def mark(self, document: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What a projection of ``document`` would leave behind, by content and place.
+
+        Equal marks mean that nothing is new. ``None`` where the local database is gone.
+        """
+        place: dict[str, Any] = {"uri": self.uri, "images": self.images}
+        if self.artifacts is not None:
+            database = Path(self.uri.removeprefix("sqlite:///"))
+            if not database.exists():
+                return None
+            place["inode"] = database.stat().st_ino  # a database made anew is another one
+        return {**place, "content": content_digest(document)}
+
 
 class Tracker:
-    """Projects sweep documents; opening MLflow runs on a thread meanwhile."""
+    """Projects sweep documents; opening MLflow, once asked for, runs on a thread meanwhile."""
 
     def __init__(self, settings: TrackingSettings) -> None:
         self.settings = settings
         self._client: MlflowClient | None = None
         self._experiment = ""
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._open, name="mlflow", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+
+    def open(self) -> None:
+        """Begin to open MLflow, which takes seconds; work may go on meanwhile."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._open, name="mlflow", daemon=True)
+            self._thread.start()
+
+    def project_news(
+        self, document: Mapping[str, Any], sheet: Path | None, store: Store
+    ) -> dict[str, str]:
+        """:meth:`project`, unless the store remembers that nothing is new.
+
+        MLflow is then not even opened.
+        """
+        where = digest(self.settings.uri)[:12]
+        path = store.sweep_folder(document["sweep_id"]) / f"projected-{where}.json"
+        if path.exists():
+            known = json.loads(path.read_text(encoding="utf-8"))
+            if known["mark"] == self.settings.mark(document):
+                return dict(known["runs"])
+        runs = self.project(document, sheet)
+        store.write_document(path, {"mark": self.settings.mark(document), "runs": runs})
+        return runs
 
     def project(self, document: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
         """Bring one sweep into MLflow; returns run ids by record id.
 
         Raises :class:`IncompleteError` where MLflow cannot be reached or fails.
         """
-        self._thread.join()
         try:
+            self._wait()
             if self._error is not None:
                 raise self._error
-            return self._project(document, sheet)
+            with self._alone():
+                return self._project(document, sheet)
         except Exception as error:
             if not _is_tracking_failure(error):
                 raise
@@ -96,7 +144,7 @@ class Tracker:
 
     def record_of(self, run_id: str) -> str:
         """The record that a run projects. Raises ``InputError`` for a run that is not ours."""
-        self._thread.join()
+        self._wait()
         if self._error is not None:
             raise self._error
         from mlflow.exceptions import MlflowException
@@ -106,9 +154,14 @@ class Tracker:
             tags = self._client.get_run(run_id).data.tags
         except MlflowException as error:
             raise InputError(f"{run_id}: {self.settings.uri} has no such run") from error
-        if _PREFIX + "record_id" not in tags:
+        if PREFIX + "record_id" not in tags:
             raise InputError(f"{run_id}: is no run of one cell; take one of the sweep's children")
-        return str(tags[_PREFIX + "record_id"])
+        return str(tags[PREFIX + "record_id"])
+
+    def _wait(self) -> None:
+        self.open()
+        assert self._thread is not None
+        self._thread.join()
 
     def _open(self) -> None:
         try:
@@ -118,6 +171,8 @@ class Tracker:
                 logging.getLogger(noisy).setLevel(logging.WARNING)
             from mlflow.tracking import MlflowClient
 
+            if self.settings.artifacts is not None:
+                _sync_once_a_checkpoint()
             client = MlflowClient(tracking_uri=self.settings.uri)
             with self._alone():
                 found = client.get_experiment_by_name(EXPERIMENT)
@@ -132,7 +187,11 @@ class Tracker:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """First openings of one database collide: its schema is created by one at a time."""
+        """One process at a time for a local database.
+
+        First openings collide while its schema is created, and two projections of
+        one sweep would make each run twice.
+        """
         if self.settings.artifacts is None:
             yield
             return
@@ -144,40 +203,57 @@ class Tracker:
         client = self._client
         assert client is not None
         runs = self._known_runs(document["sweep_id"])
-        parent = self._begin(runs.get(""), _sweep_name(document), _sweep_tags(document))
-        ids = {}
+        parent = self._begin(runs.get(""), sweep_name(document), sweep_tags(document))
+        ids, news = {}, runs.get("") is None
         for cell in document["cells"]:
             tags = {
-                **_cell_tags(document, cell),
+                **cell_tags(document, cell),
                 "mlflow.parentRunId": parent.info.run_id,
             }
-            run = self._begin(runs.get(cell["record_id"]), _cell_name(cell), tags)
-            self._complete(run, cell)
+            run = self._begin(runs.get(cell["record_id"]), cell_name(cell), tags)
+            news |= self._complete(run, cell)
             ids[cell["record_id"]] = run.info.run_id
-        if sheet is not None and self.settings.images != "none" and not _is_done(runs.get("")):
+        if sheet is not None and self.settings.images != "none" and (news or not _is_done(parent)):
             client.log_artifact(parent.info.run_id, str(sheet))
-        counts = {f"cells_{k}": float(v) for k, v in document["counts"].items()}
-        self._log_new_metrics(parent, {**counts, "wall_s": document["wall_s"]})
-        client.set_terminated(parent.info.run_id, "FINISHED")
+        # How many were reused is another number each time; these are the sweep's own.
+        counts = {f"cells_{k}": float(document["counts"][k]) for k in _STABLE_COUNTS}
+        changed = {k: v for k, v in counts.items() if parent.data.metrics.get(k) != v}
+        wall_s = {} if "wall_s" in parent.data.metrics else {"wall_s": document["wall_s"]}
+        self._log(parent, {**changed, **wall_s}, ())
+        if not _is_done(parent):
+            client.set_terminated(parent.info.run_id, "FINISHED")
         return ids
 
     def _known_runs(self, sweep_id: str) -> dict[str, Run]:
-        """Runs of this sweep by record id; the parent's is empty."""
+        """Runs of this sweep by record id; the parent's is empty.
+
+        Where two projections at once made two of one, the finished one counts,
+        and the other is closed if it was left RUNNING.
+        """
         assert self._client is not None
         found: dict[str, Run] = {}
+        for run in self._search(f"tags.`{PREFIX}sweep_id` = '{sweep_id}'"):
+            name = run.data.tags.get(PREFIX + "record_id", "")
+            kept = found.setdefault(name, run)
+            if kept is run:
+                continue
+            if _is_done(run) and not _is_done(kept):
+                found[name], run = run, kept
+            if run.info.status == "RUNNING":
+                self._client.set_terminated(run.info.run_id, "KILLED")
+        return found
+
+    def _search(self, query: str) -> Iterator[Run]:
+        assert self._client is not None
         token = None
         while True:
             page = self._client.search_runs(
-                [self._experiment],
-                f"tags.`{_PREFIX}sweep_id` = '{sweep_id}'",
-                max_results=1000,
-                page_token=token,
+                [self._experiment], query, max_results=1000, page_token=token
             )
-            for run in page:
-                found.setdefault(run.data.tags.get(_PREFIX + "record_id", ""), run)
+            yield from page
             token = page.token
             if not token:
-                return found
+                return
 
     def _begin(self, run: Run | None, name: str, tags: Mapping[str, str]) -> Run:
         assert self._client is not None
@@ -185,38 +261,41 @@ class Tracker:
             return run
         return self._client.create_run(self._experiment, tags=dict(tags), run_name=name)
 
-    def _complete(self, run: Run, cell: Mapping[str, Any]) -> None:
-        """What a run still lacks; a finished one only gets figures that are new."""
-        from mlflow.entities import Param
-
+    def _complete(self, run: Run, cell: Mapping[str, Any]) -> bool:
+        """What a run still lacks; ``False`` where that is nothing."""
         assert self._client is not None
-        run_id = run.info.run_id
-        if not _is_done(run):
-            parameters = [
-                Param(k, _parameter(v))
-                for k, v in cell["parameters"].items()
-                if k not in run.data.params
-            ]
-            self._client.log_batch(run_id, params=parameters)
-            self._log_datasets(run, cell)
-            self._log_files(run_id, cell)
-        self._log_new_metrics(run, _cell_metrics(cell))
+        run_id, error = run.info.run_id, cell["error"]
         status = "FAILED" if cell["status"] == "failed" else "FINISHED"
+        # Logging appends: a figure that is there is left alone.
+        metrics = {k: v for k, v in cell_metrics(cell).items() if k not in run.data.metrics}
+        is_closed = run.info.status == status
+        if is_closed and not any(map(math.isfinite, metrics.values())):
+            return False
+        if is_closed:
+            self._log(run, metrics, ())
+            return True
+        parameters = [(k, v) for k, v in cell["parameters"].items() if k not in run.data.params]
+        self._log(run, metrics, parameters)
+        self._log_datasets(run, cell)
+        self._log_files(run_id, cell)
+        if error is None and PREFIX + "error" in run.data.tags:  # it has been tried again
+            self._client.delete_tag(run_id, PREFIX + "error")
         self._client.set_terminated(run_id, status)
+        return True
 
-    def _log_new_metrics(self, run: Run, metrics: Mapping[str, float]) -> None:
-        """Logging appends: a figure that is there is left alone."""
-        from mlflow.entities import Metric
+    def _log(
+        self, run: Run, metrics: Mapping[str, float], parameters: Sequence[tuple[str, Any]]
+    ) -> None:
+        """Figures and parameters in one call."""
+        from mlflow.entities import Metric, Param
 
         assert self._client is not None
-        stamp = run.info.start_time
-        new = [
-            Metric(k, v, stamp, 0)
-            for k, v in metrics.items()
-            if k not in run.data.metrics and math.isfinite(v)
-        ]
-        if new:
-            self._client.log_batch(run.info.run_id, metrics=new)
+        # Of two values of one moment MLflow shows the larger, not the later.
+        stamp = time.time_ns() // 1_000_000
+        points = [Metric(k, v, stamp, 0) for k, v in metrics.items() if math.isfinite(v)]
+        params = [Param(k, parameter_text(v)) for k, v in parameters]
+        if points or params:
+            self._client.log_batch(run.info.run_id, metrics=points, params=params)
 
     def _log_datasets(self, run: Run, cell: Mapping[str, Any]) -> None:
         """The prompt sets by digest, so that runs can be filtered by them."""
@@ -248,6 +327,24 @@ class Tracker:
             self._client.log_artifacts(run_id, aside)
 
 
+def _sync_once_a_checkpoint() -> None:
+    """SQLite's write-ahead log: MLflow commits nine times a run, each with several syncs otherwise.
+
+    A power cut may cost the last runs, never the file; ``turbo-lab sync`` makes them again.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    if not event.contains(Engine, "connect", _on_connect):
+        event.listen(Engine, "connect", _on_connect)
+
+
+def _on_connect(connection: Any, record: object) -> None:
+    if type(connection).__module__.startswith("sqlite3"):
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+
 def _is_tracking_failure(error: Exception) -> bool:
     """MLflow's own, or the network's or the database's; anything else is our bug."""
     modules = ("mlflow", "requests", "urllib3", "sqlalchemy", "sqlite3")
@@ -256,61 +353,6 @@ def _is_tracking_failure(error: Exception) -> bool:
 
 def _is_done(run: Run | None) -> bool:
     return run is not None and run.info.status == "FINISHED"
-
-
-def _sweep_name(document: Mapping[str, Any]) -> str:
-    models = dict.fromkeys(cell["parameters"]["model"] for cell in document["cells"])
-    return f"sweep {'+'.join(models)} {document['sweep_id'][:8]}"
-
-
-def _sweep_tags(document: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        _PREFIX + "sweep_id": document["sweep_id"],
-        _PREFIX + "kind": "sweep",
-        _PREFIX + "store": document["store"],
-    }
-
-
-def _cell_name(cell: Mapping[str, Any]) -> str:
-    return " ".join(f"{k}={v}" for k, v in cell["axes"].items()) or cell["cell_id"][:8]
-
-
-def _cell_tags(document: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str, str]:
-    tags = {
-        "sweep_id": document["sweep_id"],
-        "kind": "cell",
-        "cell_id": cell["cell_id"],
-        "record_id": cell["record_id"],
-    }
-    for kind in ("models", "adapters", "prompt_sets"):
-        for name, value in cell["provenance"][kind].items():
-            about = value if isinstance(value, str) else value["digest"]
-            tags[f"{kind}.{name}"] = about
-            if not isinstance(value, str):
-                tags[f"license.{name}"] = value["license"]
-    if cell["error"]:
-        tags["error"] = cell["error"]
-    return {_PREFIX + name: value for name, value in tags.items()}
-
-
-def _cell_metrics(cell: Mapping[str, Any]) -> dict[str, float]:
-    """Flat names that MLflow accepts; figures without a value are left out."""
-    metrics: dict[str, float] = {}
-    for name, figure in cell["metrics"].items():
-        if figure["value"] is None:
-            continue
-        metrics[name] = float(figure["value"])
-        if figure["ci95"] is not None:
-            metrics[f"{name}.ci95_low"], metrics[f"{name}.ci95_high"] = map(float, figure["ci95"])
-    if cell["latency_s"] is not None:
-        metrics |= {f"latency_{k}_s": cell["latency_s"][k] for k in ("mean", "p50", "p90")}
-        metrics["images_per_s"] = cell["throughput_images_per_s"]
-    return metrics
-
-
-def _parameter(value: Any) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= _MAX_PARAMETER else text[: _MAX_PARAMETER - 1] + "…"
 
 
 __all__: Sequence[str] = ["Tracker", "TrackingSettings"]

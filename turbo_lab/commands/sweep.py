@@ -52,8 +52,9 @@ def execute(
     metrics: Sequence[str],
     timing: str | None,
     progress: Progress,
+    tracker: Tracker | None = None,
 ) -> Executed:
-    """Plan a grid, run what the store lacks, measure it."""
+    """Plan a grid, run what the store lacks, measure it; MLflow opens while batches are drawn."""
     sweep = resolve_points(points)
     # What fails cheaply fails first: judge and reference before any image.
     prompt_sets = list(sweep.library.prompt_sets.values())
@@ -62,6 +63,8 @@ def execute(
     plan = plan_sweep(sweep, store)
     for text in start_warnings([planned.cell for planned in plan.cells if planned.missing]):
         progress.note(f"warning: {text}")
+    if tracker is not None and plan.groups:
+        tracker.open()
     context = SweepContext(
         store=store,
         fingerprint=sweep.fingerprint,
@@ -88,7 +91,7 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
     tracker = None if tracking is None else Tracker(tracking)
     progress = StderrProgress()
     try:
-        done = execute(points, metrics, timing, progress)
+        done = execute(points, metrics, timing, progress, tracker)
     finally:
         progress.end()
     if command == "generate":
@@ -226,10 +229,12 @@ def _finish_sweep(
     store.write_file(sheet, results.sheet(values))
     code = 3 if values["counts"]["failed"] else 0
     if tracker is not None:
+        # A projection that is killed can be replayed by `sync` only from a document.
+        store.write_document(folder / "sweep.json", document("sweep", values))
         values["tracking_uri"] = tracker.settings.uri
         began = time.perf_counter()
         try:
-            run_ids = tracker.project(values, sheet)
+            run_ids = tracker.project_news(values, sheet, store)
             for row in values["cells"]:
                 row["mlflow_run_id"] = run_ids[row["record_id"]]
         except IncompleteError as error:

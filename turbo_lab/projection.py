@@ -1,0 +1,99 @@
+"""What a sweep looks like in MLflow: names, tags, parameters and figures.
+
+Pure: rows of a sweep document come in, plain values go out; ``tracking`` hands
+them over. Owns what counts as news, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from turbo_lab.identity import digest
+from turbo_lab.record import encode_floats
+
+PREFIX = "turbo_lab."
+# MLflow cuts longer parameters silently.
+MAX_PARAMETER = 6000
+# What of a cell's row a projection writes.
+_PROJECTED = (
+    "record_id",
+    "axes",
+    "parameters",
+    "provenance",
+    "error",
+    "metrics",
+    "latency_s",
+    "throughput_images_per_s",
+    "images",
+)
+
+
+def content_digest(document: Mapping[str, Any]) -> str:
+    """Of all that a projection writes: equal ones have nothing new.
+
+    Durations and what was reused are the last invocation's, not the sweep's.
+    """
+    cells = [{name: cell[name] for name in _PROJECTED} for cell in document["cells"]]
+    failed = [cell["status"] == "failed" for cell in document["cells"]]
+    return digest(encode_floats([document["sweep_id"], document["store"], cells, failed]))
+
+
+def sweep_name(document: Mapping[str, Any]) -> str:
+    """Its models, and the first characters of its id."""
+    models = dict.fromkeys(cell["parameters"]["model"] for cell in document["cells"])
+    return f"sweep {'+'.join(models)} {document['sweep_id'][:8]}"
+
+
+def sweep_tags(document: Mapping[str, Any]) -> dict[str, str]:
+    """Of the parent run."""
+    return {
+        PREFIX + "sweep_id": document["sweep_id"],
+        PREFIX + "kind": "sweep",
+        PREFIX + "store": document["store"],
+    }
+
+
+def cell_name(cell: Mapping[str, Any]) -> str:
+    """What the sweep varies, as written."""
+    return " ".join(f"{k}={v}" for k, v in cell["axes"].items()) or cell["cell_id"][:8]
+
+
+def cell_tags(document: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str, str]:
+    """Of a child run: identity, and digests and licences of what it was made with."""
+    tags = {
+        "sweep_id": document["sweep_id"],
+        "kind": "cell",
+        "cell_id": cell["cell_id"],
+        "record_id": cell["record_id"],
+    }
+    for kind in ("models", "adapters", "prompt_sets"):
+        for name, value in cell["provenance"][kind].items():
+            about = value if isinstance(value, str) else value["digest"]
+            tags[f"{kind}.{name}"] = about
+            if not isinstance(value, str):
+                tags[f"license.{name}"] = value["license"]
+    if cell["error"]:
+        tags["error"] = cell["error"]
+    return {PREFIX + name: value for name, value in tags.items()}
+
+
+def cell_metrics(cell: Mapping[str, Any]) -> dict[str, float]:
+    """Flat names that MLflow accepts; figures without a value are left out."""
+    metrics: dict[str, float] = {}
+    for name, figure in cell["metrics"].items():
+        if figure["value"] is None:
+            continue
+        metrics[name] = float(figure["value"])
+        if figure["ci95"] is not None:
+            metrics[f"{name}.ci95_low"], metrics[f"{name}.ci95_high"] = map(float, figure["ci95"])
+    if cell["latency_s"] is not None:
+        metrics |= {f"latency_{k}_s": cell["latency_s"][k] for k in ("mean", "p50", "p90")}
+        metrics["images_per_s"] = cell["throughput_images_per_s"]
+    return metrics
+
+
+def parameter_text(value: Any) -> str:
+    """A parameter as MLflow can hold it: what is cut says so."""
+    text = "none" if value is None else str(value)
+    return text if len(text) <= MAX_PARAMETER else text[: MAX_PARAMETER - 1] + "…"
