@@ -34,6 +34,7 @@ from turbo_lab.projection import (
     sweep_name,
     sweep_tags,
 )
+from turbo_lab.record import document
 from turbo_lab.store import Store
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ class TrackingSettings:
         here = Path.cwd()
         return cls(f"sqlite:///{here / 'mlflow.db'}", here / "mlartifacts", values["images"])
 
-    def mark(self, document: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What a projection of ``document`` would leave behind, by content and place.
+    def mark(self, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What a projection of a sweep would leave behind, by content and place.
 
         Equal marks mean that nothing is new. ``None`` where the local database is gone.
         """
@@ -86,7 +87,7 @@ class TrackingSettings:
             if not database.exists():
                 return None
             place["inode"] = database.stat().st_ino  # a database made anew is another one
-        return {**place, "content": content_digest(document)}
+        return {**place, "content": content_digest(values)}
 
 
 class Tracker:
@@ -106,23 +107,25 @@ class Tracker:
             self._thread.start()
 
     def project_news(
-        self, document: Mapping[str, Any], sheet: Path | None, store: Store
+        self, values: Mapping[str, Any], sheet: Path | None, store: Store
     ) -> dict[str, str]:
         """:meth:`project`, unless the store remembers that nothing is new.
 
         MLflow is then not even opened.
         """
-        where = digest(self.settings.uri)[:12]
-        path = store.sweep_folder(document["sweep_id"]) / f"projected-{where}.json"
+        folder = store.sweep_folder(values["sweep_id"])
+        path = folder / f"projected-{digest(self.settings.uri)[:12]}.json"
         if path.exists():
             known = json.loads(path.read_text(encoding="utf-8"))
-            if known["mark"] == self.settings.mark(document):
+            if known["mark"] == self.settings.mark(values):
                 return dict(known["runs"])
-        runs = self.project(document, sheet)
-        store.write_document(path, {"mark": self.settings.mark(document), "runs": runs})
+        # A projection that is killed can only be replayed from the document.
+        store.write_document(folder / "sweep.json", document("sweep", values))
+        runs = self.project(values, sheet)
+        store.write_document(path, {"mark": self.settings.mark(values), "runs": runs})
         return runs
 
-    def project(self, document: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
+    def project(self, values: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
         """Bring one sweep into MLflow; returns run ids by record id.
 
         Raises :class:`IncompleteError` where MLflow cannot be reached or fails.
@@ -132,7 +135,7 @@ class Tracker:
             if self._error is not None:
                 raise self._error
             with self._alone():
-                return self._project(document, sheet)
+                return self._project(values, sheet)
         except Exception as error:
             if not _is_tracking_failure(error):
                 raise
@@ -199,15 +202,15 @@ class Tracker:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
-    def _project(self, document: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
+    def _project(self, values: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
         client = self._client
         assert client is not None
-        runs = self._known_runs(document["sweep_id"])
-        parent = self._begin(runs.get(""), sweep_name(document), sweep_tags(document))
+        runs = self._known_runs(values["sweep_id"])
+        parent = self._begin(runs.get(""), sweep_name(values), sweep_tags(values))
         ids, news = {}, runs.get("") is None
-        for cell in document["cells"]:
+        for cell in values["cells"]:
             tags = {
-                **cell_tags(document, cell),
+                **cell_tags(values, cell),
                 "mlflow.parentRunId": parent.info.run_id,
             }
             run = self._begin(runs.get(cell["record_id"]), cell_name(cell), tags)
@@ -216,9 +219,9 @@ class Tracker:
         if sheet is not None and self.settings.images != "none" and (news or not _is_done(parent)):
             client.log_artifact(parent.info.run_id, str(sheet))
         # How many were reused is another number each time; these are the sweep's own.
-        counts = {f"cells_{k}": float(document["counts"][k]) for k in _STABLE_COUNTS}
+        counts = {f"cells_{k}": float(values["counts"][k]) for k in _STABLE_COUNTS}
         changed = {k: v for k, v in counts.items() if parent.data.metrics.get(k) != v}
-        wall_s = {} if "wall_s" in parent.data.metrics else {"wall_s": document["wall_s"]}
+        wall_s = {} if "wall_s" in parent.data.metrics else {"wall_s": values["wall_s"]}
         self._log(parent, {**changed, **wall_s}, ())
         if not _is_done(parent):
             client.set_terminated(parent.info.run_id, "FINISHED")

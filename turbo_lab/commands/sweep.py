@@ -6,6 +6,7 @@ table. The parts are pure or have their own module; this one only joins them.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -22,6 +23,7 @@ from turbo_lab.execute.sweep import Progress, SweepContext, SweepOutcome, run_pl
 from turbo_lab.metrics.sources import MetricContext
 from turbo_lab.plan import Plan
 from turbo_lab.planning import Sweep, plan_sweep, resolve_points, start_warnings
+from turbo_lab.projection import content_digest
 from turbo_lab.record import Measurement, document
 from turbo_lab.resolve import Library
 from turbo_lab.store import Store
@@ -226,11 +228,9 @@ def _finish_sweep(
     """Sheet, MLflow, document and table; returns the exit code."""
     folder = store.sweep_folder(values["sweep_id"])
     sheet = folder / "sheet.png"
-    store.write_file(sheet, results.sheet(values))
+    _draw_sheet(values, sheet, store)
     code = 3 if values["counts"]["failed"] else 0
     if tracker is not None:
-        # A projection that is killed can be replayed by `sync` only from a document.
-        store.write_document(folder / "sweep.json", document("sweep", values))
         values["tracking_uri"] = tracker.settings.uri
         began = time.perf_counter()
         try:
@@ -259,6 +259,16 @@ def _finish_sweep(
     return code
 
 
+def _draw_sheet(values: Mapping[str, Any], sheet: Path, store: Store) -> None:
+    """The contact sheet, unless it shows these very cells already."""
+    note = sheet.with_name("sheet.json")
+    content = {"content": content_digest(values)}
+    if sheet.exists() and note.exists() and json.loads(note.read_text()) == content:
+        return
+    store.write_file(sheet, results.sheet(values))
+    store.write_document(note, content)
+
+
 def _finish_bench(values: Mapping[str, Any], as_json: bool) -> int:
     """The ``bench`` document: latency by stage, nothing of the images."""
     cells = [
@@ -283,8 +293,6 @@ def _finish_bench(values: Mapping[str, Any], as_json: bool) -> int:
 
 def sync_store(values: Mapping[str, Any]) -> int:
     """Replay every sweep of a store into MLflow."""
-    import json
-
     settings = TrackingSettings.from_config(values["tracking"])
     if settings is None:
         raise InputError(
