@@ -2,55 +2,143 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turbo_lab.report.outputs import difference, number
-from turbo_lab.report.page import Html, page, table, tag
+from turbo_lab.report.page import Html, cell, join, page, pill, table, tag
 
-_WIDTH, _HEIGHT = 180, 22
+_WIDTH, _HEIGHT = 168, 24
+_ORDER = ("error", "regression", "inconclusive", "uncovered", "pass")
+_SAYS = {
+    "pass": "Every check passes.",
+    "regression": "Something got worse.",
+    "inconclusive": "Not enough evidence to decide.",
+    "uncovered": "Something has nothing to be compared with.",
+    "error": "Something could not be judged.",
+}
+_COLUMNS = (
+    ("check", False), ("verdict", False), ("candidate", True), ("baseline", True),
+    ("difference (95%)", True), ("interval and margin", False), ("n", True),
+    ("detectable", True), ("", False),
+)  # fmt: skip
 
 
 def gate_report(values: Mapping[str, Any]) -> str:
     """One HTML file of a ``gate`` document."""
-    columns = [("check", False), ("verdict", False), ("candidate", True), ("baseline", True),
-               ("difference (95%)", True), ("interval and margin", False), ("n", True),
-               ("smallest seen", True), ("", False)]  # fmt: skip
-    rows = [
-        (
-            check["name"],
-            tag("span", check["verdict"], class_=f"verdict {check['verdict']}"),
-            number(check["value"]),
-            number(check["baseline"]),
-            difference(check),
-            _interval(check),
-            check["n"],
-            number(check["minimum_detectable_effect"]),
-            check["note"] or "",
-        )
-        for check in values["checks"]
-    ]
-    differs = [(d["key"], d["baseline"], d["here"]) for d in values["fingerprint_difference"]]
-    environment = [
-        tag("h2", "Environment, where it differs from the baseline's"),
-        table([("key", False), ("baseline", False), ("here", False)], differs),
+    checks = values["checks"]
+    baseline = values["baseline"]
+    sides = [
+        ("candidate", " ".join(values["candidate"]) or "the defaults"),
+        ("baseline", baseline if isinstance(baseline, str) else " ".join(baseline)),
     ]
     return page(
         f"Gate {values['gate']}",
         values["verdict"],
-        tag("p", "candidate: ", " ".join(values["candidate"]) or "the defaults", class_="soft"),
-        table(columns, rows),
-        *(environment if differs else [tag("p", "The fingerprint is the baseline's.")]),
+        tag("p", _SAYS[values["verdict"]], " ", _failing(checks), class_="lead"),
+        _counts(checks),
+        tag("h2", "Checks"),
+        check_table(checks),
+        tag("p", _HOW, class_="soft legend"),
+        tag("h2", "Sides"),
+        table([("side", False), ("settings", False)],
+              [(name, tag("code", text)) for name, text in sides]),
+        tag("h2", "Environment"),
+        _environment(values["fingerprint_difference"]),
+        kind="turbo-lab gate",
+    )  # fmt: skip
+
+
+_HOW = (
+    "The bar is the 95% interval of the difference, the tinted field what the margin allows, the "
+    "line no difference. A check passes where the bar lies within the field, and regresses where "
+    "it lies wholly outside. Detectable: the smallest difference that so many pairs show with 80% "
+    "power."
+)
+
+
+def check_table(checks: Sequence[Mapping[str, Any]]) -> Html:
+    """One row a check; blocks on a narrow screen."""
+    rows = [
+        (
+            check["name"],
+            pill(check["verdict"]),
+            number(check["value"]),
+            number(check["baseline"]),
+            _difference(check),
+            _plot_cell(check),
+            check["n"] or "",
+            number(check["minimum_detectable_effect"]),
+            cell(_note(check), class_="note"),
+        )
+        for check in checks
+    ]
+    return table(_COLUMNS, rows, class_="cards checks")
+
+
+def _difference(check: Mapping[str, Any]) -> Html | str:
+    if check["difference"] is None:
+        return ""
+    margin = tag("small", f"margin {number(check['margin'])}") if check["margin"] else None
+    value = number(check["difference"])
+    return cell(join([difference(check), margin]), value, class_="n", data_label="difference (95%)")
+
+
+def _note(check: Mapping[str, Any]) -> str:
+    needed = check.get("needed_n")
+    parts = [check["note"], f"about {needed} would decide" if needed else None]
+    return "; ".join(part for part in parts if part)
+
+
+def _failing(checks: Sequence[Mapping[str, Any]]) -> str:
+    """In words, the worst first: ``clip_score: regression; goldens: uncovered.``"""
+    failing = sorted(
+        (check for check in checks if check["verdict"] != "pass"),
+        key=lambda check: _ORDER.index(check["verdict"]),
     )
+    text = "; ".join(f"{check['name']}: {check['verdict']}" for check in failing)
+    return f"{text}." if text else ""
 
 
-def _interval(check: Mapping[str, Any]) -> Html | str:
-    """The interval as a bar over what the margin allows."""
-    if check["ci95"] is None or not check["margin"]:
+def _counts(checks: Sequence[Mapping[str, Any]]) -> Html:
+    verdicts = [check["verdict"] for check in checks]
+    items = [
+        tag("div", tag("dt", verdict), tag("dd", verdicts.count(verdict), class_=verdict))
+        for verdict in _ORDER
+        if verdict in verdicts
+    ]
+    return tag("dl", *items, class_="facts")
+
+
+def _environment(differs: Sequence[Mapping[str, Any]]) -> Html:
+    if not differs:
+        return tag("p", "The fingerprint is the baseline's.", class_="soft")
+    rows = [
+        (d["key"], cell(d["baseline"], class_="mono"), cell(d["here"], class_="mono differs"))
+        for d in differs
+    ]
+    return table([("key", False), ("baseline", False), ("here", False)], rows)
+
+
+def _plot_cell(check: Mapping[str, Any]) -> Html:
+    """Sorted by how much of the margin is used at the interval's bad end."""
+    drawn = interval_plot(check)
+    return cell(drawn, "" if drawn == "" else number(_used(check)), class_="drawn")
+
+
+def _used(check: Mapping[str, Any]) -> float:
+    low, high = (float(bound) for bound in check["ci95"])
+    bad = {"higher": -low, "lower": high}.get(check["direction"], max(abs(low), abs(high)))
+    return bad / float(check["margin"]) if check["margin"] else bad
+
+
+def interval_plot(check: Mapping[str, Any]) -> Html | str:
+    """The interval as a bar over what the margin allows; nothing without an interval."""
+    if check["ci95"] is None or check["margin"] is None:
         return ""
     low, high = (float(bound) for bound in check["ci95"])
     margin = float(check["margin"])
-    span = 1.15 * max(abs(low), abs(high), margin)
+    span = 1.15 * max(abs(low), abs(high), margin) or 1.0
 
     def x(value: float) -> float:
         return round(_WIDTH / 2 * (1 + value / span), 1)
@@ -58,13 +146,22 @@ def _interval(check: Mapping[str, Any]) -> Html | str:
     # What is allowed: up to the margin on the bad side, everything on the good one.
     start = -margin if check["direction"] in ("higher", "none") else -span
     end = margin if check["direction"] in ("lower", "none") else span
-    middle = _HEIGHT / 2
+    edges = [x(edge) for edge in (start, end) if abs(edge) == margin]
     return tag(
         "svg",
-        tag("rect", class_="margin", x=x(start), y=2, width=x(end) - x(start), height=_HEIGHT - 4),
+        tag("rect", class_="margin", x=x(start), y=2, width=round(x(end) - x(start), 1),
+            height=_HEIGHT - 4),
         tag("line", class_="axis", x1=x(0), x2=x(0), y1=0, y2=_HEIGHT),
-        tag("line", class_="bar", x1=x(low), x2=x(high), y1=middle, y2=middle),
-        tag("circle", class_="mark", cx=x(float(check["difference"])), cy=middle, r=3.5),
-        width=_WIDTH, height=_HEIGHT, role="img",
+        *(tag("line", class_="edge", x1=at, x2=at, y1=2, y2=_HEIGHT - 2) for at in edges),
+        join(_bar(x(low), x(high), x(float(check["difference"])))),
+        class_=f"interval {check['verdict']}", width=_WIDTH, height=_HEIGHT, role="img",
         aria_label=f"{difference(check)}, margin {number(margin)}",
     )  # fmt: skip
+
+
+def _bar(low: float, high: float, value: float) -> list[Html]:
+    middle = _HEIGHT / 2
+    return [
+        tag("line", class_="bar", x1=low, x2=high, y1=middle, y2=middle),
+        tag("circle", class_="mark", cx=value, cy=middle, r=4),
+    ]
