@@ -298,6 +298,8 @@ def _explained(
             remedy = "cannot be written to; choose another folder with store=DIRECTORY"
         else:
             remedy = error.strerror or str(error)
+            if kind is WriteError:
+                remedy += "; what is committed stays, and the same command resumes"
         raise kind(f"store: {error.filename or path}: {remedy}") from error
 
 

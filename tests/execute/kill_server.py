@@ -1,15 +1,23 @@
-"""A process with the imports done, which forks a sweep for each line it reads.
+"""A process with the imports done, which forks sweeps for each line it reads.
 
-Reads ``{"cwd", "arguments", "after_s" | "at_event" | null, "signal"}`` a line,
-answers ``{"code", "events", "seconds"}``: the exit code, negative for a signal;
-events are the file operations of the sweep inside its store, counted by an
-audit hook, and ``at_event`` kills right before that one.
+A line is a list of requests, whose sweeps run at once; the answer is a list::
+
+    {"cwd", "arguments", "signal", "after_s", "at_event", "at_step", "largest_file", "dies_of_it"}
+    {"code", "steps", "seconds"}
+
+``code`` is the exit code, negative for a signal. ``steps`` are the file
+operations of the sweep inside its store, counted by an audit hook, such as
+``open tmp/*.png``. ``at_event`` kills right before the one of that number (from
+1), ``at_step`` before the first of a name and ``after_s`` sends ``signal``.
+``largest_file`` makes the kernel refuse a write in the middle of a file, which
+``dies_of_it`` makes deadly.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -18,68 +26,100 @@ from pathlib import Path
 from typing import Any
 
 _EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree")
+# What has not ended by then hangs.
+_LIMIT_S = 240.0
+
+
+def _step(event: str, path: Path) -> str:
+    """``open tmp/*.png``: operation, folder of the layout and kind of file."""
+    folder = path.parts[0] if path.parts else "."
+    return f"{event} {folder}/*{path.suffix}"
+
+
+def _watch(request: dict[str, Any], steps: list[str]) -> None:
+    """Write down the sweep's file operations, and kill it at the one it asks for."""
+    store = str(Path(request["cwd"]).resolve() / "turbo-lab-store")
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event not in _EVENTS or not str(args[0]).startswith(store):
+            return
+        step = _step(event, Path(str(args[0])).relative_to(store))
+        steps.append(step)
+        if len(steps) == request.get("at_event") or step == request.get("at_step"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
 
 
 def _child(request: dict[str, Any], report: int) -> None:
     from turbo_lab.cli import main
 
     os.chdir(request["cwd"])
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)
-    os.dup2(os.open(request["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-    store = str(Path(request["cwd"]) / "turbo-lab-store")
-    count = 0
-
-    def hook(event: str, args: tuple[Any, ...]) -> None:
-        nonlocal count
-        if event not in _EVENTS or not str(args[0]).startswith(store):
-            return
-        count += 1
-        if count == request["at_event"]:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
+    for number in (1, 2):
+        path = f"{request['output']}.{number}"
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    if largest := request.get("largest_file"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+        deadly = request.get("dies_of_it")
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL if deadly else signal.SIG_IGN)
+    steps: list[str] = []
+    _watch(request, steps)
     code = main(request["arguments"])
-    os.write(report, str(count).encode())
+    sys.stdout.flush()
+    with os.fdopen(report, "w") as pipe:
+        json.dump(steps, pipe)
     os._exit(code)
 
 
-def _serve(request: dict[str, Any]) -> dict[str, Any]:
+def _start(request: dict[str, Any]) -> tuple[int, int]:
+    """The child's process handle and the end of its pipe."""
     reading, writing = os.pipe()
-    began = time.perf_counter()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
         _child(request, writing)
     os.close(writing)
+    return pid, reading
+
+
+def _end(request: dict[str, Any], pid: int, reading: int, began: float) -> dict[str, Any]:
     handle = os.pidfd_open(pid)
-    ended, _, _ = select.select([handle], [], [], request["after_s"])
-    if not ended:
+    after_s = request.get("after_s")
+    ended, _, _ = select.select([handle, reading], [], [], _LIMIT_S if after_s is None else after_s)
+    if not ended and after_s is not None:
         signal.pidfd_send_signal(handle, request["signal"])
+        ended, _, _ = select.select([handle, reading], [], [], _LIMIT_S)
+    if not ended:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    with os.fdopen(reading) as pipe:
+        steps = pipe.read()
     _, status = os.waitpid(pid, 0)
-    events = os.read(reading, 32).decode()
-    for each in (handle, reading):
-        os.close(each)
-    seconds = time.perf_counter() - began
+    os.close(handle)
     return {
         "code": os.waitstatus_to_exitcode(status),
-        "events": int(events) if events else None,
-        "seconds": seconds,
+        "steps": json.loads(steps) if steps else None,
+        "seconds": time.perf_counter() - began,
     }
 
 
 def main() -> None:
     """Import what a sweep imports, then serve."""
+    import open_clip  # noqa: F401
     import torch
     from diffusers import StableDiffusionXLPipeline  # noqa: F401
 
     import turbo_lab.commands.sweep
+    import turbo_lab.metrics.evaluate
     import turbo_lab.runtime.sampler  # noqa: F401
 
     torch.set_num_threads(1)  # a fork must not inherit a pool of threads
     print("ready", flush=True)
     for line in sys.stdin:
-        print(json.dumps(_serve(json.loads(line))), flush=True)
+        requests = json.loads(line)
+        began = time.perf_counter()
+        started = [_start(request) for request in requests]
+        answers = [_end(r, *s, began) for r, s in zip(requests, started, strict=True)]
+        print(json.dumps(answers), flush=True)
 
 
 if __name__ == "__main__":
