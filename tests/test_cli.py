@@ -102,3 +102,38 @@ def test_generate_then_show(own_folder: Path, capsys: pytest.CaptureFixture[str]
     assert about["pixels_intact"] is True
     assert about["prompt"] == prompt and about["pixel_sha256"] == image["pixel_sha256"]
     assert about["recipe"]["num_inference_steps"] == 1
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["back\\slash", "cost ${seed}", "a=b is true", "it's 'quoted'", "two\nlines", "ends in \\",
+     "a, (list) [of] {things}", "größe 猫"],
+)  # fmt: skip
+def test_a_prompt_arrives_as_it_was_written(prompt: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from turbo_lab.commands import sweep
+
+    seen = []
+    monkeypatch.setattr(
+        sweep, "run_points", lambda command, points, as_json: seen.extend(points) or 0
+    )
+    assert main(["generate", prompt, "seed=3"]) == 0
+    assert [point.values["prompt"] for point in seen] == [prompt]
+    assert seen[0].values["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["plan", "num_threads=1,2"], "num_threads cannot be swept; run one sweep a value"),
+        (["plan", "share=exact,none"], "share cannot be swept"),
+        (["plan", "metrics=default,full"], "metrics cannot be swept"),
+        (["generate", "a key", "prompts=scenes-demo"], "are two prompts"),
+        (["generate", ""], "the prompt is empty"),
+        (["generate", "seed=3"], "give a prompt"),
+    ],
+)
+def test_what_would_be_dropped_is_refused(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert message in capsys.readouterr().err

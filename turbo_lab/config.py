@@ -44,6 +44,8 @@ AXES = (
     "scheduler",
     "dtype",
 )
+# What else may be swept: it changes which work there is. All other keys hold for a whole sweep.
+MORE_AXES = ("prompts", "prompt", "num_images", "seed_mode")
 _HYDRA_FLAGS = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
 
 
@@ -212,6 +214,10 @@ def _split(
         key = override.get_key_element()
         composed.pop(key, None)
         swept.pop(key, None)
+        if key == "metrics.names" and override.is_sweep_override():
+            names = ",".join(str(_value(v)) for v in override.sweep_iterator())
+            composed[key] = (key, [f"{key}='{names}'"], False)
+            continue
         if not override.is_sweep_override():
             composed[key] = (key, [override.input_line], False)
         elif not override.is_discrete_sweep():
@@ -261,6 +267,12 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
     if last not in values:
         raise unknown_name("key", key, values)
     values[last] = value
+
+
+def is_key(word: str) -> bool:
+    """Whether a word of the command line is ``key=...`` with a key of the config."""
+    root = re.match(r"([A-Za-z_]\w*)[\w.]*=", word)
+    return root is not None and (root.group(1) in _known_keys() or root.group(1) == "hydra")
 
 
 def is_grid_named(arguments: Sequence[str]) -> bool:

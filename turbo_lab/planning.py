@@ -65,6 +65,7 @@ class Sweep:
 
 def resolve_points(points: Sequence[GridPoint]) -> Sweep:
     """All cells of a grid. Raises ``InputError`` for the first that is wrong."""
+    _check_axes(points)
     values = points[0].values
     share, on_out_of_memory = values["share"], values["on_out_of_memory"]
     if share not in ("exact", "batched", "none"):
@@ -79,6 +80,19 @@ def resolve_points(points: Sequence[GridPoint]) -> Sweep:
     cells = tuple(resolve(point.values, point.axes, library) for point in points)
     fingerprint = environment.fingerprint(device=device, num_threads=num_threads)
     return Sweep(values, cells, library, device, fingerprint.as_dict())
+
+
+def _check_axes(points: Sequence[GridPoint]) -> None:
+    """Refuse to sweep what is read once for all cells: a second value would be dropped."""
+    from turbo_lab.config import AXES, MORE_AXES
+
+    for key, _ in points[0].axes:
+        if key.split(".")[0] not in (*AXES, *MORE_AXES):
+            values = list(dict.fromkeys(str(dict(point.axes)[key]) for point in points))
+            if len(values) > 1:
+                raise InputError(
+                    f"{key}={','.join(values)}: {key} cannot be swept; run one sweep a value"
+                )
 
 
 def plan_sweep(sweep: Sweep, store: Store | None) -> Plan:

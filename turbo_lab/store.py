@@ -68,7 +68,9 @@ class Store:
         self._batches: set[str] | None = None
         marker = self.root / "store.json"
         with _explained(self.root, StoreError):
-            if not marker.exists():
+            if marker.exists():  # nothing is made in a store that is refused
+                records.check_document(_read_json(marker), "store", str(marker))
+            else:
                 self._refuse_other_folder(marker)
             (self.root / "tmp").mkdir(parents=True, exist_ok=True)
             if not os.access(self.root / "tmp", os.W_OK):
@@ -78,7 +80,6 @@ class Store:
             self.claims.join()
         if not marker.exists():
             self._write(marker, records.document("store", {}))
-        records.check_document(_read_json(marker), "store", str(marker))
 
     def _refuse_other_folder(self, marker: Path) -> None:
         """A maker that was killed, or is at it, leaves ``tmp`` and ``claims`` and nothing else."""
