@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import random
 from collections.abc import Callable
 
 import pytest
@@ -14,13 +14,20 @@ from turbo_lab.runtime.timing import TimingRule
 RULE = TimingRule("test", 1, 1.0, 1, 0.0, 6, 0.1)
 
 
-def busy(seconds: float) -> Callable[[], None]:
-    def call() -> None:
-        until = time.perf_counter() + seconds
-        while time.perf_counter() < until:
-            pass
+class Clock:
+    """Time that passes only within calls, with a little seeded noise."""
 
-    return call
+    def __init__(self) -> None:
+        self.now_ns, self._draws = 0, random.Random(0)
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+    def call(self, seconds: float) -> Callable[[], None]:
+        def spend() -> None:
+            self.now_ns += round(seconds * 1e9 * self._draws.uniform(0.95, 1.05))
+
+        return spend
 
 
 def timed(ci95: tuple[float, float], noise: tuple[float, float]) -> PairedTiming:
@@ -28,12 +35,15 @@ def timed(ci95: tuple[float, float], noise: tuple[float, float]) -> PairedTiming
 
 
 def test_a_call_twice_as_long_is_slower() -> None:
-    found = compare_calls(busy(0.002), busy(0.004), RULE)
+    clock = Clock()
+    short, long = clock.call(0.002), clock.call(0.004)
+    found = compare_calls(short, long, RULE, clock=clock)
     assert found.verdict == "B is slower"
-    assert 1.5 < found.ratio < 2.5
+    assert found.ratio == pytest.approx(2, abs=0.05)
     assert found.ci95[0] <= found.ratio <= found.ci95[1]
     assert len(found.blocks_a_s) == len(found.blocks_b_s) == 12
-    assert compare_calls(busy(0.004), busy(0.002), RULE).verdict == "B is faster"
+    assert compare_calls(long, short, RULE, clock=clock).verdict == "B is faster"
+    assert compare_calls(short, short, RULE, clock=clock).verdict == "no difference shown"
 
 
 @pytest.mark.parametrize(
@@ -55,4 +65,4 @@ def test_no_winner_inside_the_noise(
 
 def test_too_few_pairs_are_refused() -> None:
     with pytest.raises(InputError, match="at least 8"):
-        compare_calls(busy(0), busy(0), RULE, num_pairs=4)
+        compare_calls(Clock(), Clock(), RULE, num_pairs=4)

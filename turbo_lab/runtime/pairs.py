@@ -9,6 +9,7 @@ shows against A is none.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -76,8 +77,11 @@ def compare_calls(
     device: str = "cpu",
     seed: int = 0,
     num_pairs: int = 12,
+    clock: Callable[[], int] = time.perf_counter_ns,
 ) -> PairedTiming:
     """Time two calls against each other, and A against itself, for as long.
+
+    The clock is a parameter for tests; nanoseconds.
 
     Each pair of blocks is AB or BA by a seeded coin, and the pairs of A against A
     are mixed in between. A block's calls last together about a ``num_pairs``-th
@@ -88,14 +92,14 @@ def compare_calls(
         raise InputError(
             f"pairs={num_pairs}: must be at least {MIN_PAIRS}, or there is no interval"
         )
-    clock = _Clock(device)
+    blocks = _Blocks(device, clock)
     load = HostLoad()
     with no_garbage_collection(2 if rule.collect_all else 1):
         for call in (call_a, call_b, call_a, call_b):
-            clock.block(call, 1)  # first calls: compilation, caches, allocation
-        slower = max(clock.block(call_a, 1), clock.block(call_b, 1))
+            blocks.mean_s(call, 1)  # first calls: compilation, caches, allocation
+        slower = max(blocks.mean_s(call_a, 1), blocks.mean_s(call_b, 1))
         calls = max(1, round(rule.min_duration_s / num_pairs / slower))
-        tested, noise = _interleave(clock, call_a, call_b, calls, num_pairs, seed)
+        tested, noise = _interleave(blocks, call_a, call_b, calls, num_pairs, seed)
     blocks_a, blocks_b = tested
     ratio_ci = bootstrap_ratio_ci(blocks_b, blocks_a, seed=seed)
     noise_ci = bootstrap_ratio_ci(noise[1], noise[0], seed=seed)
@@ -118,7 +122,7 @@ Blocks = tuple[list[float], list[float]]
 
 
 def _interleave(
-    clock: _Clock,
+    blocks: _Blocks,
     call_a: Callable[[], object],
     call_b: Callable[[], object],
     calls: int,
@@ -137,18 +141,16 @@ def _interleave(
         if draws.random() < 0.5:
             order.reverse()
         for side, call in order:
-            into[side].append(clock.block(call, calls))
+            into[side].append(blocks.mean_s(call, calls))
     return tested, noise
 
 
-class _Clock:
+class _Blocks:
     """Blocks of calls on one device."""
 
-    def __init__(self, device: str) -> None:
-        import time
+    def __init__(self, device: str, clock: Callable[[], int]) -> None:
+        self._wait, self._now = synchronizer(device), clock
 
-        self._wait, self._now = synchronizer(device), time.perf_counter_ns
-
-    def block(self, call: Callable[[], object], calls: int) -> float:
+    def mean_s(self, call: Callable[[], object], calls: int) -> float:
         """Mean seconds of ``calls`` calls."""
         return sum(call_ns(call, self._wait, self._now) for _ in range(calls)) / calls / 1e9
