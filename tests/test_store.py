@@ -5,16 +5,31 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from turbo_lab import store as store_module
-from turbo_lab.errors import StoreError
+from turbo_lab.errors import StoreError, WriteError
 from turbo_lab.record import BatchRecord, ImageEntry, Measurement, Record
 from turbo_lab.store import Store, reuse_key
 
+ROOT = str(Path(__file__).parents[1])
 KEY = "ab" + "0" * 62
+# Makes the store, or opens it, and writes the same record as the others, with its own mark.
+MAKER = """
+import sys
+from pathlib import Path
+from turbo_lab.record import Record
+from turbo_lab.store import Store
+sys.stdin.readline()
+store = Store(Path(sys.argv[1]))
+mark = {"mark": sys.argv[2]}
+store.write_record(Record("c" * 64, "d" * 64, "done", None, "exact", {}, {}, (), {}, mark))
+print(store.read_record("c" * 64).provenance["mark"])
+"""
 
 
 def make_batch(key: str = KEY) -> BatchRecord:
@@ -55,8 +70,9 @@ def test_full_disk_leaves_nothing_half_written(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, step, full)
-        with pytest.raises(StoreError, match="the disk is full"):
+        with pytest.raises(WriteError, match="the disk is full") as raised:
             store.commit_batch(make_batch(), {"00-seed1.png": b"png"})
+    assert raised.value.exit_code == 3
     assert not store.batch_folder(KEY).exists()
     assert not any((tmp_path / "s" / "tmp").iterdir())
 
@@ -80,6 +96,35 @@ def test_done_record_is_never_changed_and_failed_one_may_be(tmp_path: Path) -> N
     store.write_record(make_record("failed", "later"))
     assert store.read_record("c" * 64) == make_record()
     assert list(store.records()) == [make_record()]
+
+
+def test_processes_that_make_one_store_at_once_agree_on_one_record(tmp_path: Path) -> None:
+    makers = [
+        subprocess.Popen(
+            [sys.executable, "-c", MAKER, str(tmp_path / "s"), str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": ROOT},
+        )
+        for number in range(4)
+    ]
+    for maker in makers:
+        assert maker.stdin is not None
+        maker.stdin.write("go\n")
+        maker.stdin.flush()
+    said = [maker.communicate() for maker in makers]
+    assert [maker.returncode for maker in makers] == [0] * 4, said
+    assert len({output for output, _ in said}) == 1
+
+
+def test_a_binary_document_is_damaged_and_no_crash(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    store.write_record(make_record())
+    store.record_path("c" * 64).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StoreError, match=r"\.json: is damaged"):
+        store.read_record("c" * 64)
 
 
 def test_measurements_of_two_fingerprints_lie_side_by_side(tmp_path: Path) -> None:
