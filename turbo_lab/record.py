@@ -151,6 +151,8 @@ class Timing:
     """The environment."""
     warnings: tuple[str, ...] = ()
     """Another busy process, throttling, a drift of the clock."""
+    rule: str = "short"
+    """``short`` or ``full``: how long it was warmed up and sampled."""
 
 
 def document(kind: str, value: Any) -> dict[str, Any]:
@@ -222,6 +224,8 @@ def read_timing(values: Mapping[str, Any], where: str) -> Timing:
 
 def encode_floats(value: Any) -> Any:
     """Non-finite floats as the strings ``inf``, ``-inf``, ``nan``: JSON has none."""
+    if type(value) in (str, int, bool, type(None)):  # most of a document; the rest is slower
+        return value
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):

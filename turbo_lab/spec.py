@@ -206,6 +206,8 @@ def split_layouts(
 
 def as_plain(value: Any) -> Any:
     """A frozen dataclass as nested dicts and lists, for JSON."""
+    if type(value) in (str, int, float, bool, type(None)):  # most of it; the rest is slower
+        return value
     if hasattr(value, "__dataclass_fields__"):
         return {f.name: as_plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):

@@ -90,19 +90,21 @@ def resolved(overrides: list[str]) -> Sweep:
     return found[0]
 
 
-def rerun(folder: Path, overrides: list[str]) -> tuple[float, str]:
-    """Seconds of the whole command, and the heavy packages that it imported."""
+def rerun(folder: Path, overrides: list[str]) -> tuple[float, float, str]:
+    """Seconds of the whole command, CPU seconds, and the heavy packages that it imported."""
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", _CODE, "sweep", "--json", *overrides]
-    began = time.perf_counter()
+    before, began = os.times(), time.perf_counter()
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
-    wall_s = time.perf_counter() - began
+    wall_s, after = time.perf_counter() - began, os.times()
     if done.returncode != 0:
         raise SystemExit(done.stderr)
     imported = done.stderr.strip().splitlines()[-1].removeprefix("imported:").strip()
-    return wall_s, imported or "nothing"
+    cpu_s = after.children_user + after.children_system
+    cpu_s -= before.children_user + before.children_system
+    return wall_s, cpu_s, imported or "nothing"
 
 
 def main() -> None:
@@ -115,7 +117,8 @@ def main() -> None:
         folder = Path(name)
         overrides = grid(options.cells)
         fill(Store(folder / "turbo-lab-store"), resolved(overrides))
-        print("| re-run of a finished sweep | seconds | imported |\n| --- | --- | --- |")
+        print("| re-run of a finished sweep | seconds | of one CPU | imported |")
+        print("| --- | --- | --- | --- |")
         for label, more in (
             ("`tracking=none`", ["tracking=none"]),
             ("`tracking=local`, first projection", []),
@@ -123,8 +126,9 @@ def main() -> None:
         ):
             rounds = 1 if "first" in label else options.rounds
             timed = [rerun(folder, [*overrides, *more]) for _ in range(rounds)]
-            seconds = ", ".join(f"{wall_s:.2f}" for wall_s, _ in timed)
-            print(f"| {label} | {seconds} | {timed[-1][1]} |", flush=True)
+            seconds = ", ".join(f"{wall_s:.2f}" for wall_s, _, _ in timed)
+            cpu = ", ".join(f"{cpu_s:.2f}" for _, cpu_s, _ in timed)
+            print(f"| {label} | {seconds} | {cpu} | {timed[-1][2]} |", flush=True)
 
 
 if __name__ == "__main__":
