@@ -135,12 +135,13 @@ def _generate(arguments: list[str]) -> int:
 
 
 def _bench(arguments: list[str]) -> int:
-    from turbo_lab.commands.bench import bench_pair, is_pair
+    from turbo_lab import config
+    from turbo_lab.commands.bench import bench_cells, bench_pair, is_pair
 
     as_json = take_flag(arguments, "--json")
     if is_pair(arguments):
         return bench_pair(arguments, as_json)
-    return _run_points("bench", arguments, as_json)
+    return config.run("bench", arguments, lambda points: bench_cells(points, as_json))
 
 
 def _run_points(command: str, arguments: list[str], as_json: bool) -> int:

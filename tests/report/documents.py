@@ -51,7 +51,9 @@ def cell(index: int, axes: dict[str, Any], folder: Path | None, error: str | Non
         "record": str(folder / "record.json") if folder else "",
         "mlflow_run_id": None,
         "metrics": {
-            "clip_score": figure(0.5 + 0.1 * index, "higher", (0.4, 0.6)),
+            "clip_score": figure(
+                0.5 + 0.1 * index, "higher", (0.4 + 0.1 * index, 0.6 + 0.1 * index)
+            ),
             "fd/nano-clip": figure(9.0 - index, "lower", None, "too few"),
         }
         if done

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from tests.report.documents import sweep_document
-from turbo_lab.report.table import markdown_table, sweep_table
+from turbo_lab.report.table import _interval, markdown_table, sweep_table
 
 
 def test_best_follows_each_figures_direction() -> None:
@@ -28,3 +29,17 @@ def test_terminal_table_stars_the_best_without_colour() -> None:
     assert "0.8 ±0.1*" in text
     assert "failed" in text
     assert "5 requested, equal ones merged" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [
+        (0.5, 0.4, 0.6, " ±0.1"),
+        (57.2, 20.4, 54.4, " [20.4, 54.4]"),  # a basic bootstrap of a biased figure
+        (0.9, 0.7, 0.95, " [0.7, 0.95]"),
+    ],
+)
+def test_an_interval_is_only_called_plus_minus_where_it_is(
+    value: float, low: float, high: float, text: str
+) -> None:
+    assert _interval(value, low, high) == text

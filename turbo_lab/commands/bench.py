@@ -1,15 +1,19 @@
-"""``turbo-lab bench A B``: two pipelines against each other in one process."""
+"""``turbo-lab bench``: the timing lane of a grid, or two pipelines against each other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab.commands.sides import compose_side, split_sides, worker_of
 from turbo_lab.commands.words import print_document
 from turbo_lab.errors import InputError
+from turbo_lab.execute.sweep import CELL_FAILURES
+from turbo_lab.planning import resolve_points
 
 if TYPE_CHECKING:
+    from turbo_lab.config import GridPoint
     from turbo_lab.runtime.pairs import PairedTiming
 
 
@@ -44,6 +48,40 @@ def bench_pair(arguments: list[str], as_json: bool) -> int:
     for warning in found.warnings:
         print(f"warning: {warning}")
     return 0
+
+
+def bench_cells(points: Sequence[GridPoint], as_json: bool) -> int:
+    """Time every cell of a grid, each time anew; draws nothing that is kept."""
+    from turbo_lab.results import timing_row
+    from turbo_lab.spec import as_plain
+    from turbo_lab.store import Store, record_id
+
+    sweep = resolve_points(points)
+    rule = sweep.values["timing"]
+    if rule not in ("short", "full"):
+        raise InputError(f"timing={'off' if rule is False else rule}: must be short or full")
+    store, worker = Store(Path(sweep.values["store"])), worker_of(sweep)
+    rows: list[dict[str, Any]] = []
+    for cell in sweep.cells:
+        row: dict[str, Any] = {"axes": dict(cell.axes), "status": "done", "error": None}
+        try:
+            worker.prepare(cell.recipe)
+            timing = worker.time_cell(cell, str(rule), sweep.fingerprint)
+        except CELL_FAILURES as error:
+            text = " ".join(str(error).split())[:500]
+            rows.append({**row, "status": "failed", "error": text, "latency_s": None})
+            continue
+        name = record_id(cell.cell_id, sweep.fingerprint["keys"], sweep.exactness)
+        store.write_timing(name, timing)
+        latency = as_plain(timing.latency_s)
+        rows.append({**row, "latency_s": latency, "load_s": worker.load_s, **timing_row(timing)})
+    if as_json:
+        print_document("bench", {"cells": rows})
+    else:
+        from turbo_lab.report.table import bench_table
+
+        bench_table(rows)
+    return 3 if any(row["status"] == "failed" for row in rows) else 0
 
 
 def compare_overrides(

@@ -7,7 +7,6 @@ table. The parts are pure or have their own module; this one only joins them.
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -82,11 +81,13 @@ def execute(
 
 
 def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
-    """Run ``sweep``, ``generate`` or ``bench`` on a grid; returns the exit code."""
+    """Run ``sweep`` or ``generate`` on a grid; returns the exit code."""
     from turbo_lab.metrics import metric_names
     from turbo_lab.progress import StderrProgress
 
     values = points[0].values
+    if command == "generate":
+        _make_folder(Path(values["output"]))
     timing = _timing_rule(values["timing"]) if command != "generate" else None
     metrics = metric_names(str(values["metrics"]["names"])) if command == "sweep" else ()
     tracking = TrackingSettings.from_config(values["tracking"]) if command == "sweep" else None
@@ -98,8 +99,6 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
         progress.end()
     if command == "generate":
         return _finish_generate(done.sweep, done.plan, done.context.store, done.outcome, as_json)
-    if command == "bench":
-        return _finish_bench(done.document, as_json)
     return _finish_sweep(done.document, done.context.store, tracker, progress, as_json)
 
 
@@ -143,7 +142,6 @@ def _finish_generate(
     from turbo_lab.store import images_of
 
     folder = Path(sweep.values["output"])
-    folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     failed = []
     for planned in plan.cells:
@@ -152,10 +150,10 @@ def _finish_generate(
             failed.append(record.error)
             continue
         for path, pixel_sha256, prompt, seed in images_of(store, record):
-            slug = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:48]
-            target = folder / f"{slug}-seed{seed}-{record.record_id[:8]}.png"
-            if not target.exists():
-                _link(path, target)
+            slug = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:48] or "image"
+            # By its pixels: other prompts may have the same first letters.
+            target = folder / f"{slug}-seed{seed}-{pixel_sha256[:8]}.png"
+            _copy(path, target)
             rows.append(
                 {
                     "path": str(target.resolve()),
@@ -172,14 +170,26 @@ def _finish_generate(
     return 3 if failed else 0
 
 
-def _link(path: Path, target: Path) -> None:
-    """A hard link where the file system has them, else a copy."""
+def _make_folder(folder: Path) -> None:
+    """Before anything is drawn: a folder that cannot be made is the user's to change."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"output={folder}: cannot be made ({reason}); name another") from error
+
+
+def _copy(path: Path, target: Path) -> None:
+    """A copy, by one rename: an edit of it must not reach the store."""
     import shutil
 
     try:
-        os.link(path, target)
-    except OSError:
-        shutil.copyfile(path, target)
+        partial = target.with_suffix(".partial")
+        shutil.copyfile(path, partial)
+        partial.replace(target)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"output={target.parent}: cannot be written to ({reason})") from error
 
 
 def _sweep_values(
@@ -267,28 +277,6 @@ def _draw_sheet(values: Mapping[str, Any], sheet: Path, store: Store) -> None:
         return
     store.write_file(sheet, results.sheet(values))
     store.write_document(note, content)
-
-
-def _finish_bench(values: Mapping[str, Any], as_json: bool) -> int:
-    """The ``bench`` document: latency by stage, nothing of the images."""
-    cells = [
-        {
-            "axes": row["axes"],
-            "status": row["status"],
-            "error": row["error"],
-            "latency_s": row["latency_s"],
-            "load_s": values["load_s"],
-            **(row["timing"] or {}),
-        }
-        for row in values["cells"]
-    ]
-    if as_json:
-        print_document("bench", {"cells": cells})
-    else:
-        from turbo_lab.report.table import bench_table
-
-        bench_table(cells)
-    return 3 if values["counts"]["failed"] else 0
 
 
 def sync_store(values: Mapping[str, Any]) -> int:

@@ -24,7 +24,7 @@ from turbo_lab.spec import Batch, Cell, as_plain
 from turbo_lab.store import Store, record_id, reuse_key
 
 # What a model, an adapter or a device may refuse; anything else is our own bug.
-_CELL_FAILURES = (TurboLabError, RuntimeError, ValueError, MemoryError)
+CELL_FAILURES = (TurboLabError, RuntimeError, ValueError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,11 @@ class _Driver:
         self.untimed = [
             planned.cell
             for planned in plan.cells
-            if context.timing and not store.timings(context.record_id(planned.cell))
+            if context.timing
+            and all(
+                timing.rule != context.timing
+                for timing in store.timings(context.record_id(planned.cell))
+            )
         ]
 
     def run(self, outcome: SweepOutcome) -> None:
@@ -245,7 +249,7 @@ class _Driver:
                 self._tell_cut_prompts(group.layout.prompts)
                 with self.worker.image_lane(), self.worker.kept_stages() as stages:
                     pixels = self.worker.run(job.batch, job.cells[0].negative_prompt)
-        except _CELL_FAILURES as error:
+        except CELL_FAILURES as error:
             self._release(key)
             self._fail(job.cells, error)
             return
@@ -307,7 +311,7 @@ class _Driver:
         try:
             self.worker.prepare(cell.recipe)
             timing = self.worker.time_cell(cell, self.context.timing, self.context.fingerprint)
-        except _CELL_FAILURES as error:
+        except CELL_FAILURES as error:
             self.progress.note(f"timing failed: {error}")
             return
         self.context.store.write_timing(self.context.record_id(cell), timing)

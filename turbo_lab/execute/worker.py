@@ -271,7 +271,9 @@ class Worker:
         call = self.stock_call(cell)
         with self.thread_count(), StageClock(self.pipeline(), self.device) as stages:
             taken = measure_call(call, timing_rule(rule_name), self.device, stages)
-        return timing(taken, cell.cell_id, len(cell.batches[0].layout.seeds), fingerprint)
+        return timing(
+            taken, cell.cell_id, len(cell.batches[0].layout.seeds), fingerprint, rule_name
+        )
 
     @contextmanager
     def thread_count(self) -> Iterator[None]:

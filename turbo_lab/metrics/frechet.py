@@ -116,6 +116,8 @@ def frechet_score(
         many = f"more than {BOOTSTRAP_MAX_FEATURES} features"
         few = f"fewer than {MIN_CLUSTERS} prompts"
         return Score(value, n, None, f"no interval: {many if d > BOOTSTRAP_MAX_FEATURES else few}")
+    if ci95[1] <= 0:
+        return Score(value, n, None, "no interval: the bias of n is larger; see fd_infinity")
     return Score(value, n, ci95, "ci95 is of the distance at infinite n; the value is biased up")
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _MAX_PLAN_ROWS = 20
@@ -67,7 +68,7 @@ def sweep_table(document: Mapping[str, Any], console: Console | None = None) -> 
         ]
         style = {"failed": "red", "reused": "dim"}.get(cell["status"], "")
         status = f"[{style}]{cell['status']}[/]" if style else cell["status"]
-        table.add_row(*(str(cell["axes"].get(name, "")) for name in axes), status, *figures)
+        table.add_row(*(escape(str(cell["axes"].get(name, ""))) for name in axes), status, *figures)
     console.print(table)
     for note in notes:
         console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
@@ -116,8 +117,7 @@ def _metric_column(name: str, cells: Sequence[Mapping[str, Any]], notes: dict[st
             continue
         text = "unscored" if figure["value"] is None else _number(figure["value"])
         if figure["value"] is not None and figure["ci95"] is not None:
-            low, high = figure["ci95"]
-            text += f" ±{(high - low) / 2:.2g}"
+            text += _interval(figure["value"], *figure["ci95"])
         if figure["note"]:
             text += f" {notes.setdefault(f'{name}: ' + figure['note'], f'({len(notes) + 1})')}"
         texts.append(text)
@@ -125,6 +125,14 @@ def _metric_column(name: str, cells: Sequence[Mapping[str, Any]], notes: dict[st
     values = tuple(None if f is None else f["value"] for f in figures)
     arrow = {"higher": " ↑", "lower": " ↓"}.get(direction, "")
     return _Column(f"{name}{arrow}", values, tuple(texts), direction)
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    """``±half`` where the interval lies about its value; else its ends."""
+    half = (high - low) / 2
+    if abs((high + low) / 2 - value) <= 0.25 * half:
+        return f" ±{half:.2g}"
+    return f" [{low:.3g}, {high:.3g}]"
 
 
 def _latency_column(cells: Sequence[Mapping[str, Any]]) -> _Column:
@@ -162,10 +170,10 @@ def bench_table(cells: Sequence[Mapping[str, Any]], console: Console | None = No
     for title in ("p50", "95% interval", "n", "first", *stages, "images/s", "peak MiB"):
         table.add_column(title, justify="right")
     for cell in cells:
-        where = [str(cell["axes"].get(name, "")) for name in axes]
+        where = [escape(str(cell["axes"].get(name, ""))) for name in axes]
         latency = cell["latency_s"]
         if latency is None:
-            table.add_row(*where, "[red]failed[/]", cell["error"] or "")
+            table.add_row(*where, "[red]failed[/]", escape(cell["error"] or ""))
             continue
         low, high = latency["ci95"] or (math.nan, math.nan)
         table.add_row(
@@ -219,7 +227,7 @@ def models_table(rows: Sequence[Mapping[str, Any]], console: Console | None = No
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(str(row[column]) for column in columns))
+        table.add_row(*(escape(str(row[column])) for column in columns))
     (console or _console()).print(table)
 
 

@@ -132,7 +132,11 @@ def measure_call(
 
 
 def timing(
-    call: CallTiming, cell_id: str, batch_size: int, fingerprint: Mapping[str, Any]
+    call: CallTiming,
+    cell_id: str,
+    batch_size: int,
+    fingerprint: Mapping[str, Any],
+    rule: str = "short",
 ) -> Timing:
     """The record of a cell whose call makes ``batch_size`` images."""
     return Timing(
@@ -146,6 +150,7 @@ def timing(
         peak_memory_bytes=call.peak_memory_bytes,
         fingerprint=fingerprint,
         warnings=call.warnings,
+        rule=rule,
     )
 
 
