@@ -65,7 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"turbo-lab: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("turbo-lab: interrupted", file=sys.stderr)
+        print(
+            "turbo-lab: interrupted: what is in the store stays; "
+            "run the same command again to go on",
+            file=sys.stderr,
+        )
         return 3
     except BrokenPipeError:  # the reader has gone, for example `| head`
         sys.stderr.close()
