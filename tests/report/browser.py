@@ -28,7 +28,7 @@ def needs_browser() -> str:
 
 
 def run_in_page(page: str, script: str) -> dict[str, Any]:
-    """Open a page, run ``script`` (which fills ``found``), and return what it found.
+    """Open a page, run ``script`` (which fills ``found`` and may await), and return what it found.
 
     ``errors`` holds what the page's own scripts raised and what it was refused.
     """
@@ -36,13 +36,14 @@ def run_in_page(page: str, script: str) -> dict[str, Any]:
     guard = (
         "<script>window.errors=[];"
         "window.addEventListener('error',e=>errors.push(String(e.message)));"
+        "window.addEventListener('unhandledrejection',e=>errors.push(String(e.reason)));"
         "document.addEventListener('securitypolicyviolation',e=>errors.push(e.blockedURI));"
         "</script>"
     )
     ending = (
-        f"<script>const found={{}};{script};found.errors=errors;"
+        f"<script>(async()=>{{const found={{}};{script};found.errors=errors;"
         "const out=document.createElement('pre');out.id='found';"
-        "out.textContent=JSON.stringify(found);document.body.append(out);</script>"
+        "out.textContent=JSON.stringify(found);document.body.append(out);})()</script>"
     )
     # In front of the policy, so that what it refuses is heard.
     whole = page.replace("<head>", "<head>" + guard, 1).replace("</body>", ending + "</body>", 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 _FIRST = ("clip_score", "r_precision")
@@ -68,7 +69,7 @@ class Column:
             else "\N{EN DASH}".join(f"{x:.{self.decimals}f}" for x in interval)
         )
 
-    @property
+    @cached_property
     def decimals(self) -> int:
         """So many that the median interval keeps two digits; else four digits of the largest."""
         halves = sorted(half for i in range(len(self.values)) if (half := self.half(i)))
@@ -76,6 +77,11 @@ class Column:
             return _decimals(halves[len(halves) // 2], 2)
         known = [abs(v) for v in self.values if v is not None and math.isfinite(v)]
         return _decimals(max(known, default=1.0), 4)
+
+    @cached_property
+    def widest(self) -> int:
+        """Characters of the longest interval; 0 where there is none."""
+        return max((len(self.between(i)) for i in range(len(self.values))), default=0)
 
     def half(self, index: int) -> float | None:
         """Half an interval's width; ``None`` without a finite interval."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from turbo_lab.report.figures import CellDetails, label
 from turbo_lab.report.html_table import stem
-from turbo_lab.report.page import Html, join, tag
+from turbo_lab.report.page import Html, join, scroll_class, tag
 from turbo_lab.report.svg import Scale, fit, line
 
 _WIDTH = 1000
@@ -33,7 +33,7 @@ def latency_strips(
     scale = fit(values, 0, _WIDTH)
     order = sorted(timed, key=lambda i: float(cells[i]["latency_s"]["p50"]))
     rows = [_row(i, cells[i], label(cells[i], axes), samples[i], scale) for i in order]
-    return tag("div", _ruler(scale), *rows, class_="strips")
+    return tag("div", _ruler(scale), *rows, class_=f"strips {scroll_class(len(rows))}")
 
 
 def _samples(found: CellDetails | None) -> list[float]:

@@ -91,8 +91,8 @@ def _figure(
     if value is None:
         return cell(join(["unscored" if note else "\N{EN DASH}", mark]), "", class_="n none")
     between = column.between(index)
-    width = max((len(column.between(i)) for i in range(len(column.values))), default=0)
-    spread = tag("span", between, class_="ci", style=f"min-width:{width}ch") if width else None
+    room = f"min-width:{column.widest}ch"
+    spread = tag("span", between, class_="ci", style=room) if column.widest else None
     kind = "n best" if best else "n level" if level else "n"
     text = tag("span", f"{value:.{column.decimals}f}", class_="v")
     return cell(join([text, spread, mark]), value, class_=kind)

@@ -18,6 +18,7 @@ _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'"
 )
+_LONG = 40  # rows
 _VOID = ("img", "input", "meta", "br")
 
 
@@ -88,7 +89,12 @@ def table(
         tag("tbody", *lines, id=identity),
         class_=f"sortable {class_}".strip(),
     )
-    return tag("div", inner, class_="scroll")
+    return tag("div", inner, class_=scroll_class(len(lines)))
+
+
+def scroll_class(rows: int) -> str:
+    """Many rows scroll in a box of their own, so that the rest of the page stays in reach."""
+    return "scroll long" if rows > _LONG else "scroll"
 
 
 def _heading(name: str, number: bool) -> Html:

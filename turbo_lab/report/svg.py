@@ -16,6 +16,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 12, 44
 SERIES = 8
 # A range of so many times its lower end is easier to read on a logarithmic axis.
 _LOG_RATIO = 12
+# Beyond these a range is an accident of rounding, and its ticks could not be told apart.
+_NO_RATIO, _NO_ROOM = 1e15, 1e-12
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,14 @@ def fit(
     """
     known = [v for v in values if math.isfinite(v)]
     low, high = min(known, default=0.0), max(known, default=1.0)
-    log = (low > 0 and high / low >= _LOG_RATIO) if log is None else log and low > 0
+    ratio = high / low if low > 0 else math.inf
+    log = (ratio >= _LOG_RATIO if log is None else log) and ratio < _NO_RATIO
     if log:
         room = (high / low) ** 0.06 if high > low else 1.5
         return Scale(low / room, high * room, start, end, log=True)
-    room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
+    room = 0.06 * (high - low)
+    if room <= _NO_ROOM * max(abs(low), abs(high), 1.0):
+        room = 0.1 * abs(high) if abs(high) > _NO_ROOM else 1.0
     bottom = low - room
     return Scale(0.0 if from_zero and low >= 0 > bottom else bottom, high + room, start, end)
 
@@ -150,4 +155,4 @@ def _log_ticks(low: float, high: float) -> list[float]:
         found = [m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high]
         if len(found) <= 7:
             return found
-    return found
+    return found[:: math.ceil(len(found) / 7)]

@@ -1,0 +1,82 @@
+"""Columns of a sweep: order, decimals, what is best and what is level with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.report.documents import sweep_document
+from turbo_lab.report.figures import Column, columns, label, varying_axes
+
+
+def column(values: list, intervals: list | None = None, direction: str = "higher") -> Column:
+    intervals = intervals or [None] * len(values)
+    notes = (None,) * len(values)
+    return Column("x", "x", direction, tuple(values), tuple(intervals), notes)
+
+
+def test_quality_first_then_timing() -> None:
+    found = columns(sweep_document(None)["cells"])
+    names = [item.name for item in found]
+    assert names == ["clip_score", "fd/nano-clip", "latency_ms", "throughput", "memory"]
+    latency = found[2]
+    assert latency.values == pytest.approx((100.0, 200.0, None, 400.0))
+    assert latency.heading == "p50 ms ↓"
+
+
+def test_calls_of_other_sizes_are_compared_by_image() -> None:
+    cells = sweep_document(None)["cells"]
+    cells[1]["timing"] |= {"batch_size": 8}
+    latency = next(item for item in columns(cells) if item.name == "latency_ms")
+    assert latency.values == pytest.approx((25.0, 25.0, None, 100.0))
+    assert latency.title == "p50 ms an image"
+
+
+@pytest.mark.parametrize(
+    ("values", "direction", "best"),
+    [
+        ([1.0, 3.0, 2.0], "higher", {1}),
+        ([1.0, 3.0, 2.0], "lower", {0}),
+        ([1.0, 3.0, 3.0], "higher", {1, 2}),
+        ([1.0, 3.0], "none", set()),
+        ([1.0, None], "higher", set()),
+        ([1.0, float("nan"), float("inf"), 0.5], "higher", {0}),
+    ],
+)
+def test_best_needs_two_finite_values(values: list, direction: str, best: set[int]) -> None:
+    assert column(values, direction=direction).best() == best
+
+
+def test_level_is_an_interval_that_reaches_the_best_ones() -> None:
+    found = column([5.0, 4.0, 3.0, 4.9], [(4, 6), (3.5, 4.5), (2, 3.9), None])
+    assert (found.best(), found.level()) == ({0}, {1})
+
+
+@pytest.mark.parametrize(
+    ("values", "intervals", "decimals"),
+    [
+        ([0.87123], [(0.853, 0.886)], 3),
+        ([106.0], [(20.0, 70.0)], 0),
+        ([1234.5, 2.0], None, 0),
+        ([0.5, 0.25], None, 4),
+        ([0.0], None, 0),
+        ([None, float("inf")], None, 3),
+    ],
+)
+def test_decimals_follow_the_interval(values: list, intervals: list | None, decimals: int) -> None:
+    assert column(values, intervals).decimals == decimals
+
+
+def test_non_finite_values_of_a_document_are_read() -> None:
+    cells = sweep_document(None)["cells"]
+    cells[0]["metrics"]["clip_score"] |= {"value": "inf", "ci95": ["nan", "inf"]}
+    found = columns(cells)[0]
+    assert found.values[0] == float("inf") and found.half(0) is None
+    assert found.text(1).startswith("clip_score 0.60")
+
+
+def test_only_what_varies_names_a_cell() -> None:
+    cells = sweep_document(None)["cells"][:2]
+    axes = varying_axes(cells)
+    assert axes == ["guidance_scale"]
+    assert [label(cell, axes) for cell in cells] == ["guidance 0", "guidance 2"]
+    assert label(cells[0], []) == "the cell"

@@ -1,0 +1,152 @@
+"""``turbo-lab report``: which sweep it finds, what it writes, what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.documents import sweep_document
+from turbo_lab.cli import main
+from turbo_lab.commands.report import cell_details
+from turbo_lab.record import Measurement, Record, document
+from turbo_lab.store import Store
+
+FINGERPRINT = {"keys": {"torch": "2.15.0"}, "options": {}}
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store with two sweeps, their images and one measured cell."""
+    monkeypatch.chdir(tmp_path)
+    store = Store(tmp_path / "turbo-lab-store")
+    images = store.root / "images"
+    images.mkdir()
+    values = sweep_document(images) | {"store": str(store.root)}
+    for name in ("abc123", "abd456"):
+        path = store.sweep_folder(name) / "sweep.json"
+        store.write_document(path, document("sweep", values | {"sweep_id": name}))
+    store.write_record(
+        Record("r0", "c0", "done", None, "exact", {}, {}, (), FINGERPRINT, {"models": {}})
+    )
+    for fingerprint, value in (("f" * 64, 0.5), ("e" * 64, 0.9)):
+        figure = Measurement("clip_score", value, "1", 4, "higher", fingerprint, None,
+                             per_image=(value,) * 4)  # fmt: skip
+        store.write_measurement("r0", figure)
+    return store
+
+
+def failed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["report", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1 and captured.out == ""
+    return captured.err
+
+
+def test_an_id_its_beginning_and_a_path(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    path = store.root / "sweeps" / "abc123" / "sweep.json"
+    for name in ("abc123", "abc", str(path), str(path.parent)):
+        assert main(["report", name, "--output", "out/page.html"]) == 0
+        assert "page.html" in capsys.readouterr().out
+        text = Path("out/page.html").read_text(encoding="utf-8")
+        assert text.startswith("<!doctype html>") and text.count('class="thumb"') == 12
+        shutil.rmtree("out")
+
+
+def test_json_says_where(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "abc", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["report"] == str(Path("report.html").resolve())
+    assert (found["sweep_id"], found["missing_images"], found["schema"]) == ("abc123", 0, 1)
+
+
+def test_markdown(store: Store) -> None:
+    assert main(["report", "abc", "--format", "markdown"]) == 0
+    text = Path("report.md").read_text(encoding="utf-8")
+    assert text.startswith("## turbo-lab sweep `abc123`\n")
+    assert "| steps | guidance |" in text and "| model | nano-turbo |" in text
+    assert "- out of memory" in text
+
+
+def test_images_a_cell(store: Store) -> None:
+    assert main(["report", "abc", "--images", "1"]) == 0
+    text = Path("report.html").read_text(encoding="utf-8")
+    assert text.count('class="thumb"') == 3 and "1 of 4 images" in text
+
+
+def test_a_store_that_was_copied(store: Store, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.move(store.root, moved)
+    assert main(["report", "abc", f"store={moved}"]) == 0
+    assert Path("report.html").read_text(encoding="utf-8").count('class="thumb"') == 12
+
+
+def test_missing_images_are_said(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    (store.root / "images" / "0-0.png").unlink()
+    assert main(["report", "abc"]) == 3
+    assert "1 images are not there" in capsys.readouterr().err
+
+
+def test_it_needs_no_torch(store: Store) -> None:
+    code = (
+        "import sys; from turbo_lab.cli import main; assert main(['report', 'abc']) == 0;"
+        "assert not {'torch', 'diffusers', 'mlflow'} & set(sys.modules), 'heavy'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_figures_an_image_are_those_of_the_document(store: Store) -> None:
+    """The store holds two measurements of one name; the document says which it shows."""
+    values: dict[str, Any] = sweep_document(None) | {"store": str(store.root)}
+    found = cell_details(values)
+    assert set(found) == {"r0"}
+    assert found["r0"].per_image == {"clip_score": (0.5,) * 4}
+    assert (found["r0"].samples_s, found["r0"].fingerprint) == ((), FINGERPRINT)
+    assert cell_details(values | {"store": "/nowhere"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name one sweep"),
+        (["abc", "abd"], "name one sweep"),
+        (["ab"], "fits 2 sweeps"),
+        (["abc124"], "unknown. Did you mean abc123"),
+        (["abc", "store=empty"], "empty holds no sweep"),
+        (["abc", "--format", "pdf"], "--format=pdf: unknown"),
+        (["abc", "--images", "many"], "--images=many: must be a whole number"),
+        (["abc", "--output"], "--output: needs a value"),
+        (["abc", "--output", "turbo-lab-store"], "--output=turbo-lab-store: cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    store: Store, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert message in failed(arguments, capsys)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is damaged"),
+        ("[]", "no JSON object"),
+        ('{"schema": 99, "kind": "sweep"}', "newer than this turbo-lab's"),
+        ('{"schema": 1, "kind": "record"}', "where 'sweep' belongs"),
+    ],
+)
+def test_a_document_that_is_none(
+    store: Store, capsys: pytest.CaptureFixture[str], content: str, message: str
+) -> None:
+    Path("sweep.json").write_text(content)
+    assert message in failed(["sweep.json"], capsys)
+
+
+def test_a_damaged_image_is_named(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    (store.root / "images" / "0-0.png").write_bytes(b"no image")
+    assert "turbo-lab store verify" in failed(["abc"], capsys)
