@@ -39,7 +39,7 @@ def timed(command: list[str], images: int) -> float:
         )
         wall_s = time.perf_counter() - began
         if done.returncode != 0:
-            raise SystemExit(done.stderr)
+            raise SystemExit(done.stderr[-2000:])
         made = len(list(Path(folder).rglob("*.png")))
         assert made >= 16 * images, f"{made} images"
     return wall_s

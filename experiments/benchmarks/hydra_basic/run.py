@@ -25,7 +25,11 @@ def main(config: DictConfig) -> None:
     torch.set_num_threads(config.num_threads)
     prompts = Path(to_absolute_path(config.prompts_file)).read_text().splitlines()
     pipeline = StableDiffusionXLPipeline.from_pretrained(
-        config.model_path, use_safetensors=True, local_files_only=True, add_watermarker=False
+        config.model_path,
+        dtype=torch.float32,
+        use_safetensors=True,
+        local_files_only=True,
+        add_watermarker=False,
     )
     pipeline.set_progress_bar_config(disable=True)
     mlflow.set_tracking_uri(config.tracking_uri)
