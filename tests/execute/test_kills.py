@@ -241,7 +241,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_resume(
         assert "Traceback" not in answer.errors
         if answer.code == 3:
             interrupted += 1
-            assert "interrupted" in answer.errors
+            assert "interrupted" in answer.errors and "run the same command" in answer.errors
         check_sound(folder)
         resume(server, folder, whole)
     assert interrupted
