@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.test_cards import TO_Q, lora
 from turbo_lab import config, environment
+from turbo_lab.errors import InputError
+from turbo_lab.execute.commit import commit_batch
 from turbo_lab.planning import Sweep, plan_sweep, resolve_points
 from turbo_lab.resolve import Library, resolve
 from turbo_lab.spec import Cell
-from turbo_lab.store import reuse_key
+from turbo_lab.store import Store, reuse_key
 
 SHAPES = {f"unet.{TO_Q}.lora_A.weight": (4, 32), f"unet.{TO_Q}.lora_B.weight": (32, 4)}
 
@@ -229,3 +232,38 @@ def test_sweep_of_the_same_cells_has_the_same_id(folder: Path) -> None:
     one, two = (compose(*grid, f"model.path={folder / name}") for name in ("model", "moved"))
     assert one.sweep_id == two.sweep_id
     assert plan_sweep(one, None).counts["distinct"] == 1
+
+
+def test_a_plan_takes_split_batches_only_where_splitting_is_allowed(
+    folder: Path, tmp_path: Path
+) -> None:
+    grid = ("model=local", f"model.path={folder / 'model'}", "resolution=64", "num_images=2")
+    store = Store(tmp_path / "store")
+    for share, exactness in (("exact", "split"), ("batched", "batched")):
+        made = compose(*grid, f"share={share}")
+        (batch,) = made.cells[0].batches
+        key = reuse_key(batch.batch_id, made.fingerprint["keys"], exactness)
+        pixels = np.zeros((2, 64, 64, 3), np.uint8)
+        commit_batch(store, batch, key, exactness, pixels, {})
+    in_store = {
+        (share, on_out_of_memory): plan_sweep(
+            compose(*grid, f"share={share}", f"on_out_of_memory={on_out_of_memory}"),
+            Store(tmp_path / "store"),
+        ).counts["in_store"]
+        for share in ("exact", "none", "batched")
+        for on_out_of_memory in ("fail", "split")
+    }
+    assert in_store == {
+        ("exact", "fail"): 0,
+        ("exact", "split"): 1,
+        ("none", "fail"): 0,
+        ("none", "split"): 1,
+        ("batched", "fail"): 1,
+        ("batched", "split"): 1,
+    }
+
+
+@pytest.mark.parametrize("value", ["never", "true"])
+def test_wrong_answer_to_out_of_memory_names_the_right_ones(value: str) -> None:
+    with pytest.raises(InputError, match="must be fail or split"):
+        compose(f"on_out_of_memory={value}")
