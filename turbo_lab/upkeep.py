@@ -209,11 +209,14 @@ def gc(store: Store, with_orphans: bool = False, dry_run: bool = False) -> list[
     """
     found = []
     for path in sorted((store.root / "tmp").iterdir()):
-        if store.claims.take(path.name):
+        if not store.claims.take(path.name):
+            continue
+        # It may have been finished since it was listed; from here on it is ours.
+        if path.exists():
             found.append(Garbage(path, "unfinished write", sum(_sizes(path))))
             if not dry_run:
                 _remove(path)
-            store.claims.give_back(path.name)
+        store.claims.give_back(path.name)
     if with_orphans:
         with _alone(store):
             unnamed = _unnamed(store)

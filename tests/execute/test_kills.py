@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import pytest
 
 from turbo_lab import upkeep
+from turbo_lab.errors import IncompleteError
 from turbo_lab.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -313,3 +315,21 @@ def test_a_sweep_takes_over_what_a_killed_one_had_in_hand(
     assert killed.code == -signal.SIGKILL
     assert answer.code == 0, answer.errors
     assert deterministic_part(folder) == whole.content
+
+
+def test_verify_and_gc_beside_a_running_sweep(server: Server, whole: Whole, tmp_path: Path) -> None:
+    """Over and over while it runs: nothing seems damaged, and nothing is taken from it."""
+    folder, refused = tmp_path / "run", 0
+    store = Store(folder / "turbo-lab-store")
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        sweep = threads.submit(server.run, folder)
+        while not sweep.done():
+            assert list(upkeep.verify(store)) == []
+            upkeep.gc(store)
+            upkeep.usage(store)
+            try:
+                upkeep.gc(store, with_orphans=True)
+            except IncompleteError:
+                refused += 1
+    assert sweep.result().code == 0, sweep.result().errors
+    assert refused and deterministic_part(folder) == whole.content
