@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report.documents import sweep_document
-from turbo_lab.report.figures import Column, columns
+from turbo_lab.report.figures import Column, columns, label
 from turbo_lab.report.plots import front, numeric_axes, scaling, series_by, tradeoff
 from turbo_lab.report.svg import Scale, fit
 
@@ -63,7 +63,7 @@ def test_plots_are_well_formed_and_name_their_cells() -> None:
     axes = ["num_inference_steps", "guidance_scale"]
     quality, _, latency, *_ = columns(cells)
     series = series_by(cells, axes)
-    drawn = tradeoff(cells, axes, quality, latency, series)
+    drawn = tradeoff([label(row, axes) for row in cells], quality, latency, series)
     assert drawn is not None and series.names == ("steps 1", "steps 2")
     root = ElementTree.fromstring(drawn)
     points = [g for g in root.iter("g") if "point" in g.get("class", "")]

@@ -7,14 +7,15 @@ that takes as long as the candidate does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab.baseline import Baseline
 from turbo_lab.commands.gate import row_document, side_of
 from turbo_lab.commands.sides import compose_points
-from turbo_lab.commands.words import print_document, take_flag, take_key
+from turbo_lab.commands.words import print_document, take_flag, take_key, take_option
 from turbo_lab.compare import Row, compare_figure, hold_family, pareto, winners_and_losers, worst
 from turbo_lab.errors import InputError
 from turbo_lab.record import LatencySummary
@@ -36,10 +37,16 @@ class Contender:
     """What was measured."""
     latency_s: LatencySummary
     """Of a call."""
+    images: Mapping[str, Path]
+    """The first image of each prompt."""
 
 
 def main(arguments: list[str]) -> int:
-    """``compare model=NAME baselines=NAME,NAME [KEY=VALUE ...] [--json]``; exit code 0."""
+    """``compare model=NAME baselines=NAME,NAME [KEY=VALUE ...] [--html FILE] [--json]``.
+
+    The exit code is 0.
+    """
+    html = take_option(arguments, "--html")
     as_json = take_flag(arguments, "--json")
     named = take_key(arguments, "baselines")
     if not named:
@@ -59,12 +66,16 @@ def main(arguments: list[str]) -> int:
         "pareto": _pareto(list(contenders.values())),
         "prompts": _prompts(candidate, contenders),
     }
+    if html is not None:
+        _write_page(Path(html), values, contenders)
     if as_json:
         print_document("compare", values)
     else:
         from turbo_lab.report.compare_text import print_compare
 
         print_compare(values)
+        if html is not None:
+            print(f"report          {html}")
     return 0
 
 
@@ -86,7 +97,8 @@ def draw(overrides: Sequence[str]) -> Contender:
         raise InputError(f"compare: {row['parameters']['model']}: {row['error'] or 'not timed'}")
     parameters = row["parameters"]
     label = f"{parameters['model']} {parameters['num_inference_steps']} steps"
-    return Contender(label, side_of(done), _latency(done))
+    images = {entry["prompt"]: Path(entry["path"]) for entry in reversed(row["images"])}
+    return Contender(label, side_of(done), _latency(done), images)
 
 
 def _ways(
@@ -164,6 +176,30 @@ def _pareto(contenders: Sequence[Contender]) -> list[str]:
         if score.ci95 is not None and item.latency_s.ci95 is not None:
             points[item.label] = (score.ci95, item.latency_s.ci95)
     return pareto(points)
+
+
+def _write_page(path: Path, values: Mapping[str, Any], contenders: Mapping[str, Contender]) -> None:
+    """One self-contained HTML file, with the images of the prompts that it names."""
+    from turbo_lab.report.html_compare import compare_report
+    from turbo_lab.report.pictures import read_pictures
+
+    named = {
+        prompt
+        for found in values["prompts"].values()
+        for pairs in found.values()
+        for prompt, _ in pairs
+    }
+    shown = {
+        label: {prompt: image for prompt, image in item.images.items() if prompt in named}
+        for label, item in contenders.items()
+    }
+    read = read_pictures([path for images in shown.values() for path in images.values()])
+    pictures = {
+        label: {prompt: read[str(image)] for prompt, image in images.items() if str(image) in read}
+        for label, images in shown.items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(compare_report(values, pictures), encoding="utf-8")
 
 
 def _prompts(candidate: Contender, contenders: dict[str, Contender]) -> dict[str, Any]:

@@ -144,6 +144,11 @@ def real(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
+def interval_of(bounds: Sequence[Any] | None, scale: float = 1.0) -> Interval | None:
+    """The two ends of a document's interval, in another unit."""
+    return None if bounds is None else (scale * float(bounds[0]), scale * float(bounds[1]))
+
+
 def _metric(name: str, cells: Sequence[Mapping[str, Any]]) -> Column:
     figures = [cell["metrics"].get(name) or {} for cell in cells]
     return Column(
@@ -151,7 +156,7 @@ def _metric(name: str, cells: Sequence[Mapping[str, Any]]) -> Column:
         title=name,
         direction=next((f["direction"] for f in figures if f), "none"),
         values=tuple(real(f.get("value")) for f in figures),
-        intervals=tuple(_interval(f.get("ci95")) for f in figures),
+        intervals=tuple(interval_of(f.get("ci95")) for f in figures),
         notes=tuple(f.get("note") for f in figures),
     )
 
@@ -164,9 +169,8 @@ def _latency(cells: Sequence[Mapping[str, Any]]) -> Column:
     for cell in cells:
         latency = cell["latency_s"]
         scale = 1e3 / (cell["timing"]["batch_size"] if by_image and cell["timing"] else 1)
-        interval = _interval(latency["ci95"]) if latency else None
         values.append(float(latency["p50"]) * scale if latency else None)
-        intervals.append(interval and (interval[0] * scale, interval[1] * scale))
+        intervals.append(interval_of(latency["ci95"], scale) if latency else None)
     title = "p50 ms an image" if by_image else "p50 ms"
     notes = tuple(_timing_note(cell) for cell in cells)
     return Column("latency_ms", title, "lower", tuple(values), tuple(intervals), notes)
@@ -188,10 +192,6 @@ def _memory(cells: Sequence[Mapping[str, Any]]) -> Column:
     )
     nothing = (None,) * len(values)
     return Column("memory", "peak MiB", "none", values, nothing, nothing)
-
-
-def _interval(bounds: Sequence[Any] | None) -> Interval | None:
-    return None if bounds is None else (float(bounds[0]), float(bounds[1]))
 
 
 def _decimals(size: float, digits: int) -> int:

@@ -19,7 +19,7 @@ _SAYS = {
 }
 _COLUMNS = (
     ("check", False), ("verdict", False), ("candidate", True), ("baseline", True),
-    ("difference (95%)", True), ("interval and margin", False), ("n", True),
+    ("difference", True), ("interval and margin", False), ("n", True),
     ("detectable", True), ("", False),
 )  # fmt: skip
 
@@ -50,10 +50,10 @@ def gate_report(values: Mapping[str, Any]) -> str:
 
 
 _HOW = (
-    "The bar is the 95% interval of the difference, the tinted field what the margin allows, the "
-    "line no difference. A check passes where the bar lies within the field, and regresses where "
-    "it lies wholly outside. Detectable: the smallest difference that so many pairs show with 80% "
-    "power."
+    "Small figures and the bar are the 95% interval of the difference, the tinted field what the "
+    "margin allows, the line no difference. A check passes where the bar lies within the field, "
+    "and regresses where it lies wholly outside. Detectable: the smallest difference that so many "
+    "pairs show with 80% power."
 )
 
 
@@ -79,9 +79,9 @@ def check_table(checks: Sequence[Mapping[str, Any]]) -> Html:
 def _difference(check: Mapping[str, Any]) -> Html | str:
     if check["difference"] is None:
         return ""
-    margin = tag("small", f"margin {number(check['margin'])}") if check["margin"] else None
-    value = number(check["difference"])
-    return cell(join([difference(check), margin]), value, class_="n", data_label="difference (95%)")
+    value, _, interval = difference(check).partition(" ")
+    shown = join([value, tag("small", interval.strip("()")) if interval else None])
+    return cell(shown, number(check["difference"]), class_="n", data_label="difference")
 
 
 def _note(check: Mapping[str, Any]) -> str:
@@ -123,7 +123,10 @@ def _environment(differs: Sequence[Mapping[str, Any]]) -> Html:
 def _plot_cell(check: Mapping[str, Any]) -> Html:
     """Sorted by how much of the margin is used at the interval's bad end."""
     drawn = interval_plot(check)
-    return cell(drawn, "" if drawn == "" else number(_used(check)), class_="drawn")
+    if drawn == "":
+        return cell("", "")
+    margin = tag("small", f"margin {number(check['margin'])}") if check["margin"] else None
+    return cell(join([drawn, margin]), number(_used(check)), class_="drawn")
 
 
 def _used(check: Mapping[str, Any]) -> float:

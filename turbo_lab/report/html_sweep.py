@@ -22,6 +22,10 @@ from turbo_lab.report.plots import legend, numeric_axes, scaling, series_by, tra
 
 Cells = Sequence[Mapping[str, Any]]
 _TIMING = ("latency_ms", "throughput", "memory")
+FRONT = (
+    "Filled points are the Pareto front: no other is better in one of the two and not worse in the "
+    "other, as far as 95% intervals can tell. Bars are those intervals."
+)
 # The rest of the trade-offs is folded away.
 _FIRST_PLOTS = 2
 
@@ -126,15 +130,12 @@ def _tradeoffs(
         return None
     series = series_by(cells, axes)
     judged = [column for column in quality if column.direction != "none"]
-    plots = [plot for c in judged if (plot := tradeoff(cells, axes, c, latency, series))]
+    names = [label(row, axes) for row in cells]
+    plots = [plot for c in judged if (plot := tradeoff(names, c, latency, series))]
     if not plots:
         return None
-    note = (
-        "Filled points are the Pareto front: no other cell is better in one of the two and not "
-        "worse in the other, as far as 95% intervals can tell. Bars are those intervals."
-    )
     return join([
-        tag("p", note, class_="soft"),
+        tag("p", FRONT, class_="soft"),
         legend(series),
         _plots(plots),
     ])  # fmt: skip

@@ -16,7 +16,7 @@ Cells = Sequence[Mapping[str, Any]]
 
 def figure_table(cells: Cells, axes: Sequence[str], columns: Sequence[Column]) -> Html:
     """The filter, the table, its legend and its footnotes."""
-    marks = _footnotes(columns)
+    marks = footnotes(columns)
     mixed = len({row["status"] for row in cells}) > 1
     heads = [(short_axis(name), False) for name in axes] or [("cell", False)]
     heads += [("status", False)] if mixed else []
@@ -29,7 +29,7 @@ def figure_table(cells: Cells, axes: Sequence[str], columns: Sequence[Column]) -
         ]
         where += [_status(row)] if mixed else []
         figures = [
-            _figure(column, index, index in best[at], index in level[at], marks)
+            figure_cell(column, index, index in best[at], index in level[at], marks)
             for at, column in enumerate(columns)
         ]
         rows.append([*where, *figures])
@@ -37,7 +37,7 @@ def figure_table(cells: Cells, axes: Sequence[str], columns: Sequence[Column]) -
     return join([
         _filter(cells, axes) if len(cells) > 1 else None,
         table(heads, rows, attributes, identity="cells", class_="figures"),
-        _legend(columns, marks),
+        table_legend(columns, marks),
         _errors(cells, axes),
     ])  # fmt: skip
 
@@ -82,10 +82,10 @@ def _status(row: Mapping[str, Any]) -> Html | str:
     return pill("failed") if row["status"] == "failed" else str(row["status"])
 
 
-def _figure(
+def figure_cell(
     column: Column, index: int, best: bool, level: bool, marks: Mapping[tuple[str, str], int]
 ) -> Html:
-    """Value, half the interval's width, and whether it is the best."""
+    """Value, interval, and whether it is the best or level with it. ``marks``: footnotes."""
     value, note = column.values[index], column.notes[index]
     mark = tag("sup", marks[column.name, stem(note)], title=note) if note else None
     if value is None:
@@ -103,7 +103,7 @@ def stem(note: str) -> str:
     return re.sub(r"\d+(\.\d+)?", "#", note)
 
 
-def _footnotes(columns: Sequence[Column]) -> dict[tuple[str, str], int]:
+def footnotes(columns: Sequence[Column]) -> dict[tuple[str, str], int]:
     """(column, stem of a note) to its number, in order."""
     marks: dict[tuple[str, str], int] = {}
     for column in columns:
@@ -112,7 +112,8 @@ def _footnotes(columns: Sequence[Column]) -> dict[tuple[str, str], int]:
     return marks
 
 
-def _legend(columns: Sequence[Column], marks: Mapping[tuple[str, str], int]) -> Html:
+def table_legend(columns: Sequence[Column], marks: Mapping[tuple[str, str], int]) -> Html:
+    """What the marks of a table mean, and its footnotes."""
     parts: list[object] = []
     if any(column.best() for column in columns):
         parts = [tag("span", "0.00", class_="best"), " best of its column"]

@@ -58,10 +58,8 @@ def front(quality: Column, latency: Column) -> list[int]:
     return [int(name) for name in pareto(points)]
 
 
-def tradeoff(
-    cells: Cells, axes: Sequence[str], quality: Column, latency: Column, series: Series
-) -> Html | None:
-    """One quality figure against latency; the front's points are filled and named."""
+def tradeoff(names: Sequence[str], quality: Column, latency: Column, series: Series) -> Html | None:
+    """One quality figure of named points against latency; the front is filled and labelled."""
     known = _known(quality, latency)
     if len(known) < 2:
         return None
@@ -72,10 +70,9 @@ def tradeoff(
     for index in sorted(known, key=lambda i: i in first):
         whiskers = len(known) <= _CROWDED or index in first
         at = (x, y, quality, latency)
-        name = label(cells[index], axes)
-        marks.append(_point(index, name, at, series.of[index], index in first, whiskers))
+        marks.append(_point(index, names[index], at, series.of[index], index in first, whiskers))
     places = {i: (x(_at(latency, i)), y(_at(quality, i))) for i in known}
-    marks += _labels(places, {i: label(cells[i], axes) for i in first if i in known})
+    marks += _labels(places, {i: names[i] for i in first if i in known})
     return tag(
         "figure",
         tag("figcaption", f"{quality.heading} against latency"),

@@ -1,0 +1,119 @@
+"""The page of a comparison: contenders, paired differences, prompts won and lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from turbo_lab.report.figures import Column, interval_of, real
+from turbo_lab.report.html_gate import check_table
+from turbo_lab.report.html_sweep import FRONT
+from turbo_lab.report.html_table import figure_cell, table_legend
+from turbo_lab.report.page import Html, image, join, page, section, table, tag
+from turbo_lab.report.pictures import Picture
+from turbo_lab.report.plots import Series, tradeoff
+from turbo_lab.report.svg import SERIES
+
+_TINY = 256  # pixels: smaller images are enlarged without smoothing
+_HOW = (
+    "Paired by prompt and seed. The bar is the 95% interval of the candidate's difference, the "
+    "tinted field where it is at least as good. Regression: the candidate is worse; inconclusive: "
+    "so many prompts cannot tell. Detectable: what they show with 80% power."
+)
+
+
+def compare_report(values: Mapping[str, Any], pictures: Mapping[str, Mapping[str, Picture]]) -> str:
+    """One HTML file of a ``compare`` document.
+
+    ``pictures``: by contender, then by prompt; what is not there is not shown.
+    """
+    contenders = values["contenders"]
+    labels = [item["label"] for item in contenders]
+    quality, latency = _columns(values)
+    series = Series(tuple(index % SERIES for index in range(len(labels))), ())
+    plots = [plot for column in quality if (plot := tradeoff(labels, column, latency, series))]
+    parts = [
+        ("contenders", "Contenders", _contenders(labels, values["candidate"], [*quality, latency])),
+        ("tradeoff", "Trade-off", join([tag("p", FRONT, class_="soft"),
+                                        tag("div", *plots, class_="plots")]) if plots else None),
+        ("differences", "Differences", join([check_table(values["rows"]),
+                                             tag("p", _HOW, class_="soft legend")])),
+        ("prompts", "Prompts", _prompts(values, pictures) if values["prompts"] else None),
+    ]  # fmt: skip
+    shown = [part for part in parts if part[2] is not None]
+    return page(
+        f"{values['candidate']} against {', '.join(x for x in labels if x != values['candidate'])}",
+        None,
+        *(section(identity, title, body) for identity, title, body in shown),
+        kind="turbo-lab compare",
+        links=[(identity, title) for identity, title, _ in shown],
+    )
+
+
+def _columns(values: Mapping[str, Any]) -> tuple[list[Column], Column]:
+    """Figures with their direction, as the rows have it, and the latency of a call."""
+    contenders = values["contenders"]
+    directions = {row["name"].split(" / ")[0]: row["direction"] for row in values["rows"]}
+    nothing = (None,) * len(contenders)
+    quality = []
+    for name in contenders[0]["metrics"]:
+        figures = [item["metrics"][name] for item in contenders]
+        points = tuple(real(figure["value"]) for figure in figures)
+        bounds = tuple(interval_of(figure["ci95"]) for figure in figures)
+        quality.append(Column(name, name, directions.get(name, "none"), points, bounds, nothing))
+    calls = [item["latency_s"] for item in contenders]
+    points = tuple(1e3 * float(call["p50"]) for call in calls)
+    bounds = tuple(interval_of(call["ci95"], 1e3) for call in calls)
+    return quality, Column("latency_ms", "p50 ms", "lower", points, bounds, nothing)
+
+
+def _contenders(labels: Sequence[str], candidate: str, columns: Sequence[Column]) -> Html:
+    best, level = [c.best() for c in columns], [c.level() for c in columns]
+    rows = []
+    for index, name in enumerate(labels):
+        figures = [
+            figure_cell(column, index, index in best[at], index in level[at], {})
+            for at, column in enumerate(columns)
+        ]
+        rows.append((tag("strong", name) if name == candidate else name, *figures))
+    heads = [("contender", False), *((column.heading, True) for column in columns)]
+    attributes = [{"data_cell": index} for index in range(len(labels))]
+    return join([table(heads, rows, attributes, class_="figures"), table_legend(columns, {})])
+
+
+def _prompts(values: Mapping[str, Any], pictures: Mapping[str, Mapping[str, Picture]]) -> Html:
+    """Against each baseline, where the candidate gains and loses most."""
+    groups: list[Html] = []
+    for label, found in values["prompts"].items():
+        for kind, title in (("gains", "gains most on"), ("losses", "loses most on")):
+            pairs = [
+                _pair(prompt, float(value), values["candidate"], label, pictures)
+                for prompt, value in found[kind]
+            ]
+            heading = f"against {label}, {values['candidate']} {title}"
+            groups.append(tag("h3", heading))
+            groups.append(tag("div", *pairs, class_="pairs"))
+    return join(groups)
+
+
+def _pair(
+    prompt: str,
+    value: float,
+    candidate: str,
+    baseline: str,
+    pictures: Mapping[str, Mapping[str, Picture]],
+) -> Html:
+    """One prompt: the candidate's image, the baseline's, and the difference."""
+    shown = [
+        tag("figure", _image(pictures[side][prompt], f"{prompt}, {side}"), tag("figcaption", side))
+        for side in (candidate, baseline)
+        if prompt in pictures.get(side, {})
+    ]
+    return tag("div", tag("div", *shown), tag("p", prompt, " ", tag("b", f"{value:+.3f}")),
+               class_="pair")  # fmt: skip
+
+
+def _image(picture: Picture, words: str) -> Html:
+    kind = "tiny" if max(picture.width, picture.height) <= _TINY else None
+    return image(picture.content, words, picture.mime, class_=kind,
+                 width=picture.width, height=picture.height)  # fmt: skip
