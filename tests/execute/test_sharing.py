@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import turbo_lab
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab import images
 from turbo_lab.cli import main
@@ -208,3 +212,38 @@ def test_split_images_differ_from_exact_ones_by_no_more_than_the_tolerance(
         for done in (exact, split)
     ]
     assert np.abs(pixels[0].astype(int) - pixels[1]).max() <= 1
+
+
+RERUN = """
+import sys
+from turbo_lab.cli import main
+assert main(sys.argv[1:]) == 0
+print("imported:", *[m for m in ("torch", "diffusers", "mlflow") if m in sys.modules])
+"""
+
+
+def test_finished_sweep_runs_again_without_torch_and_mlflow(model: Path) -> None:
+    grid = ("num_inference_steps=1,2", "num_images=1", "timing=off", "metrics=none")
+    local = ("model=local", f"model.path={model}", "num_threads=1", "resolution=64")
+
+    def run_alone() -> tuple[list[str], str]:
+        """Statuses of the cells, and what the process imported."""
+        command = [sys.executable, "-c", RERUN, "sweep", "--json", *grid, *local]
+        environment = os.environ | {"PYTHONPATH": str(Path(turbo_lab.__file__).parents[1])}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        document, _, imported = done.stdout.rpartition("imported:")
+        cells = json.loads(document)["cells"]
+        assert all(cell["mlflow_run_id"] for cell in cells)
+        return [cell["status"] for cell in cells], imported.strip()
+
+    assert run_alone() == (["done", "done"], "torch diffusers mlflow")
+    sheet = next(Path("turbo-lab-store").glob("sweeps/*/sheet.png"))
+    drawn = sheet.stat().st_mtime_ns
+    assert run_alone() == (["reused", "reused"], "")
+    assert sheet.stat().st_mtime_ns == drawn
+    # Where the database is gone, it is made anew.
+    Path("mlflow.db").unlink()
+    statuses, imported = run_alone()
+    assert statuses == ["reused", "reused"] and "mlflow" in imported
+    assert Path("mlflow.db").exists()
