@@ -9,12 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from turbo_lab import store as store_module
 from turbo_lab.errors import StoreError, WriteError
+from turbo_lab.images import encode_png, pixel_sha256
 from turbo_lab.record import BatchRecord, ImageEntry, Measurement, Record
-from turbo_lab.store import Store, reuse_key
+from turbo_lab.store import Store, read_image, reuse_key
 
 ROOT = str(Path(__file__).parents[1])
 KEY = "ab" + "0" * 62
@@ -167,3 +169,35 @@ def test_reuse_key_depends_on_batch_environment_and_exactness() -> None:
         reuse_key("a", {"torch": "1"}, "batched"),
     }
     assert len(keys) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "Expecting value"),
+        (b"\xff\xfe", "decode"),
+        (b"[]", "no JSON object"),
+        (b'{"schema": 1, "turbo_lab": "0", "kind": "record"}', "has no batches"),
+        (b'{"schema": 1, "turbo_lab": "0", "kind": "record", "batches": 3}', "int"),
+        (b'{"schema": 1, "turbo_lab": "0", "kind": "record", "batches": []}', "missing"),
+    ],
+)
+def test_damaged_record_says_what_takes_it_out(tmp_path: Path, content: bytes, said: str) -> None:
+    store = Store(tmp_path / "s")
+    store.write_record(make_record())
+    store.record_path("c" * 64).write_bytes(content)
+    for read in (lambda: store.read_record("c" * 64), lambda: list(store.records())):
+        with pytest.raises(StoreError, match=f"{said}.*store verify --remove-damaged"):
+            read()
+
+
+def test_image_that_is_gone_or_was_changed_is_no_image(tmp_path: Path) -> None:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    path = tmp_path / "00-seed1.png"
+    with pytest.raises(StoreError, match="does not exist.*--remove-damaged"):
+        read_image(path, pixel_sha256(pixels))
+    path.write_bytes(encode_png(pixels, {}))
+    assert (read_image(path, pixel_sha256(pixels)) == pixels).all()
+    path.write_bytes(encode_png(pixels + 1, {}))
+    with pytest.raises(StoreError, match="other pixels"):
+        read_image(path, pixel_sha256(pixels))

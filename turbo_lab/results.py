@@ -22,7 +22,7 @@ from turbo_lab.plan import Plan, PlannedCell
 from turbo_lab.prompts import DATA, PromptSet, read_prompts
 from turbo_lab.record import Measurement, Record, Timing
 from turbo_lab.spec import as_plain
-from turbo_lab.store import Store, images_of
+from turbo_lab.store import Store, images_of, read_image
 
 
 def metric_context(values: Mapping[str, Any], prompt_sets: Sequence[PromptSet]) -> MetricContext:
@@ -74,11 +74,10 @@ def _measure(
     store: Store,
     cache: DigestCache,
 ) -> list[Measurement]:
-    from turbo_lab import images
     from turbo_lab.metrics.evaluate import measure
 
     rows = images_of(store, record)
-    pixels = [images.read_png(path)[0] for path, *_ in rows]
+    pixels = [read_image(path, pixel_sha256) for path, pixel_sha256, *_ in rows]
     prompts, seeds = [row[2] for row in rows], [row[3] for row in rows]
     measured = measure(pixels, prompts, seeds, names, context, cache=cache)
     for measurement in measured:
@@ -170,9 +169,11 @@ def sheet(values: Mapping[str, Any]) -> bytes:
     from turbo_lab.report.sheet import SheetCell, draw_sheet
 
     rows = values["cells"]
+    # A cell that stands for several points of the grid is shown at each of them.
     cells = [
-        SheetCell(row["axes"], [Path(i["path"]) for i in row["images"]], row["error"])
+        SheetCell(axes, [(Path(i["path"]), i["pixel_sha256"]) for i in row["images"]], row["error"])
         for row in rows
+        for axes in (row["axes"], *row["aliases"])
     ]
     prompts = next(([i["prompt"] for i in row["images"]] for row in rows if row["images"]), [])
     fixed = rows[0]["parameters"]

@@ -27,17 +27,21 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from turbo_lab import record as records
 from turbo_lab.claims import Claims
-from turbo_lab.errors import StoreError, WriteError
+from turbo_lab.errors import InputError, StoreError, WriteError
 from turbo_lab.identity import digest
 from turbo_lab.record import BatchRecord, Measurement, Record, Timing
 
+if TYPE_CHECKING:
+    import numpy as np
+
+T = TypeVar("T")
 # What an unwritable place answers; /proc, for one, says that it does not exist.
 _UNWRITABLE = (
     errno.EACCES,
@@ -119,9 +123,7 @@ class Store:
 
     def read_batch(self, key: str) -> BatchRecord:
         """A committed batch."""
-        path = self.batch_folder(key) / "batch.json"
-        with _explained(path, StoreError, reading=True):
-            return records.read_batch(_read_json(path), str(path))
+        return _read(self.batch_folder(key) / "batch.json", records.read_batch)
 
     def commit_batch(self, batch: BatchRecord, files: Mapping[str, bytes]) -> None:
         """Put a batch's images and its document in place by one rename."""
@@ -151,9 +153,7 @@ class Store:
     def read_record(self, name: str) -> Record | None:
         """A record by its id; ``None`` where there is none."""
         path = self.record_path(name)
-        with _explained(path, StoreError, reading=True):
-            values = _read_json(path) if path.exists() else None
-        return None if values is None else records.read_record(values, str(path))
+        return _read(path, records.read_record) if path.exists() else None
 
     def write_record(self, record: Record) -> Path:
         """Write a record once; a failed one may be followed by a better one."""
@@ -171,7 +171,7 @@ class Store:
     def records(self) -> Iterator[Record]:
         """All records, in the order of their ids."""
         for path in sorted((self.root / "records").glob("*/*.json")):
-            yield records.read_record(_read_json(path), str(path))
+            yield _read(path, records.read_record)
 
     def write_measurement(self, name: str, measurement: Measurement) -> Path:
         """Put a figure beside a record, by metric and fingerprint."""
@@ -188,8 +188,7 @@ class Store:
 
     def read_measurement(self, path: Path) -> Measurement:
         """One figure."""
-        with _explained(path, StoreError, reading=True):
-            return records.read_measurement(_read_json(path), str(path))
+        return _read(path, records.read_measurement)
 
     def write_timing(self, name: str, timing: Timing) -> Path:
         """Add a run of the timing lane; earlier ones stay."""
@@ -205,13 +204,11 @@ class Store:
 
     def read_timing(self, path: Path) -> Timing:
         """One run of the timing lane."""
-        with _explained(path, StoreError, reading=True):
-            return records.read_timing(_read_json(path), str(path))
+        return _read(path, records.read_timing)
 
     def read_sweep(self, path: Path) -> dict[str, Any]:
         """A sweep's document, without its header."""
-        with _explained(path, StoreError, reading=True):
-            return records.check_document(_read_json(path), "sweep", str(path))
+        return _read(path, lambda values, where: records.check_document(values, "sweep", where))
 
     def sweep_folder(self, sweep_id: str) -> Path:
         """Where a sweep's document and sheet lie; made on first use."""
@@ -263,23 +260,46 @@ def images_of(store: Store, record: Record) -> list[tuple[Path, str, str, int]]:
     return rows
 
 
-def layout_prompts(rows: Sequence[tuple[Path, str, str, int]]) -> tuple[str, ...]:
-    """The prompts of :func:`images_of`, in order."""
-    return tuple(row[2] for row in rows)
+def read_image(path: Path, pixel_sha256: str) -> np.ndarray:
+    """Pixels of a committed image, (H, W, 3) uint8; raises where they are not those committed."""
+    from turbo_lab import images  # numpy and Pillow; planning needs neither
+
+    try:
+        pixels, _ = images.read_png(path)
+    except InputError as error:
+        raise _damaged(path, str(error).removeprefix(f"{path}: ")) from error
+    if images.pixel_sha256(pixels) != pixel_sha256:
+        raise _damaged(path, "it has other pixels than were committed")
+    return pixels
+
+
+def _read(path: Path, read: Callable[[dict[str, Any], str], T]) -> T:
+    """A document, read by its own reader; what the reader trips over is damage."""
+    with _explained(path, StoreError, reading=True):
+        values = _read_json(path)
+    try:
+        return read(values, str(path))
+    except KeyError as error:
+        raise _damaged(path, f"has no {error.args[0]}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, " ".join(str(error).split())) from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # neither JSON nor, it may be, text
-        raise StoreError(
-            f"{path}: is damaged ({error}); delete its folder and run the same command again"
-        ) from error
+        raise _damaged(path, str(error)) from error
     if not isinstance(values, dict):
-        raise StoreError(
-            f"{path}: is damaged (no JSON object); delete its folder and run the same command again"
-        )
+        raise _damaged(path, "no JSON object")
     return values
+
+
+def _damaged(path: Path, reason: str) -> StoreError:
+    return StoreError(
+        f"{path}: is damaged ({reason}); turbo-lab store verify --remove-damaged takes out what "
+        "is, then run the same command again"
+    )
 
 
 @contextmanager
@@ -294,7 +314,10 @@ def _explained(
             kind = WriteError
             remedy = "the disk is full; free some room and run the same command again to resume"
         elif reading and error.errno == errno.ENOENT:
-            remedy = "is missing; delete its folder and run the same command again"
+            remedy = (
+                "is missing; turbo-lab store verify --remove-damaged takes out what names it, "
+                "then run the same command again"
+            )
         elif error.errno in _UNWRITABLE:
             remedy = "cannot be written to; choose another folder with store=DIRECTORY"
         else:

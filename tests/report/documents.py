@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from turbo_lab.images import encode_png
+from turbo_lab.images import encode_png, pixel_sha256
 
 
 def figure(value: float | None, direction: str, ci95: Any = None, note: Any = None) -> dict:
@@ -29,9 +29,8 @@ def cell(index: int, axes: dict[str, Any], folder: Path | None, error: str | Non
             path = folder / f"{index}-{row}.png"
             shade = np.full((64, 64, 3), 40 * index + 10 * row, np.uint8)
             path.write_bytes(encode_png(shade, {}))
-            images.append(
-                {"path": str(path), "pixel_sha256": "0" * 64, "seed": row, "prompt": f"p <{row}>"}
-            )
+            image = {"path": str(path), "pixel_sha256": pixel_sha256(shade)}
+            images.append(image | {"seed": row, "prompt": f"p <{row}>"})
     latency = {"mean": 0.1, "p50": 0.1 * (index + 1), "p90": 0.2, "p95": 0.2, "p99": None}
     done = error is None
     return {

@@ -6,9 +6,12 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.report.documents import sweep_document
+from turbo_lab.errors import StoreError
+from turbo_lab.images import encode_png
 from turbo_lab.results import sheet
 
 
@@ -50,3 +53,33 @@ def test_sheet_of_many_cells_stays_within_bounds(tmp_path: Path) -> None:
     ]
     height, width, _ = picture(document).shape
     assert max(height, width) <= 12_000
+
+
+def test_point_that_another_one_stands_for_shows_its_images(tmp_path: Path) -> None:
+    document = sweep_document(tmp_path)
+    first = document["cells"][0]
+    alone = (picture(document) == 0).all(axis=2).sum()
+    first["aliases"] = [{"num_inference_steps": 1, "guidance_scale": 1}]
+    # Steps 2 have no such point: their tile says so.
+    twice = (picture(document) == 0).all(axis=2).sum()
+    assert twice == alone + 128 * 128
+
+
+def test_long_heads_are_wrapped_and_not_cut(tmp_path: Path) -> None:
+    document = sweep_document(tmp_path)
+    document["cells"] = document["cells"][:2]
+    for index, row in enumerate(document["cells"]):
+        row["axes"] = {"lora": f"number-{index}@1.0"}
+    short = picture(document).shape
+    for index, row in enumerate(document["cells"]):
+        row["axes"] = {"lora": f"number-{index}@1.0 + another-{index}@0.5 + third@0.25"}
+    assert picture(document).shape[0] > short[0] and picture(document).shape[1] == short[1]
+
+
+def test_image_that_was_changed_since_is_refused(tmp_path: Path) -> None:
+    document = sweep_document(tmp_path)
+    Path(document["cells"][0]["images"][0]["path"]).write_bytes(
+        encode_png(np.full((64, 64, 3), 9, np.uint8), {})
+    )
+    with pytest.raises(StoreError, match="other pixels.*--remove-damaged"):
+        sheet(document)

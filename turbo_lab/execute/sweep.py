@@ -18,7 +18,7 @@ from turbo_lab.errors import IncompleteError, TurboLabError
 from turbo_lab.execute.commit import Committer
 from turbo_lab.execute.interrupt import Interrupts
 from turbo_lab.execute.worker import Worker
-from turbo_lab.plan import Group, Job, Plan, PlannedCell
+from turbo_lab.plan import Group, Job, Plan
 from turbo_lab.record import Record
 from turbo_lab.spec import Batch, Cell, as_plain
 from turbo_lab.store import Store, record_id, reuse_key
@@ -371,6 +371,3 @@ def parameters(cell: Cell) -> dict[str, Any]:
 def _weights_key(batch: Batch) -> tuple[Any, ...]:
     recipe = batch.recipe
     return (recipe.model, recipe.dtype, recipe.variant, recipe.lora)
-
-
-__all__ = ["Job", "PlannedCell", "Progress", "SweepContext", "SweepOutcome", "run_plan"]

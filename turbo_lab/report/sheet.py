@@ -15,10 +15,13 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from turbo_lab.store import read_image
+
 _MAX_SIDE = 12_000
 _GUTTER, _MARGIN, _LABEL_HEIGHT = 10, 24, 30
 _INK, _FAINT, _PAPER, _RULE = "#1c1c1e", "#6e6e73", "#ffffff", "#e5e5ea"
-_FONT_SIZE = 17
+_FONT_SIZE, _LINE = 17, 22
+_HEAD_LINES = 3
 # Tiny images are enlarged by whole factors up to about this edge.
 _TILE_EDGE = 128
 _PROMPTS_A_TILE = 4
@@ -31,8 +34,8 @@ class SheetCell:
 
     axes: Mapping[str, Any]
     """What varies, in order."""
-    images: Sequence[Path]
-    """PNG files, one a prompt; empty where the cell failed."""
+    images: Sequence[tuple[Path, str]]
+    """PNG files of the store and the hash of their pixels, one a prompt; empty where it failed."""
     error: str | None
     """Why there are none."""
 
@@ -52,9 +55,8 @@ def _axes(cells: Sequence[SheetCell]) -> list[str]:
 
 def _edge(cells: Sequence[SheetCell]) -> int:
     for cell in cells:
-        for path in cell.images[:1]:
-            with Image.open(path) as image:
-                longest = max(image.size)
+        for stored in cell.images[:1]:
+            longest = max(read_image(*stored).shape[:2])
             return longest * max(1, _TILE_EDGE // longest)
     return _TILE_EDGE
 
@@ -102,9 +104,9 @@ def _mosaic(cell: SheetCell | None, side: int, edge: int) -> Image.Image:
     if cell is None or not cell.images:
         return _failed(side * edge, None if cell is None else cell.error)
     tile = Image.new("RGB", (side * edge, side * edge), _PAPER)
-    for index, path in enumerate(cell.images[: side * side]):
+    for index, stored in enumerate(cell.images[: side * side]):
         x, y = index % side * edge, index // side * edge
-        tile.paste(_fit(path, edge), (x, y))
+        tile.paste(_fit(stored, edge), (x, y))
     return tile
 
 
@@ -114,10 +116,9 @@ def _single(cell: SheetCell, index: int, edge: int) -> Image.Image:
     return _fit(cell.images[index], edge)
 
 
-def _fit(path: Path, edge: int) -> Image.Image:
+def _fit(stored: tuple[Path, str], edge: int) -> Image.Image:
     """Centred on a square; enlarged by whole factors so that pixels stay pixels."""
-    with Image.open(path) as image:
-        picture = image.convert("RGB")
+    picture = Image.fromarray(read_image(*stored))
     longest = max(picture.size)
     if longest <= edge:
         factor = edge // longest
@@ -149,7 +150,9 @@ def _compose(
     width, height = tiles[0][0].size
     font = _font(_FONT_SIZE)
     label_width = min(360, 24 + max(int(font.getlength(row)) for row in rows))
-    left, top = _MARGIN + label_width, _MARGIN + 2 * _LABEL_HEIGHT
+    head_lines = [_wrap(head, width)[:_HEAD_LINES] for head in heads]
+    head_height = _LINE * max(len(lines) for lines in head_lines) + 8
+    left, top = _MARGIN + label_width, _MARGIN + _LABEL_HEIGHT + head_height
     size = (
         left + len(heads) * (width + _GUTTER) + _MARGIN,
         top + len(rows) * (height + _GUTTER) + _MARGIN,
@@ -157,16 +160,17 @@ def _compose(
     sheet = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((_MARGIN, _MARGIN - 8), _cut(title, size[0] - 2 * _MARGIN), fill=_FAINT, font=font)
-    for column, head in enumerate(heads):
+    for column, lines in enumerate(head_lines):
         x = left + column * (width + _GUTTER)
-        text = _cut(head, width)
-        centre = x + (width - font.getlength(text)) / 2
-        draw.text((centre, top - _LABEL_HEIGHT), text, fill=_INK, font=font)
+        for index, line in enumerate(lines):
+            centre = x + (width - font.getlength(line)) / 2
+            y = top - 8 - _LINE * (len(lines) - index)
+            draw.text((centre, y), line, fill=_INK, font=font)
     for row, label in enumerate(rows):
         y = top + row * (height + _GUTTER)
         lines = _wrap(label, label_width - 16)[:5]
         for index, line in enumerate(lines):
-            offset = (height - 22 * len(lines)) / 2 + 22 * index
+            offset = (height - _LINE * len(lines)) / 2 + _LINE * index
             draw.text((_MARGIN, y + offset), line, fill=_INK, font=font)
         for column, tile in enumerate(tiles[row]):
             sheet.paste(tile, (left + column * (width + _GUTTER), y))
