@@ -74,12 +74,13 @@ def _measure(
     store: Store,
     cache: DigestCache,
 ) -> list[Measurement]:
+    from turbo_lab.metrics.cache import FeatureCache
     from turbo_lab.metrics.evaluate import measure
 
     rows = images_of(store, record)
     pixels = [read_image(path, pixel_sha256) for path, pixel_sha256, *_ in rows]
     prompts, seeds = [row[2] for row in rows], [row[3] for row in rows]
-    measured = measure(pixels, prompts, seeds, names, context, cache=cache)
+    measured = measure(pixels, prompts, seeds, names, context, cache=cache, features=FeatureCache())
     for measurement in measured:
         store.write_measurement(record.record_id, measurement)
     return measured
@@ -130,6 +131,16 @@ def _cell_row(
             for path, pixel, prompt, seed in images_of(store, record)
         ],
     }
+
+
+def keep_figures(rows: Sequence[dict[str, Any]], store: Store, sweep_id: str) -> None:
+    """Figures of the sweep's last document that were not asked for this time, put into ``rows``."""
+    path = store.sweep_folder(sweep_id) / "sweep.json"
+    if not path.exists():
+        return
+    earlier = {row["record_id"]: row["metrics"] for row in store.read_sweep(path)["cells"]}
+    for row in rows:
+        row["metrics"] = {**earlier.get(row["record_id"], {}), **row["metrics"]}
 
 
 def latest_timing(store: Store, record: Record) -> Timing | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy.typing as npt
@@ -16,12 +17,14 @@ import numpy.typing as npt
 from turbo_lab.errors import MissingFilesError, TurboLabError
 from turbo_lab.identity import DigestCache, digest
 from turbo_lab.metrics import MetricInfo, measurement_name, metric_info
+from turbo_lab.metrics.cache import CachedExtractor, FeatureCache
 from turbo_lab.metrics.frechet import Reference, load_reference
 from turbo_lab.metrics.inputs import Extractor, MetricInputs, Score
 from turbo_lab.metrics.sources import MetricContext, details_or_error
 from turbo_lab.record import Measurement
 
 _LOADED: dict[tuple[str, str], Extractor] = {}
+_CACHED: dict[tuple[str, str, Path], Extractor] = {}
 
 
 def measure(
@@ -33,13 +36,15 @@ def measure(
     extractor: Extractor | None = None,
     cache: DigestCache | None = None,
     device: str = "cpu",
+    features: FeatureCache | None = None,
 ) -> list[Measurement]:
     """One measurement a name, in that order.
 
     ``images``: N of (H, W, 3) uint8 in [0, 255], RGB; ``prompts``, ``seeds``: N
     each. ``names``: of :data:`turbo_lab.metrics.METRICS`; an unknown one raises
     :class:`InputError` before any work. ``extractor``: an already loaded judge
-    of ``context.extractor``; otherwise one is loaded and kept for this process.
+    of ``context.extractor``; otherwise one is loaded and kept for this process,
+    and with ``features`` only if some image or text is not among them.
     """
     infos = [metric_info(name) for name in names]
     cache = cache or DigestCache()
@@ -47,7 +52,7 @@ def measure(
         images=images,
         prompts=tuple(prompts),
         seeds=tuple(seeds),
-        extractor_loader=lambda: extractor or loaded_extractor(context, cache, device),
+        extractor_loader=lambda: extractor or _judge(context, cache, device, features),
         reference_loader=lambda: _reference(context),
         prompt_set=context.prompt_set,
     )
@@ -68,6 +73,24 @@ def loaded_extractor(
 
         _LOADED[key] = ClipExtractor(context.extractor, cache, device)
     return _LOADED[key]
+
+
+def _judge(
+    context: MetricContext, cache: DigestCache, device: str, features: FeatureCache | None
+) -> Extractor:
+    """The context's judge, behind the feature cache if there is one."""
+    if features is None:
+        return loaded_extractor(context, cache, device)
+    key = (context.extractor.digest(cache), device, features.folder)
+    if key not in _CACHED:
+        _CACHED[key] = CachedExtractor(
+            context.extractor.name,
+            key[0],
+            lambda: loaded_extractor(context, cache, device),
+            features,
+            device,
+        )
+    return _CACHED[key]
 
 
 def _measure_one(

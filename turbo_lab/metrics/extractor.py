@@ -18,6 +18,7 @@ from torch.nn.functional import interpolate
 
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
+from turbo_lab.metrics.inputs import check_images
 from turbo_lab.metrics.sources import ExtractorSource, Preprocessing, extractor_source
 
 Features = npt.NDArray[np.float32]
@@ -115,16 +116,6 @@ def preprocess(images: torch.Tensor, constants: Preprocessing) -> torch.Tensor:
     mean = torch.tensor(constants.mean, device=pixels.device).view(3, 1, 1)
     std = torch.tensor(constants.std, device=pixels.device).view(3, 1, 1)
     return (pixels - mean) / std
-
-
-def check_images(images: npt.NDArray[Any]) -> None:
-    """Raise :class:`InputError` unless (N, H, W, 3) uint8 with N at least 1."""
-    if images.dtype != np.uint8:
-        raise InputError(
-            f"images: dtype {images.dtype}: must be uint8 in [0, 255]; clamp and round floats first"
-        )
-    if images.ndim != 4 or images.shape[-1] != 3 or not images.size:
-        raise InputError(f"images: shape {images.shape}: must be (N, height, width, 3), N >= 1")
 
 
 def _load(source: ExtractorSource, device: torch.device) -> tuple[Any, Any]:

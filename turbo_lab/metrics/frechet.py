@@ -214,16 +214,29 @@ def difference_interval(
     over-covers (about 99%). ``None`` for N < d, below 8 clusters, and above
     :data:`BOOTSTRAP_MAX_FEATURES`. Raises ``ValueError`` for unequal shapes.
     """
+    drawn = resampled_differences(candidate, baseline, reference, clusters, seed, resamples)
+    if drawn is None:
+        return None
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def resampled_differences(
+    candidate: Floats,
+    baseline: Floats,
+    reference: Reference,
+    clusters: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    resamples: int = BOOTSTRAP_RESAMPLES,
+) -> Array | None:
+    """(resamples,) draws behind :func:`difference_interval`, and ``None`` where it is."""
     first, second = _checked(candidate, reference), _checked(baseline, reference)
     if first.shape != second.shape:
         raise ValueError(f"features: {first.shape} and {second.shape} differ; compare equal N")
     if len(first) < first.shape[1]:
         return None
     drawn = _resampled_distances([first, second], reference, clusters, seed, resamples)
-    if drawn is None:
-        return None
-    low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
-    return float(low), float(high)
+    return None if drawn is None else drawn[0] - drawn[1]
 
 
 def build_reference(

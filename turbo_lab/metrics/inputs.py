@@ -93,6 +93,16 @@ class MetricInputs:
         return self.extractor.text_features(prompts)
 
 
+def check_images(images: npt.NDArray[Any]) -> None:
+    """Raise :class:`InputError` unless (N, H, W, 3) uint8 with N at least 1."""
+    if images.dtype != np.uint8:
+        raise InputError(
+            f"images: dtype {images.dtype}: must be uint8 in [0, 255]; clamp and round floats first"
+        )
+    if images.ndim != 4 or images.shape[-1] != 3 or not images.size:
+        raise InputError(f"images: shape {images.shape}: must be (N, height, width, 3), N >= 1")
+
+
 def stack_images(
     images: Sequence[npt.NDArray[Any]] | npt.NDArray[Any], num_prompts: int, num_seeds: int
 ) -> npt.NDArray[np.uint8]:
