@@ -40,6 +40,18 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["sweep", "store=file.txt"], "cannot be written to; choose another folder"),
         (["sweep", "store=newer"], "schema 99 is newer than this turbo-lab's"),
         (["sweep", "timing=long"], "timing=long: must be off, short or full"),
+        (["plan", "timing=long"], "timing=long: must be off, short or full"),
+        (["plan", "metrics.names=clip"], "metrics=clip: unknown. Did you mean clip_score?"),
+        (["plan", "reference=no.safetensors"], "no.safetensors does not exist"),
+        (["sweep", "reference=no.safetensors"], "no.safetensors does not exist"),
+        (["plan", "tracking=server"], "tracking.uri: has no value; write tracking.uri=VALUE"),
+        (["plan", "scheduler=Euler"], "Did you mean EulerDiscreteScheduler?"),
+        (["plan", "steps=3"], "Did you mean num_inference_steps?"),
+        (["plan", "cfg=3"], "Did you mean guidance_scale?"),
+        (["plan", "model.pth=x"], "model key=pth: unknown. Did you mean path?"),
+        (["plan", "store.seed=1"], "store.seed: store is one value; write store=VALUE"),
+        (["sweep", "--fast"], "--fast: unknown flag of turbo-lab sweep"),
+        (["sync", "store=typo"], "store=typo: is no store"),
         (["generate"], "give a prompt"),
         (["show", "absent.png"], "absent.png: does not exist"),
         (["sweeep"], "command=sweeep: unknown. Did you mean sweep?"),
@@ -137,3 +149,37 @@ def test_what_would_be_dropped_is_refused(
 ) -> None:
     assert main(words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_figures_stay_in_the_document_of_a_run_that_takes_none(
+    own_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ["sweep", "--json", "seed=7", "num_images=2", "num_threads=1", "timing=off"]
+    quiet = [*sweep, "tracking=none"]
+    documents = []
+    for metrics in (
+        "metrics.names=clip_score,diversity",
+        "metrics.names=diversity",
+        "metrics=none",
+    ):
+        assert main([*quiet, metrics]) == 0
+        documents.append(json.loads(capsys.readouterr().out))
+    measured, *later = [document["cells"][0]["metrics"] for document in documents]
+    assert set(measured) == {"clip_score", "diversity"} and later == [measured, measured]
+
+
+def test_record_names_its_own_weights_and_prompts_and_no_others(
+    own_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = ["model=nano-turbo,nano-lcm", "lora=none,ink@0.5", "prompts=scenes-demo,scenes-heldout"]
+    plain = ["num_images=1", "num_threads=1", "timing=off", "metrics=none", "tracking=none"]
+    assert main(["sweep", "--json", *grid, *plain]) == 0
+    for cell in json.loads(capsys.readouterr().out)["cells"]:
+        asked, about = cell["parameters"], cell["provenance"]
+        own = ["nano-lcm"] if asked["model"] == "nano-lcm" else []
+        used = ["ink"] if asked["lora"] != "none" else []
+        assert list(about["models"]) == [asked["model"]]
+        assert list(about["adapters"]) == own + used
+        assert list(about["prompt_sets"]) == [asked["prompts"]]
+        for weights in (*about["models"].values(), *about["adapters"].values()):
+            assert weights["license"] and len(weights["digest"]) == 64

@@ -120,7 +120,7 @@ def test_multirun_flag_is_taken_and_changes_nothing() -> None:
         ("+x=1", "keys cannot be added or removed"),
         ("~seed", "keys cannot be added or removed"),
         ("seed=interval(0,1)", "list the values"),
-        ("prompts.fil=x", "prompts.fil"),
+        ("prompts.fil=x", "prompts key=fil: unknown"),
         ("model=nano-turbo,nano-turb", "Did you mean nano-turbo?"),
     ],
 )

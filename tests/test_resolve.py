@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 
 from tests.test_cards import TO_Q, lora
 from turbo_lab import config, environment
+from turbo_lab.cards import locate_adapter
 from turbo_lab.errors import InputError
 from turbo_lab.execute.commit import commit_batch
 from turbo_lab.planning import Sweep, plan_sweep, resolve_points
-from turbo_lab.resolve import Library, resolve
+from turbo_lab.resolve import Library, pin_revisions, resolve
 from turbo_lab.spec import Cell
 from turbo_lab.store import Store, reuse_key
 
@@ -267,3 +269,16 @@ def test_a_plan_takes_split_batches_only_where_splitting_is_allowed(
 def test_wrong_answer_to_out_of_memory_names_the_right_ones(value: str) -> None:
     with pytest.raises(InputError, match="must be fail or split"):
         compose(f"on_out_of_memory={value}")
+
+
+def test_what_a_card_leaves_open_is_held_to_its_first_use(tmp_path: Path) -> None:
+    library, lock = Library(), tmp_path / "revisions.json"
+    own = locate_adapter(str(lora(tmp_path / "own.safetensors", {"x": (1, 1)})))
+    open_card = replace(own, name="lcm-lora-sdxl", revision="1" * 40)
+    library.adapters = {"own": own, "open": open_card}
+    pin_revisions(library, lock)
+    pin_revisions(library, lock)
+    assert json.loads(lock.read_text()) == {"latent-consistency/lcm-lora-sdxl": "1" * 40}
+    library.adapters["open"] = replace(open_card, revision="2" * 40)
+    with pytest.raises(InputError, match="was at revision 1111"):
+        pin_revisions(library, lock)

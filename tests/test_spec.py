@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from turbo_lab.errors import InputError
 from turbo_lab.spec import (
     MAX_SEED,
+    SCHEDULERS,
     Batch,
     Cell,
     Layout,
@@ -86,7 +87,7 @@ def test_a_request() -> None:
         ("dtype", "fp16", "dtype=fp16: unknown. Did you mean float16?"),
         ("num_images", 0, "num_images=0: must be at least 1"),
         ("negative_prompt", 5, "negative_prompt=5: must be text, or null for none"),
-        ("scheduler", "", "scheduler=: must be a non-empty name"),
+        ("scheduler", "", "scheduler=: unknown. Valid: DDIM"),
         ("model", {"name": ""}, "model=: must be a non-empty name"),
     ],
 )
@@ -248,3 +249,12 @@ def test_prompts_and_seeds_are_identity() -> None:
 
 def test_plain_values() -> None:
     assert as_plain(Layout(("a",), (1,))) == {"prompts": ["a"], "seeds": [1]}
+
+
+def test_schedulers_are_classes_that_take_the_familys_config() -> None:
+    import diffusers
+
+    for name in SCHEDULERS:
+        scheduler = getattr(diffusers, name).from_config({"timestep_spacing": "trailing"})
+        scheduler.set_timesteps(1)
+        assert len(scheduler.timesteps), name

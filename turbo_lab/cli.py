@@ -82,24 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _plan(arguments: list[str]) -> int:
     from turbo_lab import config
-    from turbo_lab.planning import plan_points
+    from turbo_lab.commands.plan import plan_points
 
     as_json = take_flag(arguments, "--json")
     arguments = _with_default_sweep(arguments)
-
-    def task(points: list[config.GridPoint]) -> int:
-        document = plan_points(points)
-        for text in document["warnings"]:
-            print(f"warning: {text}", file=sys.stderr)
-        if as_json:
-            print_json(document)
-        else:
-            from turbo_lab.report.table import plan_table
-
-            plan_table(document)
-        return 0
-
-    return config.run("plan", arguments, task)
+    return config.run("plan", arguments, lambda points: plan_points(points, as_json))
 
 
 def _sweep(arguments: list[str]) -> int:
@@ -250,7 +237,8 @@ def _sync(arguments: list[str]) -> int:
     from turbo_lab import config
     from turbo_lab.commands.sweep import sync_store
 
-    return config.run("sync", arguments, lambda points: sync_store(points[0].values))
+    as_json = take_flag(arguments, "--json")
+    return config.run("sync", arguments, lambda points: sync_store(points[0].values, as_json))
 
 
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {

@@ -26,10 +26,10 @@ from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from turbo_lab.cards import conf_dir
-from turbo_lab.errors import InputError, TurboLabError, unknown_name
+from turbo_lab.errors import InputError, unknown_name
 
 # Keys that make a grid: where none is named, the default sweep applies.
 AXES = (
@@ -47,6 +47,18 @@ AXES = (
 # What else may be swept: it changes which work there is. All other keys hold for a whole sweep.
 MORE_AXES = ("prompts", "prompt", "num_images", "seed_mode")
 _HYDRA_FLAGS = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
+_OTHER_FLAGS = ("--help", "-h", "--resolve", "--package", "-p")
+# What other tools call our keys: diffusers' argument names are too far for a spelling hint.
+_OTHER_NAMES = {
+    "cfg": "guidance_scale",
+    "cfg_scale": "guidance_scale",
+    "loras": "lora",
+    "sampler": "scheduler",
+    "size": "resolution",
+    "width": "resolution",
+    "height": "resolution",
+    "count": "num_images",
+}
 
 
 @dataclass(frozen=True)
@@ -126,6 +138,12 @@ def run(command: str, arguments: Sequence[str], task: Callable[[list[GridPoint]]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us as they are
     overrides = [a for a in arguments if not a.startswith("-")]
     flags = [a for a in arguments if a.startswith("-") and a not in ("-m", "--multirun")]
+    for flag in flags:
+        if flag.split("=")[0] not in (*_HYDRA_FLAGS, *_OTHER_FLAGS):
+            raise InputError(
+                f"{flag}: unknown flag of turbo-lab {command}; it takes key=value, --json, --help "
+                "and Hydra's --cfg, --info and --shell-completion"
+            )
     asks_hydra = any(flag.split("=")[0] in (*_HYDRA_FLAGS, "--help", "-h") for flag in flags)
     if not asks_hydra:
         _check_overrides(overrides)
@@ -144,10 +162,26 @@ def run(command: str, arguments: Sequence[str], task: Callable[[list[GridPoint]]
     try:
         main(on_points)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(" ".join(str(error).split())) from error
+        raise _in_our_words(error) from error
     finally:
         sys.argv = saved
     return outcome[0] if outcome else 0
+
+
+def _in_our_words(error: Exception) -> InputError:
+    """Hydra speaks of appending and of full keys; a user wrote ``key=value``."""
+    text = " ".join(str(error).split())
+    if found := re.match(r"Could not override '(\w+)\.([^']+)'", text):
+        root, key = found.groups()
+        files = sorted((conf_dir() / root).glob("*.yaml"))
+        if files:
+            names = {str(name) for file in files for name in OmegaConf.load(file)}
+            return unknown_name(f"{root} key", key, names - {"defaults"})
+        if root != "hydra":
+            return InputError(f"{root}.{key}: {root} is one value; write {root}=VALUE")
+    if isinstance(error, MissingMandatoryValue):
+        return InputError(f"{error.full_key}: has no value; write {error.full_key}=VALUE")
+    return InputError(text)
 
 
 def _check_overrides(overrides: Sequence[str]) -> None:
@@ -166,7 +200,7 @@ def _check_overrides(overrides: Sequence[str]) -> None:
         key = override.key_or_group
         root = key.split(".")[0].split("/")[0].split("@")[0]
         if root not in _known_keys() and root != "hydra":
-            raise unknown_name("key", key, _known_keys())
+            raise unknown_name("key", key, _known_keys(), _OTHER_NAMES.get(root.lower()))
         if (conf_dir() / key).is_dir():
             _check_choices(key, override)
 
@@ -278,6 +312,3 @@ def is_key(word: str) -> bool:
 def is_grid_named(arguments: Sequence[str]) -> bool:
     """Whether any argument names an axis or a preset."""
     return any(a.split("=", 1)[0] in (*AXES, "sweep") for a in arguments if "=" in a)
-
-
-__all__ = ["AXES", "GridPoint", "PlanSweeper", "TurboLabError", "is_grid_named", "run"]

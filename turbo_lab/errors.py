@@ -46,9 +46,16 @@ class JudgementError(TurboLabError):
     exit_code = 4
 
 
-def unknown_name(field: str, value: str, valid: Iterable[str]) -> InputError:
-    """``model=nano-turb: unknown; did you mean nano-turbo? Valid: ...``."""
+def unknown_name(
+    field: str, value: str, valid: Iterable[str], meant: str | None = None
+) -> InputError:
+    """``model=nano-turb: unknown; did you mean nano-turbo? Valid: ...``.
+
+    ``meant``: what the hint names; else the name that holds ``value``, or the nearest one.
+    """
     names = sorted(valid)
+    holding = [name for name in names if len(value) > 2 and value.lower() in name.lower()]
     near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    meant = meant or next(iter(sorted(holding, key=len) or near), None)
+    hint = f" Did you mean {meant}?" if meant else ""
     return InputError(f"{field}={value}: unknown.{hint} Valid: {', '.join(names)}")

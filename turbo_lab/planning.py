@@ -17,7 +17,6 @@ from turbo_lab.errors import InputError
 from turbo_lab.forecast import forecast
 from turbo_lab.identity import digest
 from turbo_lab.plan import Plan, make_plan, plan_document, start_of
-from turbo_lab.record import document
 from turbo_lab.resolve import Library, resolve
 from turbo_lab.schedule import NUM_TRAIN_TIMESTEPS
 from turbo_lab.spec import Batch, Cell
@@ -108,15 +107,13 @@ def plan_sweep(sweep: Sweep, store: Store | None) -> Plan:
     return make_plan(sweep.cells, is_done, sweep.values["share"])
 
 
-def plan_points(points: Sequence[GridPoint]) -> dict[str, Any]:
+def plan_values(sweep: Sweep) -> dict[str, Any]:
     """The ``plan`` document. Nothing is written: a store that is not there is empty."""
-    sweep = resolve_points(points)
     root = Path(sweep.values["store"])
     store = Store(root) if (root / "store.json").exists() else None
     plan = plan_sweep(sweep, store)
     expected = forecast(plan, store, sweep.fingerprint["keys"], sweep.values["share"])
-    values = {**plan_document(plan, expected), "warnings": start_warnings(sweep.cells)}
-    return document("plan", values)
+    return {**plan_document(plan, expected), "warnings": start_warnings(sweep.cells)}
 
 
 def start_warnings(cells: Sequence[Cell]) -> list[str]:

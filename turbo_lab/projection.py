@@ -67,12 +67,12 @@ def cell_tags(document: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str,
         "cell_id": cell["cell_id"],
         "record_id": cell["record_id"],
     }
-    for kind in ("models", "adapters", "prompt_sets"):
-        for name, value in cell["provenance"][kind].items():
-            about = value if isinstance(value, str) else value["digest"]
-            tags[f"{kind}.{name}"] = about
-            if not isinstance(value, str):
-                tags[f"license.{name}"] = value["license"]
+    for kind in ("models", "adapters"):
+        for name, weights in cell["provenance"][kind].items():
+            tags[f"{kind}.{name}"] = weights["digest"]
+            tags[f"license.{name}"] = weights["license"]
+    for name, value in cell["provenance"]["prompt_sets"].items():
+        tags[f"prompt_sets.{name}"] = value
     if cell["error"]:
         tags["error"] = cell["error"]
     return {PREFIX + name: value for name, value in tags.items()}

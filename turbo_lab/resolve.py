@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from turbo_lab.cards import (
+    AdapterCard,
     AdapterFiles,
     ModelCard,
     ModelFiles,
+    adapter_card,
+    adapter_names,
     check_adapter_fits,
     locate,
     locate_adapter,
     model_card_from_config,
+    pin_revision,
 )
 from turbo_lab.identity import canonical_json, sha256_text
 from turbo_lab.prompts import PromptSet, prompts_from_config
@@ -121,7 +126,26 @@ def resolve(values: Mapping[str, Any], axes: Sequence[tuple[str, Any]], library:
         )
     )
     batches = tuple(Batch(recipe, layout) for layout in layouts)
-    return Cell(request, recipe, batches, negative, tuple(axes))
+    return Cell(request, recipe, batches, negative, tuple(axes), prompts.digest)
+
+
+def pin_revisions(library: Library, lock: Path) -> None:
+    """Hold what cards leave open to the commit of its first use.
+
+    Raises :class:`InputError` where the cache has moved on since.
+    """
+    named = adapter_names()
+    cards: list[tuple[ModelCard | AdapterCard, str | None]] = [
+        *((card, files.revision) for card, files in library.models.values()),
+        *(
+            (adapter_card(files.name), files.revision)
+            for files in library.adapters.values()
+            if files.name in named
+        ),
+    ]
+    for card, revision in cards:
+        if card.repository and revision and card.revision is None:
+            pin_revision(lock, card.repository, revision)
 
 
 def canonical_scheduler(

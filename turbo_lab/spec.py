@@ -25,6 +25,26 @@ MAX_BATCH_SIZE = 64
 SIZE_MULTIPLE = 64
 DTYPES = ("float32", "float16", "bfloat16")
 SEED_MODES = ("increment", "same")
+# Classes of diffusers that draw with an SDXL-like model from one step on. Left out: PNDM (fails
+# below four), EDMEuler (for models trained on EDM's sigmas), DPMSolverSDE (needs torchsde).
+SCHEDULERS = (
+    "DDIMParallelScheduler",
+    "DDIMScheduler",
+    "DDPMScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "LCMScheduler",
+    "LMSDiscreteScheduler",
+    "SASolverScheduler",
+    "TCDScheduler",
+    "UniPCMultistepScheduler",
+)
 # torch seeds its CPU generator with the low 32 bits: seed and seed + 2**32 are one stream,
 # and two cells must not be one set of images.
 MAX_SEED = 2**32 - 1
@@ -69,7 +89,7 @@ class Request:
     negative_prompt: str | None
     """``None``: no negative prompt was given (zero embeddings on SDXL)."""
     scheduler: str | None
-    """A scheduler class instead of the checkpoint's own; ``None`` keeps it."""
+    """One of :data:`SCHEDULERS` instead of the checkpoint's own; ``None`` keeps it."""
     dtype: str
     """``float32``, ``float16`` or ``bfloat16``."""
     num_images: int | None
@@ -99,7 +119,7 @@ class Request:
                 Literal["increment", "same"], _choice("seed_mode", values["seed_mode"], SEED_MODES)
             ),
             negative_prompt=_optional_text("negative_prompt", values.get("negative_prompt")),
-            scheduler=None if scheduler is None else _text("scheduler", scheduler),
+            scheduler=None if scheduler is None else _choice("scheduler", scheduler, SCHEDULERS),
             dtype=_choice("dtype", values["dtype"], DTYPES),
             num_images=None if num_images is None else _integer("num_images", num_images, 1, None),
         )
@@ -181,6 +201,8 @@ class Cell:
     """The text behind the recipe's digest; ``None`` where it has no effect."""
     axes: tuple[tuple[str, Any], ...]
     """The config keys that this sweep varies, with their values."""
+    prompt_set: str = ""
+    """Digest of the set the prompts are from; in the record's provenance, in no id."""
 
     @cached_property
     def cell_id(self) -> str:

@@ -13,6 +13,7 @@ Layout::
     measurements/<record id>/<metric>-<fingerprint>.json
     timings/<record id>/<moment>.json
     sweeps/<sweep id>/sweep.json, sheet.png
+    revisions.json                                commits that cards leave open, at first use
     tmp/                                          unfinished writes
     claims                                        locked bytes: what is in someone's hands
 """
@@ -84,6 +85,13 @@ class Store:
             self.claims.join()
         if not marker.exists():
             self._write(marker, records.document("store", {}))
+
+    @classmethod
+    def existing(cls, root: Path) -> Store:
+        """Open a store that must be there: a command that only reads makes none."""
+        if not (root.expanduser() / "store.json").exists():
+            raise InputError(f"store={root}: is no store; name it with store=DIRECTORY")
+        return cls(root)
 
     def _refuse_other_folder(self, marker: Path) -> None:
         """A maker that was killed, or is at it, leaves ``tmp`` and ``claims`` and nothing else."""

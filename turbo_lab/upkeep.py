@@ -7,10 +7,11 @@ nothing names, or is damaged, only while no other process has the store open.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -182,12 +183,16 @@ def _usage(kind: str, folders: Iterable[Path], name: str | None = None) -> Usage
 
 
 def _sizes(folder: Path) -> Iterator[int]:
-    for path in [folder] if folder.is_file() else folder.rglob("*"):
-        try:
-            if path.is_file():
-                yield path.stat().st_size
-        except FileNotFoundError:  # a running sweep's write has ended meanwhile
-            continue
+    walked = os.walk(folder, onerror=_unless_gone)
+    inside = (Path(root, name) for root, _, names in walked for name in names)
+    for path in [folder] if folder.is_file() else inside:
+        with suppress(FileNotFoundError):  # a running sweep's write has ended meanwhile
+            yield path.stat().st_size
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def orphans(store: Store) -> list[Path]:

@@ -70,7 +70,7 @@ def download_command(card: ModelCard | AdapterCard) -> str:
 def pin_revision(lock: Path, repository: str, revision: str) -> None:
     """Record the commit of a repository whose card leaves it open, or check it.
 
-    ``lock``: a JSON file beside the store. Raises :class:`InputError` where it
+    ``lock``: a JSON file in the store. Raises :class:`InputError` where it
     holds another commit: the weights have changed since the first load.
     """
     known = json.loads(lock.read_text(encoding="utf-8")) if lock.exists() else {}

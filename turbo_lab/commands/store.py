@@ -93,9 +93,7 @@ def _open(arguments: list[str]) -> Store:
     root = Path(take_key(arguments, "store") or "turbo-lab-store")
     if arguments:
         raise InputError(f"store: {arguments[0]}: unknown word; it takes store=DIR and flags")
-    if not (root / "store.json").exists():
-        raise InputError(f"store={root}: is no store; name it with store=DIRECTORY")
-    return Store(root)
+    return Store.existing(root)
 
 
 def _plain(rows: Sequence[Any]) -> list[dict[str, Any]]:

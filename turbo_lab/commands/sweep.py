@@ -11,10 +11,13 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab import environment, results
+from turbo_lab.cards import AdapterFiles, ModelFiles
+from turbo_lab.commands.settings import judge, timing_rule
 from turbo_lab.commands.sides import worker_of
 from turbo_lab.commands.words import print_document
 from turbo_lab.errors import IncompleteError, InputError
@@ -24,7 +27,8 @@ from turbo_lab.plan import Plan
 from turbo_lab.planning import Sweep, plan_sweep, resolve_points, start_warnings
 from turbo_lab.projection import content_digest
 from turbo_lab.record import Measurement, document
-from turbo_lab.resolve import Library
+from turbo_lab.resolve import Library, pin_revisions
+from turbo_lab.spec import Cell
 from turbo_lab.store import Store
 from turbo_lab.tracking import Tracker, TrackingSettings
 
@@ -58,9 +62,9 @@ def execute(
     """Plan a grid, run what the store lacks, measure it; MLflow opens while batches are drawn."""
     sweep = resolve_points(points)
     # What fails cheaply fails first: judge and reference before any image.
-    prompt_sets = list(sweep.library.prompt_sets.values())
-    judged = results.metric_context(sweep.values, prompt_sets) if metrics else None
+    judged = judge(sweep, metrics)
     store = Store(Path(sweep.values["store"]))
+    pin_revisions(sweep.library, store.root / "revisions.json")
     plan = plan_sweep(sweep, store)
     for text in start_warnings([planned.cell for planned in plan.cells if planned.missing]):
         progress.note(f"warning: {text}")
@@ -70,7 +74,7 @@ def execute(
         store=store,
         fingerprint=sweep.fingerprint,
         exactness=sweep.exactness,
-        provenance=_provenance(sweep),
+        provenance=partial(_provenance, sweep.library, environment.git_provenance(Path.cwd())),
         names=_names(sweep.library),
         timing=timing,
         may_split=sweep.may_split,
@@ -88,7 +92,7 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
     values = points[0].values
     if command == "generate":
         _make_folder(Path(values["output"]))
-    timing = _timing_rule(values["timing"]) if command != "generate" else None
+    timing = timing_rule(values["timing"]) if command != "generate" else None
     metrics = metric_names(str(values["metrics"]["names"])) if command == "sweep" else ()
     tracking = TrackingSettings.from_config(values["tracking"]) if command == "sweep" else None
     tracker = None if tracking is None else Tracker(tracking)
@@ -102,36 +106,31 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
     return _finish_sweep(done.document, done.context.store, tracker, progress, as_json)
 
 
-def _timing_rule(value: Any) -> str | None:
-    if value in (False, "off", None):  # YAML reads a bare off as false
-        return None
-    if value not in ("short", "full"):
-        raise InputError(f"timing={value}: must be off, short or full")
-    return str(value)
-
-
 def _names(library: Library) -> dict[str, str]:
     """Digest to name, for people."""
     models = {key: card.name for key, (card, _) in library.models.items()}
     return models | {key: files.name for key, files in library.adapters.items()}
 
 
-def _provenance(sweep: Sweep) -> dict[str, Any]:
-    """What a record says of where its weights and prompts came from."""
-    library = sweep.library
+def _provenance(library: Library, git: Mapping[str, Any] | None, cell: Cell) -> dict[str, Any]:
+    """What a cell's record says of where its weights and prompts came from."""
+    _, files = library.models[cell.recipe.model]
+    adapters = [library.adapters[key] for key, _ in cell.recipe.lora]
+    prompts = library.prompt_sets[cell.prompt_set]
     return {
-        "models": {
-            card.name: {
-                "digest": key,
-                "revision": card.revision,
-                "license": card.license,
-                "license_source": card.license_source,
-            }
-            for key, (card, _) in library.models.items()
-        },
-        "adapters": {files.name: key for key, files in library.adapters.items()},
-        "prompt_sets": {found.name: key for key, found in library.prompt_sets.items()},
-        "git": environment.git_provenance(Path.cwd()),
+        "models": {cell.request.model: _origin(files)},
+        "adapters": {adapter.name: _origin(adapter) for adapter in adapters},
+        "prompt_sets": {prompts.name: prompts.digest},
+        "git": git,
+    }
+
+
+def _origin(files: ModelFiles | AdapterFiles) -> dict[str, Any]:
+    return {
+        "digest": files.digest,
+        "revision": files.revision,
+        "license": files.license,
+        "license_source": files.license_source,
     }
 
 
@@ -208,6 +207,7 @@ def _sweep_values(
         measurements = results.measure_cells(done, metrics, judged, context.store)
     metrics_s = time.perf_counter() - began
     rows = results.cell_rows(plan, outcome, context, measurements)
+    results.keep_figures(rows, context.store, sweep.sweep_id)
     statuses = [row["status"] for row in rows]
     return {
         "sweep_id": sweep.sweep_id,
@@ -279,19 +279,23 @@ def _draw_sheet(values: Mapping[str, Any], sheet: Path, store: Store) -> None:
     store.write_document(note, content)
 
 
-def sync_store(values: Mapping[str, Any]) -> int:
+def sync_store(values: Mapping[str, Any], as_json: bool) -> int:
     """Replay every sweep of a store into MLflow."""
     settings = TrackingSettings.from_config(values["tracking"])
     if settings is None:
         raise InputError(
             "tracking=none: name where to replay to: tracking=local or tracking=server"
         )
-    store = Store(Path(values["store"]))
+    store = Store.existing(Path(values["store"]))
     tracker = Tracker(settings)
     paths = sorted((store.root / "sweeps").glob("*/sweep.json"))
     for path in paths:
-        tracker.project(json.loads(path.read_text(encoding="utf-8")), path.parent / "sheet.png")
-        print(f"{path.parent.name}  {settings.uri}")
-    if not paths:
+        tracker.project(store.read_sweep(path), path.parent / "sheet.png")
+        if not as_json:
+            print(f"{path.parent.name}  {settings.uri}")
+    if as_json:
+        sweeps = [path.parent.name for path in paths]
+        print_document("sync", {"tracking_uri": settings.uri, "sweeps": sweeps})
+    elif not paths:
         print(f"{store.root}: holds no sweep")
     return 0

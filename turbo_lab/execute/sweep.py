@@ -9,7 +9,7 @@ goes on. Whatever was committed stays, so that the same command resumes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -37,8 +37,8 @@ class SweepContext:
     """``keys`` and ``options`` of this environment."""
     exactness: str
     """``exact`` or ``batched``."""
-    provenance: Mapping[str, Any]
-    """Goes into every record: models, adapters, licences, prompt sets by digest."""
+    provenance: Callable[[Cell], Mapping[str, Any]]
+    """Goes into a cell's record: model, adapters, licences, prompt set by digest."""
     names: Mapping[str, str]
     """Digest to name of models and adapters, for people."""
     timing: str | None
@@ -246,9 +246,10 @@ class _Driver:
         try:
             with self.interrupts.allowed():
                 self.worker.prepare(job.batch.recipe)
-                self._tell_cut_prompts(group.layout.prompts)
+                negative = job.cells[0].negative_prompt
+                self._tell_cut_prompts([*group.layout.prompts, *([negative] if negative else [])])
                 with self.worker.image_lane(), self.worker.kept_stages() as stages:
-                    pixels = self.worker.run(job.batch, job.cells[0].negative_prompt)
+                    pixels = self.worker.run(job.batch, negative)
         except CELL_FAILURES as error:
             self._release(key)
             self._fail(job.cells, error)
@@ -342,7 +343,7 @@ class _Driver:
             parameters=parameters(cell),
             batches=tuple(context.stored_key(batch) for batch in cell.batches),
             fingerprint=context.fingerprint,
-            provenance={**context.provenance, **({"notes": notes} if notes else {})},
+            provenance={**context.provenance(cell), **({"notes": notes} if notes else {})},
         )
 
 

@@ -195,10 +195,9 @@ def _weights(cells: Cells) -> Html:
     rows: dict[tuple[str, str], tuple[object, ...]] = {}
     for row in cells:
         about = row["provenance"]
-        for name, model in about["models"].items():
-            rows["model", name] = ("model", name, model["license"], _digest(model["digest"]))
-        for name, digest in about["adapters"].items():
-            rows["adapter", name] = ("adapter", name, "", _digest(digest))
+        for kind, words in (("models", "model"), ("adapters", "adapter")):
+            for name, found in about[kind].items():
+                rows[kind, name] = (words, name, found["license"], _digest(found["digest"]))
         for name, digest in about["prompt_sets"].items():
             rows["prompts", name] = ("prompts", name, "", _digest(digest))
     heads = [("kind", False), ("name", False), ("licence", False), ("sha256", False)]

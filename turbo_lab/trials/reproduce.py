@@ -127,8 +127,11 @@ def claim_of_record(record: Record, store: Store) -> Claim:
             for row, image in enumerate(stored.images)
         )
         batches.append(ClaimedBatch(layout, claimed, stored.stages))
-    names = {about["digest"]: name for name, about in record.provenance["models"].items()}
-    names |= {digest: name for name, digest in record.provenance["adapters"].items()}
+    names = {
+        about["digest"]: name
+        for kind in ("models", "adapters")
+        for name, about in record.provenance[kind].items()
+    }
     return Claim(
         name=record.record_id,
         recipe=read_recipe(record.recipe),

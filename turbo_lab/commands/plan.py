@@ -1,0 +1,30 @@
+"""``turbo-lab plan``: what a sweep would run, and what it shares."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from turbo_lab.commands.settings import check_settings
+from turbo_lab.commands.words import print_document
+from turbo_lab.planning import plan_values, resolve_points
+
+if TYPE_CHECKING:
+    from turbo_lab.config import GridPoint
+
+
+def plan_points(points: Sequence[GridPoint], as_json: bool) -> int:
+    """Plan a grid and print it; returns the exit code."""
+    sweep = resolve_points(points)
+    check_settings(sweep)
+    values = plan_values(sweep)
+    for text in values["warnings"]:
+        print(f"warning: {text}", file=sys.stderr)
+    if as_json:
+        print_document("plan", values)
+    else:
+        from turbo_lab.report.table import plan_table
+
+        plan_table(values)
+    return 0
