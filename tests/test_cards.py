@@ -184,12 +184,26 @@ def test_absent_and_foreign_folders(tmp_path: Path) -> None:
         locate(local(tmp_path))
 
 
-def test_a_single_file(tmp_path: Path) -> None:
-    one = locate(local(lora(tmp_path / "a.safetensors", {"x": (1, 1)})))
+def test_a_single_file_is_its_weights_and_the_configs_it_is_loaded_with(
+    tiny_sdxl_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    file = lora(tmp_path / "a.safetensors", {"x": (1, 1)})
+    with pytest.raises(MissingFilesError, match='hf download .*base-1.0 .*--include "\\*.txt"'):
+        locate(local(file))
+    home = tmp_path / "cache" / "models--stabilityai--stable-diffusion-xl-base-1.0"
+    snapshot = home / "snapshots" / str(model_card("sdxl-base").revision)
+    shutil.copytree(
+        tiny_sdxl_dir, snapshot, ignore=shutil.ignore_patterns("*.safetensors", "scheduler")
+    )
+    one = locate(local(file))
     two = locate(local(lora(tmp_path / "b.safetensors", {"x": (1, 1)})))
     assert one.digest == two.digest, "the file's name is not its content"
     assert one.scheduler["_class_name"] == "EulerDiscreteScheduler"
     assert one.resolution is None
+    config = snapshot / "unet" / "config.json"
+    config.write_text(config.read_text() + " ")
+    assert locate(local(file)).digest != one.digest
 
 
 # The Hugging Face cache

@@ -20,7 +20,7 @@ from turbo_lab.cards.card import (
     model_card_from_config,
     model_names,
 )
-from turbo_lab.cards.hub import pin_revision
+from turbo_lab.cards.hub import pin_revision, single_file_config
 from turbo_lab.cards.locate import ModelFiles, locate
 from turbo_lab.cards.packaged import WEIGHTS, assemble, read_packaged_card
 
@@ -43,4 +43,5 @@ __all__ = [
     "model_names",
     "pin_revision",
     "read_packaged_card",
+    "single_file_config",
 ]

@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from turbo_lab.cards.card import AdapterCard, ModelCard
+from turbo_lab.cards.card import AdapterCard, ModelCard, model_card
 from turbo_lab.errors import InputError, MissingFilesError
 
 # What diffusers reads of an SDXL repository, at half the size of the plain names.
@@ -36,6 +36,27 @@ def cached_snapshot(card: ModelCard | AdapterCard) -> tuple[Path, str]:
     if not folder.is_dir():
         raise missing_from_cache(card)
     return folder, revision
+
+
+def single_file_config() -> Path:
+    """Folder of SDXL base's configs and tokenizers, which a lone file lacks and diffusers takes.
+
+    Without it diffusers would fetch them by itself: raises
+    :class:`MissingFilesError` that names the command to run.
+    """
+    card = model_card("sdxl-base")
+    try:
+        folder, _ = cached_snapshot(card)
+    except MissingFilesError:
+        folder = None
+    if folder is None or not (folder / "model_index.json").is_file():
+        raise MissingFilesError(
+            "model.path: a lone file has no configs and tokenizers; those of SDXL base 1.0 serve, "
+            f"and are not in the local Hugging Face cache (licence: {card.license}). If you accept "
+            f"it, run: hf download {card.repository} --revision {card.revision} "
+            '--include "*.json" --include "*.txt"'
+        )
+    return folder
 
 
 def cache_dir() -> Path:

@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from turbo_lab.cards.card import ModelCard
-from turbo_lab.cards.hub import cached_snapshot, download_command, missing_from_cache
+from turbo_lab.cards.hub import (
+    cached_snapshot,
+    download_command,
+    missing_from_cache,
+    single_file_config,
+)
 from turbo_lab.cards.packaged import link_together, packaged_files
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache, digest
@@ -97,9 +102,7 @@ def component_files(folder: Path, variant: str | None) -> dict[str, Path]:
     ``None`` takes plain names, else the one variant that is there.
     """
     found = {INDEX_FILE: folder / INDEX_FILE}
-    for component, about in read_json(folder / INDEX_FILE).items():
-        if not isinstance(about, list) or about[0] is None or component in _UNUSED:
-            continue
+    for component in _components(read_json(folder / INDEX_FILE)):
         part = folder / component
         if component.startswith("tokenizer"):
             names = {p.name: p for p in sorted(part.glob("*")) if p.suffix in _TOKENIZER_FILES}
@@ -113,6 +116,15 @@ def component_files(folder: Path, variant: str | None) -> dict[str, Path]:
         raise MissingFilesError(f"model: {scheduler} is missing")
     found["scheduler/scheduler_config.json"] = scheduler
     return found
+
+
+def _components(index: Mapping[str, Any]) -> list[str]:
+    """Of a ``model_index.json``, those that take part in an image."""
+    return [
+        name
+        for name, about in index.items()
+        if isinstance(about, list) and about[0] is not None and name not in _UNUSED
+    ]
 
 
 def _weight_files(part: Path, variant: str | None) -> dict[str, Path]:
@@ -200,12 +212,18 @@ def _single_file(card: ModelCard, path: Path, cache: DigestCache) -> ModelFiles:
             f"model.path={path}: must be a .safetensors file or a diffusers folder; "
             "pickled weights are not loaded"
         )
-    value = cache.file(path)
+    value, config = cache.file(path), single_file_config()
+    configs = {
+        str(file.relative_to(config)): cache.file(file)
+        for component in _components(read_json(config / INDEX_FILE))
+        for file in sorted((config / component).glob("*"))
+        if file.suffix in _TOKENIZER_FILES and not file.name.endswith(".index.json")
+    }
     return ModelFiles(
         name=card.name,
         path=path,
-        files={path.name: value},
-        digest=digest({"file": value}),  # not the file's name
+        files={path.name: value, **configs},
+        digest=digest({"file": value, "configs": configs}),  # not the file's name
         components={},
         scheduler=_SINGLE_FILE_SCHEDULER,
         has_time_cond=False,

@@ -19,6 +19,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from turbo_lab.cards import single_file_config
 from turbo_lab.errors import InputError, MissingFilesError
 
 TORCH_DTYPES = {
@@ -48,7 +49,9 @@ def load_pipeline(
     }
     try:
         if path.is_file():
-            pipeline = StableDiffusionXLPipeline.from_single_file(str(path), **options)
+            pipeline = StableDiffusionXLPipeline.from_single_file(
+                str(path), config=str(single_file_config()), **options
+            )
         else:
             pipeline = StableDiffusionXLPipeline.from_pretrained(
                 str(path), use_safetensors=True, **options
