@@ -23,17 +23,15 @@ from safetensors.torch import save_file
 from experiments.nano.artifacts import Work
 from experiments.nano.lora import save_lora
 from experiments.nano.models import JUDGE_CONFIG, make_schedulers
-from experiments.nano.world import pairs, to_uint8
+from experiments.nano.world import REFERENCE_RENDERS, REFERENCE_SEED
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.extractor import ClipExtractor
-from turbo_lab.metrics.frechet import build_reference, save_reference
+from turbo_lab.metrics.reference import build_reference, save_reference
 from turbo_lab.metrics.sources import extractor_source
 
 PACKAGE = Path(__file__).parents[2] / "turbo_lab"
 WEIGHTS = PACKAGE / "models" / "weights"
 LICENSE_SOURCE = "LICENSE and NOTICE of turbo-lab, whose authors trained these weights"
-RENDERS_A_PAIR = 32
-REFERENCE_SEED = 1
 # conf/stage/lora.yaml and lcm.yaml train this rank.
 LORA_RANK = 16
 _LIBRARIES = {
@@ -136,15 +134,10 @@ def export_references(work: Work) -> None:
     source = extractor_source("nano-clip")
     cache = DigestCache()
     extractor = ClipExtractor(source, cache, "cpu")
-    world, where = work.world(), torch.tensor(pairs("heldout"))
+    world = work.world()
     for style in world.styles:
-        generator = torch.Generator().manual_seed(REFERENCE_SEED)
-        features = [
-            extractor.image_features(
-                to_uint8(world.scenes(where[:, 0], where[:, 1], generator, style)).numpy()
-            )
-            for _ in range(RENDERS_A_PAIR)
-        ]
+        scenes = world.renders("heldout", style, REFERENCE_RENDERS, REFERENCE_SEED)
+        features = [extractor.image_features(images) for images in scenes]
         name = "scenes-heldout" + ("" if style == "noto" else f"-{style}")
         reference = build_reference(
             np.concatenate(features), name, source.digest(cache), source.name, style == "noto"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,9 @@ SIZE = 64
 THING_SIZE = 48
 MAX_SHIFT = 3
 COLOUR_SIGMA = 3.0
+# Of the packaged references: renders of every held-out pair, and their generator's seed.
+REFERENCE_RENDERS = 32
+REFERENCE_SEED = 1
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (214, 64, 60),
@@ -141,6 +145,13 @@ class World:
         canvas = images.permute(0, 2, 3, 1)
         canvas[index] = alpha * rgb.permute(0, 2, 3, 1) + (1 - alpha) * canvas[index]
         return images.clamp_(0, 1)
+
+    def renders(self, split: str, style: str, times: int, seed: int) -> Iterator[np.ndarray]:
+        """Every pair of a split, ``times`` over: (pairs, 64, 64, 3) uint8 each time."""
+        where = torch.tensor(pairs(split))
+        generator = torch.Generator().manual_seed(seed)
+        for _ in range(times):
+            yield to_uint8(self.scenes(where[:, 0], where[:, 1], generator, style)).numpy()
 
 
 def to_uint8(images: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from turbo_lab.identity import DigestCache, digest
 from turbo_lab.metrics import METRICS, SETS, metric_names
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.extractor import ClipExtractor
-from turbo_lab.metrics.frechet import build_reference, save_reference
+from turbo_lab.metrics.reference import build_reference, save_reference
 from turbo_lab.metrics.sources import (
     ExtractorSource,
     MetricContext,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,20 +12,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.errors import InputError
 from turbo_lab.metrics.frechet import (
-    Reference,
     bootstrap_interval,
-    build_reference,
-    check_extractor,
     difference_interval,
     frechet_distance,
     frechet_distance_of_moments,
     frechet_infinity,
     frechet_score,
-    load_reference,
-    save_reference,
 )
+from turbo_lab.metrics.reference import Reference, build_reference
 
 
 def reference_of(mean: object, covariance: object) -> Reference:
@@ -202,36 +197,6 @@ def test_the_difference_of_pairs_sees_what_two_intervals_do_not() -> None:
         difference_interval(worse, x, reference, clusters="ab")
 
 
-def test_a_reference_survives_its_file(tmp_path: Path) -> None:
-    built = build_reference(np.random.default_rng(1).normal(size=(50, 6)), "mine", "e1", "judge")
-    save_reference(tmp_path / "r.safetensors", built, {"seed": "0", "prompts": "abc"})
-    back = load_reference(tmp_path / "r.safetensors", "mine")
-    np.testing.assert_array_equal(back.mean, built.mean)
-    np.testing.assert_array_equal(back.covariance, built.covariance)
-    assert (back.n, back.extractor, back.extractor_name, back.name) == (50, "e1", "judge", "mine")
-    assert len(back.digest) == 64
-
-
-def test_another_judges_reference_is_refused_with_both_named() -> None:
-    reference = Reference(np.zeros(2), np.eye(2), 9, "a" * 64, "old", "d", "nano-clip")
-    with pytest.raises(InputError, match=r"nano-clip \(a{12}\).*judged by ViT \(b{12}\)"):
-        check_extractor(reference, "ViT", "b" * 64)
-
-
-def test_bad_references_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(MissingFilesError, match="does not exist"):
-        load_reference(tmp_path / "none.safetensors")
-    (tmp_path / "bad.safetensors").write_bytes(b"not a header")
-    with pytest.raises(InputError, match="is no reference file"):
-        load_reference(tmp_path / "bad.safetensors")
-    with pytest.raises(InputError, match="at least 2"):
-        build_reference(np.zeros((1, 3)), "r", "e")
-    with pytest.raises(InputError, match="not finite"):
-        reference_of([math.nan], [[1.0]])
-    with pytest.raises(InputError, match="must be"):
-        reference_of(np.zeros(2), np.eye(3))
-
-
 @pytest.mark.parametrize(
     "bad,message",
     [
@@ -273,13 +238,3 @@ def test_infinity_needs_four_rows_a_feature() -> None:
     rows = np.random.default_rng(1).standard_normal((31, 8))
     score = frechet_infinity(rows, build_reference(rows, "r", "e"))
     assert score.value is None and "unscored" in (score.note or "")
-
-
-def test_kept_features_survive_the_file(tmp_path: Path) -> None:
-    rows = np.random.default_rng(2).standard_normal((20, 3)).astype(np.float32)
-    save_reference(tmp_path / "r.safetensors", build_reference(rows, "r", "e", "j", True))
-    loaded = load_reference(tmp_path / "r.safetensors")
-    assert loaded.features is not None and loaded.features.dtype == np.float16
-    np.testing.assert_allclose(loaded.features, rows, atol=2e-3)
-    save_reference(tmp_path / "m.safetensors", build_reference(rows, "r", "e", "j"))
-    assert load_reference(tmp_path / "m.safetensors").features is None

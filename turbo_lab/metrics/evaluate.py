@@ -18,8 +18,8 @@ from turbo_lab.errors import MissingFilesError, TurboLabError
 from turbo_lab.identity import DigestCache, digest
 from turbo_lab.metrics import MetricInfo, measurement_name, metric_info
 from turbo_lab.metrics.cache import CachedExtractor, FeatureCache
-from turbo_lab.metrics.frechet import Reference, load_reference
 from turbo_lab.metrics.inputs import Extractor, MetricInputs, Score
+from turbo_lab.metrics.reference import Reference, load_reference
 from turbo_lab.metrics.sources import MetricContext, details_or_error
 from turbo_lab.record import Measurement
 

@@ -1,27 +1,23 @@
 """Fréchet distance of features to a reference set: ``fd/<extractor>``.
 
-Owns reference statistics and the distance. Never called "FID": that name means
-one Inception network with one resize. torchmetrics and torch-fidelity take the
-eigenvalues of the unsymmetric product (2.4 s at d = 2048) and are the oracles
-of the tests; here the reference's root is cached and the product symmetric
-(1.1 s), or, for fewer samples than features, of the sample's size (0.09 s).
+Owns the distance; its other side is a file of :mod:`turbo_lab.metrics.reference`.
+Never called "FID": that name means one Inception network with one resize.
+torchmetrics and torch-fidelity take the eigenvalues of the unsymmetric product
+(2.4 s at d = 2048) and are the oracles of the tests; here the reference's
+root is cached and the product symmetric (1.1 s), or, for fewer samples than
+features, of the sample's size (0.09 s).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from turbo_lab.errors import InputError, MissingFilesError
-from turbo_lab.identity import hash_file, sha256_text
+from turbo_lab.errors import InputError
 from turbo_lab.metrics.inputs import Floats, MetricInputs, Score
+from turbo_lab.metrics.reference import Reference, check_extractor, finite_rows
 from turbo_lab.stats import MIN_CLUSTERS, Interval, cluster_index, t_quantile
 
 Array = npt.NDArray[np.float64]
@@ -30,65 +26,11 @@ BOOTSTRAP_MAX_FEATURES = 512
 """Above it one resample costs a tenth of a second and more: no interval is computed."""
 
 
-@dataclass(frozen=True)
-class Reference:
-    """Mean and covariance of a reference set's features, with the judge they are from."""
-
-    mean: Array
-    """(d,) float64."""
-    covariance: Array
-    """(d, d) float64, symmetric, of n - 1 degrees of freedom."""
-    n: int
-    """Images behind it."""
-    extractor: str
-    """Digest of the judge; another judge's features are refused."""
-    name: str
-    """For display."""
-    digest: str
-    """sha256 of the file, or of the arrays if it was made in memory."""
-    extractor_name: str = "unnamed"
-    """For messages."""
-    features: npt.NDArray[np.floating[Any]] | None = None
-    """(n, d), for kernel distances; ``None`` where only the moments were kept."""
-
-    def __post_init__(self) -> None:
-        d = self.mean.size
-        if self.mean.shape != (d,) or self.covariance.shape != (d, d) or not d or self.n < 2:
-            raise InputError(
-                f"reference={self.name}: mean {self.mean.shape}, covariance "
-                f"{self.covariance.shape}, n {self.n}: must be (d,), (d, d) and at least 2"
-            )
-        if not (np.isfinite(self.mean).all() and np.isfinite(self.covariance).all()):
-            raise InputError(f"reference={self.name}: holds values that are not finite")
-
-    @cached_property
-    def root(self) -> Array:
-        """Symmetric square root of the covariance, (d, d)."""
-        values, vectors = np.linalg.eigh(self.covariance)
-        root: Array = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-        return root
-
-    @cached_property
-    def trace(self) -> float:
-        """Of the covariance."""
-        return float(np.trace(self.covariance))
-
-
 def compute(inputs: MetricInputs) -> Score:
     """The metric for one cell; raises :class:`InputError` for another judge's reference."""
     reference: Reference = inputs.reference
     check_extractor(reference, inputs.extractor.name, inputs.extractor.digest)
     return frechet_score(inputs.image_features, reference, inputs.prompts)
-
-
-def check_extractor(reference: Reference, name: str, digest: str) -> None:
-    """Raise :class:`InputError` that names both judges if they are not the same."""
-    if reference.extractor != digest:
-        raise InputError(
-            f"reference={reference.name}: made with extractor {reference.extractor_name} "
-            f"({reference.extractor[:12]}), but the images are judged by {name} ({digest[:12]}); "
-            "build the reference again with: turbo-lab reference build"
-        )
 
 
 def frechet_score(
@@ -239,79 +181,6 @@ def resampled_differences(
     return None if drawn is None else drawn[0] - drawn[1]
 
 
-def build_reference(
-    features: Floats,
-    name: str,
-    extractor: str,
-    extractor_name: str = "unnamed",
-    keep_features: bool = False,
-) -> Reference:
-    """Statistics of (N, d) features, N >= 2, in float64; ``extractor`` is the judge's digest.
-
-    ``keep_features``: the features as well, as float16, for kernel distances.
-    """
-    data = _float64(features)
-    if len(data) < 2:
-        raise InputError(f"reference={name}: {len(data)} images; at least 2 are needed")
-    mean, covariance = data.mean(axis=0), np.atleast_2d(np.cov(data, rowvar=False))
-    content = sha256_text(f"{len(data)}\n{extractor}\n{mean.tobytes()!r}{covariance.tobytes()!r}")
-    kept = features.astype(np.float16) if keep_features else None
-    return Reference(mean, covariance, len(data), extractor, name, content, extractor_name, kept)
-
-
-def save_reference(
-    path: Path, reference: Reference, extra: Mapping[str, str] | None = None
-) -> None:
-    """Write ``mean``, ``covariance`` (float64), ``features`` if kept, and metadata as safetensors.
-
-    ``extra``: such as the seed and the digest of the prompts.
-    """
-    from safetensors.numpy import save_file
-
-    metadata = {
-        "n": str(reference.n),
-        "extractor": reference.extractor,
-        "extractor_name": reference.extractor_name,
-        "name": reference.name,
-        **(extra or {}),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, npt.NDArray[Any]] = {
-        "mean": reference.mean,
-        "covariance": reference.covariance,
-    }
-    if reference.features is not None:
-        arrays["features"] = reference.features
-    save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, path, metadata)
-
-
-def load_reference(path: Path, name: str | None = None) -> Reference:
-    """Read :func:`save_reference`'s file; raises :class:`MissingFilesError` or ``InputError``."""
-    from safetensors import SafetensorError, safe_open
-
-    label = name or path.stem
-    if not path.is_file():
-        raise MissingFilesError(f"reference={label}: {path} does not exist")
-    try:
-        with safe_open(path, framework="np") as file:
-            metadata: dict[str, Any] = file.metadata() or {}
-            mean, covariance = file.get_tensor("mean"), file.get_tensor("covariance")
-            features = file.get_tensor("features") if "features" in file.keys() else None  # noqa: SIM118
-        n, extractor = int(metadata["n"]), metadata["extractor"]
-    except (SafetensorError, KeyError, json.JSONDecodeError, ValueError) as error:
-        raise InputError(f"reference={label}: {path} is no reference file ({error})") from error
-    return Reference(
-        mean=mean.astype(np.float64),
-        covariance=covariance.astype(np.float64),
-        n=n,
-        extractor=extractor,
-        name=label,
-        digest=hash_file(path),
-        extractor_name=metadata.get("extractor_name", "unnamed"),
-        features=features,
-    )
-
-
 class _Rows:
     """One sample, prepared for distances of its rows with other weights."""
 
@@ -364,7 +233,7 @@ def _assemble(mean: Array, trace: float, product: Array, reference: Reference) -
 
 
 def _checked(features: Floats, reference: Reference) -> Array:
-    data = _float64(features)
+    data = finite_rows(features)
     if data.shape[1] != len(reference.mean):
         raise InputError(
             f"reference={reference.name}: {len(reference.mean)} features, but the images have "
@@ -373,11 +242,3 @@ def _checked(features: Floats, reference: Reference) -> Array:
     if len(data) < 2:
         raise ValueError(f"features: {len(data)} samples; a covariance needs at least 2")
     return data
-
-
-def _float64(features: Floats) -> Array:
-    if features.ndim != 2:  # atleast_2d would turn flattened features into a distance near 0
-        raise ValueError(f"features: shape {features.shape}: must be (N, d)")
-    if not np.isfinite(features).all():
-        raise ValueError("features: values are not finite")
-    return features.astype(np.float64)

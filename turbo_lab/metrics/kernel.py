@@ -14,8 +14,8 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from turbo_lab.metrics.frechet import Reference, check_extractor
 from turbo_lab.metrics.inputs import Floats, MetricInputs, Score, unit_rows
+from turbo_lab.metrics.reference import Reference, check_extractor
 from turbo_lab.stats import MIN_CLUSTERS, cluster_index, t_quantile
 
 Array = npt.NDArray[np.float64]

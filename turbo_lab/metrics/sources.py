@@ -95,7 +95,7 @@ class ReferenceSource:
     name: str
     """Such as ``scenes-heldout``."""
     path: Path
-    """A safetensors file as :func:`turbo_lab.metrics.frechet.save_reference` writes it."""
+    """A safetensors file as :func:`turbo_lab.metrics.reference.save_reference` writes it."""
 
     def digest(self, cache: DigestCache) -> str:
         """sha256 of the file; raises :class:`MissingFilesError` where it is absent."""
