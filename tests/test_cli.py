@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from turbo_lab.cli import main
+from turbo_lab.cli import _COMMANDS, main
+from turbo_lab.config import _known_keys
 
 
 @pytest.fixture(autouse=True)
@@ -94,14 +95,26 @@ def test_default_sweep_applies_only_where_no_axis_is_named(
         assert json.loads(capsys.readouterr().out)["counts"]["requested"] == cells
 
 
-@pytest.mark.parametrize("flags", [["--cfg", "job"], ["--help"]])
+@pytest.mark.parametrize("flags", [["--cfg", "job"], ["--info", "config"]])
 def test_hydras_own_flags_answer(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    try:
-        code = main(["sweep", *flags])
-    except SystemExit as stop:  # Hydra leaves --help this way
-        code = int(stop.code or 0)
-    assert code == 0
+    assert main(["sweep", *flags]) == 0
     assert "nano-turbo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", list(_COMMANDS))
+def test_every_command_has_its_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"turbo-lab {command} " in text and "``" not in text
+    keys = {key for key in _known_keys() if f"  {key}=" in text}
+    assert not keys or keys >= {"num_inference_steps", "model", "prompts", "store", "tracking"}
+
+
+def test_help_of_a_grid_names_every_key(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "-h"]) == 0
+    text = capsys.readouterr().out
+    # Groups that no sweep is told about are named where they matter.
+    assert {key for key in _known_keys() if f"  {key}=" not in text} <= {"execute", "golden"}
 
 
 def test_generate_then_show(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

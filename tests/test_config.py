@@ -139,13 +139,6 @@ def test_cfg_job_prints_the_composed_config(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_lists_the_groups(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        config.run("sweep", ["--help"], lambda points: 1)
-    assert ended.value.code == 0
-    assert "nano-turbo" in capsys.readouterr().out
-
-
 def test_shell_completion_is_installable(capsys: pytest.CaptureFixture[str]) -> None:
     assert config.run("sweep", ["--shell-completion", "install=bash"], lambda points: 1) == 0
     assert "complete" in capsys.readouterr().out

@@ -79,6 +79,18 @@ def test_full_disk_leaves_nothing_half_written(
     assert not any((tmp_path / "s" / "tmp").iterdir())
 
 
+def test_store_that_cannot_be_begun_is_wrong_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StoreError, match="the disk is full") as raised:
+        Store(tmp_path / "s")
+    assert raised.value.exit_code == 2 and not (tmp_path / "s" / "store.json").exists()
+
+
 def test_failed_sync_is_not_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path / "s")
 

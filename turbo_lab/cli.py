@@ -35,6 +35,7 @@ _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for 
   turbo-lab baseline set NAME SWEEP | list | show NAME
   turbo-lab reproduce RECORD | IMAGE.png       draw it again here, and say what is identical
   turbo-lab report   SWEEP [--format markdown] one file: figures, plots, images
+  turbo-lab reference build FOLDER | scenes    what distances are taken to
   turbo-lab models   list | show NAME          the models that can be run
   turbo-lab store    verify | du | gc          look after the store
   turbo-lab sync     [store=DIR]               replay the store into MLflow
@@ -60,6 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if command not in _COMMANDS:
             raise unknown_name("command", command, _COMMANDS)
+        if "--help" in rest or "-h" in rest:
+            from turbo_lab.commands.help import command_help
+
+            print(command_help(command, _USAGE), end="")
+            return 0
         return _COMMANDS[command](rest)
     except TurboLabError as error:
         print(f"turbo-lab: {error}", file=sys.stderr)
@@ -233,6 +239,12 @@ def _report(arguments: list[str]) -> int:
     return report(arguments)
 
 
+def _reference(arguments: list[str]) -> int:
+    from turbo_lab.commands.reference import main as reference
+
+    return reference(arguments)
+
+
 def _sync(arguments: list[str]) -> int:
     from turbo_lab import config
     from turbo_lab.commands.sweep import sync_store
@@ -254,6 +266,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "baseline": _baseline,
     "reproduce": _reproduce,
     "report": _report,
+    "reference": _reference,
     "store": _store,
     "sync": _sync,
 }

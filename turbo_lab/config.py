@@ -47,7 +47,7 @@ AXES = (
 # What else may be swept: it changes which work there is. All other keys hold for a whole sweep.
 MORE_AXES = ("prompts", "prompt", "num_images", "seed_mode")
 _HYDRA_FLAGS = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
-_OTHER_FLAGS = ("--help", "-h", "--resolve", "--package", "-p")
+_OTHER_FLAGS = ("--resolve", "--package", "-p")
 # What other tools call our keys: diffusers' argument names are too far for a spelling hint.
 _OTHER_NAMES = {
     "cfg": "guidance_scale",
@@ -144,7 +144,7 @@ def run(command: str, arguments: Sequence[str], task: Callable[[list[GridPoint]]
                 f"{flag}: unknown flag of turbo-lab {command}; it takes key=value, --json, --help "
                 "and Hydra's --cfg, --info and --shell-completion"
             )
-    asks_hydra = any(flag.split("=")[0] in (*_HYDRA_FLAGS, "--help", "-h") for flag in flags)
+    asks_hydra = any(flag.split("=")[0] in _HYDRA_FLAGS for flag in flags)
     if not asks_hydra:
         _check_overrides(overrides)
     outcome: list[int] = []

@@ -84,7 +84,10 @@ class Store:
             # From here on gc leaves alone what nothing names yet.
             self.claims.join()
         if not marker.exists():
-            self._write(marker, records.document("store", {}))
+            try:
+                self._write(marker, records.document("store", {}))
+            except WriteError as error:  # nothing is committed yet: there is nothing to resume
+                raise StoreError(str(error)) from error
 
     @classmethod
     def existing(cls, root: Path) -> Store:
