@@ -37,6 +37,7 @@ RANKS = {
     "turbo_lab.forecast": 5,
     "turbo_lab.projection": 5,
     "turbo_lab.baseline": 5,
+    "turbo_lab.policy": 5,
     "turbo_lab.compare": 4,
     "turbo_lab.golden": 4,
     "turbo_lab.runtime": 5,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import yaml
 
@@ -13,7 +15,9 @@ from turbo_lab import gate
 from turbo_lab.cards import conf_dir
 from turbo_lab.compare import Row
 from turbo_lab.errors import InputError
-from turbo_lab.gate import Policy
+from turbo_lab.golden.judge import CaseVerdict
+from turbo_lab.golden.tiers import Tier
+from turbo_lab.policy import Policy
 from turbo_lab.report.html_gate import gate_report
 from turbo_lab.report.outputs import gate_junit, gate_markdown
 
@@ -21,29 +25,57 @@ RELEASE = yaml.safe_load((conf_dir() / "gate" / "release.yaml").read_text())
 NASTY = "<b>| `x` & \"y\" <script>errors.push('ran')</script>"
 
 
-def test_the_release_policy_is_valid() -> None:
+def test_the_release_policies_are_valid() -> None:
     policy = Policy.from_config(RELEASE)
-    assert policy.goldens == () and policy.latency is None
+    assert policy.goldens == () and policy.latency is None and policy.baseline == "release"
     assert policy.quality["clip_score"].margin == 0.02
+    assert set(RELEASE) == {field.name for field in fields(Policy)}
+
+
+def test_a_policy_of_its_own_has_a_baseline_of_its_name() -> None:
+    policy = Policy.from_config({"name": "mine", "licenses": ["MIT"], "mutation": ["a", "b"]})
+    assert (policy.baseline, policy.goldens, policy.golden_tier) == ("mine", None, "T2")
+    assert policy.named_cases() == ("a", "b")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"name": "none"}, "name a policy"),
+        ({"name": 3}, "gate.name=3: must be a name"),
+        ({"baseline": ""}, "gate.baseline=: must be a name"),
         ({"latancy": 0.2}, "Did you mean latency?"),
         ({"latency": -0.1}, "must be a number of at least 0"),
         ({"latency": "fast"}, "gate.latency=fast"),
+        ({"memory": True}, "gate.memory=True: must be a number of at least 0"),
+        ({"frechet": float("nan")}, "gate.frechet=nan"),
         ({"min_goldens": True}, "whole number"),
+        ({"retries": 1.5}, "gate.retries=1.5: must be a whole number"),
         ({"goldens": 3}, "all, none or a list"),
+        ({"invariance": []}, "gate.invariance=.*: must be all, none or a list"),
+        ({"mutation": 1.0}, "gate.mutation=1.0: must be all, none or a list"),
+        ({"golden_tier": "T3"}, "gate.golden_tier=T3: must be one of T0, T1, T2"),
+        ({"coverage": ["guidence"]}, "Did you mean guidance?"),
+        ({"coverage": "lora"}, "gate.coverage=lora: must be a list of names"),
+        ({"licenses": "MIT"}, "gate.licenses=MIT: must be a list of names"),
+        ({"quality": ["clip_score"]}, "a figure a line, each with a margin"),
+        ({"quality": {"clip_scor": {"margin": 0.1}}}, "Did you mean clip_score?"),
+        ({"quality": {"fd": {"margin": 0.1}}}, "gate.frechet asks for fd"),
+        ({"quality": {"diversity": {"margin": 0.1}}}, "must be one of clip_score, r_precision"),
         ({"quality": {"clip_score": 0.02}}, "must have a margin"),
         ({"quality": {"clip_score": {"margin": None}}}, "must be a number"),
         ({"quality": {"clip_score": {"margin": 0.1, "sided": 2}}}, "must have a margin"),
+        ({"quality": {"clip_score": {"margin": 0.1, "two_sided": "no"}}}, "true or false"),
     ],
 )
 def test_a_wrong_policy_is_explained(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Policy.from_config(RELEASE | change)
+
+
+def test_a_figure_is_left_out_by_null() -> None:
+    policy = Policy.from_config(RELEASE | {"quality": {"clip_score": None}})
+    assert policy.quality == {}
 
 
 def test_licences_are_read_against_the_list() -> None:
@@ -52,34 +84,81 @@ def test_licences_are_read_against_the_list() -> None:
     assert (row.verdict, row.note) == ("regression", "b: non-commercial")
 
 
+def cases(*verdicts: str, tier: Tier | None = "T0") -> list[CaseVerdict]:
+    return [CaseVerdict(f"case{i}", verdict, tier, "") for i, verdict in enumerate(verdicts)]
+
+
 def test_goldens_need_enough_cases() -> None:
-    assert gate.golden_check({"a": "pass", "b": "pass"}, 2).verdict == "pass"
-    few = gate.golden_check({"a": "pass"}, 2)
-    assert (few.verdict, few.note) == ("uncovered", "1 cases covered, 2 required")
-    assert gate.golden_check({"a": "pass", "b": "regression"}, 2).verdict == "regression"
-    assert gate.golden_check({"a": "error", "b": "regression"}, 0).verdict == "error"
-    assert gate.golden_check({"a": "uncovered", "b": "pass"}, 1).verdict == "uncovered"
+    row = gate.golden_check(cases("pass", "pass"), 2)
+    assert (row.verdict, row.n, row.note) == ("pass", 2, "2 at T0")
+    few = gate.golden_check(cases("pass"), 2)
+    assert (few.verdict, few.note) == ("uncovered", "1 at T0; 1 cases covered, 2 required")
+    assert gate.golden_check(cases("pass", "regression"), 2).verdict == "regression"
+    assert gate.golden_check(cases("error", "regression"), 0).verdict == "error"
+    assert gate.golden_check(cases("uncovered", "pass"), 1).verdict == "uncovered"
+    assert gate.golden_check(cases("error", tier=None), 0).verdict == "error"
+
+
+def test_a_golden_that_only_a_looser_tier_covers_is_uncovered() -> None:
+    found = [*cases("pass"), CaseVerdict("far", "pass", "T2", "", identical=False)]
+    assert gate.golden_check(found, 2).verdict == "pass"
+    row = gate.golden_check(found, 1, "T1")
+    assert (row.verdict, row.n) == ("uncovered", 1)
+    assert "far: uncovered at T1" in (row.note or "")
+    assert gate.covered_cases(found, "T1") == ["case0"]
+    note = gate.golden_check([CaseVerdict("a", "pass", "T1", "", identical=True)], 1).note
+    assert note == "1 at T1, 1 of them identical to the bit"
+
+
+def test_required_coverage_names_what_is_lacking() -> None:
+    row = gate.coverage_check(["lora"], ["lora", "batch"])
+    assert (row.verdict, row.n, row.note) == ("uncovered", 1, "no judged golden covers lora")
+    assert gate.coverage_check([], ["lora"]).verdict == "pass"
+
+
+def test_what_must_not_matter_is_named_where_it_does() -> None:
+    assert gate.invariance_check({}, 9).verdict == "pass"
+    row = gate.invariance_check({"prompt order": 7}, 9)
+    assert (row.verdict, row.note) == ("regression", "prompt order: up to 7 levels")
 
 
 @pytest.mark.parametrize(
-    ("ci95", "verdict"),
-    [
-        ((0.9, 1.19), "pass"),
-        ((0.5, 0.6), "pass"),
-        ((1.21, 1.4), "regression"),
-        ((1.1, 1.3), "inconclusive"),
-    ],
+    ("factor", "verdict"),
+    [(1.0, "pass"), (0.5, "pass"), (1.4, "regression"), (1.2, "inconclusive")],
 )
-def test_latency_is_judged_by_its_interval(ci95: tuple[float, float], verdict: str) -> None:
-    row = gate.latency_check(sum(ci95) / 2, ci95, 0.2, 12, 0)
-    assert row.verdict == verdict
+def test_ratios_are_judged_by_their_interval(factor: float, verdict: str) -> None:
+    """Twelve pairs of blocks with 3% of noise, at a margin of 20%."""
+    draws = np.random.default_rng(0)
+    baseline = 1 + 0.03 * draws.standard_normal(12)
+    candidate = factor * (1 + 0.03 * draws.standard_normal(12))
+    row = gate.ratio_check("latency", candidate.tolist(), baseline.tolist(), 0.2)
+    assert gate.decide([row])[0] == verdict
+    assert row.difference == pytest.approx(factor - 1, abs=0.04)
+    # 2.8 standard errors of a ratio of two means of twelve.
+    expected = 2.8 * 0.03 * factor * (2 / 12) ** 0.5
+    assert row.minimum_detectable_effect == pytest.approx(expected, rel=0.5)
+
+
+def test_a_ratio_of_equal_memory_has_no_spread_and_passes() -> None:
+    row = gate.ratio_check("memory", [100] * 8, [100] * 8, 0.1)
+    assert (row.verdict, row.ci95) == ("pass", (0.0, 0.0))
+
+
+def test_a_distance_regresses_only_beyond_its_margin() -> None:
+    row = gate.distance_check("fd/nano-clip", (5.0, 2.0), (2.5, 3.5), 0.001, 1.0, 128)
+    assert (row.verdict, row.difference, row.n) == ("regression", 3.0, 128)
+    assert gate.decide([row])[0] == "regression"
+    row = gate.distance_check("fd/nano-clip", (2.1, 2.0), (-0.4, 0.6), 0.9, 1.0, 128)
+    assert row.verdict == "pass"
 
 
 def test_the_mutation_score_and_false_alarms() -> None:
-    assert gate.mutation_check(20, 20, [], 1.0).verdict == "pass"
-    assert gate.mutation_check(19, 20, [], 1.0).verdict == "regression"
-    assert gate.mutation_check(20, 20, ["threads"], 1.0).verdict == "regression"
-    assert gate.mutation_check(0, 0, [], 1.0).verdict == "regression"
+    assert gate.mutation_check([], 20, []).verdict == "pass"
+    row = gate.mutation_check(["lora dropped"], 20, ["threads"])
+    assert (row.verdict, row.value) == ("regression", 0.95)
+    assert row.note == "missed: lora dropped; false alarms: threads"
+    assert gate.mutation_check([], 20, ["threads"]).verdict == "regression"
+    assert gate.mutation_check([], 0, []).verdict == "uncovered"
 
 
 def test_the_worst_check_decides_and_nothing_asked_is_refused() -> None:

@@ -52,14 +52,14 @@ class Baseline:
         return digest({key: value for key, value in plain.items() if key != "name"})
 
 
-def baseline_of(name: str, store: Store, record_id: str) -> Baseline:
-    """A baseline of one record. Raises ``InputError`` where it was never measured."""
+def baseline_of(name: str, store: Store, record_id: str, measured: bool = True) -> Baseline:
+    """A baseline of one record. Raises ``InputError`` where it was never ``measured``, if asked."""
     record = store.read_record(record_id)
     if record is None or record.status != "done":
         raise InputError(f"baseline {name}: {record_id[:12]} is no finished record")
     rows = images_of(store, record)
-    measured = tuple(m for m in store.measurements(record_id) if m.per_image is not None)
-    if not measured:
+    figures = tuple(m for m in store.measurements(record_id) if m.per_image is not None)
+    if measured and not figures:
         raise InputError(f"baseline {name}: {record_id[:12]} has no figures an image; measure it")
     return Baseline(
         name=name,
@@ -69,7 +69,7 @@ def baseline_of(name: str, store: Store, record_id: str) -> Baseline:
         fingerprint=record.fingerprint,
         keys=tuple((prompt, seed) for _, _, prompt, seed in rows),
         pixel_sha256=tuple(pixel for _, pixel, *_ in rows),
-        measurements=measured,
+        measurements=figures,
     )
 
 
@@ -89,10 +89,7 @@ def read_baseline(name: str, folder: Path) -> Baseline:
     packaged = DATA.parent / FOLDER
     path = next((p for f in (folder, packaged) if (p := f / f"{name}.json").exists()), None)
     if path is None:
-        raise InputError(
-            f"baseline={name}: there is none in {folder}; make one with "
-            f"turbo-lab baseline set {name} SWEEP, or give baseline.KEY=VALUE"
-        )
+        raise InputError(how_to_make(name, folder))
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -109,6 +106,14 @@ def read_baseline(name: str, folder: Path) -> Baseline:
     if found.content_digest != claimed:
         raise StoreError(f"{path}: was edited by hand (its digest does not fit); restore it")
     return found
+
+
+def how_to_make(name: str, folder: Path) -> str:
+    """What is said where there is no such baseline."""
+    return (
+        f"baseline={name}: there is none in {folder}; make one with "
+        f"turbo-lab baseline set {name} SWEEP, or give baseline.KEY=VALUE"
+    )
 
 
 def names(folder: Path) -> list[str]:

@@ -1,85 +1,19 @@
-"""The gate: a policy, and what its checks say together.
+"""The gate: what each check says, and what the checks say together.
 
-Pure: owns the policy's fields and their validation, the checks that need no
-pipeline, and how many verdicts become one. What draws and times is in
-:mod:`turbo_lab.commands.gate`.
+Pure: owns the checks that need no pipeline, and how many verdicts become one.
+The policy is in :mod:`turbo_lab.policy`; what draws and times is in
+:mod:`turbo_lab.commands.gate_checks`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
+from turbo_lab import stats
 from turbo_lab.compare import Row, hold_family, worst
-from turbo_lab.errors import InputError, unknown_name
-
-_FIELDS = (
-    "name",
-    "goldens",
-    "min_goldens",
-    "quality",
-    "frechet",
-    "licenses",
-    "mutation",
-    "latency",
-    "retries",
-)
-
-
-@dataclass(frozen=True)
-class QualityRule:
-    """What one figure may lose."""
-
-    margin: float
-    """In the figure's own unit."""
-    two_sided: bool = False
-    """Better is suspicious too, as in MLPerf's bands."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What a release has to pass."""
-
-    name: str
-    """Of its file."""
-    goldens: tuple[str, ...] | None
-    """Cases; empty: all of them; ``None``: goldens are not asked."""
-    min_goldens: int
-    """Fewer covered cases are ``uncovered``."""
-    quality: Mapping[str, QualityRule]
-    """By metric."""
-    frechet: float | None
-    """Margin of the Fréchet difference; ``None``: not asked."""
-    licenses: tuple[str, ...]
-    """Allowed ones; empty: any."""
-    mutation: float | None
-    """Share of the goldens' faults that must be caught; ``None``: not asked."""
-    latency: float | None
-    """How much slower, as a share of the baseline; ``None``: not asked."""
-    retries: int
-    """Of the timing check."""
-
-    @classmethod
-    def from_config(cls, values: Mapping[str, Any]) -> Policy:
-        """Validate a ``gate`` node. Raises :class:`InputError` with field, value and rule."""
-        for key in values:
-            if key not in _FIELDS:
-                raise unknown_name("gate key", str(key), _FIELDS)
-        if values["name"] == "none":
-            raise InputError("gate: name a policy, as in turbo-lab gate gate=release")
-        return cls(
-            name=str(values["name"]),
-            goldens=_cases(values.get("goldens")),
-            min_goldens=_count("min_goldens", values.get("min_goldens", 0)),
-            quality=_quality(values.get("quality") or {}),
-            frechet=_share("frechet", values.get("frechet")),
-            licenses=tuple(str(name) for name in values.get("licenses") or ()),
-            mutation=_share("mutation", values.get("mutation")),
-            latency=_share("latency", values.get("latency")),
-            retries=_count("retries", values.get("retries", 0)),
-        )
+from turbo_lab.errors import InputError
+from turbo_lab.golden.judge import CaseVerdict
+from turbo_lab.golden.tiers import TIERS, Tier
 
 
 def license_check(licenses: Mapping[str, str], allowed: Sequence[str]) -> Row:
@@ -89,37 +23,96 @@ def license_check(licenses: Mapping[str, str], allowed: Sequence[str]) -> Row:
     return _plain("licenses", "regression" if refused else "pass", len(licenses), note)
 
 
-def golden_check(verdicts: Mapping[str, str], min_cases: int) -> Row:
-    """The worst of the goldens; too few covered ones are ``uncovered``."""
-    failing = {name: verdict for name, verdict in verdicts.items() if verdict != "pass"}
-    verdict = worst(list(verdicts.values()))
-    covered = sum(verdict in ("pass", "regression") for verdict in verdicts.values())
-    note = "; ".join(f"{name}: {text}" for name, text in failing.items()) or None
+def golden_check(found: Sequence[CaseVerdict], min_cases: int, loosest: Tier = "T2") -> Row:
+    """The worst of the goldens; too few covered ones are ``uncovered``.
+
+    A case that only a tier looser than ``loosest`` covers is not covered.
+    """
+    verdicts = [_within_tier(one, loosest) for one in found]
+    verdict = worst(verdicts)
+    notes = [_tiers_text(found)] if found else []
+    covered = len(covered_cases(found, loosest))
     if covered < min_cases:
-        few = f"{covered} cases covered, {min_cases} required"
         verdict = worst([verdict, "uncovered"])
-        note = f"{few}; {note}" if note else few
-    return _plain("goldens", verdict, covered, note)
+        notes.append(f"{covered} cases covered, {min_cases} required")
+    notes += [
+        f"{one.name}: {said}"
+        + ("" if one.tier is None or said != "uncovered" else f" at {loosest}")
+        for one, said in zip(found, verdicts, strict=True)
+        if said != "pass"
+    ]
+    return _plain("goldens", verdict, covered, "; ".join(notes) or None)
 
 
-def mutation_check(caught: int, total: int, false_alarms: Sequence[str], required: float) -> Row:
-    """Whether the goldens see the faults they are there for, and nothing harmless."""
-    score = caught / total if total else 0.0
-    note = f"false alarms: {', '.join(false_alarms)}" if false_alarms else None
-    holds = score >= required and not false_alarms
-    return Row("mutation score", "pass" if holds else "regression", score, None, None, None,
-               required, total, None, "fraction", "higher", note)  # fmt: skip
+def covered_cases(found: Sequence[CaseVerdict], loosest: Tier = "T2") -> list[str]:
+    """Names of the cases that were judged, whichever way."""
+    return [one.name for one in found if _within_tier(one, loosest) in ("pass", "regression")]
 
 
-def latency_check(
-    ratio: float, ci95: tuple[float, float], margin: float, pairs: int, retries: int
+def coverage_check(lacking: Sequence[str], required: Sequence[str]) -> Row:
+    """Whether some judged golden has each of the required features."""
+    note = f"no judged golden covers {', '.join(lacking)}" if lacking else None
+    covered = len(required) - len(lacking)
+    return _plain("coverage", "uncovered" if lacking else "pass", covered, note)
+
+
+def invariance_check(broken: Mapping[str, int], rows: int) -> Row:
+    """What must not matter. ``broken``: rows that did, with their largest difference in levels."""
+    note = "; ".join(f"{name}: up to {levels} levels" for name, levels in broken.items()) or None
+    return _plain("invariance", "regression" if broken else "pass", rows, note)
+
+
+def mutation_check(missed: Sequence[str], total: int, false_alarms: Sequence[str]) -> Row:
+    """Whether the goldens see every fault that they are there for, and nothing harmless.
+
+    ``total``: faults that the cases can show; none of them is ``uncovered``.
+    """
+    if not total:
+        return _plain("mutation score", "uncovered", 0, "these cases can show no fault")
+    notes = [f"missed: {', '.join(missed)}"] if missed else []
+    notes += [f"false alarms: {', '.join(false_alarms)}"] if false_alarms else []
+    return Row("mutation score", "regression" if notes else "pass", 1 - len(missed) / total, None,
+               None, None, None, total, None, "fraction", "higher",
+               "; ".join(notes) or None)  # fmt: skip
+
+
+def ratio_check(
+    name: str,
+    candidate: Sequence[float],
+    baseline: Sequence[float],
+    margin: float,
+    note: str | None = None,
 ) -> Row:
-    """Candidate over baseline against ``1 + margin``."""
-    limit = 1 + margin
-    verdict = "pass" if ci95[1] <= limit else "regression" if ci95[0] > limit else "inconclusive"
-    note = f"after {retries} retries" if retries else None
-    return Row("latency", verdict, ratio, 1.0, ratio - 1, (ci95[0] - 1, ci95[1] - 1), margin,
-               pairs, None, "ratio", "lower", note)  # fmt: skip
+    """Mean of the candidate over the baseline's against ``1 + margin``; lower is better.
+
+    ``candidate``, ``baseline``: (n,) positive, measured in pairs in one run.
+    """
+    ci95 = stats.bootstrap_ratio_ci(candidate, baseline)
+    ratio = sum(candidate) / sum(baseline)
+    verdict = stats.verdict(ci95 and (ci95[0] - 1, ci95[1] - 1), margin, "lower")
+    allowed = [(1 + margin) * value for value in baseline]
+    return Row(
+        name, verdict, ratio, 1.0, ratio - 1, ci95 and (ci95[0] - 1, ci95[1] - 1), margin,
+        len(candidate), _detectable(ci95, len(candidate)), "ratio", "lower", note,
+        stats.permutation_test(candidate, allowed, None, "greater"),
+    )  # fmt: skip
+
+
+def distance_check(
+    name: str,
+    distances: tuple[float, float],
+    ci95: stats.Interval,
+    p_value: float,
+    margin: float,
+    num_images: int,
+) -> Row:
+    """A distance to a reference set: (candidate's, baseline's), and their paired difference."""
+    candidate, baseline = distances
+    return Row(
+        name, stats.verdict(ci95, margin, "lower"), candidate, baseline, candidate - baseline,
+        ci95, margin, num_images, _detectable(ci95, num_images), "squared distance", "lower",
+        p_value=p_value,
+    )  # fmt: skip
 
 
 def failed_check(name: str, verdict: str, note: str) -> Row:
@@ -135,42 +128,31 @@ def decide(rows: Sequence[Row]) -> tuple[str, list[Row]]:
     return worst([row.verdict for row in held]), held
 
 
+def _within_tier(one: CaseVerdict, loosest: Tier) -> str:
+    if one.tier is not None and TIERS.index(one.tier) > TIERS.index(loosest):
+        return "uncovered"
+    return one.verdict
+
+
+def _tiers_text(found: Sequence[CaseVerdict]) -> str:
+    """Such as ``9 cases at T1, 7 of them identical to the bit``."""
+    texts = []
+    for tier in TIERS:
+        of_tier = [one for one in found if one.tier == tier]
+        if of_tier:
+            same = sum(one.identical for one in of_tier)
+            kept = "" if tier == "T0" else f", {same} of them identical to the bit"
+            texts.append(f"{len(of_tier)} at {tier}{kept}")
+    return "; ".join(texts) or "none could be judged"
+
+
+def _detectable(ci95: stats.Interval | None, n: int) -> float | None:
+    """From an interval's half width, which is 1.96 standard errors."""
+    if ci95 is None:
+        return None
+    error = (ci95[1] - ci95[0]) / (2 * 1.96)
+    return stats.minimum_detectable_effect(error * n**0.5, n)
+
+
 def _plain(name: str, verdict: str, n: int, note: str | None) -> Row:
     return Row(name, verdict, None, None, None, None, None, n, None, note=note)
-
-
-def _cases(value: Any) -> tuple[str, ...] | None:
-    if value in (None, "none", False):
-        return None
-    if value == "all":
-        return ()
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return tuple(value)
-    raise InputError(f"gate.goldens={value}: must be all, none or a list of cases")
-
-
-def _quality(values: Mapping[str, Any]) -> dict[str, QualityRule]:
-    rules = {}
-    for name, rule in values.items():
-        if not isinstance(rule, Mapping) or not set(rule) <= {"margin", "two_sided"}:
-            raise InputError(f"gate.quality.{name}={rule}: must have a margin (and two_sided)")
-        margin = _share(f"quality.{name}.margin", rule.get("margin"))
-        if margin is None:
-            raise InputError(f"gate.quality.{name}.margin: must be a number of at least 0")
-        rules[str(name)] = QualityRule(margin, bool(rule.get("two_sided", False)))
-    return rules
-
-
-def _share(field: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
-    if not math.isfinite(number) or number < 0:
-        raise InputError(f"gate.{field}={value}: must be a number of at least 0, or null")
-    return float(number)
-
-
-def _count(field: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InputError(f"gate.{field}={value}: must be a whole number of at least 0")
-    return value

@@ -56,3 +56,12 @@ def test_a_numeric_change_moves_a_stage_by_rounding_only(
         assert [stage.stage for stage in verdict.stages] == [m.stage for m in golden.stages]
         worst = max(stage.relative_l2 or 0.0 for stage in verdict.stages[:-1])
         assert worst < 1e-3
+
+
+@pytest.mark.parametrize("change", HARMLESS, ids=lambda change: change.name)
+def test_a_harmless_change_leaves_nothing_behind(
+    change: Harmless, loaded: Loaded, runner: CaseRunner
+) -> None:
+    case, golden, _ = loaded[0]
+    change.run(runner, case)
+    assert runner.run(case).outcome == golden.outcome

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from turbo_lab.errors import InputError
-from turbo_lab.gate import QualityRule
+from turbo_lab.policy import QualityRule
 from turbo_lab.trials.gate_calibration import calibrate_gate
 
 

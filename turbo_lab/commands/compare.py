@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab.baseline import Baseline
-from turbo_lab.commands.gate import row_document, side_of
+from turbo_lab.commands.gate import row_document
+from turbo_lab.commands.gate_checks import side_of
 from turbo_lab.commands.sides import compose_points
 from turbo_lab.commands.words import print_document, take_flag, take_key, take_option
 from turbo_lab.compare import Row, compare_figure, hold_family, pareto, winners_and_losers, worst

@@ -9,12 +9,12 @@ import numpy as np
 
 from turbo_lab import results
 from turbo_lab.baseline import Baseline
-from turbo_lab.commands.gate import draw_side, quality_checks, side_of
+from turbo_lab.commands.gate_checks import draw_side, quality_checks, side_of
 from turbo_lab.commands.sides import compose_points, worker_of
 from turbo_lab.commands.words import print_document, take_flag, take_option
 from turbo_lab.compare import Row, hold_family
 from turbo_lab.errors import InputError
-from turbo_lab.gate import Policy
+from turbo_lab.policy import Policy
 from turbo_lab.spec import as_plain
 
 

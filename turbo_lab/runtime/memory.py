@@ -5,6 +5,7 @@ Owns the list of the errors that say so; torch has one for CUDA and none for the
 
 from __future__ import annotations
 
+import ctypes
 import gc
 
 import torch
@@ -21,7 +22,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def release() -> None:
-    """Hand back what an attempt that failed has left, so that the next one has room."""
+    """Hand back what an attempt has left, so that the next one has room."""
     gc.collect()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):  # glibc keeps what was freed; other systems hand it back
+        libc.malloc_trim(0)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

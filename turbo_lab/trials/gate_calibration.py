@@ -14,7 +14,7 @@ import numpy as np
 
 from turbo_lab import stats
 from turbo_lab.errors import InputError
-from turbo_lab.gate import QualityRule
+from turbo_lab.policy import QualityRule
 
 RESAMPLES = 1000
 # A margin is refused where equal pipelines would pass it less often than this.

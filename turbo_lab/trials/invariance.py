@@ -25,6 +25,7 @@ from turbo_lab.golden.library import Material
 from turbo_lab.golden.stages import mark
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.spec import Batch, Layout
+from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.fresh import outcomes_in_fresh_process
 from turbo_lab.trials.goldens import today
 from turbo_lab.trials.harmless import HARMLESS
@@ -56,6 +57,7 @@ def invariance(
 ) -> list[Invariance]:
     """Every row, over the goldens' own cases."""
     runner = CaseRunner([case for case, *_ in cases])
+    cases = anchored(cases, runner)
     rows = [
         _by_judgement(change.name, change.tier, change.run, cases, runner, thresholds, embed)
         for change in HARMLESS

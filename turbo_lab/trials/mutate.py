@@ -15,6 +15,7 @@ from turbo_lab.golden.judge import CaseVerdict, Embed, Observation, judge
 from turbo_lab.golden.library import Material
 from turbo_lab.golden.stages import StageDifference
 from turbo_lab.golden.tiers import TIERS, Tier
+from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.faults import FAULTS, Fault
 from turbo_lab.trials.goldens import today
 from turbo_lab.trials.harmless import HARMLESS
@@ -61,6 +62,7 @@ def mutate(
 ) -> tuple[list[FaultOutcome], list[HarmlessOutcome]]:
     """Every fault and every harmless change, on every case that can show it."""
     runner = CaseRunner([case for case, *_ in cases])
+    cases = anchored(cases, runner)
     faults = [_try_fault(fault, cases, runner, thresholds, embed) for fault in FAULTS]
     harmless = []
     for change in HARMLESS:

@@ -1,0 +1,21 @@
+"""What a pipeline takes of memory, measured in processes that hold nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from turbo_lab.commands.gate_checks import _memory_side
+from turbo_lab.execute.footprint import compare_footprints
+
+SMALL = ["prompt='a red apple'", "metrics=none", "num_threads=1"]
+
+
+@pytest.mark.slow
+def test_a_larger_image_takes_more_and_the_same_takes_the_same() -> None:
+    small = _memory_side("baseline", SMALL)
+    large = _memory_side("candidate", [*SMALL, "resolution=512"])
+    candidate, baseline = compare_footprints(large, small, num_pairs=2)
+    # The weights take 24 MiB; libraries that were imported before do not count.
+    assert all(10 << 20 < peak < 300 << 20 for peak in baseline)
+    assert max(baseline) < 1.3 * min(baseline)
+    assert min(candidate) > 1.5 * max(baseline)

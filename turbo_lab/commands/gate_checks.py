@@ -1,0 +1,276 @@
+"""The checks of a gate that draw, time or run goldens.
+
+Owns the way from a policy and two sides to one row a check. What a row says is
+decided in :mod:`turbo_lab.gate` and :mod:`turbo_lab.compare`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from turbo_lab import gate, results
+from turbo_lab.baseline import Baseline, baseline_of
+from turbo_lab.commands.sides import compose_points, compose_side
+from turbo_lab.compare import Key, Row, compare_figure
+from turbo_lab.errors import InputError, TurboLabError
+from turbo_lab.policy import Policy
+
+if TYPE_CHECKING:
+    from turbo_lab.commands.sweep import Executed
+    from turbo_lab.execute.footprint import Side
+    from turbo_lab.golden.library import GoldenLibrary
+    from turbo_lab.trials.run_case import Case
+
+Overrides = Mapping[str, Sequence[str]]
+_NEEDS_BASELINE = "needs a baseline in the same run: give baseline.KEY=VALUE"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a gate compares."""
+
+    overrides: Overrides
+    """Of ``candidate`` and ``baseline``."""
+    candidate: Executed
+    """Drawn and measured now."""
+    baseline: Executed | None
+    """Drawn and measured now; ``None``: a stored one serves, or none does."""
+    stored: Baseline | None
+    """The baseline's figures, drawn now or stored; ``None``: there is none."""
+    missing: str
+    """Why there is none."""
+
+
+def draw_side(side: str, overrides: Sequence[str], policy: Policy) -> Executed:
+    """Draw and measure one side, as a sweep of one cell; stored work is not done again."""
+    from turbo_lab.commands.sweep import execute
+    from turbo_lab.progress import StderrProgress
+
+    points = compose_points("gate", [*overrides, "tracking=none"])
+    if len(points) != 1:
+        raise InputError(f"gate: the {side} is a grid of {len(points)} cells; one value a key")
+    progress = StderrProgress()
+    try:
+        done = execute(points, tuple(policy.quality), None, progress)
+    finally:
+        progress.end()
+    row = done.document["cells"][0]
+    if row["status"] == "failed":
+        raise InputError(f"gate: the {side} could not be drawn: {row['error']}")
+    return done
+
+
+def side_of(done: Executed) -> Baseline:
+    """What a drawn side measured, in a baseline's form."""
+    row = done.document["cells"][0]
+    found = baseline_of("drawn now", done.context.store, row["record_id"], measured=False)
+    fresh = {figure["fingerprint"] for figure in row["metrics"].values()}
+    kept = tuple(m for m in found.measurements if m.fingerprint in fresh)
+    return dataclasses.replace(found, measurements=kept)
+
+
+def all_checks(policy: Policy, sides: Sides) -> Iterator[Row]:
+    """One row a figure and a check of the policy, the cheap ones first."""
+    if policy.licenses:
+        yield gate.license_check(_licenses(sides.candidate), policy.licenses)
+    if sides.stored is None:
+        yield from (gate.failed_check(name, "uncovered", sides.missing) for name in policy.quality)
+    else:
+        yield from quality_checks(policy, side_of(sides.candidate), sides.stored)
+    if policy.frechet is not None:
+        yield _frechet(policy.frechet, sides)
+    yield from _golden_checks(policy, sides.candidate)
+    if policy.latency is not None:
+        yield _latency(policy, sides)
+    if policy.memory is not None:
+        yield _memory(policy.memory, sides)
+
+
+def quality_checks(policy: Policy, candidate: Baseline, baseline: Baseline) -> list[Row]:
+    """One row a figure of the policy; what cannot be compared is ``uncovered``."""
+    here = {m.name: m for m in candidate.measurements}
+    there = {m.name: m for m in baseline.measurements}
+    rows = []
+    for name, rule in policy.quality.items():
+        if name not in here or name not in there:
+            side = "candidate" if name not in here else "baseline"
+            note = f"the {side} has no {name} with values an image"
+            rows.append(gate.failed_check(name, "uncovered", note))
+            continue
+        try:
+            rows.append(
+                compare_figure(here[name], there[name], candidate.keys, baseline.keys,
+                               rule.margin, rule.two_sided)
+            )  # fmt: skip
+        except TurboLabError as error:
+            rows.append(gate.failed_check(name, "uncovered", str(error)))
+    return rows
+
+
+def check_cases(policy: Policy) -> None:
+    """Every case that the policy names has to be there: asked before anything is drawn."""
+    from turbo_lab.golden.library import check_known, open_library
+
+    if policy.named_cases():
+        check_known(list(policy.named_cases()), open_library().cases())
+
+
+def _frechet(margin: float, sides: Sides) -> Row:
+    """The distances' paired difference; never from fewer images than features."""
+    from turbo_lab.metrics.frechet import frechet_distance, resampled_differences
+    from turbo_lab.metrics.reference import check_extractor, load_reference
+
+    if sides.baseline is None:
+        note = f"{_NEEDS_BASELINE}; a stored one keeps no images"
+        return gate.failed_check("fd", "uncovered", note)
+    context = results.metric_context(sides.candidate.sweep.values, [])
+    name = f"fd/{context.extractor.name}"
+    if context.reference is None:
+        return gate.failed_check(name, "uncovered", "needs reference=NAME or reference=FILE")
+    (keys, first, judge), (others, second, _) = (
+        _features(side) for side in (sides.candidate, sides.baseline)
+    )
+    reference = load_reference(context.reference.path, context.reference.name)
+    check_extractor(reference, *judge)
+    row_of = {key: row for row, key in enumerate(others)}
+    if set(row_of) != set(keys) or len(keys) != len(others):
+        return gate.failed_check(name, "uncovered", "the sides' prompts and seeds do not pair")
+    second = second[[row_of[key] for key in keys]]
+    drawn = resampled_differences(first, second, reference, [prompt for prompt, _ in keys])
+    if drawn is None:
+        n, d = first.shape
+        few = f"{n} images for {d} features: not gated below as many, nor below 8 prompts"
+        return gate.failed_check(name, "uncovered", few)
+    low, high = (float(bound) for bound in np.quantile(drawn, [0.025, 0.975]))
+    p_value = (1 + int((drawn <= margin).sum())) / (len(drawn) + 1)
+    distances = frechet_distance(first, reference), frechet_distance(second, reference)
+    return gate.distance_check(name, distances, (low, high), p_value, margin, len(keys))
+
+
+def _features(done: Executed) -> tuple[list[Key], np.ndarray, tuple[str, str]]:
+    """(prompt, seed) and judge's features of every image, and the judge's name and digest."""
+    from turbo_lab.metrics.evaluate import loaded_extractor
+    from turbo_lab.store import images_of, read_image
+
+    store = done.context.store
+    (record,) = done.outcome.records.values()
+    rows = images_of(store, record)
+    pixels = np.stack([read_image(path, pixel_sha256) for path, pixel_sha256, *_ in rows])
+    judge = loaded_extractor(results.metric_context(done.sweep.values, []))
+    keys = [(prompt, seed) for _, _, prompt, seed in rows]
+    return keys, judge.image_features(pixels), (judge.name, judge.digest)
+
+
+def _golden_checks(policy: Policy, candidate: Executed) -> Iterator[Row]:
+    """Everything that runs the goldens' cases."""
+    from turbo_lab.golden.library import open_library
+
+    library = open_library()
+    if policy.goldens is not None:
+        yield from _goldens(policy, library, candidate.sweep.cells[0].recipe.model)
+    if policy.invariance is not None:
+        yield _invariance(library, policy.invariance)
+    if policy.mutation is not None:
+        yield _mutation(library, policy.mutation)
+
+
+def _goldens(policy: Policy, library: GoldenLibrary, model: str) -> Iterator[Row]:
+    """The goldens at their tiers, and what they are goldens of."""
+    from turbo_lab.commands.golden import judge_embed
+    from turbo_lab.golden.coverage import lacking
+    from turbo_lab.golden.thresholds import read_thresholds
+    from turbo_lab.trials.goldens import check
+
+    try:
+        names = list(policy.goldens or library.cases())
+        checked = check(library, names, read_thresholds(), judge_embed())
+    except TurboLabError as error:
+        yield gate.failed_check("goldens", "error", str(error))
+        return
+    verdicts = [item.verdict for item in checked]
+    yield gate.golden_check(verdicts, policy.min_goldens, policy.golden_tier)
+    if policy.coverage:
+        judged = [library.read(name) for name in gate.covered_cases(verdicts, policy.golden_tier)]
+        yield gate.coverage_check(lacking(policy.coverage, judged, model), policy.coverage)
+
+
+def _invariance(library: GoldenLibrary, names: Sequence[str]) -> Row:
+    from turbo_lab.commands.golden import judge_embed
+    from turbo_lab.golden.thresholds import read_thresholds
+    from turbo_lab.trials.invariance import invariance
+
+    rows = invariance(_loaded(library, names), read_thresholds(), judge_embed())
+    asked = [row for row in rows if row.cases]
+    broken = {row.name: row.max_abs for row in asked if not row.holds}
+    return gate.invariance_check(broken, len(asked))
+
+
+def _mutation(library: GoldenLibrary, names: Sequence[str]) -> Row:
+    from turbo_lab.commands.golden import judge_embed
+    from turbo_lab.golden.thresholds import read_thresholds
+    from turbo_lab.trials.mutate import mutate
+
+    faults, harmless = mutate(_loaded(library, names), read_thresholds(), judge_embed())
+    shown = [fault for fault in faults if fault.cases]
+    missed = [fault.name for fault in shown if not fault.caught]
+    alarms = [change.name for change in harmless if change.alarm]
+    return gate.mutation_check(missed, len(shown), alarms)
+
+
+def _loaded(library: GoldenLibrary, names: Sequence[str]) -> list[tuple[Case, Any, Any]]:
+    """Recorded cases by name, in the policy's order; no name means all."""
+    from turbo_lab.trials.calibrate import load_cases
+
+    found = {one[0].name: one for one in load_cases(library)}
+    absent = [name for name in names if name not in found]
+    if absent:
+        raise InputError(f"gate: {', '.join(absent)}: no golden yet; turbo-lab golden record")
+    return [found[name] for name in names] if names else list(found.values())
+
+
+def _latency(policy: Policy, sides: Sides) -> Row:
+    """Blocks of both sides mixed in one run; tried again where it did not pass, and says so."""
+    from turbo_lab.commands.bench import compare_overrides
+
+    assert policy.latency is not None
+    if sides.baseline is None:
+        return gate.failed_check("latency", "uncovered", _NEEDS_BASELINE)
+    for attempt in range(policy.retries + 1):
+        found = compare_overrides("gate", sides.overrides)
+        times = [f"retried, attempt {attempt + 1} counts"] if attempt else []
+        note = "; ".join([*times, *found.warnings]) or None
+        row = gate.ratio_check("latency", found.blocks_b_s, found.blocks_a_s, policy.latency, note)
+        if row.verdict == "pass":
+            break
+    return row
+
+
+def _memory(margin: float, sides: Sides) -> Row:
+    from turbo_lab.execute.footprint import compare_footprints
+
+    if sides.baseline is None:
+        return gate.failed_check("memory", "uncovered", _NEEDS_BASELINE)
+    candidate, baseline = (_memory_side(side, sides.overrides[side]) for side in sides.overrides)
+    peaks = compare_footprints(candidate, baseline)
+    mib = [sum(side) / len(side) / 2**20 for side in peaks]
+    note = f"mean peak {mib[0]:.1f} MiB, the baseline's {mib[1]:.1f} MiB"
+    return gate.ratio_check("memory", *peaks, margin, note)
+
+
+def _memory_side(side: str, overrides: Sequence[str]) -> Side:
+    from turbo_lab.commands.sides import worker_of
+
+    sweep = compose_side("gate", side, [*overrides, "tracking=none"])
+    worker = worker_of(sweep)
+    return worker.weights, worker.device, worker.num_threads, sweep.cells[0]
+
+
+def _licenses(done: Executed) -> dict[str, str]:
+    library = done.sweep.library
+    found = {card.name: card.license for card, _ in library.models.values()}
+    return found | {files.name: files.license for files in library.adapters.values()}

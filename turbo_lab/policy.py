@@ -1,0 +1,177 @@
+"""What a release has to pass: the fields of ``conf/gate/*.yaml``, typed and validated.
+
+Owns every field's rule and its message. A field that no check reads does not
+exist; a name that no metric, tier or feature has is refused before any image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from turbo_lab.errors import InputError, unknown_name
+from turbo_lab.golden.coverage import FEATURES
+from turbo_lab.golden.tiers import TIERS, Tier
+from turbo_lab.metrics import metric_info
+
+# Figures with a value an image; the others cannot be paired.
+PAIRED_FIGURES = ("clip_score", "r_precision")
+
+
+@dataclass(frozen=True)
+class QualityRule:
+    """What one figure may lose."""
+
+    margin: float
+    """In the figure's own unit."""
+    two_sided: bool = False
+    """Better is suspicious too, as in MLPerf's bands."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a release has to pass. ``None`` and empty: not asked."""
+
+    name: str
+    """Of its file."""
+    baseline: str
+    """Name of the stored baseline that serves where the command line gives none."""
+    goldens: tuple[str, ...] | None
+    """Cases; empty: all of them; ``None``: goldens are not asked, nor how many nor of what."""
+    golden_tier: Tier
+    """The loosest tier that may decide a case; one that only a looser tier covers is uncovered."""
+    min_goldens: int
+    """Fewer covered cases are ``uncovered``."""
+    coverage: tuple[str, ...]
+    """Features that some covered golden must have; see :mod:`turbo_lab.golden.coverage`."""
+    invariance: tuple[str, ...] | None
+    """Goldens' cases on which what must not matter must not; empty: all of them."""
+    mutation: tuple[str, ...] | None
+    """Goldens' cases that must catch every fault they can show; empty: all of them."""
+    quality: Mapping[str, QualityRule]
+    """By metric."""
+    frechet: float | None
+    """How much the Frechet distance may grow, in its own unit."""
+    licenses: tuple[str, ...]
+    """Allowed ones."""
+    latency: float | None
+    """How much slower, as a share of the baseline."""
+    memory: float | None
+    """How much more memory the pipeline may take, as a share of the baseline's."""
+    retries: int
+    """Of the latency check, where it did not pass."""
+
+    @classmethod
+    def from_config(cls, values: Mapping[str, Any]) -> Policy:
+        """Validate a ``gate`` node. Raises :class:`InputError` with field, value and rule."""
+        known = [field.name for field in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise unknown_name("gate key", str(key), known)
+        if values["name"] == "none":
+            raise InputError("gate: name a policy, as in turbo-lab gate gate=release")
+        return cls(
+            name=_text("name", values["name"]),
+            baseline=_text("baseline", values.get("baseline", values["name"])),
+            goldens=_cases("goldens", values.get("goldens")),
+            golden_tier=_tier(values.get("golden_tier", "T2")),
+            min_goldens=_count("min_goldens", values.get("min_goldens", 0)),
+            coverage=_coverage(values.get("coverage")),
+            invariance=_cases("invariance", values.get("invariance")),
+            mutation=_cases("mutation", values.get("mutation")),
+            quality=_quality(values.get("quality")),
+            frechet=_share("frechet", values.get("frechet")),
+            licenses=_names("licenses", values.get("licenses")),
+            latency=_share("latency", values.get("latency")),
+            memory=_share("memory", values.get("memory")),
+            retries=_count("retries", values.get("retries", 0)),
+        )
+
+    def named_cases(self) -> tuple[str, ...]:
+        """Every case that the policy names, for a look whether it is there."""
+        lists = (self.goldens, self.invariance, self.mutation)
+        return tuple(name for cases in lists for name in cases or ())
+
+
+def _text(field: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise InputError(f"gate.{field}={value}: must be a name")
+    return value
+
+
+def _cases(field: str, value: Any) -> tuple[str, ...] | None:
+    if value in (None, "none", False):
+        return None
+    if value == "all":
+        return ()
+    if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    raise InputError(f"gate.{field}={value}: must be all, none or a list of the goldens' cases")
+
+
+def _tier(value: Any) -> Tier:
+    for tier in TIERS:
+        if value == tier:
+            return tier
+    raise InputError(f"gate.golden_tier={value}: must be one of {', '.join(TIERS)}")
+
+
+def _coverage(value: Any) -> tuple[str, ...]:
+    names = _names("coverage", value)
+    for name in names:
+        if name not in FEATURES:
+            raise unknown_name("gate.coverage", name, FEATURES)
+    return names
+
+
+def _names(field: str, value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, list) and all(isinstance(name, str) and name for name in value):
+        return tuple(value)
+    raise InputError(f"gate.{field}={value}: must be a list of names, or null")
+
+
+def _quality(values: Any) -> dict[str, QualityRule]:
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise InputError(f"gate.quality={values}: must be a figure a line, each with a margin")
+    return {str(name): _rule(str(name), rule) for name, rule in values.items() if rule is not None}
+
+
+def _rule(name: str, rule: Any) -> QualityRule:
+    metric_info(name)
+    if name not in PAIRED_FIGURES:
+        remedy = "gate.frechet asks for fd" if name == "fd" else _listed(PAIRED_FIGURES)
+        raise InputError(f"gate.quality.{name}: has no values an image to pair; {remedy}")
+    if not isinstance(rule, Mapping) or not set(rule) <= {"margin", "two_sided"}:
+        raise InputError(f"gate.quality.{name}={rule}: must have a margin (and two_sided)")
+    margin = _share(f"quality.{name}.margin", rule.get("margin"))
+    if margin is None:
+        raise InputError(f"gate.quality.{name}.margin: must be a number of at least 0")
+    two_sided = rule.get("two_sided", False)
+    if not isinstance(two_sided, bool):
+        raise InputError(f"gate.quality.{name}.two_sided={two_sided}: must be true or false")
+    return QualityRule(margin, two_sided)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"must be one of {', '.join(names)}"
+
+
+def _share(field: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    if not math.isfinite(number) or number < 0:
+        raise InputError(f"gate.{field}={value}: must be a number of at least 0, or null")
+    return float(number)
+
+
+def _count(field: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InputError(f"gate.{field}={value}: must be a whole number of at least 0")
+    return value
