@@ -69,9 +69,9 @@ def loaded_extractor(
     cache = cache or DigestCache()
     key = (context.extractor.digest(cache), device)
     if key not in _LOADED:
-        from turbo_lab.metrics.extractor import ClipExtractor  # torch and open_clip
+        from turbo_lab.metrics.extractor import load_judge  # torch and open_clip
 
-        _LOADED[key] = ClipExtractor(context.extractor, cache, device)
+        _LOADED[key] = load_judge(context.extractor, cache, device)
     return _LOADED[key]
 
 

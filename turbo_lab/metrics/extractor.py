@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
-from turbo_lab.metrics.inputs import check_images
+from turbo_lab.metrics.inputs import Extractor, check_images
 from turbo_lab.metrics.sources import ExtractorSource, Preprocessing, extractor_source
 
 Features = npt.NDArray[np.float32]
@@ -81,6 +81,11 @@ class ClipExtractor:
                 rows = self._model.encode_text(tokens).float().cpu().numpy()
             self._texts.update(zip(texts, _finite("text features", rows), strict=True))
         return np.stack([self._texts[prompt] for prompt in prompts])
+
+
+def load_judge(source: ExtractorSource, cache: DigestCache, device: str = "cpu") -> Extractor:
+    """The network of ``source``, loaded."""
+    return ClipExtractor(source, cache, device)
 
 
 def load_extractor(

@@ -1,0 +1,229 @@
+"""``turbo-lab reference build``: the statistics that distances are taken to, from images.
+
+Owns which files of a folder count and what a folder must be like. The scenes
+that the nano family draws are rendered anew from their icons, which only a
+checkout of turbo-lab has.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from turbo_lab.commands.words import print_document, take_flag, take_key, take_option
+from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.identity import DigestCache, digest, hash_file
+from turbo_lab.images import pixel_sha256
+from turbo_lab.progress import StderrProgress
+
+if TYPE_CHECKING:
+    from turbo_lab.metrics.inputs import Extractor
+    from turbo_lab.metrics.reference import Reference
+
+Images = npt.NDArray[np.uint8]
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+_BATCH = 32
+_SCENES = "experiments.nano.world"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images that are not all in memory at once."""
+
+    name: str
+    """For display, and the file's name."""
+    count: int
+    """How many there are."""
+    batches: Iterable[Images]
+    """(n, H, W, 3) uint8 each, of one size; read when iterated."""
+    about: dict[str, str]
+    """What the file says of them."""
+
+
+def main(arguments: list[str]) -> int:
+    """``reference build FOLDER|scenes [--features] [--output FILE] [--json]``.
+
+    The judge is named as a sweep names it: ``metrics.extractor=NAME`` and
+    ``metrics.pretrained=FILE``; ``device=cuda`` computes its features there.
+    """
+    from turbo_lab.metrics.sources import extractor_source
+
+    as_json, keep = take_flag(arguments, "--json"), take_flag(arguments, "--features")
+    output, device = take_option(arguments, "--output"), take_key(arguments, "device") or "cpu"
+    judge = extractor_source(
+        take_key(arguments, "metrics.extractor") or "nano-clip",
+        take_key(arguments, "metrics.pretrained"),
+    )
+    if len(arguments) != 2 or arguments[0] != "build" or arguments[1].startswith("-"):
+        raise InputError(
+            "reference: write reference build FOLDER, or reference build scenes; it takes "
+            "--features, --output FILE, metrics.extractor=NAME and metrics.pretrained=FILE"
+        )
+    source = _scenes() if arguments[1] == "scenes" else folder_source(Path(arguments[1]))
+    path = Path(output or f"{source.name}-{judge.name}.safetensors")
+    _check_output(path)
+    reference, distinct = build(source, judge, keep, device, path)
+    values = {
+        "path": str(path.resolve()),
+        "name": reference.name,
+        "n": reference.n,
+        "distinct": distinct,
+        "num_features": len(reference.mean),
+        "features": keep,
+        "extractor_name": reference.extractor_name,
+        "extractor": reference.extractor,
+        "digest": hash_file(path),
+        "warnings": list(_warnings(reference, distinct)),
+    }
+    if as_json:
+        print_document("reference build", values)
+    else:
+        _print(values)
+    return 0
+
+
+def folder_source(folder: Path) -> Source:
+    """All images below a folder, by name; raises :class:`InputError` where there are none."""
+    if not folder.is_dir():
+        raise InputError(f"reference build {folder}: is no folder; name one with images, or scenes")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise InputError(
+            f"reference build {folder}: holds no image; it takes files ending in "
+            f"{', '.join(SUFFIXES)}"
+        )
+    return Source(folder.resolve().name, len(files), _read(files), {})
+
+
+def build(
+    source: Source, judge: Any, keep_features: bool, device: str, path: Path
+) -> tuple[Reference, int]:
+    """Write the reference of all images; returns it and how many of them are distinct.
+
+    ``judge``: a :class:`turbo_lab.metrics.sources.ExtractorSource`.
+    """
+    from turbo_lab.metrics.cache import CachedExtractor, FeatureCache
+    from turbo_lab.metrics.reference import build_reference, save_reference
+
+    cache = DigestCache()
+
+    def load() -> Extractor:
+        from turbo_lab.metrics.extractor import load_judge
+
+        return load_judge(judge, cache, device)
+
+    extractor = CachedExtractor(judge.name, judge.digest(cache), load, FeatureCache(), device)
+    rows, hashes, progress = [], [], StderrProgress()
+    progress.begin(source.count)
+    try:
+        for images in source.batches:
+            rows.append(extractor.image_features(images))
+            hashes += [pixel_sha256(image) for image in images]
+            progress.advance(len(images))
+    finally:
+        progress.end()
+    reference = build_reference(
+        np.concatenate(rows), source.name, extractor.digest, judge.name, keep_features
+    )
+    # In no order: the statistics do not depend on one.
+    save_reference(path, reference, {"images": digest(sorted(hashes)), **source.about})
+    return reference, len(set(hashes))
+
+
+def _read(files: list[Path]) -> Iterator[Images]:
+    """Batches of pixels; raises :class:`InputError` with the file that does not fit."""
+    first: Images | None = None
+    for start in range(0, len(files), _BATCH):
+        batch = []
+        for path in files[start : start + _BATCH]:
+            pixels = _pixels(path)
+            first = pixels if first is None else first
+            if pixels.shape != first.shape:
+                raise InputError(
+                    f"{path}: is {_size(pixels)}, but {files[0].name} is {_size(first)}; bring all "
+                    "images to one size first: how that is done moves every distance"
+                )
+            batch.append(pixels)
+        yield np.stack(batch)
+
+
+def _pixels(path: Path) -> Images:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("RGB", "L", "P"):
+                raise InputError(
+                    f"{path}: its pixels are {image.mode}; save it as 8-bit RGB without "
+                    "transparency"
+                )
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: cannot be read as an image ({error})") from error
+
+
+def _size(pixels: Images) -> str:
+    return f"{pixels.shape[1]}x{pixels.shape[0]}"
+
+
+def _scenes() -> Source:
+    """Renders of the held-out pairs, as the packaged ``scenes-heldout`` is made of them."""
+    missing = (
+        "reference build scenes: renders the nano family's icons, which only a checkout of "
+        "turbo-lab has: run it there after bash experiments/nano/fetch_icons.sh; the reference "
+        "itself is packaged: reference=scenes-heldout"
+    )
+    parent = importlib.util.find_spec("experiments")
+    if parent is None or importlib.util.find_spec(_SCENES) is None:
+        raise MissingFilesError(missing)
+    world_module = importlib.import_module(_SCENES)
+    try:
+        world = world_module.World.load(Path(str(world_module.__file__)).parent / "work" / "icons")
+    except (FileNotFoundError, ModuleNotFoundError) as error:
+        raise MissingFilesError(f"{missing} ({error})") from error
+    times, seed = world_module.REFERENCE_RENDERS, world_module.REFERENCE_SEED
+    return Source(
+        "scenes-heldout",
+        times * len(world_module.pairs("heldout")),
+        world.renders("heldout", "noto", times, seed),
+        {"seed": str(seed), "style": "noto"},
+    )
+
+
+def _check_output(path: Path) -> None:
+    """Before any image is read. A reference that figures name must not change under its name."""
+    if path.suffix != ".safetensors":
+        raise InputError(f"--output {path}: must end in .safetensors")
+    if path.exists():
+        raise InputError(f"{path}: exists; remove it, or name another file with --output FILE")
+
+
+def _warnings(reference: Reference, distinct: int) -> Iterator[str]:
+    features = len(reference.mean)
+    if reference.n <= features:
+        yield (
+            f"{reference.n} images for {features} features: the covariance has no full rank; "
+            "distances to it mean little"
+        )
+    if distinct < 0.99 * reference.n:
+        yield f"only {distinct} of the {reference.n} images are distinct"
+
+
+def _print(values: dict[str, Any]) -> None:
+    for text in values["warnings"]:
+        print(f"warning: {text}", file=sys.stderr)
+    kept = "with" if values["features"] else "without"
+    print(f"reference   {values['path']}")
+    print(f"images      {values['n']}, {kept} their {values['num_features']} features each")
+    print(f"extractor   {values['extractor_name']} ({values['extractor'][:12]})")
+    print(f"digest      {values['digest'][:12]}")
+    print(f"\nuse it      turbo-lab sweep reference={values['path']}")
+    if not values["features"]:
+        print("for kid and cmmd, build it with --features")
