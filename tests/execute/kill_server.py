@@ -58,6 +58,8 @@ def _child(request: dict[str, Any], report: int) -> None:
     for number in (1, 2):
         path = f"{request['output']}.{number}"
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    # As in a terminal; what a shell starts in the background ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if largest := request.get("largest_file"):
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
         deadly = request.get("dies_of_it")

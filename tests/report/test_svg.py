@@ -90,3 +90,19 @@ def test_sizes_are_plotted_by_their_pixels_and_words_not_at_all() -> None:
     assert numeric_axes(cells, ["resolution", "lora"]) == ["resolution"]
     drawn = scaling(cells, ["resolution"], "resolution", columns(cells)[0])
     assert drawn is not None and ">8192<" in drawn
+
+
+def test_many_lines_show_their_median() -> None:
+    template = sweep_document(None)["cells"][0]
+    cells = [
+        {**template, "axes": {"num_inference_steps": steps, "lora": f"style-{style}"},
+         "metrics": {"clip_score": template["metrics"]["clip_score"] | {"value": style + steps}}}
+        for style in range(13)
+        for steps in (1, 2)
+    ]  # fmt: skip
+    axes = ["num_inference_steps", "lora"]
+    drawn = scaling(cells, axes, "num_inference_steps", columns(cells)[0])
+    assert drawn is not None and "the median of all cells" in drawn
+    first, last = re.findall(r'd="M([^"]*)" class="median-line"', drawn)[0].split("L")
+    # Style 6 is the middle one of 13: its own line ends where the median does.
+    assert drawn.count(f'd="M{first}L{last}"') == 2

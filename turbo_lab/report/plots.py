@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from turbo_lab.compare import pareto
@@ -15,6 +16,8 @@ from turbo_lab.report.svg import SERIES, WIDTH, Scale, chart, line, path, plot_a
 Cells = Sequence[Mapping[str, Any]]
 # Above so many cells intervals and labels would cover the points.
 _CROWDED = 40
+# Above so many lines only their median can be followed.
+_MANY_LINES = 12
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def tradeoff(names: Sequence[str], quality: Column, latency: Column, series: Ser
     marks: list[Html] = []
     # The front last, so that nothing covers it.
     for index in sorted(known, key=lambda i: i in first):
-        whiskers = len(known) <= _CROWDED or index in first
+        whiskers = len(known) <= _CROWDED or (index in first and len(first) <= _MANY_LINES)
         at = (x, y, quality, latency)
         marks.append(_point(index, names[index], at, series.of[index], index in first, whiskers))
     places = {i: (x(_at(latency, i)), y(_at(quality, i))) for i in known}
@@ -94,19 +97,35 @@ def scaling(cells: Cells, axes: Sequence[str], axis: str, column: Column) -> Htm
     lines: dict[str, list[int]] = {}
     for index in known:
         lines.setdefault(label(cells[index], others), []).append(index)
+    crowded = len(lines) > _MANY_LINES
     marks = [
         mark
         for members in lines.values()
-        for mark in _line(sorted(members, key=along.__getitem__), x, y, column, along, series)
+        for mark in _line(
+            sorted(members, key=along.__getitem__), x, y, column, along, series, not crowded
+        )
     ]
+    if crowded:
+        marks.append(_median(known, x, y, column, along))
     ticks = sorted(set(along.values()))
     return tag(
         "figure",
-        tag("figcaption", f"{column.heading} by {short_axis(axis)}"),
+        tag("figcaption", f"{column.heading} by {short_axis(axis)}",
+            tag("span", ", thick: the median of all cells", class_="soft") if crowded else None),
         chart(x, y, _axis_title(axis), column.title, marks, ticks if len(ticks) <= 8 else None),
         legend(series),
-        class_="plot",
-    )
+        class_="plot crowded" if crowded else "plot",
+    )  # fmt: skip
+
+
+def _median(
+    known: Sequence[int], x: Scale, y: Scale, column: Column, along: Mapping[int, float]
+) -> Html:
+    """A line through the median at each place of the axis."""
+    values: dict[float, list[float]] = {}
+    for index in known:
+        values.setdefault(along[index], []).append(_at(column, index))
+    return path([(x(at), y(median(values[at]))) for at in sorted(values)], class_="median-line")
 
 
 def numeric_axes(cells: Cells, axes: Sequence[str]) -> list[str]:
@@ -138,13 +157,15 @@ def _line(
     column: Column,
     along: Mapping[int, float],
     series: Series,
+    whiskers: bool,
 ) -> list[Html]:
     colour = f"s{series.of[members[0]]}"
     places = [(x(along[i]), y(_at(column, i))) for i in members]
     marks = [path(places, class_=f"joined {colour}")]
     for index, (left, top) in zip(members, places, strict=True):
-        bars = _whisker(left, top, column.intervals[index], y)
-        dot = tag("circle", tag("title", column.text(index)), cx=left, cy=top, r=3.5)
+        bars = _whisker(left, top, column.intervals[index], y) if whiskers else []
+        radius = 3.5 if whiskers else 2
+        dot = tag("circle", tag("title", column.text(index)), cx=left, cy=top, r=radius)
         marks.append(tag("g", *bars, dot, class_=f"point {colour}", data_cell=index))
     return marks
 

@@ -115,7 +115,8 @@ def _metric_column(name: str, cells: Sequence[Mapping[str, Any]], notes: dict[st
         if figure is None:
             texts.append("-")
             continue
-        text = "unscored" if figure["value"] is None else _number(figure["value"])
+        # The note says why there is none.
+        text = "-" if figure["value"] is None else _number(figure["value"])
         if figure["value"] is not None and figure["ci95"] is not None:
             text += _interval(figure["value"], *figure["ci95"])
         if figure["note"]:
