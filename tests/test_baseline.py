@@ -7,10 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from turbo_lab.baseline import Baseline, names, read_baseline, write_baseline
+from turbo_lab.baseline import (
+    PACKAGED,
+    Baseline,
+    baseline_of,
+    names,
+    own_folder,
+    read_baseline,
+    write_baseline,
+)
 from turbo_lab.cli import main
+from turbo_lab.commands.sides import compose_side
 from turbo_lab.errors import InputError, StoreError
-from turbo_lab.record import Measurement
+from turbo_lab.record import Measurement, Record
+from turbo_lab.spec import as_plain
+from turbo_lab.store import Store
 
 
 def made(name: str = "release") -> Baseline:
@@ -37,6 +48,37 @@ def test_an_edited_baseline_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(values))
     with pytest.raises(StoreError, match="edited by hand"):
         read_baseline("release", tmp_path)
+
+
+def test_the_packaged_baseline_is_of_what_the_gate_draws_by_default() -> None:
+    path = PACKAGED / "release.json"
+    assert path.stat().st_size < 200_000
+    assert "/home" not in path.read_text() and "/work" not in path.read_text()
+    baseline = read_baseline("release", PACKAGED)
+    (cell,) = compose_side("gate", "candidate", ["gate=release", "tracking=none"]).cells
+    assert baseline.recipe == as_plain(cell.recipe)
+    rows = [row for batch in cell.batches
+            for row in zip(batch.layout.prompts, batch.layout.seeds, strict=True)]  # fmt: skip
+    assert list(baseline.keys) == rows
+    assert {m.name for m in baseline.measurements} == {"clip_score", "r_precision"}
+
+
+def test_a_baseline_without_figures_is_refused_only_where_it_is_to_be_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    empty = Record("r", "c", "done", None, "exact", {}, {}, (), {"keys": {}}, {})
+    store.write_record(empty)
+    with pytest.raises(InputError, match="has no figures an image; measure it"):
+        baseline_of("b", store, "r")
+    assert baseline_of("b", store, "r", measured=False).measurements == ()
+
+
+def test_in_a_checkout_of_turbo_lab_the_packaged_ones_are_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert own_folder() == tmp_path / "baselines"
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    assert own_folder() == PACKAGED
 
 
 def test_what_is_not_there_says_how_to_make_it(

@@ -21,7 +21,8 @@ from turbo_lab.record import Measurement
 from turbo_lab.spec import as_plain
 from turbo_lab.store import Store, images_of
 
-FOLDER = "baselines"
+PACKAGED = DATA.parent / "baselines"
+"""Of the models that ship."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,7 @@ def write_baseline(baseline: Baseline, folder: Path) -> Path:
 
 def read_baseline(name: str, folder: Path) -> Baseline:
     """A baseline of ``folder``, else a packaged one. Raises :class:`StoreError`."""
-    packaged = DATA.parent / FOLDER
-    path = next((p for f in (folder, packaged) if (p := f / f"{name}.json").exists()), None)
+    path = next((p for f in (folder, PACKAGED) if (p := f / f"{name}.json").exists()), None)
     if path is None:
         raise InputError(how_to_make(name, folder))
     try:
@@ -108,6 +108,12 @@ def read_baseline(name: str, folder: Path) -> Baseline:
     return found
 
 
+def own_folder() -> Path:
+    """``baselines`` of the working directory; in a checkout of turbo-lab itself, those it ships."""
+    is_checkout = (Path.cwd() / "turbo_lab" / "data").is_dir()
+    return PACKAGED if is_checkout else Path.cwd() / "baselines"
+
+
 def how_to_make(name: str, folder: Path) -> str:
     """What is said where there is no such baseline."""
     return (
@@ -118,5 +124,5 @@ def how_to_make(name: str, folder: Path) -> str:
 
 def names(folder: Path) -> list[str]:
     """Of every baseline that can be read."""
-    found = [*folder.glob("*.json"), *(DATA.parent / FOLDER).glob("*.json")]
+    found = [*folder.glob("*.json"), *PACKAGED.glob("*.json")]
     return sorted({path.stem for path in found})

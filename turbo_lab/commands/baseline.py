@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from turbo_lab.baseline import baseline_of, names, read_baseline, write_baseline
+from turbo_lab.baseline import baseline_of, names, own_folder, read_baseline, write_baseline
 from turbo_lab.commands.words import print_document, take_flag, take_key
 from turbo_lab.errors import InputError
 from turbo_lab.store import Store
@@ -14,7 +14,7 @@ from turbo_lab.store import Store
 def main(arguments: list[str]) -> int:
     """``baseline set NAME SWEEP [cell=N] [store=DIR]``, ``list``, ``show NAME``."""
     as_json = take_flag(arguments, "--json")
-    folder = Path.cwd() / "baselines"
+    folder = own_folder()
     if arguments == ["list"]:
         found = names(folder)
         if as_json:

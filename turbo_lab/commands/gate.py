@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab import gate
-from turbo_lab.baseline import Baseline, how_to_make, names, read_baseline
+from turbo_lab.baseline import Baseline, how_to_make, names, own_folder, read_baseline
 from turbo_lab.commands.gate_checks import (
     Overrides,
     Sides,
@@ -85,6 +85,9 @@ def judge(policy: Policy, sides: Sides) -> dict[str, Any]:
         "candidate": list(sides.overrides["candidate"]),
         "baseline": list(sides.overrides["baseline"]) if drawn else policy.baseline,
         "baseline_digest": None if stored is None else stored.content_digest,
+        "identical_images": None
+        if stored is None
+        else _identical(side_of(sides.candidate), stored),
         "fingerprint": dict(sides.candidate.sweep.fingerprint["keys"]),
         "fingerprint_difference": _differs(sides.candidate, stored),
     }
@@ -98,10 +101,18 @@ def row_document(row: Row) -> dict[str, Any]:
 
 def _stored(policy: Policy) -> tuple[Baseline | None, str]:
     """The committed baseline of the policy; else why there is none."""
-    folder = Path.cwd() / "baselines"
+    folder = own_folder()
     if policy.baseline not in names(folder):
         return None, how_to_make(policy.baseline, folder)
     return read_baseline(policy.baseline, folder), ""
+
+
+def _identical(candidate: Baseline, baseline: Baseline) -> dict[str, int]:
+    """How many images have the baseline's pixels, and of how many: told, never judged."""
+    there = dict(zip(baseline.keys, baseline.pixel_sha256, strict=True))
+    pixels = zip(candidate.keys, candidate.pixel_sha256, strict=True)
+    same = sum(there.get(key) == pixel for key, pixel in pixels)
+    return {"same": same, "of": len(candidate.keys)}
 
 
 def _differs(candidate: Executed, baseline: Baseline | None) -> list[dict[str, Any]]:

@@ -38,6 +38,9 @@ def print_gate(values: Mapping[str, Any]) -> None:
     for check in values["checks"]:
         if check["note"]:
             console.print(f"{check['name']}: {check['note']}", markup=False, highlight=False)
+    identical = values["identical_images"]
+    if identical is not None:
+        print(f"{identical['same']} of {identical['of']} images have the baseline's pixels")
     for row in values["fingerprint_difference"]:
         text = f"{row['key']}: {row['baseline']} -> {row['here']}"
         console.print(text, markup=False, highlight=False)
