@@ -15,6 +15,7 @@ from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.sources import (
     MetricContext,
     extractor_source,
+    inception_source,
     metric_fingerprints,
     reference_source,
 )
@@ -28,7 +29,7 @@ from turbo_lab.store import Store, images_of, read_image
 def metric_context(values: Mapping[str, Any], prompt_sets: Sequence[PromptSet]) -> MetricContext:
     """The judge, the reference and the captions that a sweep's figures are taken with."""
     metrics = values["metrics"]
-    reference = values["reference"]
+    reference, fid_reference = values["reference"], metrics.get("fid_reference")
     captions = tuple(dict.fromkeys(p for found in prompt_sets for p in found.prompts))
     # Scenes are retrieved among all 640 of them, whichever subset was drawn.
     scenes = read_prompts(DATA / "scenes-all.txt").prompts
@@ -36,6 +37,8 @@ def metric_context(values: Mapping[str, Any], prompt_sets: Sequence[PromptSet]) 
         extractor=extractor_source(str(metrics["extractor"]), metrics["pretrained"]),
         reference=None if reference is None else reference_source(str(reference)),
         prompt_set=scenes if set(captions) <= set(scenes) else captions,
+        inception=inception_source(metrics.get("inception")),
+        inception_reference=None if fid_reference is None else reference_source(fid_reference),
     )
 
 

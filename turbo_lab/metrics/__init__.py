@@ -34,6 +34,8 @@ class MetricInfo:
     """Whether its expectation depends on n, so that figures of another n do not compare."""
     summary: str
     """One line for ``--help`` and reports."""
+    judge: Literal["chosen", "inception"] = "chosen"
+    """``chosen``: by the extractor that the request names; ``inception``: by that alone."""
 
 
 METRICS: Mapping[str, MetricInfo] = {
@@ -56,6 +58,17 @@ METRICS: Mapping[str, MetricInfo] = {
         needs_reference=True,
         same_n_only=True,
         summary="Fréchet distance of image embeddings to a reference set",
+    ),
+    "fid": MetricInfo(
+        unit="squared distance",
+        direction="lower",
+        version=1,
+        path="turbo_lab.metrics.frechet:compute",
+        needs_text=False,
+        needs_reference=True,
+        same_n_only=True,
+        summary="Fréchet distance of torch-fidelity's Inception features to a reference set",
+        judge="inception",
     ),
     "fd_infinity": MetricInfo(
         unit="squared distance",
@@ -139,5 +152,10 @@ def metric_info(name: str) -> MetricInfo:
 
 
 def measurement_name(name: str, extractor: str) -> str:
-    """``fd`` is measured as ``fd/<extractor>``: a distance means nothing without it."""
-    return f"{name}/{extractor}" if metric_info(name).needs_reference else name
+    """``fd`` is measured as ``fd/<extractor>``: a distance means nothing without it.
+
+    Only ``fid`` has a judge of its own in its name.
+    """
+    info = metric_info(name)
+    names_it = info.needs_reference and info.judge == "chosen"
+    return f"{name}/{extractor}" if names_it else name

@@ -48,16 +48,24 @@ def measure(
     """
     infos = [metric_info(name) for name in names]
     cache = cache or DigestCache()
-    inputs = MetricInputs(
-        images=images,
-        prompts=tuple(prompts),
-        seeds=tuple(seeds),
-        extractor_loader=lambda: extractor or _judge(context, cache, device, features),
-        reference_loader=lambda: _reference(context),
-        prompt_set=context.prompt_set,
-    )
+
+    def inputs_of(judged: MetricContext, own: Extractor | None) -> MetricInputs:
+        return MetricInputs(
+            images=images,
+            prompts=tuple(prompts),
+            seeds=tuple(seeds),
+            extractor_loader=lambda: own or _judge(judged, cache, device, features),
+            reference_loader=lambda: _reference(judged),
+            prompt_set=context.prompt_set,
+        )
+
+    # One pass of each judge for all of its metrics.
+    inputs = {
+        info.judge: inputs_of(context.of(name), extractor if info.judge == "chosen" else None)
+        for name, info in zip(names, infos, strict=True)
+    }
     return [
-        _measure_one(name, info, inputs, context, cache)
+        _measure_one(name, info, inputs[info.judge], context, cache)
         for name, info in zip(names, infos, strict=True)
     ]
 

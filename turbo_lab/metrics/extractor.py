@@ -19,7 +19,12 @@ from torch.nn.functional import interpolate
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.inputs import Extractor, check_images
-from turbo_lab.metrics.sources import ExtractorSource, Preprocessing, extractor_source
+from turbo_lab.metrics.sources import (
+    INCEPTION,
+    ExtractorSource,
+    Preprocessing,
+    extractor_source,
+)
 
 Features = npt.NDArray[np.float32]
 Images = npt.NDArray[np.uint8]
@@ -85,6 +90,10 @@ class ClipExtractor:
 
 def load_judge(source: ExtractorSource, cache: DigestCache, device: str = "cpu") -> Extractor:
     """The network of ``source``, loaded."""
+    if source.model == INCEPTION:
+        from turbo_lab.metrics.inception import InceptionExtractor
+
+        return InceptionExtractor(source, cache, device)
     return ClipExtractor(source, cache, device)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,13 @@ HUB_REPOSITORIES: Mapping[tuple[str, str], str] = {
 (open_clip/pretrained.py). Any other model is given by its folder or file."""
 
 
+INCEPTION = "inception-2015-12-05"
+INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
+INCEPTION_SHA256 = "6726825d"
+"""How the digest of torch-fidelity's file starts. By any other network it is no FID."""
+_TF1_BILINEAR = "bilinear of TensorFlow 1, no antialiasing"
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """Image constants; part of the extractor's digest."""
@@ -48,19 +56,21 @@ class Preprocessing:
     std: tuple[float, ...]
     """Of each channel, on the scale 0 to 1."""
     interpolation: str = "bicubic"
-    """``bicubic`` or ``bilinear``, with antialiasing; unused where sizes agree."""
+    """``bicubic`` or ``bilinear``, with antialiasing; unused where sizes agree.
+    TensorFlow's for Inception, which stretches both sides."""
 
 
 @dataclass(frozen=True)
 class ExtractorSource:
-    """An open_clip model on this machine: what to load and what it is by content."""
+    """A judge on this machine: what to load and what it is by content."""
 
     name: str
     """Short, for ``fd/<name>``: ``nano-clip`` or ``ViT-B-32-openai``."""
     model: str
-    """open_clip's model name; for a folder with its own config, ``local-dir``."""
+    """open_clip's model name; for a folder with its own config, ``local-dir``;
+    :data:`INCEPTION` for torch-fidelity's network."""
     weights: Path
-    """The safetensors file."""
+    """The safetensors file; a ``.pth`` file for Inception."""
     config: Mapping[str, Any]
     """open_clip's ``model_cfg``: architecture, part of the digest."""
     preprocessing: Preprocessing
@@ -77,7 +87,13 @@ class ExtractorSource:
         return [self.weights, *(file for file in own if file.is_file())]
 
     def digest(self, cache: DigestCache) -> str:
-        """Of weights, tokenizer, architecture and preprocessing; names do not count."""
+        """Of weights, tokenizer, architecture and preprocessing; names do not count.
+
+        Raises :class:`MissingFilesError` or :class:`InputError` where Inception's
+        file is absent or another.
+        """
+        if self.model == INCEPTION:
+            _check_inception(self.weights, cache)
         return digest(
             {
                 "files": {file.name: cache.file(file) for file in self.files()},
@@ -118,6 +134,17 @@ class MetricContext:
     prompt_set: tuple[str, ...] = ()
     """Captions that r_precision chooses from, every measured prompt among them; its
     value falls with their number. Empty: r_precision is an error."""
+    inception: ExtractorSource | None = None
+    """The judge of ``fid``; ``None``: it is looked for in torch-fidelity's cache."""
+    inception_reference: ReferenceSource | None = None
+    """What ``fid`` compares with; ``None``: there is none, ``fid`` is an error."""
+
+    def of(self, metric: str) -> MetricContext:
+        """With the judge and the reference of one metric in the first places."""
+        if metric_info(metric).judge == "chosen":
+            return self
+        judge = self.inception or inception_source()
+        return replace(self, extractor=judge, reference=self.inception_reference)
 
 
 def extractor_source(name: str = "nano-clip", pretrained: str | None = None) -> ExtractorSource:
@@ -126,8 +153,11 @@ def extractor_source(name: str = "nano-clip", pretrained: str | None = None) -> 
     ``pretrained`` is a tag of :data:`HUB_REPOSITORIES` (looked for in the local
     Hugging Face cache) or a ``.safetensors`` file of the architecture ``name``
     (OpenAI's weights need ``ViT-B-32-quickgelu``). Never downloads: raises
-    :class:`MissingFilesError` that says what to get.
+    :class:`MissingFilesError` that says what to get. ``inception``: the judge of
+    ``fid``, for a reference or ``kid`` by it.
     """
+    if name in ("inception", INCEPTION):
+        return inception_source(pretrained)
     if pretrained is None:
         folder = NANO_CLIP if name == "nano-clip" else Path(name)
         return _from_folder(name if name == "nano-clip" else folder.name, folder)
@@ -142,6 +172,22 @@ def extractor_source(name: str = "nano-clip", pretrained: str | None = None) -> 
     config = _builtin_config(name)
     constants = Preprocessing(int(config["vision_cfg"]["image_size"]), _MEAN, _STD)
     return ExtractorSource(f"{name}-{weights.stem}", name, weights, config, constants)
+
+
+def inception_source(weights: str | None = None) -> ExtractorSource:
+    """torch-fidelity's Inception: a file, or where torch.hub keeps what it downloaded.
+
+    Whether the file is there is asked when its digest is.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    hub = Path(os.environ.get("TORCH_HOME") or Path(home) / "torch") / "hub" / "checkpoints"
+    return ExtractorSource(
+        name=INCEPTION,
+        model=INCEPTION,
+        weights=Path(weights).expanduser() if weights else hub / INCEPTION_FILE,
+        config={"network": "InceptionV3 of torch-fidelity", "layer": "2048"},
+        preprocessing=Preprocessing(299, (128.0,) * 3, (128.0,) * 3, _TF1_BILINEAR),
+    )
 
 
 def reference_source(name: str = "scenes-heldout") -> ReferenceSource:
@@ -160,7 +206,7 @@ def metric_details(name: str, context: MetricContext, cache: DigestCache) -> dic
     Raises :class:`InputError` for an unknown metric, :class:`MissingFilesError`
     for files that are absent.
     """
-    info = metric_info(name)
+    info, context = metric_info(name), context.of(name)
     _check_extractor(name, context.extractor.name)
     details: dict[str, Any] = {
         "metric": name.partition("/")[0],
@@ -180,7 +226,13 @@ def metric_details(name: str, context: MetricContext, cache: DigestCache) -> dic
         details["prompt_set"] = digest(sorted(set(context.prompt_set)))
     if info.needs_reference:
         if context.reference is None:
-            raise InputError(f"metrics={name}: needs reference=NAME or reference=FILE")
+            key = "reference=NAME or reference=FILE"
+            if info.judge == "inception":
+                key = (
+                    "metrics.fid_reference=FILE; make it with: turbo-lab reference build FOLDER "
+                    "metrics.extractor=inception"
+                )
+            raise InputError(f"metrics={name}: needs {key}")
         details["reference"] = context.reference.digest(cache)
         details["reference_name"] = context.reference.name
     return details
@@ -195,7 +247,7 @@ def details_or_error(
     name, or a distance by another extractor than the context's, raises.
     """
     info = metric_info(name)
-    _check_extractor(name, context.extractor.name)
+    _check_extractor(name, context.of(name).extractor.name)
     try:
         return metric_details(name, context, cache), None
     except TurboLabError as error:
@@ -225,6 +277,20 @@ def _check_extractor(name: str, extractor: str) -> None:
     wanted = name.partition("/")[2]
     if wanted and wanted != extractor:
         raise InputError(f"metrics={name}: the extractor is {extractor}; ask for fd/{extractor}")
+
+
+def _check_inception(weights: Path, cache: DigestCache) -> None:
+    if not weights.is_file():
+        raise MissingFilesError(
+            f"fid: {weights} does not exist; get {INCEPTION_FILE} of torch-fidelity's release "
+            "v0.2.0 and put it there, or name it with metrics.inception=FILE"
+        )
+    found = cache.file(weights)
+    if not found.startswith(INCEPTION_SHA256):
+        raise InputError(
+            f"fid: {weights} has sha256 {found[:8]}..., torch-fidelity's weights have "
+            f"{INCEPTION_SHA256}...: a distance by another network is no FID; use fd/<extractor>"
+        )
 
 
 def _from_folder(name: str, folder: Path) -> ExtractorSource:
@@ -281,6 +347,8 @@ def _builtin_config(name: str) -> dict[str, Any]:
 
 
 def _plain(preprocessing: Preprocessing) -> dict[str, Any]:
+    if preprocessing.interpolation == _TF1_BILINEAR:
+        return {"resize": _TF1_BILINEAR, "size": "299x299", "scale": "(x - 128) / 128"}
     return {
         "resize": "shortest side, antialias, rounded to uint8; none where sizes agree",
         "crop": "centre",
