@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from turbo_lab.errors import InputError
+from turbo_lab.metrics.reference import build_reference
 from turbo_lab.policy import QualityRule
-from turbo_lab.trials.gate_calibration import calibrate_gate
+from turbo_lab.trials.gate_calibration import calibrate_distance, calibrate_gate
 
 
 def pool(spread: float, seeds: int = 6) -> dict[str, np.ndarray]:
@@ -24,6 +25,7 @@ def test_equal_pipelines_seldom_fail_and_the_margin_holds() -> None:
     assert found.rate_ci95[0] <= 0.05
     (row,) = found.metrics
     assert row.holds and row.passes >= 0.95
+    assert row.power == 1.0  # a loss of 0.04, where the noise of a mean is 0.0035
 
 
 def test_a_margin_below_the_noise_is_named_with_the_smallest_that_holds() -> None:
@@ -31,9 +33,29 @@ def test_a_margin_below_the_noise_is_named_with_the_smallest_that_holds() -> Non
     found = calibrate_gate(pool(0.1), rules, directions, resamples=60)  # type: ignore[arg-type]
     (row,) = found.metrics
     assert not row.holds and row.smallest_margin > 0.01
+    assert row.power is not None and row.power < 0.2
     wider = {"clip_score": QualityRule(row.smallest_margin)}
     again = calibrate_gate(pool(0.1), wider, directions, resamples=60)  # type: ignore[arg-type]
     assert again.metrics[0].holds
+
+
+def test_power_is_by_hand_what_a_normal_loss_gives() -> None:
+    """Noise 0.1 a seed: a mean of 64 differences has 0.0177, and 0.05 is 2.83 of that away."""
+    found = calibrate_gate(
+        pool(0.1, 12), {"clip_score": QualityRule(0.05)}, {"clip_score": "higher"}, resamples=200
+    )
+    assert found.metrics[0].power == pytest.approx(0.80, abs=0.12)
+
+
+def test_a_distance_of_equal_pipelines_has_its_smallest_margin() -> None:
+    draws = np.random.default_rng(0)
+    reference = build_reference(draws.standard_normal((400, 4)), "r", "judge")
+    features = draws.standard_normal((40, 6, 4)).astype(np.float32)
+    row = calibrate_distance("fd/x", features, reference, 0.001, resamples=30)
+    assert not row.holds and 0.1 < row.smallest_margin < 1 and row.power is None
+    assert calibrate_distance("fd/x", features, reference, 5.0, resamples=30).passes == 1.0
+    with pytest.raises(InputError, match="3 prompts for 4 features"):
+        calibrate_distance("fd/x", features[:3], reference, 1.0, resamples=1)
 
 
 def test_too_few_seeds_are_refused() -> None:

@@ -44,6 +44,8 @@ class Sides:
     """The baseline's figures, drawn now or stored; ``None``: there is none."""
     missing: str
     """Why there is none."""
+    same_seeds: bool = True
+    """Images pair by prompt and seed; if not, in their order: equal pipelines with other seeds."""
 
 
 def draw_side(side: str, overrides: Sequence[str], policy: Policy) -> Executed:
@@ -133,11 +135,11 @@ def _frechet(margin: float, sides: Sides) -> Row:
     if context.reference is None:
         return gate.failed_check(name, "uncovered", "needs reference=NAME or reference=FILE")
     (keys, first, judge), (others, second, _) = (
-        _features(side) for side in (sides.candidate, sides.baseline)
+        features_of(side) for side in (sides.candidate, sides.baseline)
     )
     reference = load_reference(context.reference.path, context.reference.name)
     check_extractor(reference, *judge)
-    row_of = {key: row for row, key in enumerate(others)}
+    row_of = {key: row for row, key in enumerate(others if sides.same_seeds else keys)}
     if set(row_of) != set(keys) or len(keys) != len(others):
         return gate.failed_check(name, "uncovered", "the sides' prompts and seeds do not pair")
     second = second[[row_of[key] for key in keys]]
@@ -152,7 +154,7 @@ def _frechet(margin: float, sides: Sides) -> Row:
     return gate.distance_check(name, distances, (low, high), p_value, margin, len(keys))
 
 
-def _features(done: Executed) -> tuple[list[Key], np.ndarray, tuple[str, str]]:
+def features_of(done: Executed) -> tuple[list[Key], np.ndarray, tuple[str, str]]:
     """(prompt, seed) and judge's features of every image, and the judge's name and digest."""
     from turbo_lab.metrics.evaluate import loaded_extractor
     from turbo_lab.store import images_of, read_image

@@ -2,50 +2,88 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from turbo_lab import results
 from turbo_lab.baseline import Baseline
-from turbo_lab.commands.gate_checks import draw_side, quality_checks, side_of
+from turbo_lab.commands.gate import draw_sides, judge
+from turbo_lab.commands.gate_checks import draw_side, features_of, quality_checks, side_of
 from turbo_lab.commands.sides import compose_points, worker_of
 from turbo_lab.commands.words import print_document, take_flag, take_option
-from turbo_lab.compare import Row, hold_family
+from turbo_lab.compare import Key, Row, hold_family
 from turbo_lab.errors import InputError
 from turbo_lab.policy import Policy
 from turbo_lab.spec import as_plain
 
+if TYPE_CHECKING:
+    from turbo_lab.commands.sweep import Executed
+    from turbo_lab.trials.gate_calibration import MetricCalibration
+
 
 def calibrate(arguments: list[str]) -> int:
-    """``gate calibrate [gate=NAME] [--seeds 8] [--resamples 1000]``: equal pipelines."""
+    """``gate calibrate [gate=NAME] [--seeds 8] [--resamples 1000] [--real 5]``: equal pipelines.
+
+    ``--real``: so many whole gates, each of two seed sets of its own, run besides.
+    """
+    from turbo_lab.report.gate_text import print_calibration
     from turbo_lab.trials.gate_calibration import calibrate_gate
 
     as_json = take_flag(arguments, "--json")
-    seeds = _number(take_option(arguments, "--seeds"), "--seeds", 8)
-    resamples = _number(take_option(arguments, "--resamples"), "--resamples", 1000)
+    seeds = _number(take_option(arguments, "--seeds"), "--seeds", 8, 2)
+    resamples = _number(take_option(arguments, "--resamples"), "--resamples", 1000, 8)
+    real = _number(take_option(arguments, "--real"), "--real", 0, 0)
     arguments, policy = _with_policy(arguments)
+    if not policy.quality:
+        raise InputError("gate calibrate: the policy has no quality figure to calibrate")
     prompts = len(compose_prompts(arguments))
-    pool = side_of(draw_side("candidate", [*arguments, f"num_images={prompts * seeds}"], policy))
-    values, directions = _pool(pool)
+    drawn = draw_side("candidate", [*arguments, f"num_images={prompts * seeds}"], policy)
+    values, directions = _pool(side_of(drawn))
     found = calibrate_gate(values, policy.quality, directions, resamples=resamples)
+    if policy.frechet is not None:
+        distance = _calibrate_distance(drawn, policy.frechet)
+        found = dataclasses.replace(found, metrics=(*found.metrics, distance))
+    gates = [_real_gate(policy, arguments, prompts, prompts * (seeds + 2 * i)) for i in range(real)]
+    values_ = {**as_plain(found), "real": gates}
     if as_json:
-        print_document("gate calibrate", as_plain(found))
+        print_document("gate calibrate", values_)
     else:
-        low, high = found.rate_ci95
-        rate = found.false_alarms / found.resamples
-        print(
-            f"false alarms    {found.false_alarms} of {found.resamples} pairs of disjoint seed "
-            f"sets: {rate:.1%} ({low:.1%} to {high:.1%}), nominal 5%"
-        )
-        for row in found.metrics:
-            word = "holds" if row.holds else "is below the noise"
-            print(
-                f"{row.name:15} margin {row.margin:g} {word}: equal pipelines pass "
-                f"{row.passes:.0%}; smallest that holds {row.smallest_margin:.3g}"
-            )
-    return 0 if found.rate_ci95[0] <= 0.05 and all(row.holds for row in found.metrics) else 1
+        print_calibration(values_)
+    alarms = sum(row["verdict"] == "regression" for row in gates)
+    sound = found.rate_ci95[0] <= 0.05 and all(row.holds for row in found.metrics)
+    return 0 if sound and not alarms else 1
+
+
+def _real_gate(
+    policy: Policy, arguments: Sequence[str], count: int, first_seed: int
+) -> dict[str, Any]:
+    """A whole gate of one pipeline on two seed sets, paired by prompt, in a store of its own."""
+    with tempfile.TemporaryDirectory(prefix="turbo-lab-gate-") as folder:
+        overrides = {
+            side: [*arguments, f"store={folder}", f"seed={first_seed + offset}"]
+            for side, offset in (("candidate", 0), ("baseline", count))
+        }
+        sides = draw_sides(policy, overrides, has_baseline=True)
+        assert sides.stored is not None
+        paired = dataclasses.replace(sides.stored, keys=side_of(sides.candidate).keys)
+        return judge(policy, dataclasses.replace(sides, stored=paired, same_seeds=False))
+
+
+def _calibrate_distance(drawn: Executed, margin: float) -> MetricCalibration:
+    from turbo_lab.metrics.reference import load_reference
+    from turbo_lab.trials.gate_calibration import calibrate_distance
+
+    context = results.metric_context(drawn.sweep.values, [])
+    if context.reference is None:
+        raise InputError("gate.frechet: needs reference=NAME or reference=FILE")
+    keys, features, _ = features_of(drawn)
+    reference = load_reference(context.reference.path, context.reference.name)
+    name = f"fd/{context.extractor.name}"
+    return calibrate_distance(name, features[_order(keys)], reference, margin)
 
 
 def mutate(arguments: list[str]) -> int:
@@ -98,21 +136,26 @@ def _with_policy(arguments: list[str]) -> tuple[list[str], Policy]:
 
 def _pool(pool: Baseline) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(prompts, seeds) values by metric, and which way each is better."""
-    rows: dict[str, list[int]] = {}
-    for index, (prompt, _) in enumerate(pool.keys):
-        rows.setdefault(prompt, []).append(index)
-    order = np.array(list(rows.values()))
+    order = _order(pool.keys)
     values = {m.name: np.array(m.per_image)[order] for m in pool.measurements}
     return values, {m.name: m.direction for m in pool.measurements}
+
+
+def _order(keys: Sequence[Key]) -> np.ndarray:
+    """(prompts, seeds) indices of the images."""
+    rows: dict[str, list[int]] = {}
+    for index, (prompt, _) in enumerate(keys):
+        rows.setdefault(prompt, []).append(index)
+    return np.array(list(rows.values()))
 
 
 def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.3g}"
 
 
-def _number(text: str | None, option: str, default: int) -> int:
+def _number(text: str | None, option: str, default: int, least: int) -> int:
     if text is None:
         return default
-    if not text.isdigit() or int(text) < 1:
-        raise InputError(f"{option}={text}: must be a whole number of at least 1")
+    if not text.isdigit() or int(text) < least:
+        raise InputError(f"{option}={text}: must be a whole number of at least {least}")
     return int(text)

@@ -46,3 +46,25 @@ def print_gate(values: Mapping[str, Any]) -> None:
         console.print(text, markup=False, highlight=False)
     style = _STYLES[values["verdict"]]
     console.print(f"\n{values['gate']}: [{style}]{values['verdict']}[/]")
+
+
+def print_calibration(values: Mapping[str, Any]) -> None:
+    """What equal pipelines come to: the false-alarm rate, each margin, and the real gates."""
+    low, high = values["rate_ci95"]
+    alarms, resamples = values["false_alarms"], values["resamples"]
+    print(
+        f"false alarms    {alarms} of {resamples} pairs of disjoint seed sets: "
+        f"{alarms / resamples:.1%} ({low:.1%} to {high:.1%}), nominal 5%"
+    )
+    for row in values["metrics"]:
+        word = "holds" if row["holds"] else "is refused: below the noise"
+        print(
+            f"{row['name']:15} margin {row['margin']:g} {word}; equal pipelines pass "
+            f"{row['passes']:.0%}; smallest that holds {row['smallest_margin']:.3g}"
+        )
+        if row["power"] is not None:
+            print(f"{'':15} a loss of {2 * row['margin']:g} is called in {row['power']:.1%}")
+    for index, gate in enumerate(values["real"]):
+        rows = [c for c in gate["checks"] if c["verdict"] != "pass" or c["difference"] is not None]
+        told = ", ".join(f"{c['name']} {c['verdict']} {difference(c)}".rstrip() for c in rows)
+        print(f"real gate {index + 1:<5} {gate['verdict']}: {told}")

@@ -2,19 +2,24 @@
 
 From a pool of per-image figures (several seeds a prompt) two disjoint seed sets
 are drawn again and again and put through the gate's own rule, as if one were a
-candidate and the other its baseline.
+candidate and the other its baseline. Real candidates share their seeds with the
+baseline, so that this is the most noise a gate can meet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from turbo_lab import stats
 from turbo_lab.errors import InputError
 from turbo_lab.policy import QualityRule
+
+if TYPE_CHECKING:
+    from turbo_lab.metrics.reference import Reference
 
 RESAMPLES = 1000
 # A margin is refused where equal pipelines would pass it less often than this.
@@ -35,6 +40,8 @@ class MetricCalibration:
     """At which they pass four times in five."""
     holds: bool
     """Whether the margin is at least that."""
+    power: float | None
+    """Share in which a loss of twice the margin is called a regression; ``None``: not asked."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,18 @@ class GateCalibration:
     """By figure."""
 
 
+@dataclass(frozen=True)
+class _Draw:
+    """One figure of one pair of seed sets."""
+
+    alarm_p: float
+    """Of "within the margin"; 1 where the interval is not beyond it."""
+    needed_margin: float
+    """The smallest at which the pair passes."""
+    loss_p: float
+    """As ``alarm_p``, with a loss of twice the margin put in."""
+
+
 def calibrate_gate(
     pool: Mapping[str, np.ndarray],
     rules: Mapping[str, QualityRule],
@@ -65,36 +84,95 @@ def calibrate_gate(
     Raises :class:`InputError` for too few seeds.
     """
     prompts, seeds = next(iter(pool.values())).shape
+    _check_seeds(seeds, images_a_prompt)
+    generator = np.random.default_rng(seed)
+    clusters = np.repeat(np.arange(prompts), images_a_prompt).tolist()
+    alarms, draws = 0, {name: list[_Draw]() for name in pool}
+    for index in range(resamples):
+        sides = _disjoint(generator, prompts, seeds, images_a_prompt)
+        for name, values in pool.items():
+            first, second = (np.take_along_axis(values, s, axis=1).ravel() for s in sides)
+            drawn = _draw(first, second, rules[name], directions[name], clusters, index)
+            draws[name].append(drawn)
+        adjusted = stats.holm([found[-1].alarm_p for found in draws.values()])
+        alarms += bool((adjusted <= alpha).any())
+    outcomes = np.zeros(resamples)
+    outcomes[:alarms] = 1
+    interval = stats.proportion_ci(outcomes)
+    assert interval is not None
+    metrics = []
+    for name, found in draws.items():
+        # By the first step of Holm's: the others pass.
+        caught = np.mean([len(pool) * draw.loss_p <= alpha for draw in found])
+        needed = np.array([draw.needed_margin for draw in found])
+        metrics.append(_metric(name, rules[name].margin, needed, float(caught)))
+    return GateCalibration(alarms, resamples, interval, tuple(metrics))
+
+
+def calibrate_distance(
+    name: str,
+    features: np.ndarray,
+    reference: Reference,
+    margin: float,
+    resamples: int = 100,
+    seed: int = 0,
+) -> MetricCalibration:
+    """The same of a Fréchet distance's difference; ``features``: (prompts, seeds, d).
+
+    Raises :class:`InputError` for fewer than two seeds, and fewer prompts than features.
+    """
+    from turbo_lab.metrics.frechet import difference_interval
+
+    prompts, seeds, d = features.shape
+    _check_seeds(seeds, 1)
+    generator, needed = np.random.default_rng(seed), []
+    for index in range(resamples):
+        sides = _disjoint(generator, prompts, seeds, 1)
+        first, second = (features[np.arange(prompts), side[:, 0]] for side in sides)
+        interval = difference_interval(first, second, reference, seed=index)
+        if interval is None:
+            raise InputError(
+                f"gate.frechet: {prompts} prompts for {d} features: not gated below as many"
+            )
+        needed.append(max(0.0, interval[1]))
+    return _metric(name, margin, np.array(needed), None)
+
+
+def _check_seeds(seeds: int, images_a_prompt: int) -> None:
     if seeds < 2 * images_a_prompt:
         raise InputError(
             f"gate calibrate: {seeds} seeds a prompt; two disjoint sets of {images_a_prompt} need "
             f"{2 * images_a_prompt}"
         )
-    generator = np.random.default_rng(seed)
-    clusters = np.repeat(np.arange(prompts), images_a_prompt).tolist()
-    alarms, bounds = 0, {name: np.empty(resamples) for name in pool}
-    for index in range(resamples):
-        order = generator.permuted(np.tile(np.arange(seeds), (prompts, 1)), axis=1)
-        sides = order[:, :images_a_prompt], order[:, images_a_prompt : 2 * images_a_prompt]
-        p_values = []
-        beyond = []
-        for name, values in pool.items():
-            first, second = (np.take_along_axis(values, s, axis=1).ravel() for s in sides)
-            rule, direction = rules[name], directions[name]
-            direction = "none" if rule.two_sided else direction
-            ci95 = stats.bootstrap_difference_ci(first, second, clusters, seed=index)
-            bounds[name][index] = _needed_margin(ci95, direction)
-            is_beyond = stats.verdict(ci95, rule.margin, direction) == "regression"
-            beyond.append(is_beyond)
-            p_values.append(_p(first, second, rule.margin, direction, clusters) if is_beyond else 1)
-        adjusted = stats.holm(p_values)
-        alarms += any(b and p <= alpha for b, p in zip(beyond, adjusted, strict=True))
-    outcomes = np.zeros(resamples)
-    outcomes[:alarms] = 1
-    interval = stats.proportion_ci(outcomes)
-    assert interval is not None
-    found = tuple(_metric(name, rules[name].margin, bounds[name]) for name in pool)
-    return GateCalibration(alarms, resamples, interval, found)
+
+
+def _disjoint(
+    generator: np.random.Generator, prompts: int, seeds: int, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two (prompts, count) index arrays into the seeds, with none in common."""
+    order = generator.permuted(np.tile(np.arange(seeds), (prompts, 1)), axis=1)
+    return order[:, :count], order[:, count : 2 * count]
+
+
+def _draw(
+    first: np.ndarray,
+    second: np.ndarray,
+    rule: QualityRule,
+    direction: stats.Direction,
+    clusters: Sequence[int],
+    seed: int,
+) -> _Draw:
+    judged: stats.Direction = "none" if rule.two_sided else direction
+    ci95 = stats.bootstrap_difference_ci(first, second, clusters, seed=seed)
+    loss = 2 * rule.margin * (1 if direction == "lower" else -1)
+    shifted = None if ci95 is None else (ci95[0] + loss, ci95[1] + loss)
+
+    def p_value(values: np.ndarray, interval: stats.Interval | None) -> float:
+        if stats.verdict(interval, rule.margin, judged) != "regression":
+            return 1.0
+        return _p(values, second, rule.margin, judged, clusters)
+
+    return _Draw(p_value(first, ci95), _needed_margin(ci95, judged), p_value(first + loss, shifted))
 
 
 def _needed_margin(ci95: stats.Interval | None, direction: stats.Direction) -> float:
@@ -119,7 +197,7 @@ def _p(
     return {"higher": below, "lower": above, "none": both}[direction]
 
 
-def _metric(name: str, margin: float, needed: np.ndarray) -> MetricCalibration:
+def _metric(name: str, margin: float, needed: np.ndarray, power: float | None) -> MetricCalibration:
     smallest = float(np.quantile(needed, _WANTED_PASSES))
     return MetricCalibration(name, margin, float((needed <= margin).mean()), smallest,
-                             margin >= smallest)  # fmt: skip
+                             margin >= smallest, power)  # fmt: skip
