@@ -138,7 +138,7 @@ def test_few_and_equal_images_are_warned_of(
         (("nowhere",), "reference build nowhere: is no folder"),
         (("photos", "--output", "r.npz"), "--output r.npz: must end in .safetensors"),
         (("photos", "--output", "there.safetensors"), "there.safetensors: exists; remove it"),
-        (("photos", "metrics.extractor=nowhere"), "extractor=nowhere: nowhere lacks"),
+        (("photos", "metrics.extractor=nowhere"), "metrics.extractor=nowhere: unknown"),
     ],
 )
 def test_wrong_words(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,13 @@ from tests.metrics.conftest import PROMPTS, save_tiny_clip
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.extractor import ClipExtractor, preprocess
-from turbo_lab.metrics.sources import ExtractorSource, Preprocessing, extractor_source
+from turbo_lab.metrics.sources import (
+    PRESETS,
+    ExtractorSource,
+    Preprocessing,
+    Preset,
+    extractor_source,
+)
 
 
 def test_features_equal_open_clips_own_way(
@@ -124,27 +131,48 @@ def test_weights_that_give_nan_are_reported(
         judge.image_features(images)
 
 
-def test_what_is_absent_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_absent_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingFilesError, match=r"lacks open_clip_config.json and open_clip_model"):
         extractor_source(str(tmp_path))
-    with pytest.raises(MissingFilesError, match="hf download timm/vit_base_patch32_clip_224"):
-        monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
-        extractor_source("ViT-B-32", "openai")
     with pytest.raises(MissingFilesError, match=r"nowhere.safetensors does not exist"):
         extractor_source("ViT-B-32", str(tmp_path / "nowhere.safetensors"))
-    with pytest.raises(InputError, match="Did you mean ViT-B-32 openai"):
+    with pytest.raises(InputError, match="Did you mean ViT-B-32-openai"):
         extractor_source("ViT-B-32", "openaj")
+    with pytest.raises(InputError, match="metrics.extractor=ViT-B-32-opena: unknown"):
+        extractor_source("ViT-B-32-opena")
 
 
-def test_a_preset_is_found_in_the_cache(
-    clip_folder: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "huggingface_hub.try_to_load_from_cache", lambda repository, file: str(clip_folder / file)
-    )
-    found = extractor_source("ViT-B-32", "openai")
-    assert found.name == "ViT-B-32-openai"
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_a_preset_is_found_where_hf_download_leaves_it(
+    preset: Preset, clip_folder: Path, cache: DigestCache, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The hub's own cache layout, with small weights in the place of the published ones."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    name = f"{preset.model}-{preset.tag}"
+    with pytest.raises(MissingFilesError, match=f"hf download {preset.repository} open_clip_model"):
+        extractor_source(name)
+    repository = tmp_path / f"models--{preset.repository.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(clip_folder, repository / "snapshots" / ("0" * 40))
+    found = extractor_source(name)
+    assert found == extractor_source(preset.model, preset.tag)
+    assert found.name == name
     assert found.digest(cache) == extractor_source(str(clip_folder)).digest(cache)
+    assert ClipExtractor(found, cache).text_features(["a"]).shape == (1, 12)
+
+
+def test_a_presets_file_has_the_presets_architecture(tmp_path: Path) -> None:
+    """OpenAI's weights with the plain ViT-B-32 would load, and score by another network."""
+    file = tmp_path / "mine.safetensors"
+    file.touch()
+    found = extractor_source("ViT-B-32-openai", str(file))
+    assert (found.model, found.config["quick_gelu"]) == ("ViT-B-32-quickgelu", True)
+    assert not extractor_source("ViT-B-32", str(file)).config.get("quick_gelu", False)
+    assert extractor_source("ViT-g-14-laion2b_s12b_b42k", str(file)).model == "ViT-g-14"
 
 
 def test_a_model_name_with_a_local_file_loads(

@@ -30,13 +30,30 @@ REFERENCES = _PACKAGE / "data" / "reference"
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
 
-HUB_REPOSITORIES: Mapping[tuple[str, str], str] = {
-    ("ViT-B-32", "openai"): "timm/vit_base_patch32_clip_224.openai",
-    ("ViT-g-14", "laion2b_s12b_b42k"): "laion/CLIP-ViT-g-14-laion2B-s12B-b42K",
-}
-"""Presets whose files are found in the Hugging Face cache by name and tag
-(open_clip/pretrained.py). Any other model is given by its folder or file."""
 
+@dataclass(frozen=True)
+class Preset:
+    """A published open_clip model, known by name."""
+
+    model: str
+    """open_clip's name of it."""
+    tag: str
+    """Of its weights."""
+    repository: str
+    """Where ``hf download`` gets it (open_clip/pretrained.py)."""
+    architecture: str
+    """open_clip's configuration that the weights were trained with."""
+
+
+PRESETS: Mapping[str, Preset] = {
+    "ViT-B-32-openai": Preset(
+        "ViT-B-32", "openai", "timm/vit_base_patch32_clip_224.openai", "ViT-B-32-quickgelu"
+    ),
+    "ViT-g-14-laion2b_s12b_b42k": Preset(
+        "ViT-g-14", "laion2b_s12b_b42k", "laion/CLIP-ViT-g-14-laion2B-s12B-b42K", "ViT-g-14"
+    ),
+}
+"""Those that published CLIP scores are by. Any other model is given by its folder or file."""
 
 INCEPTION = "inception-2015-12-05"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -148,30 +165,32 @@ class MetricContext:
 
 
 def extractor_source(name: str = "nano-clip", pretrained: str | None = None) -> ExtractorSource:
-    """Find a judge: ``nano-clip``, a folder, or an open_clip model name and its weights.
+    """Find a judge: ``nano-clip``, a preset, a folder, or an open_clip model and its weights.
 
-    ``pretrained`` is a tag of :data:`HUB_REPOSITORIES` (looked for in the local
-    Hugging Face cache) or a ``.safetensors`` file of the architecture ``name``
-    (OpenAI's weights need ``ViT-B-32-quickgelu``). Never downloads: raises
-    :class:`MissingFilesError` that says what to get. ``inception``: the judge of
-    ``fid``, for a reference or ``kid`` by it.
+    ``pretrained`` is a tag of :data:`PRESETS` (looked for in the local Hugging
+    Face cache) or a ``.safetensors`` file of the preset or architecture
+    ``name``. Never downloads: raises :class:`MissingFilesError` that says what
+    to get. ``inception``: the judge of ``fid``, for a reference or ``kid`` by it.
     """
     if name in ("inception", INCEPTION):
         return inception_source(pretrained)
+    preset = PRESETS.get(name) or PRESETS.get(f"{name}-{pretrained}")
+    if preset is not None and pretrained in (None, preset.tag):
+        return _from_folder(f"{preset.model}-{preset.tag}", _cached_hub_folder(preset))
     if pretrained is None:
         folder = NANO_CLIP if name == "nano-clip" else Path(name)
+        if name != "nano-clip" and not folder.exists():
+            raise _unknown_extractor(name)
         return _from_folder(name if name == "nano-clip" else folder.name, folder)
-    if (name, pretrained) in HUB_REPOSITORIES:
-        return _from_folder(f"{name}-{pretrained}", _cached_hub_folder(name, pretrained))
     if not pretrained.endswith(".safetensors"):
-        tags = [f"{model} {tag}" for model, tag in HUB_REPOSITORIES]
-        raise unknown_name("extractor", f"{name} {pretrained}", [*tags, "MODEL FILE.safetensors"])
+        raise _unknown_extractor(f"{name} {pretrained}")
     weights = Path(pretrained)
     if not weights.is_file():
         raise MissingFilesError(f"extractor={name}: {weights} does not exist")
-    config = _builtin_config(name)
+    model = preset.architecture if preset else name
+    config = _builtin_config(model)
     constants = Preprocessing(int(config["vision_cfg"]["image_size"]), _MEAN, _STD)
-    return ExtractorSource(f"{name}-{weights.stem}", name, weights, config, constants)
+    return ExtractorSource(f"{name}-{weights.stem}", model, weights, config, constants)
 
 
 def inception_source(weights: str | None = None) -> ExtractorSource:
@@ -314,21 +333,30 @@ def _from_folder(name: str, folder: Path) -> ExtractorSource:
     return ExtractorSource(name, "local-dir", folder / WEIGHTS_FILE, config, preprocessing)
 
 
-def _cached_hub_folder(name: str, tag: str) -> Path:
-    """Of weights and config: the built-in ``ViT-B-32`` lacks the openai tag's QuickGELU."""
+def _cached_hub_folder(preset: Preset) -> Path:
+    """Of weights and config, as ``hf download`` leaves them."""
     from huggingface_hub import try_to_load_from_cache
 
-    repository = HUB_REPOSITORIES[name, tag]
     folder = Path()
     for file in (WEIGHTS_FILE, CONFIG_FILE):
-        found = try_to_load_from_cache(repository, file)
+        found = try_to_load_from_cache(preset.repository, file)
         if not isinstance(found, str):
             raise MissingFilesError(
-                f"extractor={name} {tag}: {file} of {repository} is not in the Hugging Face "
-                f"cache; get it with: hf download {repository}"
+                f"metrics.extractor={preset.model}-{preset.tag}: {file} of {preset.repository} is "
+                f"not in the Hugging Face cache; get it with: hf download {preset.repository} "
+                f"{WEIGHTS_FILE} {CONFIG_FILE}, or name a file with metrics.pretrained="
+                f"FILE.safetensors"
             )
         folder = Path(found).parent
     return folder
+
+
+def _unknown_extractor(name: str) -> InputError:
+    return unknown_name(
+        "metrics.extractor",
+        name,
+        ["nano-clip", "inception", *PRESETS, "FOLDER", "MODEL metrics.pretrained=FILE.safetensors"],
+    )
 
 
 def _builtin_config(name: str) -> dict[str, Any]:
