@@ -38,6 +38,7 @@ _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for 
   turbo-lab reference build FOLDER | scenes    what distances are taken to
   turbo-lab models   list | show NAME          the models that can be run
   turbo-lab store    verify | du | gc          look after the store
+  turbo-lab doctor                             what this machine can run, and why not
   turbo-lab sync     [store=DIR]               replay the store into MLflow
 
 Keys: model num_inference_steps guidance_scale resolution batch_size lora seed prompts
@@ -245,6 +246,12 @@ def _reference(arguments: list[str]) -> int:
     return reference(arguments)
 
 
+def _doctor(arguments: list[str]) -> int:
+    from turbo_lab.commands.doctor import main as doctor
+
+    return doctor(arguments)
+
+
 def _sync(arguments: list[str]) -> int:
     from turbo_lab import config
     from turbo_lab.commands.sweep import sync_store
@@ -268,6 +275,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "report": _report,
     "reference": _reference,
     "store": _store,
+    "doctor": _doctor,
     "sync": _sync,
 }
 

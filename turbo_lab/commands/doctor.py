@@ -1,0 +1,192 @@
+"""``turbo-lab doctor``: what this machine can run, and why not.
+
+Reads package metadata, cards and folders; starts no torch and writes nothing
+but a probe into the store's folder, which it takes away again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from turbo_lab import environment
+from turbo_lab.commands.words import print_document, take_flag, take_key
+from turbo_lab.errors import InputError, TurboLabError
+from turbo_lab.spec import as_plain
+
+_FREE_BYTES = 1 << 30
+_MARKS = {"ok": "ok", "note": "--", "problem": "!!"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    """Such as ``torch`` or ``model sdxl-turbo``."""
+    status: str
+    """``ok``; ``note``: something cannot be run here, or only so; ``problem``: nothing can."""
+    detail: str
+    """What was found, and what to do where it is not ``ok``."""
+
+
+def main(arguments: list[str]) -> int:
+    """``doctor [store=DIR] [--json]``; exit code 3 where there is a problem."""
+    as_json = take_flag(arguments, "--json")
+    store = Path(take_key(arguments, "store") or "turbo-lab-store")
+    if arguments:
+        raise InputError(f"doctor: does not know {arguments[0]}; write doctor [store=DIR] [--json]")
+    found = [*_packages(), *_devices(), *_models(), *_goldens(), *_baselines(), *_disk(store)]
+    problems = [row for row in found if row.status == "problem"]
+    if as_json:
+        values = {"verdict": "problem" if problems else "ok", "findings": as_plain(found)}
+        print_document("doctor", values)
+    else:
+        width = max(len(row.name) for row in found)
+        for row in found:
+            print(f"{_MARKS[row.status]}  {row.name:{width}}  {row.detail}")
+        print(f"\n{len(problems)} problems" if problems else "\nready")
+    return 3 if problems else 0
+
+
+def _packages() -> Iterator[Finding]:
+    """Every requirement of turbo-lab, and the extras that are there."""
+    from packaging.requirements import Requirement
+
+    for text in metadata.requires("turbo-lab") or []:
+        requirement = Requirement(text)
+        version = environment.package_version(requirement.name)
+        if requirement.marker is not None:
+            continue  # an extra: told by what it is for, below
+        if version == environment.ABSENT:
+            yield Finding(requirement.name, "problem", f"absent; needs {requirement.specifier}")
+        elif not requirement.specifier.contains(version, prereleases=True):
+            text = f"{version}, outside {requirement.specifier}: goldens and the gate will tell"
+            yield Finding(requirement.name, "note", text)
+        else:
+            yield Finding(requirement.name, "ok", version)
+    extras = {"ray": "execute=ray", "nvidia-ml-py": "the GPU's clocks and throttling",
+              "psycopg": "tracking in PostgreSQL"}  # fmt: skip
+    for name, purpose in extras.items():
+        version = environment.package_version(name)
+        if version == environment.ABSENT:
+            yield Finding(name, "note", f"absent; only needed for {purpose}")
+        else:
+            yield Finding(name, "ok", version)
+
+
+def _devices() -> Iterator[Finding]:
+    cpu, count = environment.read_cpu(), os.cpu_count()
+    yield Finding("cpu", "ok", f"{cpu['name']}, {count} cores, {cpu['isa']}")
+    threads = os.environ.get("OMP_NUM_THREADS")
+    if count is not None and count < 2:
+        text = "one core: num_threads=1 is faster than the default of 2, and has bits of its own"
+        yield Finding("threads", "note", text)
+    elif threads:
+        text = f"OMP_NUM_THREADS={threads}; num_threads=2 is set for images whatever it says"
+        yield Finding("threads", "note", text)
+    gpu, built = environment.read_gpu(), environment.torch_cuda_version()
+    if gpu is None:
+        yield Finding("gpu", "note", "nvidia-smi names none: device=cpu")
+    elif built is None:
+        yield Finding("gpu", "note", f"{gpu.name}, but this torch is CPU-only: install another")
+    else:
+        text = f"{gpu.name}, sm_{gpu.compute_capability.replace('.', '')}, driver {gpu.driver}"
+        yield Finding("gpu", "ok", f"{text}, torch for CUDA {built}")
+    device = environment.resolve_device("auto")
+    unread = [
+        name
+        for name, value in environment.fingerprint(device, 2).keys.items()
+        if environment.UNKNOWN in str(value)
+    ]
+    if unread:
+        text = f"{', '.join(unread)} cannot be read: no golden covers this machine"
+        yield Finding("fingerprint", "note", text)
+    else:
+        yield Finding("fingerprint", "ok", f"every key can be read (device={device})")
+
+
+def _models() -> Iterator[Finding]:
+    from turbo_lab.models import list_models, show_model
+
+    for row in list_models():
+        name, kind = row["name"], "model" if row["kind"] == "pipeline" else "adapter"
+        if row["status"] == "ready":
+            yield Finding(f"{kind} {name}", "ok", f"{row['license']}")
+        elif row["status"] == "missing":
+            why = str(show_model(name)["missing"]).partition(": ")[2]
+            status = "problem" if row["source"] == "packaged" else "note"
+            yield Finding(f"{kind} {name}", status, why)
+
+
+def _goldens() -> Iterator[Finding]:
+    from turbo_lab.golden.library import open_library
+    from turbo_lab.golden.tiers import choose_tier
+
+    here = environment.fingerprint(environment.resolve_device("auto"), 2).keys
+
+    def look() -> Finding:
+        library = open_library()
+        goldens = library.read_all()
+        tiers = [choose_tier(one.fingerprint["keys"], here) for one in goldens.values()]
+        counts = {choice.tier: 0 for choice in tiers}
+        for choice in tiers:
+            counts[choice.tier] += 1
+        told = ", ".join(f"{n} at {tier or 'no tier'}" for tier, n in counts.items())
+        differs = sorted({name for choice in tiers for name, *_ in choice.differs})
+        because = f" (other {', '.join(differs)})" if differs else ""
+        return Finding("goldens", "note" if None in counts else "ok", f"{told}{because}")
+
+    yield _or_problem("goldens", look)
+
+
+def _baselines() -> Iterator[Finding]:
+    from turbo_lab.baseline import names, own_folder, read_baseline
+
+    folder = own_folder()
+    for name in names(folder):
+
+        def look(name: str = name) -> Finding:
+            baseline = read_baseline(name, folder)
+            return Finding(
+                f"baseline {name}",
+                "ok",
+                f"{len(baseline.keys)} images of {baseline.parameters.get('model')}, "
+                f"{', '.join(m.name for m in baseline.measurements)}",
+            )
+
+        yield _or_problem(f"baseline {name}", look)
+
+
+def _disk(store: Path) -> Iterator[Finding]:
+    """Whether the store's folder, or the nearest above it that is there, can be written to."""
+    parent = next(path for path in (store.resolve(), *store.resolve().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        yield Finding("store", "problem", f"{store}: cannot be written to ({reason})")
+        return
+    free = shutil.disk_usage(parent).free
+    room = f"{free / 2**30:.1f} GiB free"
+    state = "is there" if (store / "store.json").exists() else "will be made"
+    if free < _FREE_BYTES:
+        yield Finding("store", "note", f"{store}: {state}, only {room}")
+    else:
+        yield Finding("store", "ok", f"{store}: {state}, {room}")
+
+
+def _or_problem(name: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except TurboLabError as error:
+        return Finding(name, "problem", str(error))
+
+
+__all__ = ["Finding", "main"]
