@@ -20,6 +20,9 @@ os.environ.update(
     MLFLOW_DISABLE_TELEMETRY="true",
     DO_NOT_TRACK="1",
 )
+# Tests run side by side: an OpenMP thread that spins for one that was put aside waits 50 times
+# as long as one that sleeps.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def pytest_unconfigure() -> None:

@@ -6,7 +6,9 @@ Loads what is packaged through the stock pipeline, draws ``scenes-heldout``
 (each image from a generator of its own, so a batch's size does not matter) and
 measures with turbo-lab's metrics and the reference of rendered scenes. Prints
 a Markdown table, and writes ``evaluate.json`` and a contact sheet to the work
-folder; ``--cards`` puts the recommended setting's figures on each card.
+folder; ``--cards`` puts every row's figures on its model's card. Latencies of
+rows that were drawn at different times do not compare: ``--latency`` takes all
+of them anew, one after the other.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from diffusers import AutoencoderKL, StableDiffusionXLPipeline
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from experiments.nano.sample import border_colour
 from experiments.nano.vae import psnr
@@ -216,6 +218,19 @@ def contact_sheet(images: Images, columns: int = 16) -> Image.Image:
     return Image.fromarray(rows.reshape(-1, columns * images.shape[2], 3))
 
 
+def family_sheet(folder: Path, labels: Sequence[str]) -> Image.Image:
+    """The first 16 images of every row's contact sheet under one another, with their names."""
+    rows = [Image.open(folder / f"sheet {label}.png".replace(" ", "-")) for label in labels]
+    edge, left = 64, 150
+    sheet = Image.new("RGB", (left + 16 * edge, len(rows) * (edge + 4)), "white")
+    pen = ImageDraw.Draw(sheet)
+    for index, (label, row) in enumerate(zip(labels, rows, strict=True)):
+        top = index * (edge + 4)
+        pen.text((8, top + 22), label, fill="black", font=ImageFont.load_default(16))
+        sheet.paste(row.crop((0, 0, 16 * edge, edge)), (left, top))
+    return sheet
+
+
 def markdown(table: dict[str, dict[str, dict]]) -> str:
     """One row a cell; 95% intervals in brackets."""
     names = list(next(iter(table.values())))
@@ -264,6 +279,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="labels such as 'nano-turbo 1'; all by default")
     parser.add_argument("--cards", action="store_true", help="write the figures on the cards")
     parser.add_argument("--parts", action="store_true", help="only the VAE and the judge")
+    parser.add_argument("--latency", action="store_true", help="only time the rows that are there")
     parser.add_argument("--num-threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.num_threads)
@@ -281,15 +297,21 @@ def main() -> None:
         wanted = not args.only or cell.label in args.only
         if not wanted or not (WEIGHTS / cell.model / "card.json").exists():
             continue
-        row, images = evaluate_cell(cell, args.seeds)
+        if args.latency:
+            row = {**_read_table(path)[cell.label], "latency": latency(load(cell.model), cell)}
+        else:
+            row, images = evaluate_cell(cell, args.seeds)
+            contact_sheet(images).save(folder / f"sheet {cell.label}.png".replace(" ", "-"))
         # Read again: another process may have added rows meanwhile.
         table = {**_read_table(path), cell.label: row}
         path.write_text(json.dumps(table, indent=2) + "\n")
-        contact_sheet(images).save(folder / f"sheet {cell.label}.png".replace(" ", "-"))
         if args.cards:
             write_on_card(cell, row)
         print(markdown({cell.label: row}), flush=True)
-    print(markdown(_read_table(path)))
+    table = _read_table(path)
+    shown = [cell.label for cell in cells(args.guidance_scale) if cell.label in table]
+    family_sheet(folder, shown).save(folder / "family.png")
+    print(markdown(table))
 
 
 if __name__ == "__main__":
