@@ -206,7 +206,7 @@ def _invariance(library: GoldenLibrary, names: Sequence[str]) -> Row:
     from turbo_lab.golden.thresholds import read_thresholds
     from turbo_lab.trials.invariance import invariance
 
-    rows = invariance(_loaded(library, names), read_thresholds(), judge_embed())
+    rows = invariance(loaded_cases(library, names), read_thresholds(), judge_embed())
     asked = [row for row in rows if row.cases]
     broken = {row.name: row.max_abs for row in asked if not row.holds}
     return gate.invariance_check(broken, len(asked))
@@ -217,14 +217,14 @@ def _mutation(library: GoldenLibrary, names: Sequence[str]) -> Row:
     from turbo_lab.golden.thresholds import read_thresholds
     from turbo_lab.trials.mutate import mutate
 
-    faults, harmless = mutate(_loaded(library, names), read_thresholds(), judge_embed())
+    faults, harmless = mutate(loaded_cases(library, names), read_thresholds(), judge_embed())
     shown = [fault for fault in faults if fault.cases]
     missed = [fault.name for fault in shown if not fault.caught]
     alarms = [change.name for change in harmless if change.alarm]
     return gate.mutation_check(missed, len(shown), alarms)
 
 
-def _loaded(library: GoldenLibrary, names: Sequence[str]) -> list[tuple[Case, Any, Any]]:
+def loaded_cases(library: GoldenLibrary, names: Sequence[str]) -> list[tuple[Case, Any, Any]]:
     """Recorded cases by name, in the policy's order; no name means all."""
     from turbo_lab.trials.calibrate import load_cases
 

@@ -12,17 +12,30 @@ import numpy as np
 from turbo_lab import results
 from turbo_lab.baseline import Baseline
 from turbo_lab.commands.gate import draw_sides, judge
-from turbo_lab.commands.gate_checks import draw_side, features_of, quality_checks, side_of
+from turbo_lab.commands.gate_checks import (
+    draw_side,
+    features_of,
+    loaded_cases,
+    quality_checks,
+    side_of,
+)
 from turbo_lab.commands.sides import compose_points, worker_of
 from turbo_lab.commands.words import print_document, take_flag, take_option
-from turbo_lab.compare import Key, Row, hold_family
+from turbo_lab.compare import Key, hold_family
 from turbo_lab.errors import InputError
 from turbo_lab.policy import Policy
 from turbo_lab.spec import as_plain
 
 if TYPE_CHECKING:
     from turbo_lab.commands.sweep import Executed
+    from turbo_lab.trials.gate_blindness import BlindnessOutcome, Check, Setting
     from turbo_lab.trials.gate_calibration import MetricCalibration
+
+
+_MORE_SETTINGS = (
+    ("num_inference_steps=2", "lora=flat@0.8"),
+    ("guidance_scale=2", "negative_prompt='a bell on a red background'"),
+)
 
 
 def calibrate(arguments: list[str]) -> int:
@@ -87,34 +100,116 @@ def _calibrate_distance(drawn: Executed, margin: float) -> MetricCalibration:
 
 
 def mutate(arguments: list[str]) -> int:
-    """``gate mutate [gate=NAME]``: which faults the quality checks would see."""
+    """``gate mutate [gate=NAME]``: which faults each check would see.
+
+    Faults that the candidate cannot show are tried at further settings of it.
+    """
+    from turbo_lab.report.gate_text import print_blindness
     from turbo_lab.trials.gate_blindness import blindness
 
     as_json = take_flag(arguments, "--json")
     arguments, policy = _with_policy(arguments)
+    settings = _settings(arguments, policy)
+
+    def checks(setting: Setting) -> Check:
+        return lambda candidate: hold_family(quality_checks(policy, candidate, setting.baseline))
+
+    found = blindness(settings, checks)
+    if policy.goldens is not None:
+        found = _with_goldens(found, policy.goldens)
+    if policy.latency is not None:
+        found.append(_slower(settings[0], policy.latency))
+    values = {
+        "score": sum(outcome.caught for outcome in found) / len(found),
+        "catch_rates": _catch_rates(found),
+        "faults": as_plain(found),
+    }
+    if as_json:
+        print_document("gate mutate", values)
+    else:
+        print_blindness(values)
+    return 0
+
+
+def _settings(arguments: Sequence[str], policy: Policy) -> list[Setting]:
+    """The candidate as it is named, and where it ships with turbo-lab two further settings."""
     done = draw_side("candidate", arguments, policy)
-    baseline = side_of(done)
-    context = results.metric_context(
-        done.sweep.values, list(done.sweep.library.prompt_sets.values())
+    packaged = any(card.source == "packaged" for card, _ in done.sweep.library.models.values())
+    further = [
+        (" ".join(own), draw_side("candidate", [*arguments, *own], policy))
+        for own in (_MORE_SETTINGS if packaged else ())
+    ]
+    return [_setting(name, drawn) for name, drawn in (("", done), *further)]
+
+
+def _setting(name: str, done: Executed) -> Setting:
+    from turbo_lab.trials.gate_blindness import Setting
+
+    sweep = done.sweep
+    context = results.metric_context(sweep.values, list(sweep.library.prompt_sets.values()))
+    return Setting(name, sweep.cells[0], worker_of(sweep), side_of(done), context)
+
+
+def _with_goldens(
+    found: Sequence[BlindnessOutcome], names: Sequence[str]
+) -> list[BlindnessOutcome]:
+    """What the goldens say of the same faults, at T0."""
+    from turbo_lab.commands.golden import judge_embed
+    from turbo_lab.golden.library import open_library
+    from turbo_lab.golden.thresholds import read_thresholds
+    from turbo_lab.trials.faults import FAULTS
+    from turbo_lab.trials.gate_blindness import SAMPLE_FAULTS
+    from turbo_lab.trials.mutate import mutate as mutate_goldens
+
+    cases = loaded_cases(open_library(), names)
+    tried, _ = mutate_goldens(
+        cases, read_thresholds(), judge_embed(), (*SAMPLE_FAULTS, *FAULTS), ()
+    )
+    said = {fault.name: fault.caught for fault in tried if fault.cases}
+    return [
+        dataclasses.replace(
+            outcome,
+            caught=outcome.caught or said[outcome.name],
+            verdicts=outcome.verdicts | {"goldens": "regression" if said[outcome.name] else "pass"},
+        )
+        if outcome.name in said
+        else outcome
+        for outcome in found
+    ]
+
+
+def _slower(setting: Setting, margin: float) -> BlindnessOutcome:
+    """The latency check of a candidate whose UNet takes twice as long."""
+    from turbo_lab import gate
+    from turbo_lab.runtime.pairs import compare_calls
+    from turbo_lab.trials.gate_blindness import SLOWER, BlindnessOutcome, slower_unet
+
+    worker, cell = setting.worker, setting.cell
+    worker.prepare(cell.recipe)
+    call = worker.stock_call(cell)
+
+    def slow() -> None:
+        with slower_unet(worker):
+            call()
+
+    with worker.thread_count():
+        found = compare_calls(call, slow, "short", worker.device)
+    row = gate.ratio_check("latency", found.blocks_b_s, found.blocks_a_s, margin)
+    return BlindnessOutcome(
+        SLOWER, "", row.verdict != "pass", {row.name: row.verdict}, {row.name: row.difference}
     )
 
-    def check(candidate: Baseline) -> Sequence[Row]:
-        return hold_family(quality_checks(policy, candidate, baseline))
 
-    found = blindness(done.sweep.cells[0], worker_of(done.sweep), baseline, context, check)
+def _catch_rates(found: Sequence[BlindnessOutcome]) -> dict[str, dict[str, int]]:
+    """By check: faults that it did not pass, of those that it was asked about; then the gate."""
+    rates: dict[str, dict[str, int]] = {}
+    for outcome in found:
+        for name, verdict in outcome.verdicts.items():
+            row = rates.setdefault(name, {"caught": 0, "asked": 0})
+            row["caught"] += verdict != "pass"
+            row["asked"] += 1
     caught = sum(outcome.caught for outcome in found)
-    if as_json:
-        print_document("gate mutate", {"score": caught / len(found), "faults": as_plain(found)})
-    else:
-        for outcome in found:
-            word = "caught" if outcome.caught else "missed"
-            parts = [
-                f"{name} {_signed(value)} {outcome.verdicts[name]}"
-                for name, value in outcome.differences.items()
-            ]
-            print(f"{outcome.name:32} {word}  {', '.join(parts)}")
-        print(f"\n{caught} of {len(found)} faults caught by the quality checks alone")
-    return 0
+    return {**rates, "gate": {"caught": caught, "asked": len(found)}}
 
 
 def compose_prompts(arguments: Sequence[str]) -> tuple[str, ...]:

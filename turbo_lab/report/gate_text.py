@@ -14,6 +14,8 @@ _STYLES = {
     "pass": "green", "regression": "red", "inconclusive": "yellow", "uncovered": "yellow",
     "error": "magenta",
 }  # fmt: skip
+_MARKS = {"pass": "pass", "regression": "regr.", "inconclusive": "incon.", "uncovered": "uncov.",
+          "error": "error"}  # fmt: skip
 
 
 def print_gate(values: Mapping[str, Any]) -> None:
@@ -68,3 +70,27 @@ def print_calibration(values: Mapping[str, Any]) -> None:
         rows = [c for c in gate["checks"] if c["verdict"] != "pass" or c["difference"] is not None]
         told = ", ".join(f"{c['name']} {c['verdict']} {difference(c)}".rstrip() for c in rows)
         print(f"real gate {index + 1:<5} {gate['verdict']}: {told}")
+
+
+def print_blindness(values: Mapping[str, Any]) -> None:
+    """Each fault with what the checks said of it, and how many each check caught."""
+    console, table = Console(), Table(box=None, pad_edge=False)
+    table.add_column("fault")
+    table.add_column("gate", no_wrap=True)
+    checks = [name for name in values["catch_rates"] if name != "gate"]
+    for name in checks:
+        table.add_column(name)
+    for fault in values["faults"]:
+        row = [fault["name"], "caught" if fault["caught"] else "[red]missed[/]"]
+        for name in checks:
+            verdict = fault["verdicts"].get(name)
+            value = fault["differences"].get(name)
+            shown = "" if verdict is None else f"[{_STYLES[verdict]}]{_MARKS[verdict]}[/]"
+            row.append(shown if value is None else f"{shown} {value:+.3g}")
+        table.add_row(*row)
+    console.print(table)
+    rates = [
+        f"{name} {rate['caught']} of {rate['asked']}"
+        for name, rate in values["catch_rates"].items()
+    ]
+    print(f"\ncaught: {', '.join(rates)}")

@@ -53,7 +53,7 @@ def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
             delattr(owner, name)
 
 
-def _decoded(change: Callable[[Any], Any]) -> Scope:
+def decoded(change: Callable[[Any], Any]) -> Scope:
     """The VAE's output, (N, 3, H, W) in [-1, 1], changed in place of a copy."""
 
     def scope(pipeline: Pipeline) -> AbstractContextManager[None]:
@@ -215,7 +215,9 @@ def _nudged(weight: Any) -> None:
     weight.view(-1)[weight.numel() // 2] += 1e-3
 
 
-def _lora_call(change: Callable[[list[Any]], list[Any]]) -> Callable[[], Any]:
+def lora_call(change: Callable[[list[Any]], list[Any]]) -> Callable[[], Any]:
+    """The (name, file, weight) of the adapters on their way onto the pipeline."""
+
     def scope() -> AbstractContextManager[None]:
         from turbo_lab.runtime import lora
 
@@ -255,17 +257,18 @@ def _recipe(test: Callable[[Recipe], bool]) -> Callable[[Batch, str | None], boo
     return lambda batch, negative: test(batch.recipe)
 
 
-def _several(batch: Batch, negative: str | None) -> bool:
+def several(batch: Batch, negative: str | None) -> bool:
+    """Whether a case has more than one image."""
     return len(batch.layout.seeds) > 1
 
 
-_has_lora = _recipe(lambda recipe: len(recipe.lora) > 0)
+has_lora = _recipe(lambda recipe: len(recipe.lora) > 0)
 
 FAULTS: tuple[Fault, ...] = (
-    Fault("channels swapped", _decoded(lambda images: images.flip(1))),
-    Fault("brightness halved", _decoded(lambda images: (images + 1) / 2 - 1)),
-    Fault("a 16x16 block inverted", _decoded(_invert_block)),
-    Fault("vae scaling factor lost", _decoded(lambda images: images * 0.87)),
+    Fault("channels swapped", decoded(lambda images: images.flip(1))),
+    Fault("brightness halved", decoded(lambda images: (images + 1) / 2 - 1)),
+    Fault("a 16x16 block inverted", decoded(_invert_block)),
+    Fault("vae scaling factor lost", decoded(lambda images: images * 0.87)),
     Fault("vae in bfloat16", _vae_in_bfloat16),
     Fault(
         "timestep spacing lost",
@@ -278,8 +281,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("one step less", alter=_one_step_less,
           applies=_recipe(lambda recipe: recipe.num_inference_steps > 1)),
     Fault("generator used before", _generators(_used_before)),
-    Fault("one generator for the batch", _generators(lambda g: [g[0]] * len(g)), applies=_several),
-    Fault("prompts swapped in the batch", _prompts(lambda p: p[::-1]), applies=_several),
+    Fault("one generator for the batch", _generators(lambda g: [g[0]] * len(g)), applies=several),
+    Fault("prompts swapped in the batch", _prompts(lambda p: p[::-1]), applies=several),
     Fault("a stale encoding", _prompts(lambda p: ["a key on a white background"] * len(p))),
     Fault("last layer of the text encoders", _last_hidden_state),
     Fault("pooled embedding dropped", _encoded(lambda e: (e[0], e[1], e[2] * 0, e[3]))),
@@ -289,11 +292,11 @@ FAULTS: tuple[Fault, ...] = (
           applies=_recipe(lambda recipe: recipe.guidance_scale > 1)),
     Fault("negative prompt ignored", drops_negative=True,
           applies=lambda batch, negative: negative is not None),
-    Fault("lora dropped", loading=_lora_call(lambda named: []), applies=_has_lora),
-    Fault("lora at half its weight", loading=_lora_call(
+    Fault("lora dropped", loading=lora_call(lambda named: []), applies=has_lora),
+    Fault("lora at half its weight", loading=lora_call(
         lambda named: [(name, path, weight / 2) for name, path, weight in named]),
-        applies=_has_lora),
+        applies=has_lora),
     Fault("one weight tensor scaled by 1.01", _weight(_scaled)),
     Fault("one weight off by 0.001", _weight(_nudged)),
-    Fault("png of another image", _first_png_for_all, applies=_several),
+    Fault("png of another image", _first_png_for_all, applies=several),
 )  # fmt: skip

@@ -18,7 +18,7 @@ from turbo_lab.golden.tiers import TIERS, Tier
 from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.faults import FAULTS, Fault
 from turbo_lab.trials.goldens import today
-from turbo_lab.trials.harmless import HARMLESS
+from turbo_lab.trials.harmless import HARMLESS, Harmless
 from turbo_lab.trials.run_case import Case, CaseRunner
 
 Loaded = tuple[Case, Golden, Material]
@@ -58,14 +58,18 @@ class HarmlessOutcome:
 
 
 def mutate(
-    cases: Sequence[Loaded], thresholds: Thresholds, embed: Embed
+    cases: Sequence[Loaded],
+    thresholds: Thresholds,
+    embed: Embed,
+    faults: Sequence[Fault] = FAULTS,
+    changes: Sequence[Harmless] = HARMLESS,
 ) -> tuple[list[FaultOutcome], list[HarmlessOutcome]]:
     """Every fault and every harmless change, on every case that can show it."""
     runner = CaseRunner([case for case, *_ in cases])
     cases = anchored(cases, runner)
-    faults = [_try_fault(fault, cases, runner, thresholds, embed) for fault in FAULTS]
+    tried = [_try_fault(fault, cases, runner, thresholds, embed) for fault in faults]
     harmless = []
-    for change in HARMLESS:
+    for change in changes:
         verdicts = [
             judge(golden, material, change.run(runner, case), thresholds, today(), embed,
                   change.tier)
@@ -73,7 +77,7 @@ def mutate(
         ]  # fmt: skip
         alarm = any(verdict.verdict != "pass" for verdict in verdicts)
         harmless.append(HarmlessOutcome(change.name, alarm, change.tier, len(verdicts)))
-    return faults, harmless
+    return tried, harmless
 
 
 def _try_fault(
