@@ -1,0 +1,56 @@
+"""A model against its baselines, from the command line to the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from turbo_lab.cli import main
+
+SMALL = ["prompts=scenes-demo", "num_images=8", "batch_size=8", "num_threads=1"]
+
+
+@pytest.mark.slow
+def test_three_fair_ways_with_winners_and_losers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["compare", "model=nano-turbo", "baselines=nano-lcm", *SMALL]
+    assert main([*words, "--json", "--html", "out/c.html"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["candidate"] == "nano-turbo 1 steps"
+    ways = {row["name"].partition(" / ")[2] for row in values["rows"]}
+    assert "nano-lcm 4 steps (own settings)" in ways
+    assert "nano-lcm 1 steps (equal steps)" in ways
+    for row in values["rows"]:
+        assert row["n"] == 8 and row["ci95"] is not None and row["margin"] == 0.0
+    labels = {item["label"] for item in values["contenders"]}
+    assert set(values["prompts"]) == labels - {values["candidate"]}
+    assert set(values["pareto"]) <= labels and values["pareto"]
+    page = (tmp_path / "out" / "c.html").read_text()
+    assert page.count("data:image/png") >= 8 and "http://" not in page.replace("www.w3.org", "")
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "nano-turbo 1 steps" in shown and "nano-lcm 4 steps" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model=nano-turbo"], "compare: name the baselines"),
+        (["baselines=nano-lcmm", *SMALL], "Did you mean nano-lcm?"),
+        (["baselines=nano-lcm", "num_inference_steps=1,2", *SMALL], "give one value a key"),
+    ],
+)
+def test_wrong_words_are_exit_2(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", *words]) == 2
+    assert message in capsys.readouterr().err

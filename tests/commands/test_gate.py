@@ -1,0 +1,205 @@
+"""The gate on the shipped model, from the command line to the exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from turbo_lab import environment
+from turbo_lab.cli import main
+
+# Eight prompts: the fewest that have an interval. One golden: the suite checks them all.
+SMALL = ["prompts=scenes-demo", "num_images=8", "batch_size=8", "num_threads=1"]
+ONE_GOLDEN = ["gate.goldens=[nano-turbo-1-step]", "gate.min_goldens=1"]
+NO_GOLDENS = ["gate.goldens=none"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all, so that a side is drawn once."""
+    return tmp_path_factory.mktemp("gate")
+
+
+@pytest.fixture(autouse=True)
+def _inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(folder)
+    yield
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
+    code = main(["gate", "gate=release", *SMALL, *words, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def verdicts(values: dict[str, Any]) -> dict[str, str]:
+    return {check["name"]: check["verdict"] for check in values["checks"]}
+
+
+def test_a_pipeline_passes_against_itself_and_every_output_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--junit", "out/g.xml", "--markdown", "out/g.md", "--html", "out/g.html"]
+    code, values = run(capsys, "baseline.model=nano-turbo", *ONE_GOLDEN, *files)
+    assert (code, values["verdict"], values["kind"]) == (0, "pass", "gate")
+    assert verdicts(values) == dict.fromkeys(
+        ("licenses", "clip_score", "r_precision", "goldens"), "pass"
+    )
+    for check in values["checks"]:
+        assert {"name", "verdict", "value", "baseline", "difference", "ci95", "margin", "n",
+                "minimum_detectable_effect"} <= set(check)  # fmt: skip
+    assert values["identical_images"] == {"same": 8, "of": 8}
+    assert values["fingerprint_difference"] == []
+    suite = ElementTree.parse(folder / "out" / "g.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "0", "0")
+    assert "✅ pass" in (folder / "out" / "g.md").read_text().splitlines()[0]
+    assert 'class="verdict pass"' in (folder / "out" / "g.html").read_text()
+
+
+def test_a_loss_of_quality_is_exit_1_and_fails_in_junit(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An adapter at three times its weight draws nothing."""
+    code, values = run(
+        capsys, "baseline.model=nano-turbo", "candidate.lora=ink@3", *NO_GOLDENS,
+        "--junit", "bad.xml",
+    )  # fmt: skip
+    assert (code, values["verdict"]) == (1, "regression")
+    assert verdicts(values)["clip_score"] == "regression"
+    (score,) = [check for check in values["checks"] if check["name"] == "clip_score"]
+    assert score["difference"] < -0.3 and score["ci95"][1] < -0.02 and score["p_value"] <= 0.05
+    suite = ElementTree.parse(folder / "bad.xml").getroot()
+    failed = [case.get("name") for case in suite if case.find("failure") is not None]
+    assert "clip_score" in failed and "licenses" not in failed
+
+
+def test_the_same_is_told_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["gate", "gate=release", *SMALL, *NO_GOLDENS, "baseline.model=nano-turbo"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "8 of 8 images have the baseline's pixels" in shown
+    assert shown.rstrip().endswith("release: pass")
+
+
+def test_no_such_baseline_is_uncovered_and_says_how_to_make_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, values = run(capsys, "gate.baseline=mine", *NO_GOLDENS)
+    assert (code, values["verdict"]) == (3, "uncovered")
+    assert "turbo-lab baseline set mine SWEEP" in values["checks"][1]["note"]
+    assert values["baseline_digest"] is None and values["identical_images"] is None
+
+
+def test_a_baseline_of_other_prompts_is_uncovered(capsys: pytest.CaptureFixture[str]) -> None:
+    """The packaged one is of the held-out prompts."""
+    code, values = run(capsys, *NO_GOLDENS)
+    assert (code, values["baseline"]) == (3, "release")
+    assert "do not pair" in values["checks"][1]["note"]
+
+
+def test_a_stored_baseline_is_paired_and_what_it_cannot_hold_is_uncovered(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ["sweep", *SMALL, "num_inference_steps=1", "metrics.names=clip_score,r_precision",
+             "timing=off", "tracking=none", "--json"]  # fmt: skip
+    assert main(sweep) == 0
+    made = json.loads(capsys.readouterr().out)["sweep_id"]
+    assert main(["baseline", "set", "own", made]) == 0
+    capsys.readouterr()
+    more = ["gate.latency=0.2", "gate.memory=0.1", "gate.frechet=1.0"]
+    code, values = run(capsys, "gate.baseline=own", *NO_GOLDENS, *more)
+    found = verdicts(values)
+    assert code == 3
+    assert (found["clip_score"], found["r_precision"]) == ("pass", "pass")
+    assert found["latency"] == found["memory"] == found["fd"] == "uncovered"
+    assert values["identical_images"] == {"same": 8, "of": 8}
+    path = folder / "baselines" / "own.json"
+    assert values["baseline_digest"] == json.loads(path.read_text())["digest"]
+
+
+def test_a_frechet_distance_of_too_few_images_is_never_gated(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, values = run(capsys, "baseline.model=nano-turbo", "gate.frechet=5", *NO_GOLDENS)
+    (row,) = [check for check in values["checks"] if check["name"] == "fd/nano-clip"]
+    assert (code, row["verdict"]) == (3, "uncovered")
+    assert row["note"] == "8 images for 64 features: not gated below as many, nor below 8 prompts"
+
+
+@pytest.mark.slow
+def test_a_frechet_distance_of_enough_images_is_paired(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["prompts=scenes-heldout", "num_images=72", "gate.frechet=1", *NO_GOLDENS]
+    code, values = run(capsys, *words, "baseline.model=nano-turbo")
+    (row,) = [check for check in values["checks"] if check["name"] == "fd/nano-clip"]
+    assert (code, row["verdict"], row["difference"], row["ci95"]) == (0, "pass", 0.0, [0.0, 0.0])
+    worse = ["baseline.model=nano-turbo", "candidate.model=nano-sdxl",
+             "candidate.num_inference_steps=1"]  # fmt: skip
+    _, values = run(capsys, *words, *worse)
+    (row,) = [check for check in values["checks"] if check["name"] == "fd/nano-clip"]
+    assert row["verdict"] == "regression" and row["ci95"][0] > 1
+
+
+def test_on_another_cpu_the_goldens_are_held_numerically(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = environment.read_cpu()
+    monkeypatch.setattr(environment, "read_cpu", lambda: here | {"model": "another"})
+    code, values = run(capsys, "baseline.model=nano-turbo", *ONE_GOLDEN)
+    row = values["checks"][-1]
+    assert (code, row["name"], row["verdict"]) == (0, "goldens", "pass")
+    assert row["note"] == "1 at T1, 1 of them identical to the bit"
+    strict = [*ONE_GOLDEN, "gate.golden_tier=T0"]
+    code, values = run(capsys, "baseline.model=nano-turbo", *strict)
+    assert (code, values["checks"][-1]["verdict"]) == (3, "uncovered")
+
+
+def test_required_coverage_is_of_the_goldens_that_were_judged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    coverage = "gate.coverage=[candidate_model,one_step,lora]"
+    code, values = run(capsys, "baseline.model=nano-turbo", *ONE_GOLDEN, coverage)
+    row = values["checks"][-1]
+    assert (code, row["name"], row["verdict"], row["n"]) == (3, "coverage", "uncovered", 2)
+    assert row["note"] == "no judged golden covers lora"
+
+
+def test_a_licence_that_is_not_listed_is_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
+    code, values = run(capsys, "baseline.model=nano-turbo", "gate.licenses=[MIT]", *NO_GOLDENS)
+    assert (code, values["checks"][0]["note"]) == (1, "nano-turbo: Apache-2.0")
+
+
+@pytest.mark.slow
+def test_mutation_invariance_latency_and_memory_for_real(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cases = "[nano-turbo-1-step]"
+    asked = [f"gate.mutation={cases}", f"gate.invariance={cases}", "gate.latency=3",
+             "gate.memory=1"]  # fmt: skip
+    code, values = run(capsys, "baseline.model=nano-turbo", *NO_GOLDENS, *asked)
+    found = {check["name"]: check for check in values["checks"]}
+    assert (code, values["verdict"]) == (0, "pass"), values["checks"]
+    assert found["mutation score"]["value"] == 1.0 and found["mutation score"]["n"] >= 12
+    assert found["invariance"]["n"] >= 8
+    assert found["latency"]["n"] == 12 and found["memory"]["n"] == 8
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name a policy, as in turbo-lab gate gate=release"),
+        (["gate=relase"], "Did you mean release?"),
+        (["gate=release", "gate.goldens=[nano-turbo-1-stp]"], "Did you mean nano-turbo-1-step?"),
+        (["gate=release", "gate.mutation=[nano]"], "golden=nano: unknown"),
+        (["gate=release", "gate.quality.clip_score.margin=-1"], "must be a number of at least 0"),
+        (["gate=release", "candidate.seed=1,2", *SMALL], "is a grid of 2 cells"),
+    ],
+)
+def test_wrong_words_are_exit_2_before_anything_is_drawn(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gate", *words]) == 2
+    assert message in capsys.readouterr().err
