@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,17 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     write_baseline(made(), tmp_path)
     assert read_baseline("release", tmp_path) == made()
     assert "release" in names(tmp_path)
+
+
+def test_times_are_kept_and_their_absence_changes_no_digest(tmp_path: Path) -> None:
+    timed = replace(made(), timing_samples_s=(0.05, 0.06))
+    write_baseline(timed, tmp_path)
+    assert read_baseline("release", tmp_path) == timed
+    assert timed.content_digest != made().content_digest
+    values = json.loads(write_baseline(made(), tmp_path).read_text())
+    del values["timing_samples_s"]  # as earlier versions wrote it
+    (tmp_path / "release.json").write_text(json.dumps(values))
+    assert read_baseline("release", tmp_path) == made()
 
 
 def test_the_digest_is_of_the_content_and_not_of_the_name(tmp_path: Path) -> None:

@@ -139,6 +139,33 @@ def test_ratios_are_judged_by_their_interval(factor: float, verdict: str) -> Non
     assert row.minimum_detectable_effect == pytest.approx(expected, rel=0.5)
 
 
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(1.0, "pass"), (1.5, "regression"), (1.2, "inconclusive")]
+)
+def test_a_stored_time_is_judged_by_the_worst_ends_of_both_medians(
+    factor: float, verdict: str
+) -> None:
+    draws = np.random.default_rng(0)
+    stored = 1 + 0.05 * draws.standard_normal(40)
+    here = factor * (1 + 0.05 * draws.standard_normal(30))
+    row = gate.stored_ratio_check("latency", here.tolist(), stored.tolist(), 0.2)
+    assert (gate.decide([row])[0], row.n, row.p_value) == (verdict, 30, None)
+    assert row.ci95 is not None and row.ci95[0] < factor - 1 < row.ci95[1]
+
+
+def test_equal_pipelines_timed_apart_seldom_look_different() -> None:
+    draws, outside = np.random.default_rng(1), 0
+    for _ in range(400):
+        here, there = draws.gamma(50, 0.02, 30), draws.gamma(50, 0.02, 30)
+        row = gate.stored_ratio_check("latency", here.tolist(), there.tolist(), 0.0)
+        outside += row.verdict == "regression"
+    assert outside <= 4
+
+
+def test_too_few_stored_times_are_uncovered() -> None:
+    assert gate.stored_ratio_check("latency", [1.0] * 30, [1.0] * 5, 0.2).verdict == "uncovered"
+
+
 def test_a_ratio_of_equal_memory_has_no_spread_and_passes() -> None:
     row = gate.ratio_check("memory", [100] * 8, [100] * 8, 0.1)
     assert (row.verdict, row.ci95) == ("pass", (0.0, 0.0))

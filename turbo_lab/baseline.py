@@ -45,12 +45,15 @@ class Baseline:
     """Of every image."""
     measurements: tuple[Measurement, ...]
     """Figures with values an image."""
+    timing_samples_s: tuple[float, ...] = ()
+    """Seconds of every call of the timing lane there; empty where it was not timed."""
 
     @property
     def content_digest(self) -> str:
-        """sha256 over everything but the name."""
+        """sha256 over everything but the name; times that were not taken leave no trace."""
         plain = records.encode_floats(as_plain(self))
-        return digest({key: value for key, value in plain.items() if key != "name"})
+        left_out = {"name"} if self.timing_samples_s else {"name", "timing_samples_s"}
+        return digest({key: value for key, value in plain.items() if key not in left_out})
 
 
 def baseline_of(name: str, store: Store, record_id: str, measured: bool = True) -> Baseline:
@@ -59,6 +62,7 @@ def baseline_of(name: str, store: Store, record_id: str, measured: bool = True) 
     if record is None or record.status != "done":
         raise InputError(f"baseline {name}: {record_id[:12]} is no finished record")
     rows = images_of(store, record)
+    timings = store.timings(record_id)
     figures = tuple(m for m in store.measurements(record_id) if m.per_image is not None)
     if measured and not figures:
         raise InputError(f"baseline {name}: {record_id[:12]} has no figures an image; measure it")
@@ -71,6 +75,7 @@ def baseline_of(name: str, store: Store, record_id: str, measured: bool = True) 
         keys=tuple((prompt, seed) for _, _, prompt, seed in rows),
         pixel_sha256=tuple(pixel for _, pixel, *_ in rows),
         measurements=figures,
+        timing_samples_s=timings[-1].samples_s if timings else (),
     )
 
 
@@ -102,7 +107,9 @@ def read_baseline(name: str, folder: Path) -> Baseline:
     )
     keys = tuple((str(prompt), int(seed)) for prompt, seed in rest["keys"])
     pixels = tuple(rest["pixel_sha256"])
-    found = Baseline(**rest | {"keys": keys, "pixel_sha256": pixels, "measurements": measurements})
+    times = tuple(float(value) for value in rest.get("timing_samples_s", ()))
+    typed = {"keys": keys, "pixel_sha256": pixels, "measurements": measurements}
+    found = Baseline(**rest | typed | {"timing_samples_s": times})
     if found.content_digest != claimed:
         raise StoreError(f"{path}: was edited by hand (its digest does not fit); restore it")
     return found

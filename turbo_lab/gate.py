@@ -7,6 +7,7 @@ The policy is in :mod:`turbo_lab.policy`; what draws and times is in
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 
 from turbo_lab import stats
@@ -96,6 +97,30 @@ def ratio_check(
         len(candidate), _detectable(ci95, len(candidate)), "ratio", "lower", note,
         stats.permutation_test(candidate, allowed, None, "greater"),
     )  # fmt: skip
+
+
+def stored_ratio_check(
+    name: str,
+    candidate: Sequence[float],
+    stored: Sequence[float],
+    margin: float,
+    note: str | None = None,
+) -> Row:
+    """Median of the candidate over that of a stored baseline, timed apart; lower is better.
+
+    (n,) and (m,) positive. The interval joins the worst ends of both medians' own,
+    which two equal pipelines leave less than once in a hundred: it takes no part in
+    Holm's. ``uncovered`` below six samples a side.
+    """
+    here, there = stats.median_ci(candidate), stats.median_ci(stored)
+    if here is None or there is None:
+        return failed_check(name, "uncovered", f"{len(stored)} stored calls: six have an interval")
+    low, high = here[0] / there[1] - 1, here[1] / there[0] - 1
+    ratio = statistics.median(candidate) / statistics.median(stored)
+    count = min(len(candidate), len(stored))
+    verdict = stats.verdict((low, high), margin, "lower")
+    return Row(name, verdict, ratio, 1.0, ratio - 1, (low, high), margin, count,
+               _detectable((low, high), count), "ratio", "lower", note)  # fmt: skip
 
 
 def distance_check(

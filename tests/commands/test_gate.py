@@ -121,6 +121,29 @@ def test_a_stored_baseline_is_paired_and_what_it_cannot_hold_is_uncovered(
     assert values["baseline_digest"] == json.loads(path.read_text())["digest"]
 
 
+@pytest.mark.slow
+def test_a_stored_baseline_that_was_timed_gates_latency_on_its_own_fingerprint(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = ["sweep", *SMALL, "num_inference_steps=1", "metrics.names=clip_score,r_precision",
+             "timing=full", "tracking=none", "--json"]  # fmt: skip
+    assert main(sweep) == 0
+    made = json.loads(capsys.readouterr().out)["sweep_id"]
+    assert main(["baseline", "set", "timed", made]) == 0
+    capsys.readouterr()
+    words = ["gate.baseline=timed", "gate.latency=5", *NO_GOLDENS]
+    code, values = run(capsys, *words)
+    row = values["checks"][-1]
+    assert (code, row["name"], row["verdict"]) == (0, "latency", "pass")
+    assert row["n"] >= 30 and "timed then" in row["note"]
+    here = environment.read_cpu()
+    monkeypatch.setattr(environment, "read_cpu", lambda: here | {"model": "another"})
+    code, values = run(capsys, *words)
+    row = values["checks"][-1]
+    assert (code, row["verdict"]) == (3, "uncovered")
+    assert "was timed elsewhere (device_model)" in row["note"]
+
+
 def test_a_frechet_distance_of_too_few_images_is_never_gated(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

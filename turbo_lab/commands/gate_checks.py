@@ -241,7 +241,7 @@ def _latency(policy: Policy, sides: Sides) -> Row:
 
     assert policy.latency is not None
     if sides.baseline is None:
-        return gate.failed_check("latency", "uncovered", _NEEDS_BASELINE)
+        return _stored_latency(policy.latency, sides)
     for attempt in range(policy.retries + 1):
         found = compare_overrides("gate", sides.overrides)
         times = [f"retried, attempt {attempt + 1} counts"] if attempt else []
@@ -250,6 +250,29 @@ def _latency(policy: Policy, sides: Sides) -> Row:
         if row.verdict == "pass":
             break
     return row
+
+
+def _stored_latency(margin: float, sides: Sides) -> Row:
+    """Against times that a stored baseline brings, where nothing of the environment differs."""
+    from turbo_lab.commands.sides import worker_of
+    from turbo_lab.golden.tiers import choose_tier
+
+    stored, sweep = sides.stored, sides.candidate.sweep
+    if stored is None or not stored.timing_samples_s:
+        note = f"{_NEEDS_BASELINE}, or store one that was timed: turbo-lab sweep timing=full"
+        return gate.failed_check("latency", "uncovered", note)
+    choice = choose_tier(stored.fingerprint["keys"], sweep.fingerprint["keys"])
+    if choice.tier != "T0":
+        other = ", ".join(name for name, *_ in choice.differs)
+        note = f"the stored baseline was timed elsewhere ({other}); {_NEEDS_BASELINE}"
+        return gate.failed_check("latency", "uncovered", note)
+    worker, cell = worker_of(sweep), sweep.cells[0]
+    worker.prepare(cell.recipe)
+    timing = worker.time_cell(cell, "full", sweep.fingerprint)
+    note = "; ".join(["the stored baseline's calls were timed then", *timing.warnings])
+    return gate.stored_ratio_check(
+        "latency", timing.samples_s, stored.timing_samples_s, margin, note
+    )
 
 
 def _memory(margin: float, sides: Sides) -> Row:
