@@ -26,6 +26,7 @@ RANKS = {
     "turbo_lab.similarity": 1,
     "turbo_lab.progress": 1,
     "turbo_lab.prompts": 2,
+    "turbo_lab.published": 3,
     "turbo_lab.cards": 2,
     "turbo_lab.plan": 2,
     "turbo_lab.environment": 2,

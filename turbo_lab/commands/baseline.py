@@ -8,6 +8,7 @@ from pathlib import Path
 from turbo_lab.baseline import baseline_of, names, own_folder, read_baseline, write_baseline
 from turbo_lab.commands.words import print_document, take_flag, take_key
 from turbo_lab.errors import InputError
+from turbo_lab.published import refuse_published
 from turbo_lab.store import Store
 
 
@@ -42,6 +43,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 3 or arguments[0] != "set":
         raise InputError("baseline: write set NAME SWEEP, list, or show NAME")
     _, name, sweep = arguments
+    refuse_published("baseline set", name, sweep)
     store = Store(_existing(Path(store_path or "turbo-lab-store")))
     baseline = baseline_of(name, store, _record(store, sweep, cell))
     path = write_baseline(baseline, folder)

@@ -19,6 +19,7 @@ from turbo_lab.commands.sides import compose_points
 from turbo_lab.commands.words import print_document, take_flag, take_key, take_option
 from turbo_lab.compare import Row, compare_figure, hold_family, pareto, winners_and_losers, worst
 from turbo_lab.errors import InputError
+from turbo_lab.published import published_document, refuse_published
 from turbo_lab.record import LatencySummary
 
 if TYPE_CHECKING:
@@ -45,13 +46,16 @@ class Contender:
 def main(arguments: list[str]) -> int:
     """``compare model=NAME baselines=NAME,NAME [KEY=VALUE ...] [--html FILE] [--json]``.
 
-    The exit code is 0.
+    ``published=on`` adds what papers report, in tables of their own. The exit
+    code is 0.
     """
     html = take_option(arguments, "--html")
     as_json = take_flag(arguments, "--json")
+    with_published = _is_on(take_key(arguments, "published"))
     named = take_key(arguments, "baselines")
     if not named:
         raise InputError("compare: name the baselines, as in compare baselines=nano-sdxl,nano-lcm")
+    refuse_published("compare", *arguments, *named.split(","))
     candidate = draw(arguments)
     rows, contenders = [], {candidate.label: candidate}
     for model in named.split(","):
@@ -67,6 +71,8 @@ def main(arguments: list[str]) -> int:
         "pareto": _pareto(list(contenders.values())),
         "prompts": _prompts(candidate, contenders),
     }
+    if with_published:
+        values["published"] = published_document()
     if html is not None:
         _write_page(Path(html), values, contenders)
     if as_json:
@@ -78,6 +84,12 @@ def main(arguments: list[str]) -> int:
         if html is not None:
             print(f"report          {html}")
     return 0
+
+
+def _is_on(value: str | None) -> bool:
+    if value not in (None, "on", "off"):
+        raise InputError(f"published={value}: must be on or off")
+    return value == "on"
 
 
 def draw(overrides: Sequence[str]) -> Contender:

@@ -20,6 +20,7 @@ from turbo_lab.commands.sides import compose_points, split_sides
 from turbo_lab.commands.words import print_document, take_flag, take_option
 from turbo_lab.compare import Row
 from turbo_lab.policy import Policy
+from turbo_lab.published import refuse_published
 from turbo_lab.spec import as_plain
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def main(arguments: list[str]) -> int:
         return {"calibrate": gate_trials.calibrate, "mutate": gate_trials.mutate}[name](rest)
     as_json = take_flag(arguments, "--json")
     files = {kind: take_option(arguments, f"--{kind}") for kind in ("junit", "markdown", "html")}
+    refuse_published("gate", *arguments)
     overrides = split_sides(arguments)
     has_baseline = any(a.startswith("baseline.") for a in arguments)
     policy = policy_of(overrides["candidate"])

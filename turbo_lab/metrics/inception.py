@@ -9,7 +9,6 @@ bit for bit. Refuses prompts (it has no text side) and never downloads.
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,8 +74,8 @@ def _load(weights: Path) -> Any:
         ) from error
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # as many kinds as pickle and zip have
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"fid: {weights} is no file of weights ({reason})") from error
     # Its constructor unpickles whatever it is given: here, what has just been read safely.
     buffer = io.BytesIO()

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from turbo_lab.report.outputs import difference, number
+from turbo_lab.report.outputs import difference, number, published_columns
 
 _WORDS = {
     "pass": "[green]at least as good[/]",
@@ -39,6 +39,22 @@ def print_compare(values: Mapping[str, Any]) -> None:
         effect = number(row["minimum_detectable_effect"])
         table.add_row(row["name"], _WORDS[row["verdict"]], difference(row), effect)
     console.print(table)
+    if "published" in values:
+        _print_published(console, values["published"])
+
+
+def _print_published(console: Console, published: Mapping[str, Any]) -> None:
+    """A table a protocol, so that no row stands beside one that it does not compare with."""
+    console.print(f"\n{published['note']}.", highlight=False, markup=False)
+    for protocol in published["protocols"]:
+        console.print(f"\n[bold]{protocol['id']}[/]: {protocol['measured']}", highlight=False)
+        columns = published_columns(protocol["rows"])
+        table = Table(box=None, pad_edge=False)
+        for column in columns:
+            table.add_column(column)
+        for row in protocol["rows"]:
+            table.add_row(*(row[name] or "-" for name in columns.values()))
+        console.print(table)
 
 
 def _figure(figure: Mapping[str, Any]) -> str:

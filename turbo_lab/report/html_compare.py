@@ -9,6 +9,7 @@ from turbo_lab.report.figures import Column, interval_of, real
 from turbo_lab.report.html_gate import check_table
 from turbo_lab.report.html_sweep import FRONT
 from turbo_lab.report.html_table import figure_cell, table_legend
+from turbo_lab.report.outputs import published_columns
 from turbo_lab.report.page import Html, image, join, page, section, table, tag
 from turbo_lab.report.pictures import Picture
 from turbo_lab.report.plots import Series, tradeoff
@@ -39,6 +40,8 @@ def compare_report(values: Mapping[str, Any], pictures: Mapping[str, Mapping[str
         ("differences", "Differences", join([check_table(values["rows"]),
                                              tag("p", _HOW, class_="soft legend")])),
         ("prompts", "Prompts", _prompts(values, pictures) if values["prompts"] else None),
+        ("published", "Published", _published(values["published"]) if "published" in values
+         else None),
     ]  # fmt: skip
     shown = [part for part in parts if part[2] is not None]
     return page(
@@ -93,6 +96,18 @@ def _prompts(values: Mapping[str, Any], pictures: Mapping[str, Mapping[str, Pict
             heading = f"against {label}, {values['candidate']} {title}"
             groups.append(tag("h3", heading))
             groups.append(tag("div", *pairs, class_="pairs"))
+    return join(groups)
+
+
+def _published(published: Mapping[str, Any]) -> Html:
+    """What papers report, a table a protocol."""
+    groups: list[Html] = [tag("p", f"{published['note']}.", class_="soft")]
+    for protocol in published["protocols"]:
+        columns = published_columns(protocol["rows"])
+        rows = [[row[name] or "\N{EN DASH}" for name in columns.values()]
+                for row in protocol["rows"]]  # fmt: skip
+        groups += [tag("h3", protocol["id"]), tag("p", protocol["measured"], class_="soft")]
+        groups.append(table([(head, False) for head in columns], rows))
     return join(groups)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
@@ -115,3 +115,15 @@ def _cell(value: object) -> str:
     for mark in ("\\", "|", "<", ">", "`", "*", "_", "[", "]"):
         text = text.replace(mark, "\\" + mark)
     return text
+
+
+_PUBLISHED = {
+    "model": "model", "steps": "num_inference_steps", "guidance": "guidance_scale",
+    "size": "resolution", "FID": "fid", "patch FID": "patch_fid", "CLIP": "clip",
+    "other": "other", "latency s": "latency_s", "in": "publication", "read": "verification",
+}  # fmt: skip
+
+
+def published_columns(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Heading to field of what any row of a protocol reports."""
+    return {head: name for head, name in _PUBLISHED.items() if any(row[name] for row in rows)}

@@ -1,0 +1,97 @@
+"""Published figures: shown with protocol and provenance, and never a baseline."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.report.test_html_compare import document
+from turbo_lab.cli import main
+from turbo_lab.errors import InputError
+from turbo_lab.published import PROTOCOLS, TABLE, published, published_document, refuse_published
+from turbo_lab.report.compare_text import print_compare
+from turbo_lab.report.html_compare import compare_report
+
+NUMBER = r"\d+(\.\d+)?"
+
+
+def test_every_row_has_a_protocol_and_its_provenance() -> None:
+    rows = published()
+    assert len(rows) == 49 and len({row.id for row in rows}) == 49
+    assert {row.protocol for row in rows} == set(PROTOCOLS)
+    for row in rows:
+        assert row.model and row.publication and row.read_in and row.verification, row.id
+        assert row.fid or row.clip or row.other or row.latency_s, row.id
+        for figure in (row.fid, row.patch_fid, row.clip):
+            assert re.fullmatch(f"|{NUMBER}|{NUMBER} to {NUMBER}", figure), row.id
+        assert re.fullmatch(r"|\d+", row.n), row.id
+
+
+def test_figures_are_as_printed() -> None:
+    by_id = {row.id: row for row in published()}
+    turbo = by_id["dmd2-turbo-1"]
+    assert (turbo.fid, turbo.patch_fid, turbo.clip) == ("24.57", "23.94", "0.337")
+    assert turbo.verification == "transcription" and "2405.14867" in turbo.publication
+    assert by_id["mlperf-sdxl"].fid == "23.01085758 to 23.95007626"
+    assert "teacher" in PROTOCOLS[by_id["senseflow-lcm-4"].protocol]
+
+
+def test_a_protocols_rows_stand_by_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    values = {**document(), "published": published_document()}
+    print_compare(values)
+    printed = capsys.readouterr().out
+    for protocol in PROTOCOLS:
+        assert f"{protocol}: " in printed
+    assert "none compares with a figure measured here" in " ".join(printed.split())
+    print_compare(document())
+    assert "dmd2" not in capsys.readouterr().out  # only where asked for
+
+
+def test_the_page_shows_them_in_a_section_of_their_own() -> None:
+    page = compare_report({**document(), "published": published_document()}, {})
+    assert page.count("<h3>apt-coco-5k</h3>") == 1 and 'id="published"' in page
+    assert 'id="published"' not in compare_report(document(), {})
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["dmd2-turbo-1", "published", "published/dmd2-turbo-1", str(TABLE), "baseline.published=on",
+     "baseline.model=dmd2-turbo-1", "published=on"],
+)  # fmt: skip
+def test_they_are_no_baseline(word: str) -> None:
+    with pytest.raises(InputError, match="published figures are no baseline: they were measured"):
+        refuse_published("gate", word)
+
+
+def test_other_words_pass() -> None:
+    refuse_published("gate", "gate=release", "baseline.model=nano-turbo", "model.path=published/x")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["baseline", "set", "release", "dmd2-turbo-1"],
+        ["baseline", "set", "release", "published"],
+        ["gate", "gate=release", "baseline.published=dmd2-turbo-1"],
+        ["gate", "gate=release", "baseline.model=dmd2-turbo-1"],
+        ["compare", "model=nano-turbo", "baselines=dmd2-turbo-1"],
+    ],
+    ids=" ".join,
+)
+def test_the_commands_refuse_them_before_any_work(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert "published figures are no baseline" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_key_is_on_or_off(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "baselines=nano-sdxl", "published=yes"]) == 2
+    assert "published=yes: must be on or off" in capsys.readouterr().err
