@@ -3,15 +3,23 @@
 Owns names, units, directions and versions, so that a plan or a report can
 speak of a metric with no torch imported. Raise a metric's ``version`` whenever
 its value for equal input changes: it is part of every fingerprint.
+
+A package adds a metric by an entry point of the group ``turbo_lab.metrics``:
+its name is the metric's, its object a :class:`MetricInfo`. The module that
+holds it should be light; ``path`` names the one that computes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
 
-from turbo_lab.errors import unknown_name
+from turbo_lab.errors import InputError, unknown_name
+
+ENTRY_POINTS = "turbo_lab.metrics"
 
 
 @dataclass(frozen=True)
@@ -145,10 +153,61 @@ def metric_names(choice: str) -> tuple[str, ...]:
 
 def metric_info(name: str) -> MetricInfo:
     """The row of a metric; ``fd/nano-clip`` is the row ``fd``."""
-    info = METRICS.get(name.partition("/")[0])
-    if info is None:
-        raise unknown_name("metrics", name, [*METRICS, *SETS])
+    root = name.partition("/")[0]
+    if root in METRICS:
+        return METRICS[root]
+    added = _added()
+    if root not in added:
+        raise unknown_name("metrics", name, [*METRICS, *added, *SETS])
+    return _loaded(added[root])
+
+
+def provider(name: str) -> dict[str, str]:
+    """Which package an added metric is from, for its fingerprint; empty for our own."""
+    root = name.partition("/")[0]
+    if root in METRICS:
+        return {}
+    distribution = _added()[root].dist
+    assert distribution is not None  # entry_points() gives none without one
+    return {"package": distribution.name, "package_version": distribution.version}
+
+
+@cache
+def _added() -> Mapping[str, EntryPoint]:
+    """Metrics of other packages; looked for only where a name is none of ours."""
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        if point.name in METRICS or point.name in SETS or not point.name.isidentifier():
+            raise InputError(
+                f"metrics: {_package(point)} adds {point.name!r}, which is taken or no name; it "
+                "must be a new word of letters, digits and _"
+            )
+        if point.name in found:
+            both = f"{_package(found[point.name])} and {_package(point)}"
+            raise InputError(f"metrics: {both} both add {point.name}; uninstall one")
+        found[point.name] = point
+    return found
+
+
+@cache
+def _loaded(point: EntryPoint) -> MetricInfo:
+    try:
+        info = point.load()
+    except Exception as error:  # of another's module: as many kinds as it likes
+        raise InputError(
+            f"metrics={point.name}: {_package(point)} fails to load it "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    if not isinstance(info, MetricInfo):
+        raise InputError(
+            f"metrics={point.name}: {_package(point)} gives a {type(info).__name__} "
+            f"({point.value}); must be a turbo_lab.metrics.MetricInfo"
+        )
     return info
+
+
+def _package(point: EntryPoint) -> str:
+    return "a package" if point.dist is None else f"{point.dist.name} {point.dist.version}"
 
 
 def measurement_name(name: str, extractor: str) -> str:

@@ -1,13 +1,14 @@
 """Measuring one cell: one extractor pass, many metrics, each with its own fate.
 
 Owns the step from images to :class:`turbo_lab.record.Measurement`. A metric
-that fails becomes a measurement without a value whose note starts with
-``error:``; the rest goes on. No value is ever made up.
+that fails, whatever it raises, becomes a measurement without a value whose note
+starts with ``error:``; the rest goes on. No value is ever made up.
 """
 
 from __future__ import annotations
 
 import importlib
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -108,9 +109,12 @@ def _measure_one(
     try:
         if unavailable is not None:
             raise unavailable
-        score = _function(info)(inputs)
-    except (TurboLabError, ValueError) as error:  # this metric's own failure; a bug passes
+        score = _checked(_function(info)(inputs), len(inputs.prompts))
+    except (TurboLabError, ValueError) as error:
         score = Score(None, len(inputs.prompts), note=f"error: {error}")
+    except Exception as error:  # noqa: BLE001  (a metric's bug must not take the rest along)
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        score = Score(None, len(inputs.prompts), note=f"error: {what}{_where(error)}")
     return Measurement(
         name=measurement_name(name.partition("/")[0], context.extractor.name),
         value=score.value,
@@ -128,6 +132,21 @@ def _measure_one(
 def _function(info: MetricInfo) -> Callable[[MetricInputs], Score]:
     module, _, name = info.path.partition(":")
     return cast(Callable[[MetricInputs], Score], getattr(importlib.import_module(module), name))
+
+
+def _checked(score: object, count: int) -> Score:
+    """What a metric returned, if it is a score; a metric may be another package's."""
+    if not isinstance(score, Score):
+        raise ValueError(f"returned a {type(score).__name__}; must be a turbo_lab Score")
+    if score.per_image is not None and len(score.per_image) != count:
+        raise ValueError(f"returned {len(score.per_image)} values for {count} images")
+    return score
+
+
+def _where(error: Exception) -> str:
+    """The line that raised, since no traceback is printed."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f" ({Path(last.filename).name}, line {last.lineno})"
 
 
 def _reference(context: MetricContext) -> Reference:

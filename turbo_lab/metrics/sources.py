@@ -17,7 +17,7 @@ from typing import Any
 
 from turbo_lab.errors import InputError, MissingFilesError, TurboLabError, unknown_name
 from turbo_lab.identity import DigestCache, digest
-from turbo_lab.metrics import measurement_name, metric_info
+from turbo_lab.metrics import measurement_name, metric_info, provider
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
 CONFIG_FILE = "open_clip_config.json"
@@ -230,6 +230,7 @@ def metric_details(name: str, context: MetricContext, cache: DigestCache) -> dic
     details: dict[str, Any] = {
         "metric": name.partition("/")[0],
         "version": info.version,
+        **provider(name),
         "unit": info.unit,
         "extractor": context.extractor.digest(cache),
         "extractor_name": context.extractor.name,
