@@ -144,3 +144,18 @@ def test_json_without_extensions() -> None:
     with pytest.raises(ValueError):
         dump({"a": math.nan})
     assert dump({"é": 1}).endswith("\n") and "é" in dump({"é": 1})
+
+
+@pytest.mark.parametrize(
+    ("read", "kind", "value", "extra", "rule"),
+    [
+        (read_timing, "timing", TIMING, {"images": []}, "a timing never carries images"),
+        (read_batch, "batch", BATCH, {"latency_s": 1.0}, "images never carry a latency"),
+        (read_record, "record", RECORD, {"samples_s": [1.0]}, "images never carry a latency"),
+    ],
+)
+def test_lanes_are_never_mixed(
+    read: Any, kind: str, value: Any, extra: dict[str, Any], rule: str
+) -> None:
+    with pytest.raises(StoreError, match=f"holds {next(iter(extra))}; {rule}"):
+        read(document(kind, value) | extra, "here")

@@ -153,6 +153,16 @@ class Timing:
     """Another busy process, throttling, a drift of the clock."""
     rule: str = "short"
     """``short`` or ``full``: how long it was warmed up and sampled."""
+    wall_s: float | None = None
+    """Of the timed calls together; ``None`` in documents of older versions."""
+    warmup_s: tuple[float, ...] = ()
+    """The calls between the first and the timed ones, in order."""
+    unet_steps_s: tuple[float, ...] | None = None
+    """Mean of each UNet call within a call; ``None`` if not split, or not as many in each."""
+    peaks_bytes: Mapping[str, int | None] | None = None
+    """``process``, ``allocated`` and ``reserved`` (on the device; ``None`` without one)."""
+    conditions: tuple[Mapping[str, Any], ...] = ()
+    """A reading a block: clocks, temperatures, throttling, load."""
 
 
 def document(kind: str, value: Any) -> dict[str, Any]:
@@ -177,9 +187,26 @@ def check_document(values: Mapping[str, Any], kind: str, where: str) -> dict[str
     return {k: v for k, v in values.items() if k not in ("schema", "turbo_lab", "kind")}
 
 
+def _refuse(values: Mapping[str, Any], fields: frozenset[str], rule: str, where: str) -> None:
+    """Raise :class:`StoreError` for a document that holds what its lane must not."""
+    found = sorted(fields & set(values))
+    if found:
+        raise StoreError(f"{where}: holds {', '.join(found)}; {rule}")
+
+
+# Work of the image lane may be shared, and its switches are slow: its times mean nothing.
+_OF_THE_TIMING_LANE = frozenset(
+    ("latency_s", "samples_s", "stages_s", "throughput_images_per_s", "first_call_s")
+)
+_OF_THE_IMAGE_LANE = frozenset(("images", "batches", "pixel_sha256", "per_image"))
+_NO_LATENCY = "images never carry a latency: time the cell with turbo-lab bench"
+_NO_IMAGES = "a timing never carries images: draw them with turbo-lab sweep"
+
+
 def read_batch(values: Mapping[str, Any], where: str) -> BatchRecord:
     """Inverse of ``document("batch", ...)``."""
     rest = check_document(values, "batch", where)
+    _refuse(rest, _OF_THE_TIMING_LANE, _NO_LATENCY, where)
     images = tuple(ImageEntry(**i) for i in rest["images"])
     return BatchRecord(**rest | {"images": images, "notes": tuple(rest.get("notes", ()))})
 
@@ -187,12 +214,14 @@ def read_batch(values: Mapping[str, Any], where: str) -> BatchRecord:
 def read_record(values: Mapping[str, Any], where: str) -> Record:
     """Inverse of ``document("record", ...)``."""
     rest = check_document(values, "record", where)
+    _refuse(rest, _OF_THE_TIMING_LANE, _NO_LATENCY, where)
     return Record(**rest | {"batches": tuple(rest["batches"])})
 
 
 def read_measurement(values: Mapping[str, Any], where: str) -> Measurement:
     """Inverse of ``document("measurement", ...)``."""
     rest = check_document(values, "measurement", where)
+    _refuse(rest, _OF_THE_TIMING_LANE, _NO_LATENCY, where)
     per_image = rest["per_image"]
     return Measurement(
         **rest
@@ -207,8 +236,9 @@ def read_measurement(values: Mapping[str, Any], where: str) -> Measurement:
 def read_timing(values: Mapping[str, Any], where: str) -> Timing:
     """Inverse of ``document("timing", ...)``; refuses an image record."""
     rest = check_document(values, "timing", where)
+    _refuse(rest, _OF_THE_IMAGE_LANE, _NO_IMAGES, where)
     latency = {k: _decode(v) for k, v in rest["latency_s"].items()}
-    stages = rest["stages_s"]
+    stages, steps = rest["stages_s"], rest.get("unet_steps_s")
     return Timing(
         **rest
         | {
@@ -218,6 +248,10 @@ def read_timing(values: Mapping[str, Any], where: str) -> Timing:
             "stages_s": stages and {k: _decode(v) for k, v in stages.items()},
             "first_call_s": _decode(rest["first_call_s"]),
             "warnings": tuple(rest["warnings"]),
+            "wall_s": _decode(rest.get("wall_s")),
+            "warmup_s": tuple(_decode(v) for v in rest.get("warmup_s", ())),
+            "unet_steps_s": None if steps is None else tuple(_decode(v) for v in steps),
+            "conditions": tuple(rest.get("conditions", ())),
         }
     )
 

@@ -161,6 +161,9 @@ def timing_row(timing: Timing) -> dict[str, Any]:
         "peak_memory_bytes": timing.peak_memory_bytes,
         "first_call_s": timing.first_call_s,
         "warnings": list(timing.warnings),
+        "unet_steps_s": None if timing.unet_steps_s is None else list(timing.unet_steps_s),
+        "peaks_bytes": None if timing.peaks_bytes is None else dict(timing.peaks_bytes),
+        "conditions": [dict(reading) for reading in timing.conditions],
     }
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,12 +14,10 @@ import pytest
 from turbo_lab.errors import InputError
 from turbo_lab.record import document, read_timing
 from turbo_lab.runtime import timing as module
-from turbo_lab.runtime.host import HostLoad, PeakMemory
 from turbo_lab.runtime.stages import STAGES, StageClock
 from turbo_lab.runtime.timing import (
     RULES,
     TimingRule,
-    latency_ratio_ci,
     measure_call,
     summarize,
     synchronizer,
@@ -122,6 +118,26 @@ def test_throughput_is_from_total_wall_time() -> None:
     assert read_timing(document("timing", record), "here") == record
 
 
+def test_conditions_are_read_between_blocks_and_cost_no_time_of_the_run() -> None:
+    fake = FakeTime(steady(then=200.0))
+    call = run(fake, TimingRule("t", 1, 1.0, 1, 1.0, 10, 0.0))
+    # Three calls of 0.2 s are a block: before them, after the 3rd, 6th and 9th, and at the end.
+    assert len(call.conditions) == 5 and call.wall_s == pytest.approx(2.0)
+    assert call.conditions[0].other_cores is None
+    record = timing(call, "c" * 64, 1, {"keys": {}})
+    assert set(record.conditions[0]) == {"load_average", "other_cores", "cpu", "gpu"}
+    assert record.peaks_bytes == {
+        "process": call.peak_memory_bytes, "allocated": None, "reserved": None
+    }  # fmt: skip
+
+
+def test_steps_are_not_told_apart_where_calls_differ() -> None:
+    clock = StageClock(SimpleNamespace(unet=None, vae=None, image_processor=None))
+    clock._marks = [("unet", 0, 1_000), ("unet", 0, 3_000), ("vae", 0, 9), ("unet", 0, 5_000)]
+    assert clock.unet_steps(1) == pytest.approx((1e-6, 3e-6, 5e-6))
+    assert clock.unet_steps(3) == pytest.approx((3e-6,)) and clock.unet_steps(2) is None
+
+
 def test_the_clock_stops_after_the_device_is_waited_for() -> None:
     fake = FakeTime(steady(then=1.0))
     pending = []
@@ -151,54 +167,6 @@ def test_garbage_collection_rests_and_comes_back() -> None:
     with pytest.raises(KeyError):
         measure_call(lambda: {}["x"])
     assert gc.isenabled()
-
-
-def test_peak_memory_sees_what_was_freed_and_forgets_what_was_before() -> None:
-    size = 64 << 20
-    memory = PeakMemory("cpu")
-    before = memory.read()
-    block = np.ones(size // 8)
-    del block
-    peak = memory.read()
-    assert peak - before >= 0.9 * size
-    if Path("/proc/self/clear_refs").exists():
-        assert PeakMemory("cpu").read() <= peak - 0.5 * size
-
-
-def test_another_busy_process_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([(0.0, 0.0, 0.0), (1.0, 2.0, 0.9), (2.0, 3.0, 1.9)])
-    monkeypatch.setattr(HostLoad, "_now", staticmethod(lambda: next(times)))
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    load = HostLoad()
-    assert load.warnings() == ["host busy: other processes used 1.1 of 2 cores"]
-
-
-@pytest.mark.parametrize("others,count", [(0.1, 2), (1.5, 64)])
-def test_a_quiet_host_gives_no_warning(
-    monkeypatch: pytest.MonkeyPatch, others: float, count: int
-) -> None:
-    times = iter([(0.0, 0.0, 0.0), (1.0, 1.0 + others, 1.0)])
-    monkeypatch.setattr(HostLoad, "_now", staticmethod(lambda: next(times)))
-    monkeypatch.setattr(os, "cpu_count", lambda: count)
-    assert HostLoad().warnings() == []
-
-
-def test_without_proc_the_load_average_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("turbo_lab.runtime.host._proc", lambda name: None)
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(os, "getloadavg", lambda: (3.5, 0.0, 0.0))
-    assert HostLoad().warnings() == ["host busy: load average 3.5 on 4 cores"]
-    monkeypatch.setattr(os, "getloadavg", lambda: (1.0, 0.0, 0.0))
-    assert HostLoad().warnings() == []
-
-
-def test_own_work_is_not_others_work() -> None:
-    """Spinning here for a while adds to our own time only (others may be busy as well)."""
-    load, start = HostLoad(), time.process_time()
-    while time.process_time() - start < 0.2:
-        pass
-    others = load.other_cores()
-    assert others is None or others <= (os.cpu_count() or 1)
 
 
 class FakePipeline:
@@ -247,6 +215,7 @@ def test_stages_add_up_to_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
         {"text": 0.001, "unet": 0.02, "vae": 0.003, "post": 0.002, "other": 0.002}
     )
     assert tuple(call.stages_s or ()) == STAGES
+    assert call.unet_steps_s == pytest.approx((0.005,) * 4)
     assert sum((call.stages_s or {}).values()) == pytest.approx(call.latency_s.mean)
     assert pipeline.vae.decode is decode and "encode_prompt" not in vars(pipeline)
     assert "forward" not in vars(pipeline.unet) and pipeline() == 4
@@ -281,20 +250,9 @@ def test_stages_of_a_stock_pipeline(tmp_path: Path) -> None:
     assert call.stages_s is not None
     assert all(call.stages_s[stage] > 0 for stage in STAGES)
     assert sum(call.stages_s.values()) == pytest.approx(call.latency_s.mean)
+    assert len(call.unet_steps_s or ()) == 2
+    assert sum(call.unet_steps_s or ()) == pytest.approx(call.stages_s["unet"])
     assert "forward" not in vars(pipeline.unet) and "decode" not in vars(pipeline.vae)
-
-
-def test_the_ratio_of_blocks_names_a_winner_only_outside_the_noise() -> None:
-    generator = np.random.default_rng(0)
-    drift = generator.uniform(1.0, 1.5, 20)  # both sides of a block share it
-    baseline = tuple(drift * generator.normal(1.0, 0.01, 20))
-    faster = tuple(0.8 * drift * generator.normal(1.0, 0.01, 20))
-    same = tuple(drift * generator.normal(1.0, 0.01, 20))
-    low, high = latency_ratio_ci(faster, baseline) or (0.0, 9.0)
-    assert 0.78 < low < 0.8 < high < 0.82
-    low, high = latency_ratio_ci(same, baseline) or (9.0, 0.0)
-    assert low < 1.0 < high
-    assert latency_ratio_ci(same[:5], baseline[:5]) is None
 
 
 def test_names_and_devices() -> None:

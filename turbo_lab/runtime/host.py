@@ -1,4 +1,4 @@
-"""What the machine did while a call was timed: memory peaks and other processes.
+"""What the machine did while a call was timed: memory peaks, other processes, the CPU's clock.
 
 Owns reading them, from ``/proc`` on Linux and from the standard library
 elsewhere. Says ``None`` where a system does not tell, never a guess.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 BUSY_CORES = 0.25
@@ -16,32 +18,40 @@ BUSY_CORES = 0.25
 twentieth of its cores, since its daemons alone keep some busy."""
 
 
+@dataclass(frozen=True)
+class MemoryPeaks:
+    """High-water marks of a run, in bytes."""
+
+    process: int
+    """Resident set. Without Linux's reset it is the peak since the process began."""
+    allocated: int | None
+    """By tensors on the device; ``None`` without one."""
+    reserved: int | None
+    """By torch's allocator on the device, tensors or not; ``None`` without one."""
+
+
 class PeakMemory:
-    """High-water mark since construction: device allocations on CUDA, else the process."""
+    """High-water marks since construction."""
 
     def __init__(self, device: str) -> None:
         self._cuda = device if device.startswith("cuda") else None
+        _reset_process_peak()
         if self._cuda:
             import torch
 
             torch.cuda.reset_peak_memory_stats(self._cuda)
-        else:
-            _reset_process_peak()
 
-    def read(self) -> int:
-        """Bytes. Without Linux's reset it is the process's peak since its start."""
-        if self._cuda:
-            import torch
+    def peaks(self) -> MemoryPeaks:
+        """Of the process, and of the device where there is one."""
+        if self._cuda is None:
+            return MemoryPeaks(_process_peak(), None, None)
+        import torch
 
-            return int(torch.cuda.max_memory_allocated(self._cuda))
-        status = _proc("self/status") or ""
-        for line in status.splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-        import resource  # absent on Windows; needed only where there is no /proc
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+        return MemoryPeaks(
+            process=_process_peak(),
+            allocated=int(torch.cuda.max_memory_allocated(self._cuda)),
+            reserved=int(torch.cuda.max_memory_reserved(self._cuda)),
+        )
 
 
 class HostLoad:
@@ -64,7 +74,7 @@ class HostLoad:
     def warnings(self) -> list[str]:
         """One line if others kept more than :data:`BUSY_CORES` busy, else none."""
         others, count = self.other_cores(), os.cpu_count() or 1
-        if others is not None and others > max(BUSY_CORES, count / 20):
+        if others is not None and others > busy_threshold():
             return [f"host busy: other processes used {others:.1f} of {count} cores"]
         if others is None and hasattr(os, "getloadavg"):
             load = os.getloadavg()[0]  # one minute's mean, this process included
@@ -83,6 +93,90 @@ class HostLoad:
         usage = os.times()
         own = usage.user + usage.system + usage.children_user + usage.children_system
         return time.perf_counter(), ticks / os.sysconf("SC_CLK_TCK"), own
+
+
+def busy_threshold() -> float:
+    """Cores of other processes' work above which figures are disturbed."""
+    return max(BUSY_CORES, (os.cpu_count() or 1) / 20)
+
+
+def running_names(limit: int = 3, proc: Path = Path("/proc")) -> list[str]:
+    """Names of other processes that are running at this moment; none where there is no ``/proc``.
+
+    Only what this process may see: the neighbours of a container stay unnamed.
+    """
+    names: dict[str, None] = {}
+    for path in proc.glob("[0-9]*/stat"):
+        try:
+            text = path.read_text()
+        except OSError:  # it has ended meanwhile
+            continue
+        # The name is in brackets and may hold any character, brackets too.
+        pid, name = text.partition(" ")[0], text[text.index("(") + 1 : text.rindex(")")]
+        if text[text.rindex(")") + 1 :].split()[0] == "R" and int(pid) != os.getpid():
+            names[name] = None
+    return list(names)[:limit]
+
+
+@dataclass(frozen=True)
+class CpuReading:
+    """One moment. ``None`` wherever the system does not tell."""
+
+    clock_mhz: float | None
+    """Of the fastest core: an idle one is slow and says nothing."""
+    temperature_c: float | None
+    """Of the package."""
+    throttle_events: int | None
+    """Since the machine started."""
+
+
+def read_cpu(proc: Path = Path("/proc"), sys_root: Path = Path("/sys")) -> CpuReading:
+    """From ``/sys`` and ``/proc`` of Linux; virtual machines often tell the clock only."""
+    cpus = sys_root / "devices/system/cpu"
+    clocks = [value / 1e3 for value in _numbers(cpus.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))]
+    if not clocks and (proc / "cpuinfo").exists():
+        lines = (proc / "cpuinfo").read_text().splitlines()
+        clocks = [float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
+    throttled = _numbers(cpus.glob("cpu0/thermal_throttle/*_throttle_count"))
+    return CpuReading(
+        clock_mhz=max(clocks, default=None),
+        temperature_c=_cpu_temperature(sys_root),
+        throttle_events=int(sum(throttled)) if throttled else None,
+    )
+
+
+def _cpu_temperature(sys_root: Path) -> float | None:
+    """Degrees Celsius: the drivers of Intel's and AMD's package sensors, then Arm's zones."""
+    for folder in sorted(sys_root.glob("class/hwmon/hwmon*")):
+        if _text(folder / "name") in ("coretemp", "k10temp", "zenpower"):
+            return max((v / 1e3 for v in _numbers(folder.glob("temp*_input"))), default=None)
+    for folder in sorted(sys_root.glob("class/thermal/thermal_zone*")):
+        if (_text(folder / "type") or "").startswith(("x86_pkg_temp", "cpu")):
+            return max((v / 1e3 for v in _numbers([folder / "temp"])), default=None)
+    return None
+
+
+def _numbers(paths: Iterable[Path]) -> list[float]:
+    texts = (_text(path) for path in paths)
+    return [float(text) for text in texts if text and text.lstrip("-").isdigit()]
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:  # a sensor that is listed and does not answer
+        return None
+
+
+def _process_peak() -> int:
+    status = _proc("self/status") or ""
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    import resource  # absent on Windows; needed only where there is no /proc
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _reset_process_peak() -> None:

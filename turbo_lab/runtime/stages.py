@@ -63,9 +63,26 @@ class StageClock:
         """
         totals = dict.fromkeys(STAGES[:-1], 0.0)
         for stage, start, end in self._marks:
-            totals[stage] += start.elapsed_time(end) / 1e3 if self._cuda else (end - start) / 1e9
+            totals[stage] += self._seconds(start, end)
         parts = {stage: total / calls for stage, total in totals.items()}
         return {**parts, "other": mean_s - sum(parts.values())}
+
+    def unet_steps(self, calls: int) -> tuple[float, ...] | None:
+        """Mean seconds of the first, second, ... UNet call of a call; they add up to ``unet``.
+
+        ``None`` where the calls had not as many each. Read after the device was
+        waited for.
+        """
+        taken = [self._seconds(start, end) for stage, start, end in self._marks if stage == "unet"]
+        steps, rest = divmod(len(taken), calls)
+        if rest:
+            return None
+        return tuple(sum(taken[step::steps]) / calls for step in range(steps))
+
+    def _seconds(self, start: Any, end: Any) -> float:
+        if self._cuda:
+            return float(start.elapsed_time(end)) / 1e3
+        return float(end - start) / 1e9
 
     def _wrapped(self, stage: str, method: Callable[..., Any]) -> Callable[..., Any]:
         marks, mark = self._marks, self._event if self._cuda else time.perf_counter_ns

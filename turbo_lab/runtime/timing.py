@@ -18,11 +18,15 @@ import numpy as np
 
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.record import LatencySummary, Timing
-from turbo_lab.runtime.host import HostLoad, PeakMemory
+from turbo_lab.runtime.conditions import Conditions, ConditionsLog
+from turbo_lab.runtime.host import MemoryPeaks, PeakMemory
 from turbo_lab.runtime.stages import StageClock
-from turbo_lab.stats import bootstrap_ratio_ci, median_ci
+from turbo_lab.spec import as_plain
+from turbo_lab.stats import median_ci
 
 P99_SAMPLES = 500
+BLOCK_S = 0.5
+"""Samples of about so long are one block: the conditions are read before and after it."""
 DRIFT = 0.05
 """Relative change of the median within a run, from which a warning is given."""
 
@@ -73,17 +77,26 @@ class CallTiming:
     samples_s: tuple[float, ...]
     """Every timed call, in order."""
     wall_s: float
-    """From the first timed call's start to the last one's end."""
+    """From the first timed call's start to the last one's end, readings left out."""
     first_call_s: float
     """The first call of all: compilation, caches, allocation."""
     warmup_s: tuple[float, ...]
     """Calls between the first and the timed ones."""
     stages_s: Mapping[str, float] | None
     """Mean of each stage; adds up to the mean latency. ``None`` if not split."""
-    peak_memory_bytes: int
-    """Of the device where there is one, else of the process; warm-up included."""
+    unet_steps_s: tuple[float, ...] | None
+    """Mean of each UNet call within a call; ``None`` if not split, or not as many in each."""
+    peaks: MemoryPeaks
+    """Warm-up included."""
+    conditions: tuple[Conditions, ...]
+    """Before the first block of samples and after each."""
     warnings: tuple[str, ...]
     """What makes the figures less than they seem."""
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Of the device's tensors where there is a device, else of the process."""
+        return self.peaks.process if self.peaks.allocated is None else self.peaks.allocated
 
 
 def timing_rule(name: str) -> TimingRule:
@@ -109,16 +122,18 @@ def measure_call(
     clock is a parameter for tests; nanoseconds.
     """
     wait = synchronize or synchronizer(device)
-    memory, load = PeakMemory(device), HostLoad()
+    memory, conditions = PeakMemory(device), ConditionsLog(device)
     with no_garbage_collection(2 if rule.collect_all else 1):
         first_ns = call_ns(fn, wait, clock)
-        warmup_ns, stable = _warm_up(fn, wait, clock, rule)
+        warmup_ns, stable = warm_up(fn, wait, clock, rule)
         if stages is not None:
             stages.reset()
-        samples_ns, wall_ns = _sample(fn, wait, clock, rule)
+        conditions.read()
+        samples_ns, wall_ns = _sample(fn, wait, clock, rule, conditions.read)
+        conditions.read()
     samples_s = tuple(value / 1e9 for value in samples_ns)
     latency_s = summarize(samples_s)
-    unstable = [] if stable else [_unstable(rule, warmup_ns)]
+    unstable = [] if stable else [unstable_warning(rule, warmup_ns)]
     return CallTiming(
         latency_s=latency_s,
         samples_s=samples_s,
@@ -126,8 +141,10 @@ def measure_call(
         first_call_s=first_ns / 1e9,
         warmup_s=tuple(value / 1e9 for value in warmup_ns),
         stages_s=None if stages is None else stages.means(len(samples_s), latency_s.mean),
-        peak_memory_bytes=memory.read(),
-        warnings=(*unstable, *drift_warnings(samples_s), *load.warnings()),
+        unet_steps_s=None if stages is None else stages.unet_steps(len(samples_s)),
+        peaks=memory.peaks(),
+        conditions=conditions.readings,
+        warnings=(*unstable, *drift_warnings(samples_s), *conditions.warnings()),
     )
 
 
@@ -151,6 +168,11 @@ def timing(
         fingerprint=fingerprint,
         warnings=call.warnings,
         rule=rule,
+        wall_s=call.wall_s,
+        warmup_s=call.warmup_s,
+        unet_steps_s=call.unet_steps_s,
+        peaks_bytes=as_plain(call.peaks),
+        conditions=tuple(as_plain(call.conditions)),
     )
 
 
@@ -211,16 +233,6 @@ def synchronizer(device: str) -> Callable[[], object] | None:
     raise InputError(f"device={device}: the timing lane knows cpu, cuda and mps")
 
 
-def latency_ratio_ci(
-    candidate_blocks_s: tuple[float, ...], baseline_blocks_s: tuple[float, ...], seed: int = 0
-) -> tuple[float, float] | None:
-    """95% interval of candidate / baseline over interleaved blocks, one mean a block.
-
-    Below 1 throughout: the candidate is faster. ``None`` below 8 blocks.
-    """
-    return bootstrap_ratio_ci(candidate_blocks_s, baseline_blocks_s, seed=seed)
-
-
 def call_ns(
     fn: Callable[[], object], wait: Callable[[], object] | None, clock: Callable[[], int]
 ) -> int:
@@ -234,13 +246,13 @@ def call_ns(
     return clock() - start
 
 
-def _warm_up(
+def warm_up(
     fn: Callable[[], object],
     wait: Callable[[], object] | None,
     clock: Callable[[], int],
     rule: TimingRule,
 ) -> tuple[list[int], bool]:
-    """Durations in ns, and whether the last window was stable."""
+    """Call until the rule says stable, or gives up: durations in ns, and whether it was."""
     taken: list[int] = []
     while len(taken) < rule.max_warmup_calls:
         taken.append(call_ns(fn, wait, clock))
@@ -258,26 +270,31 @@ def _sample(
     wait: Callable[[], object] | None,
     clock: Callable[[], int],
     rule: TimingRule,
+    between_blocks: Callable[[], object],
 ) -> tuple[list[int], int]:
-    """Durations in ns and the wall time from the first start to the last end.
+    """Durations in ns and the wall time of all blocks.
 
     The loop holds nothing but the two clock reads between a start and an end.
     """
     taken: list[int] = []
-    floor_ns = rule.min_duration_s * 1e9
+    floor_ns, block_ns, wall_ns = rule.min_duration_s * 1e9, BLOCK_S * 1e9, 0
     if wait is not None:
         wait()
     begin = end = clock()
     while len(taken) < rule.max_iterations:
-        if len(taken) >= rule.min_iterations and end - begin >= floor_ns:
+        if len(taken) >= rule.min_iterations and wall_ns + end - begin >= floor_ns:
             break
+        if end - begin >= block_ns:
+            wall_ns += end - begin
+            between_blocks()
+            begin = end = clock()
         start = clock()
         fn()
         if wait is not None:
             wait()
         end = clock()
         taken.append(end - start)
-    return taken, end - begin
+    return taken, wall_ns + end - begin
 
 
 def _spread(window: list[int]) -> float:
@@ -285,7 +302,8 @@ def _spread(window: list[int]) -> float:
     return (max(window) - min(window)) / middle if middle else 0.0
 
 
-def _unstable(rule: TimingRule, warmup_ns: list[int]) -> str:
+def unstable_warning(rule: TimingRule, warmup_ns: list[int]) -> str:
+    """What a warm-up that never settled says."""
     spread = _spread(warmup_ns[-rule.warmup_window :])
     return (
         f"warm-up not stable after {len(warmup_ns)} calls: the last "

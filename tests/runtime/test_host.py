@@ -1,0 +1,103 @@
+"""Memory peaks, other processes and the CPU, as far as a system tells."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from turbo_lab.runtime.host import CpuReading, HostLoad, PeakMemory, read_cpu, running_names
+
+
+def test_peak_memory_sees_what_was_freed_and_forgets_what_was_before() -> None:
+    size = 64 << 20
+    memory = PeakMemory("cpu")
+    before = memory.peaks().process
+    block = np.ones(size // 8)
+    del block
+    peak = memory.peaks().process
+    assert peak - before >= 0.9 * size
+    if Path("/proc/self/clear_refs").exists():
+        assert PeakMemory("cpu").peaks().process <= peak - 0.5 * size
+
+
+def test_another_busy_process_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([(0.0, 0.0, 0.0), (1.0, 2.0, 0.9), (2.0, 3.0, 1.9)])
+    monkeypatch.setattr(HostLoad, "_now", staticmethod(lambda: next(times)))
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    load = HostLoad()
+    assert load.warnings() == ["host busy: other processes used 1.1 of 2 cores"]
+
+
+@pytest.mark.parametrize("others,count", [(0.1, 2), (1.5, 64)])
+def test_a_quiet_host_gives_no_warning(
+    monkeypatch: pytest.MonkeyPatch, others: float, count: int
+) -> None:
+    times = iter([(0.0, 0.0, 0.0), (1.0, 1.0 + others, 1.0)])
+    monkeypatch.setattr(HostLoad, "_now", staticmethod(lambda: next(times)))
+    monkeypatch.setattr(os, "cpu_count", lambda: count)
+    assert HostLoad().warnings() == []
+
+
+def test_without_proc_the_load_average_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turbo_lab.runtime.host._proc", lambda name: None)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "getloadavg", lambda: (3.5, 0.0, 0.0))
+    assert HostLoad().warnings() == ["host busy: load average 3.5 on 4 cores"]
+    monkeypatch.setattr(os, "getloadavg", lambda: (1.0, 0.0, 0.0))
+    assert HostLoad().warnings() == []
+
+
+def test_own_work_is_not_others_work() -> None:
+    """Spinning here for a while adds to our own time only (others may be busy as well)."""
+    load, start = HostLoad(), time.process_time()
+    while time.process_time() - start < 0.2:
+        pass
+    others = load.other_cores()
+    assert others is None or others <= (os.cpu_count() or 1)
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def test_the_cpu_is_read_from_its_drivers(tmp_path: Path) -> None:
+    cpus = "devices/system/cpu"
+    files = {
+        f"{cpus}/cpu0/cpufreq/scaling_cur_freq": "1200000\n",
+        f"{cpus}/cpu1/cpufreq/scaling_cur_freq": "3400000\n",
+        f"{cpus}/cpu0/thermal_throttle/core_throttle_count": "4\n",
+        f"{cpus}/cpu0/thermal_throttle/package_throttle_count": "3\n",
+        "class/hwmon/hwmon0/name": "nvme\n",
+        "class/hwmon/hwmon0/temp1_input": "90000\n",
+        "class/hwmon/hwmon1/name": "k10temp\n",
+        "class/hwmon/hwmon1/temp1_input": "61500\n",
+        "class/hwmon/hwmon1/temp2_input": "58000\n",
+    }
+    assert read_cpu(tmp_path, write(tmp_path, files)) == CpuReading(3400.0, 61.5, 7)
+
+
+def test_a_virtual_machine_tells_its_clock_only(tmp_path: Path) -> None:
+    cpuinfo = "processor\t: 0\ncpu MHz\t\t: 2445.4\nprocessor\t: 1\ncpu MHz\t\t: 2500.0\n"
+    write(tmp_path, {"cpuinfo": cpuinfo})
+    assert read_cpu(tmp_path, tmp_path / "none") == CpuReading(2500.0, None, None)
+    assert read_cpu(tmp_path / "none", tmp_path / "none") == CpuReading(None, None, None)
+
+
+def test_running_processes_are_named(tmp_path: Path) -> None:
+    files = {
+        "10/stat": "10 (python) R 1 1",
+        "11/stat": "11 (a (b) c) R 1 1",
+        "12/stat": "12 (sleeper) S 1 1",
+        f"{os.getpid()}/stat": f"{os.getpid()} (ourselves) R 1 1",
+    }
+    assert set(running_names(proc=write(tmp_path, files))) == {"python", "a (b) c"}
+    assert len(running_names(limit=1, proc=tmp_path)) == 1
+    assert running_names(proc=tmp_path / "none") == []

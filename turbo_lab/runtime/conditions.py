@@ -1,0 +1,115 @@
+"""Under which conditions a timing run's blocks ran, and what of it makes figures doubtful.
+
+Owns one reading a block (clocks, temperatures, throttling, load) and the
+warnings drawn from them. A reading is taken between timed calls, never in one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from turbo_lab.runtime.gpu import GpuReading, open_gpu
+from turbo_lab.runtime.host import CpuReading, HostLoad, busy_threshold, read_cpu, running_names
+
+CLOCK_DRIFT = 0.1
+"""Spread of a clock within a run, relative to its highest, from which a warning is given."""
+TEMPERATURE_RISE_C = 10.0
+"""Rise within a run, from which a warning is given."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """One reading. ``None`` wherever the machine does not tell."""
+
+    load_average: float | None
+    """Of the host over one minute, this process included."""
+    other_cores: float | None
+    """Kept busy by other processes since the reading before; ``None`` for the first."""
+    cpu: CpuReading
+    """Clock, temperature, throttling."""
+    gpu: GpuReading | None
+    """The same and more of the device; ``None`` on a CPU or without NVML."""
+
+
+class ConditionsLog:
+    """The readings of one run; the host's load is counted from construction."""
+
+    def __init__(self, device: str) -> None:
+        self._gpu = open_gpu(device)
+        self._run, self._block = HostLoad(), HostLoad()
+        self._readings: list[Conditions] = []
+
+    def read(self) -> None:
+        """Take one; the first where sampling begins, so that an idle GPU's clock is none."""
+        others = self._block.other_cores() if self._readings else None
+        self._block = HostLoad()
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+        gpu = self._gpu.read() if self._gpu else None
+        self._readings.append(Conditions(load, others, read_cpu(), gpu))
+
+    @property
+    def readings(self) -> tuple[Conditions, ...]:
+        """So far, in order."""
+        return tuple(self._readings)
+
+    def warnings(self) -> list[str]:
+        """Of the load over the whole run, else of its worst block, and of what drifted."""
+        busy = self._run.warnings() or busy_blocks(self._readings)
+        if busy and (names := running_names()):
+            busy = [f"{busy[0]} (running now: {', '.join(names)})"]
+        return [*busy, *drifts(self._readings)]
+
+
+def busy_blocks(readings: Sequence[Conditions]) -> list[str]:
+    """One line if others were busy in some blocks, though not on average."""
+    known = [r.other_cores for r in readings if r.other_cores is not None]
+    busy = [cores for cores in known if cores > busy_threshold()]
+    if not busy:
+        return []
+    return [
+        f"host busy in {len(busy)} of {len(known)} blocks: other processes used up to "
+        f"{max(busy):.1f} of {os.cpu_count() or 1} cores"
+    ]
+
+
+def drifts(readings: Sequence[Conditions]) -> list[str]:
+    """Warnings of clocks, temperatures, throttling and a shared GPU."""
+    cpus = [reading.cpu for reading in readings]
+    gpus = [reading.gpu for reading in readings if reading.gpu is not None]
+    lines = [
+        *_clock_drift("CPU", [cpu.clock_mhz for cpu in cpus]),
+        *_clock_drift("GPU", [gpu.clock_mhz for gpu in gpus]),
+        *_clock_drift("GPU memory", [gpu.memory_clock_mhz for gpu in gpus]),
+        *_warming("CPU", [cpu.temperature_c for cpu in cpus]),
+        *_warming("GPU", [gpu.temperature_c for gpu in gpus]),
+    ]
+    events = _known([cpu.throttle_events for cpu in cpus])
+    if events and events[-1] > events[0]:
+        lines.append(f"CPU throttled {events[-1] - events[0]:.0f} times by its temperature")
+    reasons = dict.fromkeys(words for gpu in gpus for words in gpu.throttle or ())
+    if reasons:
+        lines.append(f"GPU throttled: {', '.join(reasons)}")
+    sharing = max(_known([gpu.num_processes for gpu in gpus]), default=0)
+    if sharing > 1:
+        lines.append(f"GPU shared: {sharing:.0f} processes have a context on it")
+    return lines
+
+
+def _clock_drift(name: str, values: Sequence[float | None]) -> list[str]:
+    known = _known(values)
+    if not known or min(known) >= (1 - CLOCK_DRIFT) * max(known):
+        return []
+    return [f"{name} clock drifted: {min(known):.0f} to {max(known):.0f} MHz"]
+
+
+def _warming(name: str, values: Sequence[float | None]) -> list[str]:
+    known = _known(values)
+    if not known or max(known) - known[0] < TEMPERATURE_RISE_C:
+        return []
+    return [f"{name} warmed up: {known[0]:.0f} to {max(known):.0f} \N{DEGREE SIGN}C"]
+
+
+def _known(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None]

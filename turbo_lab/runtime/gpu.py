@@ -1,0 +1,95 @@
+"""What an NVIDIA GPU was doing at one moment: clocks, temperature, throttling, processes.
+
+Owns the reading through NVML (package ``nvidia-ml-py``, the extra ``gpu``).
+Without the package, a driver or a CUDA device there is no reader, and a figure
+that the device does not give is ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+# Bits of nvmlDeviceGetCurrentClocksEventReasons (nvml.h). Idling and clocks that someone
+# has set are no throttling: they are left out.
+_THROTTLE_BITS = {
+    0x04: "power cap",
+    0x08: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "power brake",
+}
+
+
+@dataclass(frozen=True)
+class GpuReading:
+    """One moment. ``None`` wherever the device or its driver does not tell."""
+
+    clock_mhz: float | None
+    """Of the multiprocessors."""
+    memory_clock_mhz: float | None
+    """Of the memory."""
+    temperature_c: float | None
+    """Of the die."""
+    power_w: float | None
+    """Of the board."""
+    throttle: tuple[str, ...] | None
+    """Why clocks are held down; empty where they are not."""
+    num_processes: int | None
+    """With a context on the device, this one among them."""
+
+
+class GpuReader:
+    """Reads one device; made by :func:`open_gpu`."""
+
+    def __init__(self, nvml: Any, handle: Any) -> None:
+        self._nvml, self._handle = nvml, handle
+
+    def read(self) -> GpuReading:
+        """About a millisecond: never within a timed call."""
+        nvml, handle = self._nvml, self._handle
+        clock = nvml.nvmlDeviceGetClockInfo
+        bits = self._ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
+        power_mw = self._ask(lambda: nvml.nvmlDeviceGetPowerUsage(handle))
+        return GpuReading(
+            clock_mhz=self._ask(lambda: clock(handle, nvml.NVML_CLOCK_SM)),
+            memory_clock_mhz=self._ask(lambda: clock(handle, nvml.NVML_CLOCK_MEM)),
+            temperature_c=self._ask(
+                lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)
+            ),
+            power_w=None if power_mw is None else power_mw / 1e3,
+            throttle=None if bits is None else throttle_reasons(int(bits)),
+            num_processes=self._ask(lambda: len(nvml.nvmlDeviceGetComputeRunningProcesses(handle))),
+        )
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        try:
+            return question()
+        except self._nvml.NVMLError:  # this device or this user is not told
+            return None
+
+
+def open_gpu(device: str) -> GpuReader | None:
+    """The reader of a torch device; ``None`` where there is nothing to read with."""
+    if not device.startswith("cuda"):
+        return None
+    try:
+        import pynvml as nvml  # of the extra "gpu"
+    except ImportError:
+        return None
+    import torch
+
+    # By identity: CUDA_VISIBLE_DEVICES renumbers torch's devices, not NVML's.
+    uuid = f"GPU-{torch.cuda.get_device_properties(torch.device(device)).uuid}"
+    try:
+        nvml.nvmlInit()
+        return GpuReader(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid.encode()))
+    except nvml.NVMLError:  # no driver library here, or a slice of a device
+        return None
+
+
+def throttle_reasons(bits: int) -> tuple[str, ...]:
+    """The words of NVML's bit mask."""
+    return tuple(words for bit, words in _THROTTLE_BITS.items() if bits & bit)
