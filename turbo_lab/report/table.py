@@ -190,11 +190,9 @@ def bench_table(cells: Sequence[Mapping[str, Any]], console: Console | None = No
     console.print(table)
     for cell in cells:
         if len(steps := cell.get("unet_steps_s") or ()) > 1:
-            where = " ".join(f"{_short(k)}={v}" for k, v in cell["axes"].items())
+            axes_text = " ".join(f"{_short(k)}={v}" for k, v in cell["axes"].items())
             each = ", ".join(f"{value * 1e3:.3g}" for value in steps)
-            console.print(
-                f"UNet step by step{' at ' * bool(where)}{where}: {each} ms", markup=False
-            )
+            console.print(f"UNet, step by step (ms) {axes_text}: {each}", markup=False)
     for warning in dict.fromkeys(w for cell in cells for w in cell.get("warnings", ())):
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
 
