@@ -23,6 +23,7 @@ RANKS = {
     "turbo_lab.images": 1,
     "turbo_lab.stats": 1,
     "turbo_lab.schedule": 1,
+    "turbo_lab.scaling": 2,
     "turbo_lab.similarity": 1,
     "turbo_lab.progress": 1,
     "turbo_lab.prompts": 2,

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from turbo_lab import __version__
-from turbo_lab.commands.words import print_json, take_flag
+from turbo_lab.commands.words import print_json, take_flag, take_option
 from turbo_lab.errors import InputError, TurboLabError, unknown_name
 
 _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for few-step SDXL models
@@ -136,10 +136,12 @@ def _bench(arguments: list[str]) -> int:
     from turbo_lab import config
     from turbo_lab.commands.bench import bench_cells, bench_pair, is_pair
 
-    as_json = take_flag(arguments, "--json")
+    as_json, html = take_flag(arguments, "--json"), take_option(arguments, "--html")
     if is_pair(arguments):
+        if html is not None:
+            raise InputError(f"--html {html}: bench draws the page of a grid, not of a pair")
         return bench_pair(arguments, as_json)
-    return config.run("bench", arguments, lambda points: bench_cells(points, as_json))
+    return config.run("bench", arguments, lambda points: bench_cells(points, as_json, html))
 
 
 def _run_points(command: str, arguments: list[str], as_json: bool) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab.commands.sides import compose_side, split_sides, worker_of
-from turbo_lab.commands.words import print_document
+from turbo_lab.commands.words import print_document, write_text
 from turbo_lab.errors import InputError
 from turbo_lab.execute.sweep import CELL_FAILURES
 from turbo_lab.planning import resolve_points
@@ -50,9 +50,10 @@ def bench_pair(arguments: list[str], as_json: bool) -> int:
     return 0
 
 
-def bench_cells(points: Sequence[GridPoint], as_json: bool) -> int:
+def bench_cells(points: Sequence[GridPoint], as_json: bool, html: str | None = None) -> int:
     """Time every cell of a grid, each time anew; draws nothing that is kept."""
     from turbo_lab.results import timing_row
+    from turbo_lab.scaling import fits
     from turbo_lab.spec import as_plain
     from turbo_lab.store import Store, record_id
 
@@ -75,12 +76,20 @@ def bench_cells(points: Sequence[GridPoint], as_json: bool) -> int:
         store.write_timing(name, timing)
         latency = as_plain(timing.latency_s)
         rows.append({**row, "latency_s": latency, "load_s": worker.load_s, **timing_row(timing)})
+    lines = fits(rows)
     if as_json:
-        print_document("bench", {"cells": rows})
+        print_document("bench", {"cells": rows, "fits": as_plain(lines)})
     else:
         from turbo_lab.report.table import bench_table
 
         bench_table(rows)
+        for fit in lines:
+            where = " ".join(f"{key}={value}" for key, value in fit.where.items())
+            print(f"fit along {fit.axis}{' at ' if where else ''}{where}: {fit.text}")
+    if html is not None:
+        from turbo_lab.report.html_bench import bench_report
+
+        write_text(Path(html), bench_report({"cells": rows}, lines), "--html")
     return 3 if any(row["status"] == "failed" for row in rows) else 0
 
 

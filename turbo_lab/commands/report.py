@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.commands.words import print_document, take_flag, take_key, take_option
+from turbo_lab.commands.words import print_document, take_flag, take_key, take_option, write_text
 from turbo_lab.errors import InputError, StoreError, unknown_name
 from turbo_lab.record import check_document
 from turbo_lab.report.figures import CellDetails
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     values = read_sweep(path, store)
     text, missing = (_markdown(values), 0) if form == "markdown" else _html(values, shown)
     target = Path(output or _FORMATS[form])
-    _write(target, text)
+    write_text(target, text, "--output")
     if as_json:
         about = {"report": str(target.resolve()), "sweep_id": values["sweep_id"],
                  "missing_images": missing}  # fmt: skip
@@ -151,11 +151,3 @@ def _count(text: str | None) -> int | None:
     if not text.isdigit():
         raise InputError(f"--images={text}: must be a whole number, at least 0")
     return int(text)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"--output={path}: cannot be written ({error.strerror})") from error

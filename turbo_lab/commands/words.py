@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from turbo_lab.record import document
@@ -45,6 +46,17 @@ def take_key(arguments: list[str], key: str) -> str | None:
             del arguments[index]
             return word.partition("=")[2]
     return None
+
+
+def write_text(path: Path, text: str, option: str) -> None:
+    """A file that ``option`` named; its folder is made. Raises ``InputError``."""
+    from turbo_lab.errors import InputError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{option}={path}: cannot be written ({error.strerror})") from error
 
 
 def print_document(kind: str, values: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from turbo_lab.compare import pareto
 from turbo_lab.report.figures import Column, Interval, label, short_axis
 from turbo_lab.report.page import Html, escape, tag
 from turbo_lab.report.svg import SERIES, WIDTH, Scale, chart, line, path, plot_area, text_width
+from turbo_lab.scaling import position
 
 Cells = Sequence[Mapping[str, Any]]
 # Above so many cells intervals and labels would cover the points.
@@ -134,15 +135,12 @@ def numeric_axes(cells: Cells, axes: Sequence[str]) -> list[str]:
 
 
 def _positions(cells: Cells, axis: str) -> dict[int, float]:
-    """Where each cell lies on an axis; sizes by their pixels, words nowhere."""
+    """Where each cell lies on an axis, for those that do."""
     found = {}
     for index, row in enumerate(cells):
-        value = row["axes"].get(axis)
-        if axis == "resolution":
-            width, _, height = str(value).partition("x")
-            found[index] = float(int(width) * int(height or width))
-        elif isinstance(value, (int, float)) and not isinstance(value, bool) and axis != "seed":
-            found[index] = float(value)
+        at = position(axis, row["axes"].get(axis))
+        if at is not None:
+            found[index] = at
     return found
 
 

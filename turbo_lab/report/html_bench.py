@@ -1,0 +1,85 @@
+"""The page of a ``bench``: latency along each axis with the line through it, and the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from turbo_lab.report.figures import short_axis
+from turbo_lab.report.page import Html, page, section, table, tag
+from turbo_lab.report.svg import chart, line, path, plot_area
+from turbo_lab.scaling import UNITS, LineFit, position
+
+Cells = Sequence[Mapping[str, Any]]
+_STAGES = ("text", "unet", "vae", "post", "other")
+
+
+def bench_report(values: Mapping[str, Any], lines: Sequence[LineFit]) -> str:
+    """One HTML file of a ``bench`` document and the ``lines`` through its cells."""
+    timed = [cell for cell in values["cells"] if cell["latency_s"]]
+    warnings = dict.fromkeys(text for cell in timed for text in cell["warnings"])
+    plots = [_plot(timed, fit) for fit in lines]
+    parts = [
+        section("scaling", "Scaling", tag("div", *plots, class_="plots")) if plots else None,
+        section("latency", "Milliseconds a call", _table(timed)),
+        section("warnings", "Warnings", tag("ul", *(tag("li", text) for text in warnings)))
+        if warnings
+        else None,
+    ]
+    return page("Latency", "complete", *(part for part in parts if part is not None), kind="bench")
+
+
+def _plot(cells: Cells, fit: LineFit) -> Html:
+    members = [
+        cell
+        for cell in cells
+        if all(cell["axes"].get(key) == value for key, value in fit.where.items())
+    ]
+    size = UNITS[fit.axis][1]
+    at = [(position(fit.axis, cell["axes"][fit.axis]) or 0.0) / size for cell in members]
+    ends = [_ends(cell["latency_s"]) for cell in members]
+    drawn = [(x, 1e3 * (fit.fixed_s + fit.per_unit_s * x)) for x in (0.0, max(at))]
+    reach = [ms for low, _, high in ends for ms in (low, high)] + [ms for _, ms in drawn]
+    x, y = plot_area([0.0, *at], [0.0, *reach])
+    marks = [path([(x(left), y(top)) for left, top in drawn], class_="median-line")]
+    for left, (low, middle, high) in zip(at, ends, strict=True):
+        whisker = line(x(left), y(low), x(left), y(high), class_="ci")
+        dot = tag("circle", tag("title", f"{middle:.4g} ms"), cx=x(left), cy=y(middle), r=3.5)
+        marks.append(tag("g", whisker, dot, class_="point s0"))
+    where = ", ".join(f"{short_axis(key)} {value}" for key, value in fit.where.items())
+    caption = f"{short_axis(fit.axis)}{' at ' if where else ''}{where}: {fit.text}"
+    unit = "1,000 pixels" if fit.axis == "resolution" else short_axis(fit.axis)
+    ticks = sorted(set(at)) if len(at) <= 8 else None
+    return tag(
+        "figure",
+        tag("figcaption", caption),
+        chart(x, y, unit, "p50 ms", marks, ticks),
+        class_="plot",
+    )
+
+
+def _ends(latency: Mapping[str, Any]) -> tuple[float, float, float]:
+    low, high = latency["ci95"] or (latency["p50"], latency["p50"])
+    return 1e3 * low, 1e3 * latency["p50"], 1e3 * high
+
+
+def _table(cells: Cells) -> Html:
+    axes = list(dict.fromkeys(name for cell in cells for name in cell["axes"]))
+    heads = [(short_axis(name), False) for name in axes]
+    heads += [(name, True) for name in ("p50", "95%", "n", *_STAGES, "images/s", "peak MiB")]
+    return table(heads, [_row(cell, axes) for cell in cells])
+
+
+def _row(cell: Mapping[str, Any], axes: Sequence[str]) -> tuple[object, ...]:
+    latency, stages = cell["latency_s"], cell["stages_s"]
+    low, _, high = _ends(latency)
+    interval = f"{low:.4g} to {high:.4g}" if latency["ci95"] else "\N{EN DASH}"
+    return (
+        *(str(cell["axes"].get(name, "")) for name in axes),
+        f"{1e3 * latency['p50']:.4g}",
+        interval,
+        latency["n"],
+        *(f"{1e3 * stages[stage]:.3g}" if stages else "\N{EN DASH}" for stage in _STAGES),
+        f"{cell['throughput_images_per_s']:.3g}",
+        f"{cell['peak_memory_bytes'] / 2**20:.0f}",
+    )

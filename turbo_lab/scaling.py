@@ -1,0 +1,116 @@
+"""How latency grows along an axis: a fixed cost and a cost for each image, step or pixel.
+
+Owns where a cell lies on an axis of numbers, and the straight line through the
+latencies of cells that differ in nothing else. Refuses a line through two points.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Interval = tuple[float, float]
+UNITS: Mapping[str, tuple[str, float]] = {
+    "batch_size": ("image", 1.0),
+    "num_inference_steps": ("step", 1.0),
+    "resolution": ("1,000 pixels", 1e3),
+}
+"""Axes along which a call's cost is a line: what one more of it is called, and its size."""
+
+
+@dataclass(frozen=True)
+class LineFit:
+    """``fixed_s + per_unit_s * x`` by least squares, with 95% intervals (Student's t)."""
+
+    axis: str
+    """Along which."""
+    where: Mapping[str, Any]
+    """What the other axes are; empty if there is none."""
+    unit: str
+    """Of ``x``, for people."""
+    fixed_s: float
+    """At x = 0."""
+    fixed_ci95: Interval
+    per_unit_s: float
+    """For one more unit."""
+    per_unit_ci95: Interval
+    r_squared: float
+    """Share of the variance that the line explains."""
+    n: int
+    """Points."""
+
+    @property
+    def text(self) -> str:
+        """``18 ms (17 to 19) + 13 ms (12.9 to 13.2) for each image``."""
+
+        def ms(value: float, ci95: Interval) -> str:
+            return f"{value * 1e3:.3g} ms ({ci95[0] * 1e3:.3g} to {ci95[1] * 1e3:.3g})"
+
+        fixed, each = ms(self.fixed_s, self.fixed_ci95), ms(self.per_unit_s, self.per_unit_ci95)
+        return f"{fixed} + {each} for each {self.unit}, R\N{SUPERSCRIPT TWO} {self.r_squared:.3f}"
+
+
+def position(axis: str, value: Any) -> float | None:
+    """Where a value lies on an axis; sizes by their pixels, words and seeds nowhere."""
+    if axis == "resolution":
+        width, _, height = str(value).partition("x")
+        return float(int(width) * int(height or width))
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and axis != "seed" else None
+
+
+def fits(cells: Sequence[Mapping[str, Any]]) -> list[LineFit]:
+    """Every line through the medians of three cells or more that differ along one axis only."""
+    timed = [cell for cell in cells if cell["latency_s"]]
+    found = []
+    for axis in dict.fromkeys(name for cell in timed for name in cell["axes"] if name in UNITS):
+        groups: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
+        for cell in timed:
+            others = tuple((k, v) for k, v in cell["axes"].items() if k != axis)
+            at = position(axis, cell["axes"][axis])
+            assert at is not None
+            groups.setdefault(others, []).append((at, float(cell["latency_s"]["p50"])))
+        found += [
+            fit
+            for others, points in groups.items()
+            if (fit := _fit(axis, dict(others), points)) is not None
+        ]
+    return found
+
+
+def _fit(
+    axis: str, where: Mapping[str, Any], points: Sequence[tuple[float, float]]
+) -> LineFit | None:
+    """``None`` below three places: two always lie on a line."""
+    from scipy.special import stdtrit  # Student's t; exact where there is one degree of freedom
+
+    unit, size = UNITS[axis]
+    x, y = (np.asarray(values, dtype=np.float64) for values in zip(*points, strict=True))
+    x = x / size
+    if len(set(x.tolist())) < 3:
+        return None
+    spread = float(((x - x.mean()) ** 2).sum())
+    slope = float(((x - x.mean()) * (y - y.mean())).sum()) / spread
+    fixed = float(y.mean() - slope * x.mean())
+    residual = float(((y - fixed - slope * x) ** 2).sum())
+    degrees = len(x) - 2
+    noise = math.sqrt(residual / degrees)
+    t = float(stdtrit(degrees, 0.975))
+    slope_half = t * noise / math.sqrt(spread)
+    fixed_half = t * noise * math.sqrt(1 / len(x) + float(x.mean()) ** 2 / spread)
+    total = float(((y - y.mean()) ** 2).sum())
+    return LineFit(
+        axis=axis,
+        where=where,
+        unit=unit,
+        fixed_s=fixed,
+        fixed_ci95=(fixed - fixed_half, fixed + fixed_half),
+        per_unit_s=slope,
+        per_unit_ci95=(slope - slope_half, slope + slope_half),
+        r_squared=1 - residual / total if total else 1.0,
+        n=len(x),
+    )
