@@ -1,0 +1,1 @@
+"""What is said of SDXL-Turbo, put to the test."""
