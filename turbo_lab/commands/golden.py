@@ -58,12 +58,22 @@ def _record(arguments: list[str]) -> int:
     _say(f"recording {len(new)} goldens; each is drawn in {processes} fresh processes as well")
     golden = record(library, new, read_thresholds(), processes, acceptance)
     if as_json:
-        print_document("golden record", {"recorded": [g.name for g in golden]})
+        values = {"processes": processes, "bound95": _bound(processes)}
+        print_document("golden record", {"recorded": [g.name for g in golden], **values})
         return 0
     for item in golden:
         print(f"{item.name:32} {item.outcome[:12]}")
+    print(
+        f"\none outcome a case in this and {processes} fresh processes: at 95% confidence at most "
+        f"{_bound(processes):.0%} of processes would give another"
+    )
     print(f"\nlook at them    {library.root}/*/image.png\ncheck them      turbo-lab golden check")
     return 0
+
+
+def _bound(processes: int) -> float:
+    """The rule of three: none of so many was another, so at most this share is."""
+    return min(1.0, 3 / (processes + 1))
 
 
 def _cases_to_record(library: GoldenLibrary, arguments: list[str]) -> dict[str, tuple[str, ...]]:
