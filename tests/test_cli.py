@@ -95,7 +95,7 @@ def test_default_sweep_applies_only_where_no_axis_is_named(
         assert json.loads(capsys.readouterr().out)["counts"]["requested"] == cells
 
 
-@pytest.mark.parametrize("flags", [["--cfg", "job"], ["--info", "config"]])
+@pytest.mark.parametrize("flags", [["--cfg", "job"], ["-c", "all"]])
 def test_hydras_own_flags_answer(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", *flags]) == 0
     assert "nano-turbo" in capsys.readouterr().out
