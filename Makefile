@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
-.PHONY: sweep test test-slow lint format setup lock wheel clean
+.PHONY: sweep test test-slow goldens lint format setup lock wheel clean
 
 sweep: setup
 	$(BIN)/turbo-lab sweep
@@ -16,6 +16,11 @@ test: setup
 # What takes minutes, such as fifty kills of a running sweep.
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+# The packaged goldens hold here, and catch every fault that is put in.
+goldens: setup
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/turbo-lab golden check
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/turbo-lab golden mutate
 
 lint: setup
 	$(BIN)/ruff check .
