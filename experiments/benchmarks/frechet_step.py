@@ -3,9 +3,9 @@
     python -m experiments.benchmarks.frechet_step [--features 2048] [--rounds 3] [--num-threads 1]
 
 Features are in memory and the reference is the same for all; what an
-evaluation repeats is timed: from the images' features to the distance, with
-the reference's root kept in its file. sqrtm is called as clean-fid does it
-(mean, covariance, ``sqrtm`` of the product). Rounds take turns. Prints one
+evaluation repeats is timed, with the reference's root kept in its file: from
+the images' moments to the distance, and from their features. sqrtm is called as
+clean-fid does it, on the product of the covariances. Rounds take turns. Prints one
 Markdown row a way, and fails where two ways disagree by more than 1e-6.
 """
 
@@ -21,25 +21,29 @@ from pathlib import Path
 
 import numpy as np
 
+Moments = tuple[np.ndarray, np.ndarray]
 
-def sqrtm_distance(features: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:
+
+def moments_of(features: np.ndarray) -> Moments:
+    """Mean and covariance."""
+    return features.mean(axis=0), np.cov(features, rowvar=False)
+
+
+def sqrtm_distance(own: Moments, reference: Moments) -> float:
     """The distance by scipy's square root of the unsymmetric product."""
     from scipy.linalg import sqrtm
 
-    own, spread = features.mean(axis=0), np.cov(features, rowvar=False)
-    root = np.real(sqrtm(spread @ covariance))
-    shift = np.square(own - mean).sum()
-    return float(shift + np.trace(spread) + np.trace(covariance) - 2 * np.trace(root))
+    root = np.real(sqrtm(own[1] @ reference[1]))
+    shift = np.square(own[0] - reference[0]).sum()
+    return float(shift + np.trace(own[1]) + np.trace(reference[1]) - 2 * np.trace(root))
 
 
-def torchmetrics_distance(features: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:
+def torchmetrics_distance(own: Moments, reference: Moments) -> float:
     """The distance by torchmetrics' own function, in float64."""
     import torch
     from torchmetrics.image.fid import _compute_fid
 
-    rows = torch.from_numpy(features)
-    own, spread = rows.mean(dim=0), torch.cov(rows.T)
-    return float(_compute_fid(own, spread, torch.from_numpy(mean), torch.from_numpy(covariance)))
+    return float(_compute_fid(*(torch.from_numpy(part) for part in (*own, *reference))))
 
 
 def compare(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -74,7 +78,7 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(options.num_threads)
     import torch
 
-    from turbo_lab.metrics.frechet import frechet_distance
+    from turbo_lab.metrics.frechet import frechet_distance, frechet_distance_of_moments
     from turbo_lab.metrics.reference import build_reference, load_reference, save_reference
 
     torch.set_num_threads(options.num_threads)
@@ -84,17 +88,24 @@ def main() -> None:
         path = Path(folder) / "reference.safetensors"
         save_reference(path, build_reference(draws.normal(size=(5 * d, d)) * scale, "r", "e"))
         reference = load_reference(path)
-    print("| images | way | median s | each round | times ours |\n| --- | --- | --- | --- | --- |")
-    for n in (5 * d // 2, 500):
-        features = draws.normal(0.1, 1.1, (n, d)) * scale
-        moments = reference.mean, reference.covariance
+    print("| from | way | median s | each round | times ours |\n| --- | --- | --- | --- | --- |")
+    there = reference.mean, reference.covariance
+    many, few = (draws.normal(0.1, 1.1, (n, d)) * scale for n in (5 * d // 2, 500))
+    here = moments_of(many)
+    moments: dict[str, Callable[[], float]] = {
+        "turbo-lab": lambda: frechet_distance_of_moments(*here, reference),
+        "torchmetrics": lambda: torchmetrics_distance(here, there),
+        "scipy sqrtm": lambda: sqrtm_distance(here, there),
+    }
+    print_rows("moments", compare(moments, options.rounds))
+    for rows in (many, few):
         ways: dict[str, Callable[[], float]] = {
-            "turbo-lab": lambda x=features: frechet_distance(x, reference),
-            "torchmetrics": lambda x=features, m=moments: torchmetrics_distance(x, *m),
+            "turbo-lab": lambda x=rows: frechet_distance(x, reference),
+            "torchmetrics": lambda x=rows: torchmetrics_distance(moments_of(x), there),
         }
-        if n > d:  # sqrtm of a product without full rank is neither accurate nor what is done
-            ways["scipy sqrtm"] = lambda x=features, m=moments: sqrtm_distance(x, *m)
-        print_rows(str(n), compare(ways, options.rounds))
+        if len(rows) > d:  # sqrtm of a product without full rank is not accurate
+            ways["scipy sqrtm"] = lambda x=rows: sqrtm_distance(moments_of(x), there)
+        print_rows(f"{len(rows)} features", compare(ways, options.rounds))
 
 
 if __name__ == "__main__":
