@@ -39,6 +39,9 @@ $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+# On all cores, and once: without it every process that imports diffusers takes twice as long
+# where Python may not write byte-code. Left out: a file of torch in the syntax of Python 3.12.
+	$(BIN)/python -m compileall -q -j 0 -x py312_ $(VENV)/lib
 	touch $@
 
 # Resolve anew, keeping what is installed where it still fits. Needs uv.
