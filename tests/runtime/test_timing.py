@@ -155,11 +155,6 @@ def test_the_clock_stops_after_the_device_is_waited_for() -> None:
     assert call.samples_s == (0.009,) * 6
 
 
-def test_our_own_cost_is_at_most_5_microseconds() -> None:
-    call = measure_call(lambda: None, TimingRule("t", 1, 9.0, 1, 1.0, 2000, 0.0))
-    assert call.latency_s.p50 <= 5e-6
-
-
 def test_garbage_collection_rests_and_comes_back() -> None:
     seen = []
     measure_call(lambda: seen.append(gc.isenabled()), TimingRule("t", 1, 9.0, 1, 1.0, 6, 0.0))
