@@ -32,7 +32,7 @@ from turbo_lab.metrics.sources import extractor_source
 PACKAGE = Path(__file__).parents[2] / "turbo_lab"
 WEIGHTS = PACKAGE / "models" / "weights"
 LICENSE_SOURCE = "LICENSE and NOTICE of turbo-lab, whose authors trained these weights"
-# conf/stage/lora.yaml and lcm.yaml train this rank.
+# conf/stage/lora.yaml, transfer.yaml and lcm.yaml train this rank.
 LORA_RANK = 16
 _LIBRARIES = {
     "vae": ["diffusers", "AutoencoderKL"],
@@ -217,7 +217,7 @@ def main() -> None:
     """Export every stage that has a checkpoint."""
     work = Work(Path(__file__).parent / "work")
     WEIGHTS.mkdir(parents=True, exist_ok=True)
-    every = ["vae", "text", "clip", "teacher", "turbo", "lcm", "lora-flat", "lora-ink"]
+    every = ["vae", "text", "clip", "teacher", "turbo", "lcm", "transfer-flat", "transfer-ink"]
     wanted = sys.argv[1:] or [
         s for s in every if (work.folder / s / "checkpoint.safetensors").exists()
     ]
@@ -248,13 +248,14 @@ def main() -> None:
     if "lcm" in wanted:
         export_lcm(work)
     for style in ("flat", "ink"):
-        if f"lora-{style}" in wanted:
+        if f"transfer-{style}" in wanted:
             export_adapter(
                 work,
                 style,
-                f"lora-{style}",
+                f"transfer-{style}",
                 kind="adapter",
-                trained_on=f"scenes of the 512 training pairs in the style {style}",
+                trained_on=f"scenes of the 512 training pairs in the style {style}, with nano-sdxl,"
+                " and its flows in that style, with nano-turbo",
             )
 
 

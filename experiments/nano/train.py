@@ -15,6 +15,7 @@ from typing import Any
 import hydra
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from experiments.nano import loop
 from experiments.nano.artifacts import Work
@@ -22,8 +23,9 @@ from experiments.nano.clip import ClipSettings, ClipStage
 from experiments.nano.lcm import LcmSettings, LcmStage
 from experiments.nano.lora import LoraSettings, LoraStage
 from experiments.nano.sample import Critic
-from experiments.nano.teacher import TeacherSettings, TeacherStage
+from experiments.nano.teacher import Conditioning, TeacherSettings, TeacherStage
 from experiments.nano.text import TextSettings, TextStage, tokenize
+from experiments.nano.transfer import TransferSettings, TransferStage
 from experiments.nano.turbo import TurboSettings, TurboStage, stored_flows
 from experiments.nano.vae import VaeSettings, VaeStage
 from experiments.nano.world import caption, pairs
@@ -55,19 +57,21 @@ def make_critic(work: Work) -> Critic:
     return Critic(work.vae(), work.scaling_factor(), work.judge(), judge_ids)
 
 
+def recorded_flows(
+    work: Work, unet: Any, conditioning: Conditioning, num_flows: int, guidance_scale: float
+) -> dict[str, Tensor]:
+    """Guided flows of ``unet`` for the training captions."""
+    where = torch.tensor(pairs("train"))
+    captions = where[:, 0] * 10 + where[:, 1]
+    folder = work.folder / "flows"
+    return stored_flows(folder, unet, conditioning, captions, num_flows, guidance_scale)
+
+
 def make_turbo_stage(settings: dict[str, Any], work: Work) -> loop.Stage:
     """Needs every stage above; records the teacher's flows where they are not yet recorded."""
     cfg = TurboSettings(**settings)
     teacher, conditioning = work.unet("teacher"), work.conditioning()
-    where = torch.tensor(pairs("train"))
-    flows = stored_flows(
-        work.folder / "flows",
-        teacher,
-        conditioning,
-        where[:, 0] * 10 + where[:, 1],
-        cfg.flows,
-        cfg.flow_guidance_scale,
-    )
+    flows = recorded_flows(work, teacher, conditioning, cfg.flows, cfg.flow_guidance_scale)
     return TurboStage(cfg, teacher, flows, *work.latents(), conditioning, make_critic(work))
 
 
@@ -75,6 +79,22 @@ def make_lora_stage(settings: dict[str, Any], work: Work) -> loop.Stage:
     """Needs stages vae, text and teacher."""
     cfg = LoraSettings(**settings)
     return LoraStage(cfg, work.unet("teacher"), *work.latents(cfg.style), work.conditioning())
+
+
+def make_transfer_stage(settings: dict[str, Any], work: Work) -> loop.Stage:
+    """Needs stages turbo, clip and lora; records the styled teacher's flows where needed."""
+    cfg = TransferSettings(**settings)
+    styled, conditioning = work.lora(f"lora-{cfg.style}", cfg.rank), work.conditioning()
+    flows = recorded_flows(work, styled, conditioning, cfg.flows, cfg.flow_guidance_scale)
+    return TransferStage(
+        cfg,
+        styled,
+        work.unet("turbo"),
+        flows,
+        *work.latents(cfg.style),
+        conditioning,
+        make_critic(work),
+    )
 
 
 def make_lcm_stage(settings: dict[str, Any], work: Work) -> loop.Stage:
@@ -93,6 +113,7 @@ STAGES: dict[str, Callable[[dict[str, Any], Work], loop.Stage]] = {
     "turbo": make_turbo_stage,
     "lcm": make_lcm_stage,
     "lora": make_lora_stage,
+    "transfer": make_transfer_stage,
 }
 
 

@@ -101,6 +101,32 @@ def stored_flows(
     return {key: torch.cat([c[key] for c in chunks])[:num_flows] for key in chunks[0]}
 
 
+def flow_batch(
+    flows: dict[str, Tensor], size: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """States on flows, their timesteps, where the flows end, and their captions."""
+    chosen = torch.randint(0, len(flows["ends"]), (size,), generator=generator)
+    # Half of the rows start from pure noise: one step is what matters most.
+    place = torch.randint(1, len(VISITED), (size,), generator=generator)
+    place[: size // 2] = 0
+    states, ends = flows["states"][chosen, place].float(), flows["ends"][chosen].float()
+    return states, torch.tensor(VISITED)[place], ends, flows["captions"][chosen].long()
+
+
+def predict_ends(
+    unet: Any, states: Tensor, timesteps: Tensor, text: dict[str, Any], alpha_bar: Tensor
+) -> Tensor:
+    """Where ``unet`` says the flow ends: its prediction of x0."""
+    share = alpha_bar[timesteps][:, None, None, None]
+    epsilon = predict(unet, states, timesteps, text)
+    return (states - (1 - share).sqrt() * epsilon) / share.sqrt()
+
+
+def charbonnier(error: Tensor) -> Tensor:
+    """Mean of a smooth absolute value: quadratic below 0.03, linear beyond."""
+    return ((error.square() + 1e-3).sqrt() - 1e-3**0.5).mean()
+
+
 def teacher_features(unet: Any, noisy: Tensor, timesteps: Tensor, text: dict[str, Any]) -> list:
     """Activations of the frozen teacher's encoder: after each down block and the middle."""
     embedding = unet.time_embedding(unet.get_time_embed(sample=noisy, timestep=timesteps))
@@ -218,12 +244,6 @@ class TurboStage:
         }
         self.alpha_bar = alphas_cumprod()
 
-    def _student_ends(self, states: Tensor, timesteps: Tensor, text: dict[str, Any]) -> Tensor:
-        """Where the student says the flow ends: its prediction of x0."""
-        share = self.alpha_bar[timesteps][:, None, None, None]
-        epsilon = predict(self.student, states, timesteps, text)
-        return (states - (1 - share).sqrt() * epsilon) / share.sqrt()
-
     def _logits(self, latents: Tensor, text: dict[str, Any], generator: torch.Generator) -> Tensor:
         low, high = self.cfg.renoise
         timesteps = torch.randint(low, high, (len(latents),), generator=generator)
@@ -236,20 +256,13 @@ class TurboStage:
     def step(self, step: int, generator: torch.Generator) -> dict[str, float]:
         """One update of the student, then one of the discriminator."""
         cfg, size = self.cfg, self.cfg.batch_size
-        chosen = torch.randint(0, len(self.flows["ends"]), (size,), generator=generator)
-        # Half of the rows start from pure noise: one step is what matters most.
-        place = torch.randint(1, len(VISITED), (size,), generator=generator)
-        place[: size // 2] = 0
-        states = self.flows["states"][chosen, place].float()
-        timesteps = torch.tensor(VISITED)[place]
-        captions = self.flows["captions"][chosen].long()
+        states, timesteps, targets, captions = flow_batch(self.flows, size, generator)
         text = self.conditioning.take(captions)
-        ends = self._student_ends(states, timesteps, text)
+        ends = predict_ends(self.student, states, timesteps, text, self.alpha_bar)
         figures: dict[str, float] = {}
         loss = torch.zeros(())
         if cfg.distillation_weight:
-            error = (ends - self.flows["ends"][chosen].float()).square()
-            distillation = ((error + 1e-3).sqrt() - 1e-3**0.5).mean()  # Charbonnier
+            distillation = charbonnier(ends - targets)
             loss = loss + cfg.distillation_weight * distillation
             figures["distillation"] = distillation.item()
         adversarial = cfg.adversarial_weight and step >= cfg.adversarial_from

@@ -21,12 +21,13 @@ from safetensors.torch import load_file
 from experiments.nano import loop, train
 from experiments.nano.clip import ClipSettings
 from experiments.nano.lcm import LcmSettings, LcmStage
-from experiments.nano.lora import LoraSettings, LoraStage, save_lora
+from experiments.nano.lora import LoraSettings, LoraStage, add_lora, save_lora
 from experiments.nano.models import alphas_cumprod, make_schedulers, make_unet
 from experiments.nano.optim import make_muon
 from experiments.nano.sample import border_colour
 from experiments.nano.teacher import Conditioning, TeacherSettings, TeacherStage
 from experiments.nano.text import TextSettings
+from experiments.nano.transfer import TransferSettings, TransferStage
 from experiments.nano.turbo import VISITED, TurboSettings, TurboStage, record_flows
 from experiments.nano.vae import VaeSettings, VaeStage, psnr
 from experiments.nano.world import (
@@ -297,6 +298,39 @@ def test_a_lora_learns_alone_and_loads_into_the_stock_pipeline(tmp_path: Path) -
     assert sum("lora_" in k for k in loaded) == len(stored) == len(stage.lora)
 
 
+def test_one_adapter_learns_on_the_teacher_and_on_the_student() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(2)
+    latents, captions = torch.randn(8, 4, 16, 16, generator=generator), torch.arange(8)
+    styled, student, conditioning = make_unet(), make_unet(), _conditioning()
+    add_lora(styled, 4)
+    flows = record_flows(styled, conditioning, captions[:2], 2.0, seed=3)
+    settings = TransferSettings(
+        style="flat",
+        rank=4,
+        batch_size=2,
+        lr=1e-2,
+        caption_dropout=0.1,
+        distillation_weight=1.0,
+        flows=2,
+        flow_guidance_scale=2.0,
+    )
+    stage = TransferStage(
+        settings, styled, student, flows, latents, captions, conditioning, critic=None
+    )
+    before = [{k: v.clone() for k, v in unet.state_dict().items()} for unet in (styled, student)]
+    assert set(stage.step(0, generator)) == {"denoising", "distillation"}
+    for unet, old in zip((styled, student), before, strict=True):
+        changed = {k for k, v in unet.state_dict().items() if not torch.equal(v, old[k])}
+        assert changed and all(".lora_" in k for k in changed)
+    adapters = [
+        {k: v for k, v in u.state_dict().items() if ".lora_" in k} for u in (styled, student)
+    ]
+    assert all(torch.equal(v, adapters[1][k]) for k, v in adapters[0].items())
+    assert len(adapters[0]) == len(stage.lora)
+
+
 def test_lcm_learns_its_adapter_alone() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -321,6 +355,7 @@ def test_every_stage_has_a_config_with_the_fields_it_takes() -> None:
         "turbo": TurboSettings,
         "lcm": LcmSettings,
         "lora": LoraSettings,
+        "transfer": TransferSettings,
     }
     assert set(takes) == set(train.STAGES) == {path.stem for path in folder.glob("*.yaml")}
     for name, settings in takes.items():
