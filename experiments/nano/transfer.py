@@ -45,7 +45,7 @@ class TransferSettings:
 
 
 def share_adapter(styled: Any, student: Any, rank: int) -> nn.ParameterList:
-    """Give ``student`` the very parameters of ``styled``'s adapter, and return them to be trained."""
+    """Give ``student`` the very parameters of the adapter on ``styled``, and return them."""
     add_lora(student, rank)
     names = sorted(name for name, _ in styled.named_parameters() if ".lora_" in name)
     for name in names:
@@ -96,7 +96,7 @@ class TransferStage:
         return {"denoising": denoising.item(), "distillation": distillation.item()}
 
     def evaluate(self, step: int) -> dict[str, float]:
-        """Recall and colour of the held-out captions: the teacher at 8 steps, the student at 1 and 2."""
+        """Held-out captions on the teacher at 8 steps and on the student at 1 and 2."""
         figures = {}
         guidance = self.cfg.flow_guidance_scale
         for unet, model, steps, scale in (
