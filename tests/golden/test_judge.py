@@ -155,3 +155,57 @@ def test_another_environment_with_an_outcome_of_its_own_is_held_to_the_bit(
     moved = changed(own, "latents.0", 1e-5)
     assert verdict(library, accepted, moved).verdict == "regression"
     assert verdict(library, golden, moved).verdict == "pass"  # only numerically
+
+
+def test_there_the_first_stage_beyond_rounding_is_named(
+    library: GoldenLibrary, golden: Golden
+) -> None:
+    """The anchor's stages are another environment's: all of them differ a little."""
+    own = changed(observation(), "latents.0", 1e-5, UPGRADED)
+    accepted = golden.with_accepted(Accepted(own.outcome, UPGRADED, "me", "2026-05-01", "new"))
+    found = verdict(library, accepted, changed(own, "vae", 1.0))
+    assert found.first_divergence is not None and found.first_divergence.stage == "vae"
+    assert found.fingerprint_difference == (("torch", "2.13", "2.14"),)
+
+
+@pytest.mark.parametrize(
+    "keys", [{"isa": "unknown"}, {"device_model": "unknown family unknown model unknown"}]
+)
+def test_an_environment_that_cannot_be_read_never_passes(
+    library: GoldenLibrary, keys: dict[str, str]
+) -> None:
+    """Not even where the golden was recorded on one that could not be read either."""
+    seen = observation(keys=KEYS | keys)
+    found = verdict(library, recorded(library, seen, "unread"), seen)
+    assert found.verdict == "uncovered"
+    assert f"{next(iter(keys))}: cannot be read" in found.message
+
+
+def test_a_stage_that_is_not_a_number_is_named(library: GoldenLibrary, golden: Golden) -> None:
+    found = verdict(library, golden, changed(observation(), "latents.0", np.nan, UPGRADED))
+    assert found.first_divergence is not None and found.first_divergence.stage == "latents.0"
+
+
+def test_a_failing_case_always_names_a_stage(library: GoldenLibrary, golden: Golden) -> None:
+    """One element far off: beyond the largest difference, within the relative one."""
+    seen = observation(keys=UPGRADED)
+    latents = next(value for value in seen.stages if value.stage == "latents.0")
+    latents.values.flat[7] += 5e-3
+    found = verdict(library, golden, seen)
+    assert found.verdict == "regression" and "latents_max_abs" in found.message
+    assert found.first_divergence is not None and found.first_divergence.stage == "latents.0"
+
+
+def test_accepting_what_was_rejected_lifts_the_rejection(
+    library: GoldenLibrary, golden: Golden
+) -> None:
+    seen = changed(observation(), "vae", 1.0)
+    bad = golden.with_known_bad(seen.outcome, "washed out")
+    lifted = bad.with_accepted(Accepted(seen.outcome, KEYS, "me", "2026-05-01", "it was meant"))
+    assert verdict(library, lifted, seen).verdict == "pass"
+
+
+def test_one_outcome_stands_in_each_environment_that_accepted_it(golden: Golden) -> None:
+    for keys in (UPGRADED, ELSEWHERE, UPGRADED):
+        golden = golden.with_accepted(Accepted("o", keys, "me", "2026-05-01", "the same there"))
+    assert [a.keys["device_class"] for a in golden.accepted[1:]] == ["cuda sm_90", "cpu x86-64"]

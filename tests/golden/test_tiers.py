@@ -43,6 +43,7 @@ def test_a_key_that_cannot_be_read_is_never_covered(key: str) -> None:
     choice = choose_tier(KEYS, KEYS | {key: "unknown"})
     assert choice.tier is None
     assert key in (choice.reason or "")
+    assert choose_tier(KEYS, KEYS | {key: "cuda unknown"}).tier is None
 
 
 def test_a_key_of_a_newer_schema_is_never_covered() -> None:

@@ -98,9 +98,14 @@ class Golden:
         return any(a.outcome == outcome and a.stands(today) for a in self.accepted)
 
     def with_accepted(self, acceptance: Accepted) -> Golden:
-        """One more outcome beside the anchor; the anchor does not move."""
-        kept = tuple(a for a in self.accepted[1:] if a.outcome != acceptance.outcome)
-        return replace(self, accepted=(self.accepted[0], *kept, acceptance))
+        """One more outcome beside the anchor; the anchor does not move.
+
+        An outcome that was rejected is known bad no longer.
+        """
+        new = (acceptance.outcome, dict(acceptance.keys))
+        kept = tuple(a for a in self.accepted[1:] if (a.outcome, dict(a.keys)) != new)
+        bad = {name: why for name, why in self.known_bad.items() if name != acceptance.outcome}
+        return replace(self, accepted=(self.accepted[0], *kept, acceptance), known_bad=bad)
 
     def with_known_bad(self, outcome: str, reason: str) -> Golden:
         """The same golden, which refuses one more outcome. The anchor cannot be refused."""

@@ -28,7 +28,7 @@ from turbo_lab.golden.stages import (
     outcome_digest,
     stage_kind,
 )
-from turbo_lab.golden.tiers import Tier, TierChoice, choose_tier
+from turbo_lab.golden.tiers import Tier, TierChoice, choose_tier, unread_keys
 from turbo_lab.similarity import tile_ssim, window_density
 
 # A pixel that differs by no more levels than this does not count as differing.
@@ -47,7 +47,10 @@ _STAGE_OF = {
 # Names of a stage's own threshold, which locates a divergence and never judges.
 STAGE_FIGURE = "stage_relative_l2"
 
-OTHER_WORK = "the case names other work now (model, scheduler or settings): record it anew"
+OTHER_WORK = (
+    "the case names other work now (model, scheduler or settings); if that is meant: turbo-lab "
+    "golden accept NAME --reason TEXT"
+)
 
 Embed = Callable[[Values], Values]
 # A figure, or why there is none.
@@ -135,7 +138,9 @@ def judge(
     ``embed``: (N, H, W, 3) uint8 to (N, d) features, for T2. ``tier``: judge at
     this tier, whatever the fingerprint says; for calibration and mutation.
     """
-    choice = _choice(golden, seen, today, tier)
+    choice = choose(golden, seen.fingerprint["keys"], today)
+    if tier is not None:
+        choice = TierChoice(tier, choice.differs, None)
     if seen.cell_id != golden.cell_id:
         return CaseVerdict(golden.name, "uncovered", None, OTHER_WORK)
     if choice.tier is None:
@@ -158,19 +163,28 @@ def judge(
     if golden.accepts(outcome, today):
         return case
     if choice.tier == "T0":
-        return _regression(case, "not identical, on the same fingerprint")
-    margins = golden.thresholds.get(choice.tier) or thresholds.get(choice.tier) or {}
+        # Beside an anchor of another environment, rounding is no divergence.
+        rounding = margins_of(golden, thresholds, "T1") if choice.differs else None
+        return _regression(case, "not identical, on the same fingerprint", rounding)
+    margins = margins_of(golden, thresholds, choice.tier)
     values = measure_figures(material.tensors, case.stages, seen, choice.tier, embed)
     return _judge_figures(case, margins, values)
 
 
-def _choice(
-    golden: Golden, seen: Observation, today: datetime.date, tier: Tier | None
-) -> TierChoice:
-    choice = choose_tier(golden.fingerprint["keys"], seen.fingerprint["keys"])
-    if tier is not None:
-        return TierChoice(tier, choice.differs, None)
-    return TierChoice("T0", (), None) if _accepted_here(golden, seen, today) else choice
+def choose(golden: Golden, here: Mapping[str, Any], today: datetime.date) -> TierChoice:
+    """The tier for an environment's keys: T0 also where it has an accepted outcome of its own."""
+    choice = choose_tier(golden.fingerprint["keys"], here)
+    own = any(dict(a.keys) == dict(here) and a.stands(today) for a in golden.accepted)
+    if own and not unread_keys(here):
+        return TierChoice("T0", choice.differs, None)
+    return choice
+
+
+def margins_of(
+    golden: Golden, thresholds: Mapping[str, Mapping[str, Margin]], tier: Tier
+) -> Mapping[str, Margin]:
+    """The golden's own thresholds at a tier, else those that ``thresholds`` has."""
+    return golden.thresholds.get(tier) or thresholds.get(tier) or {}
 
 
 def _regression(
@@ -187,7 +201,7 @@ def _judge_figures(
 ) -> CaseVerdict:
     lacking = [name for name in values if name not in margins]
     if lacking:
-        text = f"no threshold for {', '.join(lacking)}: run turbo-lab golden calibrate"
+        text = f"no threshold for {', '.join(lacking)}: run turbo-lab golden calibrate --write"
         return replace(case, verdict="error", message=text)
     figures = {
         name: Figure(value, margins[name].threshold, note) for name, (value, note) in values.items()
@@ -253,17 +267,11 @@ def _embedding_distance(golden: Values, here: Values, embed: Embed | None) -> Ta
 def _first(
     stages: Sequence[StageDifference], margins: Mapping[str, Margin] | None
 ) -> StageDifference | None:
-    """The first stage that is off: at all, or beyond what its kind may differ by."""
-    for stage in stages:
-        if stage.equal:
-            continue
+    """The first stage that is off: beyond what its kind may differ by, else at all."""
+    off = [stage for stage in stages if not stage.equal]
+    for stage in off:
         margin = (margins or {}).get(f"{STAGE_FIGURE}/{stage_kind(stage.stage)}")
-        if margin is None or stage.relative_l2 is None or stage.relative_l2 > margin.threshold:
+        size = stage.relative_l2
+        if margin is None or size is None or not size <= margin.threshold:  # NaN is off
             return stage
-    return None
-
-
-def _accepted_here(golden: Golden, seen: Observation, today: datetime.date) -> bool:
-    """Whether this very environment has an accepted outcome of its own."""
-    keys = dict(seen.fingerprint["keys"])
-    return any(dict(a.keys) == keys and a.stands(today) for a in golden.accepted)
+    return off[0] if off else None

@@ -62,7 +62,7 @@ def choose_tier(golden: Mapping[str, Any], here: Mapping[str, Any]) -> TierChoic
         for name in names
         if golden.get(name) != here.get(name)
     )
-    unread = [name for name in names if UNKNOWN in (here.get(name), golden.get(name))]
+    unread = [name for name in names if _is_unread(here.get(name)) or _is_unread(golden.get(name))]
     if unread:
         return TierChoice(None, differs, f"{', '.join(unread)}: cannot be read, so nothing covers")
     perceptual = any(name in PERCEPTUAL_KEYS for name, *_ in differs)
@@ -77,3 +77,13 @@ def choose_tier(golden: Mapping[str, Any], here: Mapping[str, Any]) -> TierChoic
     if perceptual:
         return TierChoice("T2", differs, None)
     return TierChoice("T1" if differs else "T0", differs, None)
+
+
+def unread_keys(keys: Mapping[str, Any]) -> list[str]:
+    """Keys of an environment that could not be read, wholly or in part."""
+    return [name for name, value in keys.items() if _is_unread(value)]
+
+
+def _is_unread(value: Any) -> bool:
+    """``unknown``, also as a word of ``unknown family 6 model 1``."""
+    return UNKNOWN in str(value).split()
