@@ -70,8 +70,7 @@ def _packages() -> Iterator[Finding]:
             yield Finding(requirement.name, "note", text)
         else:
             yield Finding(requirement.name, "ok", version)
-    extras = {"ray": "execute=ray", "nvidia-ml-py": "the GPU's clocks and throttling",
-              "psycopg": "tracking in PostgreSQL"}  # fmt: skip
+    extras = {"nvidia-ml-py": "the GPU's clocks", "psycopg": "tracking in PostgreSQL"}
     for name, purpose in extras.items():
         version = environment.package_version(name)
         if version == environment.ABSENT:
