@@ -124,6 +124,7 @@ def test_weights_that_have_changed_are_refused(
 
 
 def _about(model: str) -> dict:  # type: ignore[type-arg]
+    """Of the 64x64 image that is black."""
     recipe = {
         "model": model, "scheduler": "{}", "lora": [], "num_inference_steps": 1,
         "guidance_scale": 0.0, "negative_prompt": None, "width": 64, "height": 64,
@@ -134,6 +135,61 @@ def _about(model: str) -> dict:  # type: ignore[type-arg]
         "recipe": recipe,
         "rows": rows,
         "row": 0,
-        "pixel_sha256": "",
+        "pixel_sha256": images.pixel_sha256(np.zeros((64, 64, 3), np.uint8)),
         "models": {model: "nano-turbo"},
     }
+
+
+def test_a_png_says_where_it_was_drawn_and_by_which_stages(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As if another VAE and another torch had drawn it."""
+    path = next((folder / "turbo-lab-store" / "batches").rglob("*.png"))
+    pixels, text = images.read_png(path)
+    about = json.loads(text["turbo-lab"])
+    pixels = pixels.copy()
+    pixels[3, 4, 0] ^= 64
+    about["pixel_sha256"] = images.pixel_sha256(pixels)
+    about["stages"]["vae"] = "0" * 64
+    (folder / "other.png").write_bytes(images.encode_png(pixels, {"turbo-lab": json.dumps(about)}))
+    code, found = reproduced(capsys, "other.png")
+    assert (code, found["verdict"]) == (1, "regression")
+    assert found["first_divergence"]["stage"] == "vae"
+    about["keys"]["torch"] = "2.0"
+    (folder / "old.png").write_bytes(images.encode_png(pixels, {"turbo-lab": json.dumps(about)}))
+    code, found = reproduced(capsys, "old.png")
+    assert (code, found["verdict"]) == (0, "pass")  # one pixel of 4096
+    assert "within rounding" in found["message"]
+    assert [row["key"] for row in found["fingerprint_difference"]] == ["torch"]
+    about["keys"]["compile"] = "default"
+    (folder / "fast.png").write_bytes(images.encode_png(pixels, {"turbo-lab": json.dumps(about)}))
+    code, found = reproduced(capsys, "fast.png")
+    assert (code, found["verdict"]) == (3, "uncovered")
+    assert found["message"] == "compile: no tier covers this difference"
+
+
+def test_an_image_that_was_edited_or_damaged_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = next((folder / "turbo-lab-store" / "batches").rglob("*.png"))
+    pixels, text = images.read_png(path)
+    (folder / "edited.png").write_bytes(images.encode_png(255 - pixels, text))
+    assert main(["reproduce", "edited.png"]) == 2
+    assert "it was changed after it was drawn" in capsys.readouterr().err
+    for name, recipe in (("cut.png", text["turbo-lab"][:50]), ("empty.png", "{}")):
+        (folder / name).write_bytes(images.encode_png(pixels, {"turbo-lab": recipe}))
+        assert main(["reproduce", name]) == 2
+        assert "its turbo-lab recipe is damaged" in capsys.readouterr().err
+
+
+def test_what_was_drawn_in_company_is_held_to_rounding_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows that shared a call have the bits of that call: alone they round otherwise."""
+    monkeypatch.chdir(tmp_path)
+    assert main([*SWEEP, "guidance_scale=0,2", "share=batched", "--json"]) == 0
+    store = Store(tmp_path / "turbo-lab-store")
+    found = [reproduced(capsys, record.record_id) for record in store.records()]
+    assert {code for code, _ in found} == {0}
+    apart = [values for _, values in found if not values["identical"]]
+    assert apart and all("it was drawn batched" in values["message"] for values in apart)

@@ -144,8 +144,12 @@ def commit_batch(
     stages: Mapping[str, Any] | None = None,
     notes: tuple[str, ...] = (),
 ) -> None:
-    """Encode, hash and commit the images of one batch; ``stages``: tensors to hash beside."""
+    """Encode, hash and commit the images of one batch; ``stages``: tensors to hash beside.
+
+    Each PNG has the hashes as well: an image alone can be drawn again and compared.
+    """
     recipe = as_plain(batch.recipe)
+    hashes = None if stages is None else {name: stage_sha256(t) for name, t in stages.items()}
     files: dict[str, bytes] = {}
     entries = []
     rows = zip(batch.layout.prompts, batch.layout.seeds, pixels, strict=True)
@@ -161,12 +165,12 @@ def commit_batch(
             "rows": {"prompts": list(batch.layout.prompts), "seeds": list(batch.layout.seeds)},
             "exactness": exactness,
             "pixel_sha256": pixel_sha256,
+            "stages": hashes,
             **parameters,
         }
         text = {"turbo-lab": canonical_json(about), "parameters": readable(about)}
         files[name] = images.encode_png(image, text)
         entries.append(ImageEntry(name, pixel_sha256, prompt, seed))
-    hashes = None if stages is None else {name: stage_sha256(t) for name, t in stages.items()}
     document = BatchRecord(batch.batch_id, key, exactness, recipe, tuple(entries), hashes, notes)
     store.commit_batch(document, files)
 

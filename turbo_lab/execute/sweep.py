@@ -114,6 +114,8 @@ def run_plan(plan: Plan, worker: Worker, context: SweepContext, progress: Progre
     for planned in plan.cells:
         if planned.in_store:
             driver.finish(planned.cell)
+        elif planned.cell.misfit is not None:
+            driver.fail([planned.cell], planned.cell.misfit)
     if plan.groups or driver.untimed:
         driver.run(outcome)
     outcome.records = {p.cell.cell_id: driver.finish(p.cell) for p in plan.cells}
@@ -149,10 +151,11 @@ class _Driver:
 
     def run(self, outcome: SweepOutcome) -> None:
         """All groups, then the timing lane of cells whose images were there already."""
-        store, names = self.context.store, {"models": dict(self.context.names)}
+        context = self.context
+        about = {"models": dict(context.names), "keys": context.fingerprint["keys"]}
         began = time.perf_counter()
         try:
-            with self.interrupts, Committer(store, names) as committer:
+            with self.interrupts, Committer(context.store, about) as committer:
                 self._run_groups(committer, outcome)
         except KeyboardInterrupt:
             raise IncompleteError(
@@ -252,7 +255,7 @@ class _Driver:
                     pixels = self.worker.run(job.batch, negative)
         except CELL_FAILURES as error:
             self._release(key)
-            self._fail(job.cells, error)
+            self.fail(job.cells, " ".join(str(error).split())[:500] or type(error).__name__)
             return
         done = partial(self._committed, job, key, len(pixels))
         notes, exactness = self.worker.notes, self.context.exactness
@@ -285,8 +288,8 @@ class _Driver:
                 f"cut: {lost!r}"
             )
 
-    def _fail(self, cells: Iterable[Cell], error: BaseException) -> None:
-        text = " ".join(str(error).split())[:500] or type(error).__name__
+    def fail(self, cells: Iterable[Cell], text: str) -> None:
+        """Give cells up, with the line that says why; their records say it too."""
         for cell in cells:
             self.failed[cell.cell_id] = text
             axes = " ".join(f"{k}={v}" for k, v in cell.axes) or "the cell"
@@ -322,7 +325,8 @@ class _Driver:
         if cell.cell_id not in self.records:
             context = self.context
             old = context.store.read_record(context.record_id(cell))
-            if old is None or old.status == "failed":
+            # Done once, its batch taken out since, and failed now: the record on disk stays.
+            if old is None or old.status == "failed" or cell.cell_id in self.failed:
                 old = self._record(cell)
                 context.store.write_record(old)
             self.records[cell.cell_id] = old

@@ -70,7 +70,9 @@ class Claim:
     batches: tuple[ClaimedBatch, ...]
     """In order."""
     keys: Mapping[str, Any] | None
-    """Fingerprint keys it was drawn under; ``None`` where the claim does not say (a PNG)."""
+    """Fingerprint keys it was drawn under; ``None`` where the claim does not say (an old PNG)."""
+    exactness: str
+    """``exact``; or ``batched`` or ``split``, whose bits only the same company gives again."""
 
 
 @dataclass(frozen=True)
@@ -95,20 +97,38 @@ class Reproduction:
 
 def claim_of_png(path: Path) -> Claim:
     """The recipe inside a PNG that turbo-lab wrote. Raises ``InputError``."""
-    _, text = images.read_png(path)
+    pixels, text = images.read_png(path)
     if "turbo-lab" not in text:
         raise InputError(f"{path}: holds no turbo-lab recipe")
-    about = json.loads(text["turbo-lab"])
+    try:
+        return _read_claim(path, json.loads(text["turbo-lab"]), images.pixel_sha256(pixels))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: its turbo-lab recipe is damaged ({error})") from error
+
+
+def _read_claim(path: Path, about: Mapping[str, Any], pixel_sha256: str) -> Claim:
+    if about["pixel_sha256"] != pixel_sha256:
+        raise InputError(
+            f"{path}: its pixels are not those that its recipe names; it was changed after it was "
+            "drawn"
+        )
     recipe = read_recipe(about["recipe"])
     if recipe.negative_prompt is not None and about.get("negative_prompt") is None:
         raise InputError(
             f"{path}: was drawn with a negative prompt, which a PNG does not hold; give its record"
         )
     layout = Layout(tuple(about["rows"]["prompts"]), tuple(about["rows"]["seeds"]))
-    image = ClaimedImage(about["row"], about["pixel_sha256"], path)
-    batch = ClaimedBatch(layout, (image,), None)
-    negative = about.get("negative_prompt")
-    return Claim(str(path), recipe, negative, about.get("models", {}), (batch,), None)
+    image = ClaimedImage(about["row"], pixel_sha256, path)
+    batch = ClaimedBatch(layout, (image,), about.get("stages"))
+    return Claim(
+        name=str(path),
+        recipe=recipe,
+        negative_prompt=about.get("negative_prompt"),
+        names=about.get("models", {}),
+        batches=(batch,),
+        keys=about.get("keys"),
+        exactness=about.get("exactness", "exact"),
+    )
 
 
 def claim_of_record(record: Record, store: Store) -> Claim:
@@ -139,6 +159,7 @@ def claim_of_record(record: Record, store: Store) -> Claim:
         names=names,
         batches=tuple(batches),
         keys=record.fingerprint["keys"],
+        exactness=record.exactness,
     )
 
 
@@ -177,18 +198,25 @@ def _verdict(
 ) -> tuple[str, str]:
     if not apart:
         return "pass", "identical to the bit"
-    if claim.keys is not None and dict(claim.keys) == dict(here):
+    choice = None if claim.keys is None else choose_tier(claim.keys, here)
+    if choice is not None and choice.tier is None:
+        return "uncovered", choice.reason or ""
+    if choice is not None and choice.tier == "T2":
+        return "uncovered", "drawn on another device class: only a golden at T2 can judge that"
+    if choice is not None and choice.tier == "T0" and claim.exactness == "exact":
         return "regression", "not identical, on the same fingerprint"
     margin = read_thresholds().get("T1", {}).get("window_density")
     worst = max(found["window_density"] for found in apart)
     if margin is None:
         return "uncovered", "no calibrated threshold: run turbo-lab golden calibrate --write"
-    if claim.keys is not None and choose_tier(claim.keys, here).tier != "T1":
-        return "uncovered", "drawn on another device class: only a golden at T2 can judge that"
     text = f"densest window of differing pixels {worst:.3g}, threshold {margin.threshold:.3g}"
-    return ("pass", f"within rounding: {text}") if worst <= margin.threshold else (
-        "regression", f"beyond rounding: {text}"
-    )  # fmt: skip
+    if claim.exactness != "exact":
+        text += f"; it was drawn {claim.exactness}, in company that is not drawn again"
+    if worst <= margin.threshold:
+        return "pass", f"within rounding: {text}"
+    if choice is None:
+        return "uncovered", f"beyond rounding: {text}; the image does not say where it was drawn"
+    return "regression", f"beyond rounding: {text}"
 
 
 def _weights(claim: Claim) -> Weights:
