@@ -1,19 +1,22 @@
 """What finished stages leave for later ones, read from their checkpoints.
 
 Derived data (latents, flows) is cached beside them and made again where absent.
+A later stage may also build on the weights that ship, with nothing trained here.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from experiments.nano.device import load_tensors, seeded
 from experiments.nano.lora import add_lora
 from experiments.nano.models import (
     make_judge,
@@ -28,13 +31,23 @@ from experiments.nano.world import World, caption, pairs
 
 # Scenes drawn of each training pair for the cached latents.
 SCENES_A_PAIR = 24
+SHIPPED = Path(__file__).parents[2] / "turbo_lab" / "models" / "weights"
+# What ships of each stage's modules.
+_SHIPPED_FILES = {
+    ("vae", "average"): "nano-vae/diffusion_pytorch_model.safetensors",
+    ("clip", "average"): "nano-clip/open_clip_model.safetensors",
+    ("text", "text_encoder"): "nano-text/text_encoder/model.safetensors",
+    ("text", "text_encoder_2"): "nano-text/text_encoder_2/model.safetensors",
+    ("teacher", "average"): "nano-sdxl/unet/diffusion_pytorch_model.safetensors",
+    ("turbo", "average"): "nano-turbo/unet/diffusion_pytorch_model.safetensors",
+}
 
 
 class Work:
-    """The folder of checkpoints."""
+    """The folder of checkpoints; ``shipped``: the package's weights stand in for absent ones."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, shipped: bool = False) -> None:
+        self.folder, self.shipped = folder, shipped
 
     def world(self) -> World:
         """The rendered icons."""
@@ -47,8 +60,12 @@ class Work:
     def load(self, stage: str, name: str, module: nn.Module) -> nn.Module:
         """Weights of one module of a stage's checkpoint, frozen."""
         path = self.folder / stage / "checkpoint.safetensors"
+        if not path.exists() and self.shipped and (stage, name) in _SHIPPED_FILES:
+            state = load_tensors(SHIPPED / _SHIPPED_FILES[stage, name])
+            module.load_state_dict({key: value.float() for key, value in state.items()})
+            return module.requires_grad_(False).eval()
         if not path.exists():
-            raise FileNotFoundError(f"{path}: run stage={stage} first")
+            raise FileNotFoundError(f"{path}: run stage={stage} first, or build on shipped=true")
         prefix = f"module/{name}/"
         with safe_open(str(path), "pt") as file:
             names = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118
@@ -99,7 +116,7 @@ class Work:
 
     def latents(self, style: str = "noto") -> tuple[Tensor, Tensor]:
         """Scaled latents of training scenes, (N, 4, 16, 16) fp16, and their captions."""
-        tensors = load_file(str(self._latents_file(style)))
+        tensors = load_tensors(self._latents_file(style))
         return tensors["latents"], tensors["captions"].long()
 
     def _latents_file(self, style: str = "noto") -> Path:
@@ -115,15 +132,20 @@ class Work:
     def _encode(self, style: str) -> dict[str, Tensor]:
         vae, world = self.load("vae", "average", make_vae()), self.world()
         where = torch.tensor(pairs("train"))
-        generator = torch.Generator().manual_seed(21)
+        generator = seeded(21)
         rows = []
         for _ in range(SCENES_A_PAIR):
             scenes = world.scenes(where[:, 0], where[:, 1], generator, style) * 2 - 1
             rows += [vae.encode(part).latent_dist.mode() for part in scenes.split(64)]
         latents = torch.cat(rows)
         # One factor for the family: that of the base style.
-        noto = style == "noto"
-        scale = 1 / latents.std() if noto else torch.tensor(self.scaling_factor())
+        if style != "noto":
+            scale = torch.tensor(self.scaling_factor())
+        elif self.shipped and not (self.folder / "vae" / "checkpoint.safetensors").exists():
+            config = json.loads((SHIPPED / "nano-vae" / "config.json").read_text())
+            scale = torch.tensor(config["scaling_factor"])
+        else:
+            scale = 1 / latents.std()
         captions = (where[:, 0] * 10 + where[:, 1]).repeat(SCENES_A_PAIR)
         return {
             "latents": (latents * scale).half().contiguous(),

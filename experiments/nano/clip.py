@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from experiments.nano import loop
+from experiments.nano.device import seeded
 from experiments.nano.models import make_judge, normalise_for_judge
 from experiments.nano.optim import make_muon
 from experiments.nano.text import contrastive_loss, tokenize
@@ -82,7 +83,7 @@ class ClipStage:
         texts = functional.normalize(self.average.encode_text(self.ids), dim=-1)
         figures = {}
         for style in self.world.styles:
-            generator = torch.Generator().manual_seed(9)
+            generator = seeded(9)
             scenes = self.world.scenes(self.where[:, 0], self.where[:, 1], generator, style)
             images = self.average.encode_image(normalise_for_judge(scenes))
             scores = functional.normalize(images, dim=-1) @ texts.T

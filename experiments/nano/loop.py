@@ -25,6 +25,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from experiments.nano.device import seeded
+
 
 @dataclass(frozen=True)
 class LoopConfig:
@@ -68,12 +70,12 @@ def schedule(step: int, cfg: LoopConfig) -> float:
 
 
 def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
-    """The only source of randomness of one step (a CPU generator).
+    """The only source of randomness of one step, on the default device.
 
     torch's CPU generator reads the low 32 bits of a seed only: both must reach them.
     """
     mixed = 1_000_003 * seed + 500_009 * rank + step
-    return torch.Generator().manual_seed(mixed % 2**32)
+    return seeded(mixed % 2**32)
 
 
 def join_processes(stage: Stage) -> int:

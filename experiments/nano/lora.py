@@ -18,6 +18,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from experiments.nano.device import seeded
 from experiments.nano.models import alphas_cumprod
 from experiments.nano.teacher import Conditioning, denoising_loss
 
@@ -98,9 +99,8 @@ class LoraStage:
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, float]:
         """The loss on the style with the adapter and, for comparison, without it."""
-        generator = torch.Generator().manual_seed(31)
-        with_lora = self._loss(128, generator).item()
+        with_lora = self._loss(128, seeded(31)).item()
         self.unet.disable_adapters()
-        without = self._loss(128, torch.Generator().manual_seed(31)).item()
+        without = self._loss(128, seeded(31)).item()
         self.unet.enable_adapters()
         return {"loss_with": with_lora, "loss_without": without}

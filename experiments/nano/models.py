@@ -155,11 +155,12 @@ def normalise_for_judge(images: torch.Tensor) -> torch.Tensor:
 
 def make_schedulers() -> dict[str, Any]:
     """By model name; all start at t = 999 ("trailing")."""
-    return {
-        "nano-sdxl": EulerDiscreteScheduler(**_BETAS, timestep_spacing="trailing"),
-        "nano-turbo": EulerAncestralDiscreteScheduler(**_BETAS, timestep_spacing="trailing"),
-        "nano-lcm": LCMScheduler(**_BETAS),
-    }
+    with torch.device("cpu"):  # numpy reads their tensors
+        return {
+            "nano-sdxl": EulerDiscreteScheduler(**_BETAS, timestep_spacing="trailing"),
+            "nano-turbo": EulerAncestralDiscreteScheduler(**_BETAS, timestep_spacing="trailing"),
+            "nano-lcm": LCMScheduler(**_BETAS),
+        }
 
 
 def alphas_cumprod() -> torch.Tensor:

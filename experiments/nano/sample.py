@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from experiments.nano.device import autocast, seeded
 from experiments.nano.models import normalise_for_judge
 from experiments.nano.teacher import Conditioning
 from experiments.nano.world import COLOURS, pairs
@@ -30,8 +31,9 @@ def draw(
     keep: Sequence[int] = (),
 ) -> tuple[Tensor, dict[int, Tensor]]:
     """(N, 4, 16, 16) latents, and the scaled inputs at the timesteps in ``keep``."""
-    generator = torch.Generator().manual_seed(seed)
-    scheduler.set_timesteps(num_inference_steps)
+    generator = seeded(seed)
+    with torch.device("cpu"):  # numpy reads what set_timesteps makes
+        scheduler.set_timesteps(num_inference_steps)
     latents = torch.randn(len(captions), 4, 16, 16, generator=generator)
     latents = latents * scheduler.init_noise_sigma
     text = conditioning.take(captions)
@@ -44,7 +46,7 @@ def draw(
         model_input = scheduler.scale_model_input(latents, timestep)
         if round(float(timestep)) in keep:
             kept[round(float(timestep))] = model_input
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with autocast():
             predicted = unet(model_input, timestep, return_dict=False, **text)[0].float()
             if guidance_scale > 1:
                 without = unet(model_input, timestep, return_dict=False, **empty)[0].float()

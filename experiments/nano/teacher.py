@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from experiments.nano import loop
+from experiments.nano.device import autocast
 from experiments.nano.models import alphas_cumprod, make_unet
 from experiments.nano.optim import make_muon
 
@@ -53,7 +54,7 @@ def add_noise(latents: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
 
 def predict(unet: Any, noisy: Tensor, timesteps: Tensor, conditioning: dict[str, Any]) -> Tensor:
     """Epsilon in float32; on a CPU the plain attention has by far the faster backward pass."""
-    with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", dtype=torch.bfloat16):
+    with sdpa_kernel(SDPBackend.MATH), autocast():
         return unet(noisy, timesteps, return_dict=False, **conditioning)[0].float()
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from experiments.nano.device import device, seeded
 from experiments.nano.models import TEXT_WIDTHS, TOKENS, make_text_encoders
 from experiments.nano.optim import make_muon
 from experiments.nano.world import World, caption, pairs
@@ -41,9 +42,10 @@ class ImageTower(nn.Module):
 
 def tokenize(tokenizer: Any, captions: list[str]) -> Tensor:
     """(N, 32) token ids."""
-    return tokenizer(
+    encoded = tokenizer(
         captions, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
-    ).input_ids
+    )
+    return encoded.input_ids.to(device())
 
 
 def contrastive_loss(images: Tensor, texts: Tensor, log_scale: Tensor) -> Tensor:
@@ -115,7 +117,7 @@ class TextStage:
     def evaluate(self, step: int) -> dict[str, float]:
         """Recall@1 of held-out captions among all 640, by encoder."""
         held_out = torch.tensor(pairs("heldout"))
-        generator = torch.Generator().manual_seed(9)
+        generator = seeded(9)
         images = self.tower(self.world.scenes(held_out[:, 0], held_out[:, 1], generator))
         target = held_out[:, 0] * 10 + held_out[:, 1]
         figures = {}

@@ -121,7 +121,9 @@ STAGES: dict[str, Callable[[dict[str, Any], Work], loop.Stage]] = {
 def main(cfg: DictConfig) -> None:
     """Build the stage and run the loop."""
     torch.set_num_threads(cfg.num_threads)
-    work, name = Work(Path(cfg.work)), cfg.stage.name
+    if cfg.device != "cpu":
+        torch.set_default_device(cfg.device)
+    work, name = Work(Path(cfg.work), cfg.shipped), cfg.stage.name
     loop_cfg = loop.LoopConfig(**cfg.stage.loop)
     torch.manual_seed(loop_cfg.seed)  # the initial weights; each step has a generator of its own
     settings = OmegaConf.to_container(cfg.stage.settings, resolve=True)

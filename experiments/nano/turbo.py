@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from experiments.nano import loop
+from experiments.nano.device import autocast, load_tensors
 from experiments.nano.models import TEXT_WIDTHS, alphas_cumprod, make_schedulers
 from experiments.nano.optim import make_muon
 from experiments.nano.sample import Critic, draw
@@ -97,7 +98,7 @@ def stored_flows(
         print(f"flows {chunk + 1}/{num_chunks} chunks of {FLOW_CHUNK}", flush=True)
     while not all(path.exists() for path in paths):  # other processes' chunks
         time.sleep(0.5)
-    chunks = [load_file(str(path)) for path in paths]
+    chunks = [load_tensors(path) for path in paths]
     return {key: torch.cat([c[key] for c in chunks])[:num_flows] for key in chunks[0]}
 
 
@@ -249,7 +250,7 @@ class TurboStage:
         timesteps = torch.randint(low, high, (len(latents),), generator=generator)
         noise = torch.randn(latents.shape, generator=generator)
         noisy = add_noise(latents, noise, self.alpha_bar[timesteps])
-        with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", dtype=torch.bfloat16):
+        with sdpa_kernel(SDPBackend.MATH), autocast():
             features = teacher_features(self.teacher, noisy, timesteps, text)
         return self.discriminator(features, text["added_cond_kwargs"]["text_embeds"])
 

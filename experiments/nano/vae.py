@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from experiments.nano import loop
+from experiments.nano.device import autocast, seeded
 from experiments.nano.models import make_vae
 from experiments.nano.optim import make_muon
 from experiments.nano.world import COLOURS, THINGS, World, pairs
@@ -63,7 +64,7 @@ class VaeStage:
     def step(self, step: int, generator: torch.Generator) -> dict[str, float]:
         """One update on fresh scenes."""
         images = random_scenes(self.world, self.cfg.batch_size, generator) * 2 - 1
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.cfg.bfloat16):
+        with autocast(self.cfg.bfloat16):
             moments = self.vae.quant_conv(self.vae.encoder(images)).float()
             mean, log_variance = moments.chunk(2, dim=1)
             log_variance = log_variance.clamp(-20, 10)
@@ -87,7 +88,7 @@ class VaeStage:
         figures = {}
         where = torch.tensor(pairs("heldout"))
         for style in self.world.styles:
-            generator = torch.Generator().manual_seed(99)
+            generator = seeded(99)
             images = self.world.scenes(where[:, 0], where[:, 1], generator, style) * 2 - 1
             latents = self.average.encode(images).latent_dist.mode()
             decoded = self.average.decode(latents).sample

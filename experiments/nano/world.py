@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from experiments.nano.device import device, seeded
+
 SIZE = 64
 THING_SIZE = 48
 MAX_SHIFT = 3
@@ -115,7 +117,7 @@ class World:
             icons = json.loads(path.read_text())
             rows.append(np.stack([_render_icon(icons, name, THING_SIZE) for name in THINGS]))
         rgba = torch.from_numpy(np.stack(rows)).permute(0, 1, 4, 2, 3).float() / 255
-        return cls(things=rgba.contiguous(), styles=tuple(STYLES))
+        return cls(things=rgba.contiguous().to(device()), styles=tuple(STYLES))
 
     def scenes(
         self,
@@ -149,9 +151,9 @@ class World:
     def renders(self, split: str, style: str, times: int, seed: int) -> Iterator[np.ndarray]:
         """Every pair of a split, ``times`` over: (pairs, 64, 64, 3) uint8 each time."""
         where = torch.tensor(pairs(split))
-        generator = torch.Generator().manual_seed(seed)
+        generator = seeded(seed)
         for _ in range(times):
-            yield to_uint8(self.scenes(where[:, 0], where[:, 1], generator, style)).numpy()
+            yield to_uint8(self.scenes(where[:, 0], where[:, 1], generator, style)).cpu().numpy()
 
 
 def to_uint8(images: torch.Tensor) -> torch.Tensor:
