@@ -17,7 +17,6 @@ from turbo_lab.stats import (
     MIN_CLUSTERS,
     bootstrap_difference_ci,
     bootstrap_mean_ci,
-    bootstrap_median_ci,
     bootstrap_ratio_ci,
     cluster_index,
     holm,
@@ -26,6 +25,7 @@ from turbo_lab.stats import (
     needed_n,
     permutation_test,
     proportion_ci,
+    proportion_difference_ci,
     t_quantile,
     tost,
     verdict,
@@ -49,8 +49,7 @@ def test_too_few_give_none_not_a_guess() -> None:
     few = list(range(MIN_CLUSTERS - 1))
     assert bootstrap_mean_ci(few) is None
     assert bootstrap_mean_ci(range(100), clusters=[i % 7 for i in range(100)]) is None
-    assert bootstrap_mean_ci([]) is None and bootstrap_median_ci([]) is None
-    assert bootstrap_median_ci(range(100), clusters=[0] * 100) is None
+    assert bootstrap_mean_ci([]) is None
     assert bootstrap_ratio_ci(np.ones(5), np.ones(5)) is None
     assert minimum_detectable_effect(1.0, 1) is None
 
@@ -113,13 +112,6 @@ def test_median_interval_is_the_textbooks() -> None:
     assert (low, high) == pytest.approx((2499.5 - 69.3, 2499.5 + 69.3), abs=1.5)
 
 
-def test_clustered_median_interval_moves_with_clusters() -> None:
-    x = np.repeat(np.arange(20.0), 5)
-    low, high = bootstrap_median_ci(x, clusters=x.tolist()) or (0.0, 0.0)
-    alone = bootstrap_median_ci(x) or (0.0, 0.0)
-    assert low < alone[0] <= alone[1] < high
-
-
 def test_proportion_interval_is_wilsons_and_never_a_point() -> None:
     """scipy's Wilson interval for independent tries; t for z, hence wider by a few percent."""
     hits = [1.0] * 90 + [0.0] * 10
@@ -147,6 +139,43 @@ def test_proportion_interval_covers(p: float, n: int) -> None:
         low, high = proportion_ci((generator.random(n) < p).astype(float)) or (9.0, 9.0)
         hits += low <= p <= high
     assert hits / 500 >= 0.92
+
+
+def test_proportion_difference_is_wilsons_of_gains_less_losses() -> None:
+    """By hand from scipy's Wilson intervals; t for z makes it wider by a few percent."""
+    first, second = np.ones(400), np.ones(400)
+    first[:48], second[48:64] = 0.0, 0.0  # 48 lost, 16 gained
+    loss, gain = (scipy.stats.binomtest(k, 400).proportion_ci(method="wilson") for k in (48, 16))
+    shared = math.sqrt(0.12 * 0.04 / (0.88 * 0.96))
+    below, above = (0.04 - gain.low, loss.high - 0.12), (gain.high - 0.04, 0.12 - loss.low)
+    low, high = (math.sqrt(a**2 + b**2 + 2 * shared * a * b) for a, b in (below, above))
+    found = proportion_difference_ci(first, second)
+    assert found == pytest.approx((-0.08 - low, -0.08 + high), abs=1e-3)
+    ten = np.repeat(range(400), 10).tolist()
+    many = proportion_difference_ci(np.repeat(first, 10), np.repeat(second, 10), ten)
+    assert many == pytest.approx(found, abs=1e-3)
+
+
+def test_proportion_difference_is_never_a_point() -> None:
+    """Score test of no loss in n: rejects a loss of 7% from 51 pairs on, 0.93 ** 51 = 0.025."""
+    low, high = proportion_difference_ci([1.0] * 8, [1.0] * 8) or (9.0, 9.0)
+    t = scipy.stats.t.ppf(0.975, 7)
+    assert (low, high) == pytest.approx((-(t**2) / (8 + t**2), t**2 / (8 + t**2)), abs=0.01)
+    assert proportion_difference_ci([1.0] * 7, [1.0] * 7) is None
+    assert (proportion_difference_ci([1.0] * 60, [1.0] * 60) or (-1.0, 1.0))[0] > -0.07
+    assert (proportion_difference_ci([1.0] * 48, [1.0] * 48) or (0.0, 0.0))[0] < -0.07
+    assert proportion_difference_ci([0.0] * 8, [1.0] * 8) == pytest.approx((-1, -0.42), abs=0.05)
+
+
+@pytest.mark.parametrize("n", [8, 32, 128])
+def test_a_loss_at_the_margin_seldom_passes_as_a_share(n: int) -> None:
+    """A bootstrap passes 60% of these at n = 8: where nothing was lost its interval is a point."""
+    generator, passed = np.random.default_rng(9), 0
+    for _ in range(400):
+        lost = (generator.random(n) < 0.07).astype(float)
+        interval = proportion_difference_ci(1 - lost, np.ones(n))
+        passed += verdict(interval, 0.07, "higher") == "pass"
+    assert passed / 400 <= 0.045  # 2.5% and two standard errors and a half
 
 
 def test_ratio_interval_uses_the_pairs() -> None:

@@ -62,30 +62,6 @@ def bootstrap_mean_ci(
     return _quantiles(draws, _expanded_tail(len(sums), level))
 
 
-def bootstrap_median_ci(
-    values: npt.ArrayLike,
-    clusters: Sequence[Hashable] | None = None,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    level: float = 0.95,
-) -> Interval | None:
-    """Interval of a median: order statistics if unclustered, else the cluster bootstrap.
-
-    ``values``: (n,) finite. ``None`` below :data:`MIN_CLUSTERS` clusters, or below
-    six samples without clusters: see :func:`median_ci`, which needs no resampling.
-    """
-    data = _vector("values", values)
-    if clusters is None:
-        return median_ci(data, level)
-    groups = _groups(data, clusters)
-    if len(groups) < MIN_CLUSTERS:
-        return None
-    generator = np.random.default_rng(seed)
-    picks = generator.integers(0, len(groups), (resamples, len(groups)))
-    draws = np.array([np.median(np.concatenate([groups[i] for i in row])) for row in picks])
-    return _quantiles(draws, (1 - level) / 2)
-
-
 def median_ci(values: npt.ArrayLike, level: float = 0.95) -> Interval | None:
     """Distribution-free interval of a median from order statistics.
 
@@ -145,6 +121,38 @@ def bootstrap_difference_ci(
     """95% interval of ``mean(candidate - baseline)`` of paired samples, (n,) each."""
     first, second = _pairs(candidate, baseline)
     return bootstrap_mean_ci(first - second, clusters, seed, resamples)
+
+
+def proportion_difference_ci(
+    candidate: npt.ArrayLike,
+    baseline: npt.ArrayLike,
+    clusters: Sequence[Hashable] | None = None,
+    level: float = 0.95,
+) -> Interval | None:
+    """Interval of the difference of two paired proportions; ``None`` below :data:`MIN_CLUSTERS`.
+
+    (n,) each, in [0, 1], mostly 0 or 1. Where no pair differs a bootstrap is (0, 0)
+    whatever n is. This is the share of gains less the share of losses, from the
+    Wilson interval of either by Donner and Zou's MOVER (2010, doi
+    10.1177/0962280210384995, eq. 3), with the correlation of a multinomial's
+    shares. Raises ``ValueError`` for unequal lengths.
+    """
+    first, second = _pairs(candidate, baseline)
+    gains, losses = (np.clip(sign * (first - second), 0.0, None) for sign in (1, -1))
+    gain_ci, loss_ci = (proportion_ci(part, clusters, level) for part in (gains, losses))
+    if gain_ci is None or loss_ci is None:
+        return None
+    gain, loss = float(gains.mean()), float(losses.mean())
+    # A share of 1 leaves the other none: nothing to be correlated with.
+    shared = math.sqrt(gain * loss / ((1 - gain) * (1 - loss))) if max(gain, loss) < 1 else 0.0
+
+    def joined(one: float, other: float) -> float:
+        return math.sqrt(one**2 + other**2 + 2 * shared * one * other)
+
+    return (
+        max(-1.0, gain - loss - joined(gain - gain_ci[0], loss_ci[1] - loss)),
+        min(1.0, gain - loss + joined(gain_ci[1] - gain, loss - loss_ci[0])),
+    )
 
 
 def bootstrap_ratio_ci(
@@ -262,7 +270,8 @@ def verdict(ci: Interval | None, margin: float, direction: Direction) -> Verdict
     ``pass`` if it lies inside the margin, ``regression`` if wholly beyond, else
     ``inconclusive`` (so is ``None``, and so is a bound that is not a number).
     ``higher`` or ``lower`` is better: only the bad side has a margin; ``none``:
-    both sides have.
+    both sides have, and a 95% interval inside is Schuirmann's two one-sided tests
+    at 2.5% each.
     """
     _check_margin(margin)
     if direction not in ("higher", "lower", "none"):
@@ -350,11 +359,6 @@ def _cluster_totals(values: Array, clusters: Sequence[Hashable] | None) -> tuple
     size = int(index.max()) + 1 if len(index) else 0
     sums = np.bincount(index, values, size).astype(np.float64)
     return sums, np.bincount(index, minlength=size).astype(np.float64)
-
-
-def _groups(values: Array, clusters: Sequence[Hashable]) -> list[Array]:
-    index = _checked_index(values, clusters)
-    return [values[index == i] for i in range(int(index.max()) + 1 if len(index) else 0)]
 
 
 def _checked_index(values: Array, clusters: Sequence[Hashable]) -> npt.NDArray[np.int64]:

@@ -3,9 +3,10 @@
     python -m experiments.benchmarks.interval_coverage [--draws 500] [--seed 0]
 
 Each draw is a fresh sample of the size that a small evaluation has; images of
-one prompt share a part, as they do. The truth of scalar means is exact; of the
-distances it is the distance of the populations to the fixed reference. Prints
-one Markdown row an interval, with the binomial 95% interval of the coverage.
+one prompt share a part, as they do. The truth of scalar means is exact; of a
+Fréchet distance it is that of infinitely many images of the draw's prompts, of
+the other distances that of the populations, to the fixed reference. Prints one
+Markdown row an interval, with the binomial 95% interval of the coverage.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from functools import cache
 
 import numpy as np
 
+from turbo_lab.metrics.diversity import diversity
 from turbo_lab.metrics.frechet import (
     bootstrap_interval,
     difference_interval,
@@ -28,7 +30,13 @@ from turbo_lab.metrics.kernel import (
     polynomial_kernel,
 )
 from turbo_lab.metrics.reference import Reference
-from turbo_lab.stats import Interval, bootstrap_mean_ci, proportion_ci
+from turbo_lab.stats import (
+    Interval,
+    bootstrap_mean_ci,
+    bootstrap_ratio_ci,
+    median_ci,
+    proportion_ci,
+)
 
 Draw = Callable[[np.random.Generator], tuple[Interval | None, float]]
 PROMPTS, EACH, D = 64, 4, 8
@@ -59,11 +67,39 @@ def unit_reference() -> Reference:
 
 
 def frechet(draws: np.random.Generator) -> tuple[Interval | None, float]:
-    """``fd``: shift 0.2 and spread 1.2 in every feature."""
-    truth = frechet_distance_of_moments(np.full(D, 0.2), 1.44 * np.eye(D), unit_reference())
-    data = 0.2 + 1.2 * rows(draws, D)
-    seed = int(draws.integers(2**31))
+    """``fd`` and ``fd_infinity``: shift 0.2 and spread 1.2 in every feature, these prompts."""
+    means = 0.2 + 1.2 * draws.standard_normal((PROMPTS, D)) / np.sqrt(2)
+    noise = 1.2 * draws.standard_normal((PROMPTS * EACH, D)) / np.sqrt(2)
+    spread = np.cov(means, rowvar=False, bias=True) + 0.72 * np.eye(D)
+    truth = frechet_distance_of_moments(means.mean(axis=0), spread, unit_reference())
+    data, seed = np.repeat(means, EACH, axis=0) + noise, int(draws.integers(2**31))
     return bootstrap_interval(data, unit_reference(), _CLUSTERS, seed, 200), truth
+
+
+def frechet_of_rows(draws: np.random.Generator) -> tuple[Interval | None, float]:
+    """The same, one image a prompt: the prompts are drawn anew, as are the images."""
+    truth = frechet_distance_of_moments(np.full(D, 0.2), 1.44 * np.eye(D), unit_reference())
+    data, seed = 0.2 + 1.2 * draws.standard_normal((PROMPTS * EACH, D)), int(draws.integers(2**31))
+    return bootstrap_interval(data, unit_reference(), None, seed, 200), truth
+
+
+def distance_between(draws: np.random.Generator) -> tuple[Interval | None, float]:
+    """``diversity``: two independent images of a prompt have a cosine of a half in the mean."""
+    shared = draws.standard_normal((PROMPTS, 1, 512))
+    features = (shared + draws.standard_normal((PROMPTS, EACH, 512))).reshape(-1, 512)
+    return diversity(features, [str(label) for label in _CLUSTERS]).ci95, 0.5
+
+
+def median(draws: np.random.Generator) -> tuple[Interval | None, float]:
+    """``p50`` of 30 calls, skewed."""
+    return median_ci(draws.lognormal(0.0, 0.2, 30)), 1.0
+
+
+def ratio(draws: np.random.Generator) -> tuple[Interval | None, float]:
+    """``bench A B``: 12 pairs of blocks whose speed drifts together; B takes a tenth longer."""
+    drift = draws.lognormal(0.0, 0.2, 12)
+    first, second = (drift * draws.lognormal(0.0, 0.03, 12) for _ in range(2))
+    return bootstrap_ratio_ci(1.1 * second, first, seed=int(draws.integers(2**31))), 1.1
 
 
 def difference(draws: np.random.Generator) -> tuple[Interval | None, float]:
@@ -101,7 +137,11 @@ def kernel(function: Kernel) -> Draw:
 SIMULATIONS: dict[str, Draw] = {
     "mean over prompts (`clip_score`)": mean,
     "proportion (`r_precision`)": proportion,
-    "Fréchet distance (`fd`)": frechet,
+    "mean over prompts (`diversity`)": distance_between,
+    "median (`p50`)": median,
+    "ratio of pairs (`bench A B`)": ratio,
+    "Fréchet distance (`fd`, `fd_infinity`)": frechet,
+    "the same, one image a prompt": frechet_of_rows,
     "difference of Fréchet distances": difference,
     "jackknife (`kid`)": kernel(polynomial_kernel),
     "jackknife (`cmmd`)": kernel(gaussian_kernel),

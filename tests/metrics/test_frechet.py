@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from turbo_lab.errors import InputError
 from turbo_lab.metrics.frechet import (
+    _subsets,
+    _weights_within,
     bootstrap_interval,
     difference_interval,
     frechet_distance,
@@ -147,22 +149,31 @@ def test_fewer_samples_than_features_is_noted_and_has_no_interval() -> None:
     assert score.note is not None and "n=10 is fewer than the 30 features" in score.note
 
 
-def test_the_interval_of_a_resample_is_the_distance_of_the_resampled_rows() -> None:
-    """The weighted short cut against the plain way, one cluster of all rows drawn once each."""
+def test_a_weighted_resample_is_the_distance_of_the_resampled_rows() -> None:
+    """The short cut against the plain way."""
     generator = np.random.default_rng(11)
     x = generator.normal(size=(30, 4)) * 1.5
     reference = unit_reference(4)
-    clusters = [i // 3 for i in range(30)]
-    got = bootstrap_interval(x, reference, clusters, seed=1, resamples=50)
-    draw, values = np.random.default_rng(1), []
-    for _ in range(50):
-        picks = draw.integers(0, 10, 10)
-        values.append(
-            frechet_distance(np.concatenate([x[3 * i : 3 * i + 3] for i in picks]), reference)
-        )
+    got = bootstrap_interval(x, reference, None, seed=1, resamples=50)
+    draw = np.random.default_rng(1)
+    values = [frechet_distance(x[draw.integers(0, 30, 30)], reference) for _ in range(50)]
     low, high = np.quantile(values, [0.025, 0.975])
     value = frechet_distance(x, reference)
     assert got == pytest.approx((max(0, 2 * value - high), max(0, 2 * value - low)), rel=1e-9)
+
+
+@pytest.mark.parametrize("counts", [(3, 3, 3), (2, 5, 3)])
+def test_draws_within_prompts_keep_each_prompts_weight(counts: tuple[int, ...]) -> None:
+    index = np.repeat(np.arange(3), counts)[::-1].copy()
+    draws = np.random.default_rng(0)
+    weights = np.stack([_weights_within(draws, index, np.array(counts)) for _ in range(4000)])
+    for prompt, k in enumerate(counts):
+        mine = weights[:, index == prompt]
+        assert mine.sum(axis=1) == pytest.approx(k)
+        assert mine.mean(axis=0) == pytest.approx(1, abs=0.1)
+        # of the mean of 0, 1, ..., k - 1: the unbiased estimate s^2 / k
+        means = mine @ np.arange(k) / k
+        assert means.var() == pytest.approx(np.arange(k).var(ddof=1) / k, rel=0.1)
 
 
 def test_the_interval_covers_where_the_percentile_one_does_not() -> None:
@@ -232,6 +243,44 @@ def test_infinity_recovers_a_known_distance() -> None:
                      for _ in range(40)])  # fmt: skip
     assert abs(extrapolated - 0.32) < 0.05
     assert plain - 0.32 > 1.5 * abs(extrapolated - 0.32)
+
+
+def test_infinity_is_of_these_prompts() -> None:
+    """A reference of the same prompts: rows at random take off a bias that is not there."""
+    draws, d, prompts, each = np.random.default_rng(2), 16, 64, 8
+    means = draws.normal(size=(prompts, d))
+    reference = reference_of(
+        means.mean(0), np.cov(means, rowvar=False, bias=True) + 0.05 * np.eye(d)
+    )
+    truth = d * 0.1**2
+    clusters = [i % prompts for i in range(prompts * each)]
+    found, by_rows, inside = [], [], 0
+    for seed in range(12):
+        x = np.tile(means, (each, 1)) + 0.1 + math.sqrt(0.05) * draws.normal(size=(512, d))
+        score = frechet_infinity(x, reference, clusters, seed)
+        assert score.value is not None and score.ci95 is not None
+        assert score.note == "extrapolated to infinitely many images of these prompts"
+        inside += score.ci95[0] <= truth <= score.ci95[1]
+        found.append(score.value - truth)
+        by_rows.append((frechet_infinity(x, reference, None, seed).value or math.nan) - truth)
+    assert abs(np.mean(found)) < 0.01 and inside >= 10
+    assert np.mean(by_rows) < -0.1
+
+
+def test_subsets_hold_equally_many_of_each_prompt() -> None:
+    index = np.array([0, 1, 2] * 6 + [0])
+    drawn = list(_subsets(np.random.default_rng(0), 19, 6, list(index), 15))
+    sizes = sorted({len(rows) for rows in drawn})
+    assert sizes == [6, 9, 12, 15, 18]
+    for rows in drawn:
+        assert len(set(rows.tolist())) == len(rows)
+        assert set(np.bincount(index[rows]).tolist()) == {len(rows) // 3}
+
+
+def test_infinity_needs_three_sizes() -> None:
+    rows = np.random.default_rng(1).standard_normal((80, 8))
+    score = frechet_infinity(rows, unit_reference(8), [i // 2 for i in range(80)])
+    assert score.value is None and score.note == "unscored: a line needs 3 sizes; raise num_images"
 
 
 def test_infinity_needs_four_rows_a_feature() -> None:

@@ -60,7 +60,7 @@ METRICS: Mapping[str, MetricInfo] = {
     "fd": MetricInfo(
         unit="squared distance",
         direction="lower",
-        version=1,
+        version=2,
         path="turbo_lab.metrics.frechet:compute",
         needs_text=False,
         needs_reference=True,
@@ -70,7 +70,7 @@ METRICS: Mapping[str, MetricInfo] = {
     "fid": MetricInfo(
         unit="squared distance",
         direction="lower",
-        version=1,
+        version=2,
         path="turbo_lab.metrics.frechet:compute",
         needs_text=False,
         needs_reference=True,
@@ -81,7 +81,7 @@ METRICS: Mapping[str, MetricInfo] = {
     "fd_infinity": MetricInfo(
         unit="squared distance",
         direction="lower",
-        version=1,
+        version=2,
         path="turbo_lab.metrics.frechet:compute_infinity",
         needs_text=False,
         needs_reference=True,
