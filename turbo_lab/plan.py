@@ -234,7 +234,7 @@ def _embeds_guidance(recipe: Recipe) -> bool:
 def _group(cells: Sequence[PlannedCell], share: str) -> tuple[Group, ...]:
     jobs: dict[str, tuple[Batch, list[Cell]]] = {}
     for planned in cells:
-        for batch in planned.missing:
+        for batch in () if planned.cell.misfit else planned.missing:
             jobs.setdefault(batch.batch_id, (batch, []))[1].append(planned.cell)
     groups: dict[tuple[Any, ...], list[Job]] = {}
     facts = _FactsOf()

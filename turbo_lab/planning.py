@@ -63,7 +63,10 @@ class Sweep:
 
 
 def resolve_points(points: Sequence[GridPoint]) -> Sweep:
-    """All cells of a grid. Raises ``InputError`` for the first that is wrong."""
+    """All cells of a grid. Raises ``InputError`` for the first that is wrong.
+
+    Misfits are wrong only where nothing else is left: a grid goes on without them.
+    """
     _check_axes(points)
     values = points[0].values
     share, on_out_of_memory = values["share"], values["on_out_of_memory"]
@@ -77,6 +80,8 @@ def resolve_points(points: Sequence[GridPoint]) -> Sweep:
     device = environment.resolve_device(str(values["device"]))
     library = Library()
     cells = tuple(resolve(point.values, point.axes, library) for point in points)
+    if cells[0].misfit is not None and all(cell.misfit is not None for cell in cells):
+        raise InputError(cells[0].misfit)
     fingerprint = environment.fingerprint(device=device, num_threads=num_threads)
     return Sweep(values, cells, library, device, fingerprint.as_dict())
 
@@ -113,7 +118,9 @@ def plan_values(sweep: Sweep) -> dict[str, Any]:
     store = Store(root) if (root / "store.json").exists() else None
     plan = plan_sweep(sweep, store)
     expected = forecast(plan, store, sweep.fingerprint["keys"], sweep.values["share"])
-    return {**plan_document(plan, expected), "warnings": start_warnings(sweep.cells)}
+    misfits = dict.fromkeys(cell.misfit for cell in sweep.cells if cell.misfit is not None)
+    warnings = [*start_warnings(sweep.cells), *(f"will fail: {misfit}" for misfit in misfits)]
+    return {**plan_document(plan, expected), "warnings": warnings}
 
 
 def start_warnings(cells: Sequence[Cell]) -> list[str]:

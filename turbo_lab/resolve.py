@@ -25,6 +25,7 @@ from turbo_lab.cards import (
     model_card_from_config,
     pin_revision,
 )
+from turbo_lab.errors import InputError
 from turbo_lab.identity import canonical_json, sha256_text
 from turbo_lab.prompts import PromptSet, prompts_from_config
 from turbo_lab.spec import (
@@ -54,6 +55,7 @@ class Library:
     _prompts_by_name: dict[str, PromptSet] = field(default_factory=dict)
     _layouts: dict[tuple[Any, ...], tuple[Layout, ...]] = field(default_factory=dict)
     _recipes: dict[Recipe, Recipe] = field(default_factory=dict)
+    _misfits: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
     def model(self, values: Mapping[str, Any]) -> tuple[ModelCard, ModelFiles]:
         """Card and files of a composed ``model`` node."""
@@ -95,13 +97,26 @@ class Library:
             self._layouts[key] = split_layouts(texts, seeds, request.batch_size)
         return self._layouts[key]
 
+    def misfit(self, model: ModelFiles, adapters: Sequence[AdapterFiles]) -> str | None:
+        """What is wrong with the first adapter that is not for this model; ``None``: nothing."""
+        for adapter in adapters:
+            pair = (model.digest, adapter.digest)
+            if pair not in self._misfits:
+                self._misfits[pair] = _misfit(adapter, model)
+            if (reason := self._misfits[pair]) is not None:
+                return reason
+        return None
+
     def intern(self, recipe: Recipe) -> Recipe:
         """One object for equal recipes, so that a digest is taken once."""
         return self._recipes.setdefault(recipe, recipe)
 
 
 def resolve(values: Mapping[str, Any], axes: Sequence[tuple[str, Any]], library: Library) -> Cell:
-    """One grid point as a cell. Raises ``InputError`` and ``MissingFilesError``."""
+    """One grid point as a cell. Raises ``InputError`` and ``MissingFilesError``.
+
+    A LoRA of another architecture is no error here: other models of the grid may be its own.
+    """
     request = Request.from_config(values)
     prompts = library.prompts(values["prompts"], values.get("prompt"))
     card, files = library.model(values["model"])
@@ -111,11 +126,12 @@ def resolve(values: Mapping[str, Any], axes: Sequence[tuple[str, Any]], library:
     # Where zeros are not forced, diffusers encodes an empty text in place of none.
     if not guided or (negative == "" and not files.force_zeros):
         negative = None
+    stack = _lora_stack(card, request.lora, library)
     recipe = library.intern(
         Recipe(
             model=files.digest,
             scheduler=canonical_scheduler(files.scheduler, card.scheduler, request.scheduler),
-            lora=_recipe_lora(card, files, request.lora, library),
+            lora=tuple((adapter.digest, weight) for adapter, weight in stack),
             num_inference_steps=request.num_inference_steps,
             guidance_scale=_canonical_guidance(request.guidance_scale, files.has_time_cond),
             negative_prompt=None if negative is None else sha256_text(negative),
@@ -126,7 +142,8 @@ def resolve(values: Mapping[str, Any], axes: Sequence[tuple[str, Any]], library:
         )
     )
     batches = tuple(Batch(recipe, layout) for layout in layouts)
-    return Cell(request, recipe, batches, negative, tuple(axes), prompts.digest)
+    misfit = library.misfit(files, [adapter for adapter, _ in stack])
+    return Cell(request, recipe, batches, negative, tuple(axes), prompts.digest, misfit)
 
 
 def pin_revisions(library: Library, lock: Path) -> None:
@@ -163,18 +180,21 @@ def _canonical_guidance(guidance_scale: float, has_time_cond: bool) -> float:
     return guidance_scale if guidance_scale > 1 or has_time_cond else 0.0
 
 
-def _recipe_lora(
-    card: ModelCard, files: ModelFiles, uses: Sequence[LoraUse], library: Library
-) -> tuple[tuple[str, float], ...]:
+def _misfit(adapter: AdapterFiles, model: ModelFiles) -> str | None:
+    try:
+        check_adapter_fits(adapter, model)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _lora_stack(
+    card: ModelCard, uses: Sequence[LoraUse], library: Library
+) -> list[tuple[AdapterFiles, float]]:
     """The card's own adapter (LCM-LoRA), then the user's; weight 0 is left out.
 
     The order stays as given: sums of floats depend on it.
     """
     own = [LoraUse(card.adapter, 1.0)] if card.adapter else []
-    stack = []
-    for use in [*own, *uses]:
-        adapter = library.adapter(use.name)
-        check_adapter_fits(adapter, files)
-        if use.weight != 0:
-            stack.append((adapter.digest, use.weight))
-    return tuple(stack)
+    found = [(library.adapter(use.name), use.weight) for use in [*own, *uses]]
+    return [(adapter, weight) for adapter, weight in found if weight != 0]

@@ -203,6 +203,8 @@ class Cell:
     """The config keys that this sweep varies, with their values."""
     prompt_set: str = ""
     """Digest of the set the prompts are from; in the record's provenance, in no id."""
+    misfit: str | None = None
+    """Why it cannot be drawn, such as a LoRA of another architecture; ``None``: nothing known."""
 
     @cached_property
     def cell_id(self) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.test_cards import TO_Q, lora
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab.cli import main
 from turbo_lab.runtime.sampler import Sampler
@@ -69,3 +71,62 @@ def test_a_batch_that_a_failed_cell_shares_is_still_made_for_the_other(
     assert (failed["status"], done["status"]) == ("failed", "done")
     assert [image["seed"] for image in done["images"]] == [2, 3, 4, 5]
     assert main(["store", "verify"]) == 0
+
+
+def run_with_loras(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str, *loras: Path | str
+) -> tuple[int, dict[str, Any], str]:
+    """Exit code, document (empty where nothing was printed) and standard error."""
+    local = ("model=local", f"model.path={folder}", "resolution=64", "num_inference_steps=1")
+    code = main([command, "--json", *local, *QUICK, f"lora={','.join(map(str, loras))}"])
+    captured = capsys.readouterr()
+    return code, json.loads(captured.out or "{}"), captured.err
+
+
+def test_a_lora_that_does_not_fit_fails_its_own_cells_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = save_tiny_sdxl(tmp_path / "tiny")
+    large = lora(
+        tmp_path / "large.safetensors",
+        {f"unet.{TO_Q}.lora_A.weight": (4, 640), f"unet.{TO_Q}.lora_B.weight": (640, 4)},
+    )
+    problem = "large.safetensors: is for another architecture than model=local"
+    _, plan, _ = run_with_loras(folder, capsys, "plan", "none", large)
+    assert problem in plan["warnings"][0] and plan["work"]["vae_rows"]["planned"] == 2
+    code, swept, said = run_with_loras(folder, capsys, "sweep", "none", large)
+    assert code == 3 and problem in said
+    assert [cell["status"] for cell in swept["cells"]] == ["done", "failed"]
+    record = json.loads(Path(swept["cells"][1]["record"]).read_text())
+    assert record["status"] == "failed" and problem in record["error"]
+    # Where no cell is left, it is the user's to change: nothing is begun.
+    code, nothing, said = run_with_loras(folder, capsys, "sweep", large)
+    assert code == 2 and nothing == {} and said.count("\n") == 1 and problem in said
+    # Absent is absent: another architecture's LoRA at weight 0 is no LoRA.
+    code, swept, _ = run_with_loras(folder, capsys, "sweep", f"{large}@0", "none")
+    assert code == 0 and [cell["status"] for cell in swept["cells"]] == ["reused"]
+
+
+def test_a_cell_whose_batch_was_taken_out_and_fails_is_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = save_tiny_sdxl(tmp_path / "tiny")
+    _, first = sweep(folder, capsys)
+    record = json.loads(Path(first["cells"][1]["record"]).read_text())
+    (key,) = record["batches"]
+    shutil.rmtree(tmp_path / "turbo-lab-store" / "batches" / key[:2] / key)
+
+    def run_out_of_memory(self: Sampler, batch: Any, *rest: Any) -> Any:
+        raise RuntimeError("CUDA out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sampler, "run", run_out_of_memory)
+        code, second = sweep(folder, capsys)
+    assert code == 3
+    assert [cell["status"] for cell in second["cells"]] == ["reused", "failed", "reused"]
+    assert second["cells"][1]["error"] == "CUDA out of memory"
+    code, third = sweep(folder, capsys)
+    assert code == 0
+    assert third["cells"][1]["images"] == first["cells"][1]["images"]

@@ -66,6 +66,8 @@ def bench_cells(points: Sequence[GridPoint], as_json: bool, html: str | None = N
     for cell in sweep.cells:
         row: dict[str, Any] = {"axes": dict(cell.axes), "status": "done", "error": None}
         try:
+            if cell.misfit is not None:
+                raise InputError(cell.misfit)
             worker.prepare(cell.recipe)
             timing = worker.time_cell(cell, str(rule), sweep.fingerprint)
         except CELL_FAILURES as error:
