@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from turbo_lab.golden.library import GoldenLibrary
 
 SUITE = """
 import numpy as np
@@ -98,3 +101,80 @@ def test_a_stock_pipeline_is_traced(tiny_sdxl_dir: Path, suite: Path) -> None:
     sidecar = (suite / "goldens" / "test_it" / "test_pipeline" / "golden.json").read_text()
     for stage in ("noise", "prompt_embeds", "unet.0", "latents.1", "vae", "pixels"):
         assert f'"stage": "{stage}"' in sidecar
+
+
+def test_tests_of_one_name_have_a_golden_each(suite: Path) -> None:
+    (suite / "test_it.py").write_text(
+        "import numpy as np\n"
+        "import pytest\n"
+        "class TestDark:\n"
+        "    def test_draw(self, golden_image):\n"
+        "        golden_image.check(np.zeros((4, 4, 3), np.uint8))\n"
+        "class TestLight:\n"
+        "    def test_draw(self, golden_image):\n"
+        "        golden_image.check(np.full((4, 4, 3), 255, np.uint8))\n"
+        "@pytest.mark.parametrize('word', ['a b', 'a/b', 'a-b', 'a'])\n"
+        "def test_word(golden_image, word):\n"
+        "    golden_image.check(np.full((4, 4, 3), ord(word[1:2] or ' ') * 2, np.uint8))\n"
+    )
+    assert run(suite, "--golden-record")[0] == 0
+    assert run(suite)[0] == 0
+    names = {path.name for path in (suite / "goldens" / "test_it").iterdir()}
+    assert len(names) == 6
+    assert {"TestDark.test_draw", "TestLight.test_draw", "test_word-a"} <= names
+
+
+def test_the_report_is_one_page_whatever_runs_the_tests(suite: Path) -> None:
+    assert run(suite, "--golden-record")[0] == 0
+    (suite / "test_it.py").write_text(SUITE.format(offset=1, stage=1))
+    pages = []
+    for words in ((), ("-n", "2")):
+        assert run(suite, "--golden-report", "out/page.html", *words)[0] == 1
+        assert [path.name for path in (suite / "out").iterdir()] == ["page.html"]
+        pages.append((suite / "out" / "page.html").read_text())
+        (suite / "out" / "page.html").unlink()
+    assert pages[0] == pages[1]
+    assert "test_it.py::test_gradient" in pages[0] and "test_it.py::test_stages" in pages[0]
+    assert "the whole fingerprint" in pages[0]
+
+
+def test_on_another_device_images_decide(suite: Path) -> None:
+    """Rounding passes there and another picture does not; both are judged, none is an error."""
+    assert run(suite, "--golden-record")[0] == 0
+    for name in ("test_gradient", "test_stages"):
+        made_elsewhere(suite, name, device_class="cuda sm_90")
+    (suite / "test_it.py").write_text(SUITE.format(offset=1, stage=0))
+    code, text = run(suite)
+    assert code == 0, text
+    (suite / "test_it.py").write_text(SUITE.format(offset=80, stage=0))
+    code, text = run(suite)
+    assert code == 1 and "golden test_gradient: regression: window_density" in text
+
+
+def test_tensors_of_64_bits_are_not_rounded(suite: Path) -> None:
+    template = (
+        "import numpy as np\n"
+        "def test_wide(golden_image):\n"
+        "    stages = {{'tokens': np.array([2**40 + {token}]), 'sums': np.array([1 + {sum}])}}\n"
+        "    golden_image.check(np.zeros((4, 4, 3), np.uint8), stages=stages)\n"
+    )
+    (suite / "test_it.py").write_text(template.format(token=0, sum=0.0))
+    assert run(suite, "--golden-record")[0] == 0
+    for token, total, stage in ((1, 0.0, "tokens"), (0, 1e-12, "sums")):
+        (suite / "test_it.py").write_text(template.format(token=token, sum=total))
+        code, text = run(suite)
+        assert code == 1 and f"first at {stage}" in text
+
+
+def made_elsewhere(suite: Path, test: str, **keys: str) -> None:
+    """Rewrite a golden as another environment would have recorded it."""
+    library = GoldenLibrary(suite / "goldens" / "test_it")
+    golden = library.read(test)
+    changed = {**golden.fingerprint["keys"], **keys}
+    library.write_sidecar(
+        dataclasses.replace(
+            golden,
+            fingerprint={**golden.fingerprint, "keys": changed},
+            accepted=(dataclasses.replace(golden.accepted[0], keys=changed),),
+        )
+    )

@@ -5,17 +5,20 @@ is made of what the test hands over: uint8 images, arrays, tensors, or a
 pipeline with the arguments of its call. Missing goldens fail; ``--golden-record``
 writes those that are new, ``--golden-accept`` moves those that differ, and
 ``--golden-report FILE`` draws an HTML page of what failed. Safe under xdist:
-every golden is a folder of its own, put in place file by file by rename.
+every golden is a folder of its own, put in place file by file by rename, and what
+failed in a worker is drawn into the one page of all.
 """
 
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,15 +26,15 @@ import pytest
 from turbo_lab import environment
 from turbo_lab.golden.golden import Accepted, Golden
 from turbo_lab.golden.judge import CaseVerdict, Observation, judge
-from turbo_lab.golden.library import GoldenLibrary
-from turbo_lab.golden.stages import StageValue, mark
+from turbo_lab.golden.library import GoldenLibrary, check_name
+from turbo_lab.golden.stages import StageValue, mark, ordered_by_worth
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.identity import digest
 
-if TYPE_CHECKING:
-    from turbo_lab.trials.goldens import Checked
-
-_FAILED: list[Checked] = []
+# What failed in this process, and in xdist's workers once they have ended.
+_ROWS: list[dict[str, Any]] = []
+_PICTURES: dict[str, dict[str, bytes]] = {}
+_KEY = "turbo_lab_goldens"
 _NEW = "has no golden; run pytest --golden-record"
 
 
@@ -53,7 +56,7 @@ class GoldenImage:
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._config = request.config
         self._folder = request.path.parent / "goldens" / request.path.stem
-        self._test = re.sub(r"[^A-Za-z0-9_.-]+", "-", request.node.name).strip("-")
+        self._file, self._test = request.path.name, _folder_of(request.node.nodeid)
 
     def check(
         self,
@@ -70,6 +73,8 @@ class GoldenImage:
         another recipe is another case, and ``uncovered``. ``name`` tells several
         checks of one test apart.
         """
+        if name:
+            check_name(name)
         case = f"{self._test}/{name}" if name else self._test
         values = [_value(stage, tensor) for stage, tensor in (stages or {}).items()]
         values.append(StageValue("pixels", "uint8", _pixels(images)))
@@ -99,15 +104,18 @@ class GoldenImage:
                 pytest.fail(f"{case}: {_NEW}", pytrace=False)
             _write(library, case, seen, recipe, "first recording", None)
             return
+        from turbo_lab.trials.features import judge_embed
+
         golden = library.read(case)
         material = library.material(golden)
-        verdict = judge(golden, material, seen, read_thresholds(), _today())
+        verdict = judge(golden, material, seen, read_thresholds(), _today(), judge_embed())
         if verdict.verdict == "pass":
             return
         if reason:
             _write(library, case, seen, recipe, reason, golden)
             return
-        _remember(verdict, material.tensors["pixels"], seen)
+        shown = replace(verdict, name=f"{self._file}::{case}")  # a page has several files' tests
+        _remember(shown, golden, material.tensors["pixels"], seen)
         pytest.fail(_text(verdict), pytrace=False)
 
 
@@ -133,18 +141,29 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
     return None
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the page of this process; a worker of xdist writes one of its own."""
-    target = session.config.getoption("--golden-report")
-    if not target or not _FAILED:
-        return
-    from turbo_lab.trials.golden_page import check_document, write_page
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what failed in a worker of xdist."""
+    rows, pictures = getattr(node, "workeroutput", {}).get(_KEY, ("[]", {}))
+    _ROWS.extend(json.loads(rows))
+    _PICTURES.update(pictures)
 
-    path = Path(target)
-    worker = getattr(session.config, "workerinput", {}).get("workerid")
-    if worker:
-        path = path.with_name(f"{path.stem}-{worker}{path.suffix}")
-    write_page(path, check_document(_FAILED, ()), _FAILED)
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the page; a worker of xdist hands over what failed in it."""
+    target = session.config.getoption("--golden-report")
+    if not target or not _ROWS:
+        return
+    to_controller = getattr(session.config, "workeroutput", None)
+    if to_controller is not None:
+        to_controller[_KEY] = (json.dumps(_ROWS), _PICTURES)
+        return
+    from turbo_lab.report.html_golden import golden_report
+
+    rows = sorted(_ROWS, key=lambda row: str(row["name"]))
+    Path(target).parent.mkdir(parents=True, exist_ok=True)
+    page = golden_report({"verdict": "regression", "cases": rows}, _PICTURES)
+    Path(target).write_text(page, encoding="utf-8")
 
 
 def _write(
@@ -170,19 +189,32 @@ def _write(
         stages=tuple(mark(value) for value in seen.stages),
         processes=0,
         accepted=(Accepted(seen.outcome, keys, who(), now, reason),),
-        known_bad=dict(old.known_bad) if old else {},
+        known_bad={k: v for k, v in old.known_bad.items() if k != seen.outcome} if old else {},
         parent=old.outcome if old else None,
         thresholds={},
         tensors="",
         image="",
     )
-    library.write(golden, {v.stage: v.values for v in seen.stages}, replace=old is not None)
+    library.write(golden, ordered_by_worth(seen.stages), replace=old is not None)
 
 
-def _remember(verdict: CaseVerdict, expected: Any, seen: Observation) -> None:
+def _remember(verdict: CaseVerdict, golden: Golden, expected: Any, seen: Observation) -> None:
+    from turbo_lab.trials.golden_page import check_document, pictures_of
     from turbo_lab.trials.goldens import Checked
 
-    _FAILED.append(Checked(verdict, expected, seen.pixels()))
+    keys = {"golden": golden.fingerprint["keys"], "here": seen.fingerprint["keys"]}
+    checked = [Checked(verdict, expected, seen.pixels(), fingerprints=keys)]
+    _ROWS.extend(check_document(checked, ())["cases"])
+    _PICTURES.update(pictures_of(checked))
+
+
+def _folder_of(nodeid: str) -> str:
+    """``test_a``, ``TestB.test_a``, ``test_a-1`` for ``test_a[1]``: one a test of the module."""
+    test = ".".join(nodeid.split("::")[1:])
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", test).strip("-")
+    # What is not told by its letters is told by a digest.
+    is_told = re.fullmatch(r"[A-Za-z0-9_.]+(\[[A-Za-z0-9_.]+\])?", test)
+    return plain if is_told else f"{plain}-{digest(test)[:8]}"
 
 
 def _text(verdict: CaseVerdict) -> str:
@@ -194,8 +226,9 @@ def _text(verdict: CaseVerdict) -> str:
 
 def _value(stage: str, tensor: Any) -> StageValue:
     if isinstance(tensor, np.ndarray):
-        kept = tensor if tensor.dtype == np.uint8 else tensor.astype(np.float32)
-        return StageValue(stage, str(tensor.dtype), kept.copy())
+        is_narrow = tensor.dtype.kind == "f" and tensor.dtype.itemsize <= 4
+        kept = tensor.astype(np.float32) if is_narrow else tensor.copy()
+        return StageValue(stage, str(tensor.dtype), kept)
     from turbo_lab.trials.run_case import stage_value
 
     return stage_value(stage, tensor)

@@ -14,6 +14,7 @@ from tests.golden.observations import KEYS, THRESHOLDS, changed, observation, re
 from turbo_lab.golden.golden import Accepted, Golden
 from turbo_lab.golden.judge import CaseVerdict, Observation, judge
 from turbo_lab.golden.library import GoldenLibrary
+from turbo_lab.golden.stages import StageValue, mark, ordered_by_worth
 
 TODAY = datetime.date(2026, 6, 1)
 UPGRADED = KEYS | {"torch": "2.14"}
@@ -209,3 +210,31 @@ def test_one_outcome_stands_in_each_environment_that_accepted_it(golden: Golden)
     for keys in (UPGRADED, ELSEWHERE, UPGRADED):
         golden = golden.with_accepted(Accepted("o", keys, "me", "2026-05-01", "the same there"))
     assert [a.keys["device_class"] for a in golden.accepted[1:]] == ["cuda sm_90", "cpu x86-64"]
+
+
+def test_a_stage_of_ones_own_is_held_at_t1_as_the_latents_are(library: GoldenLibrary) -> None:
+    seen = observation()
+    features = StageValue("features", "float32", np.ones((1, 64), np.float32))
+    own = dataclasses.replace(seen, stages=(features, *seen.stages))
+    golden = recorded(library, own)
+    small = verdict(library, golden, changed(own, "features", 1e-4, UPGRADED))
+    assert (small.verdict, small.tier, small.identical) == ("pass", "T1", False)
+    large = verdict(library, golden, changed(own, "features", 1e-2, UPGRADED))
+    assert large.verdict == "regression" and "features_relative_l2" in large.message
+
+
+def test_whatever_the_order_noise_and_the_last_latents_are_kept(library: GoldenLibrary) -> None:
+    """Of a pipeline whose embeddings alone are larger than what fits."""
+    seen = observation()
+    wide = StageValue("prompt_embeds", "float32", np.ones((2, 77, 2048), np.float32))
+    stages = tuple(wide if value.stage == "prompt_embeds" else value for value in seen.stages)
+    kept = ordered_by_worth(stages)
+    assert list(kept)[:2] == ["noise", "latents.0"] and "vae" not in kept
+    golden = dataclasses.replace(recorded(library, seen), stages=tuple(map(mark, stages)))
+    library.write(golden, kept, replace=True)
+    assert {"noise", "latents.0", "unet.0"} <= set(library.material(golden_of(library)).tensors)
+    assert "prompt_embeds" not in library.material(golden_of(library)).tensors
+
+
+def golden_of(library: GoldenLibrary) -> Golden:
+    return library.read("case")

@@ -10,7 +10,13 @@ import pytest
 
 from tests.golden.observations import observation, recorded
 from turbo_lab.errors import InputError, StoreError
-from turbo_lab.golden.library import GoldenLibrary, from_strip, packaged_root, to_strip
+from turbo_lab.golden.library import (
+    GoldenLibrary,
+    from_strip,
+    open_library,
+    packaged_root,
+    to_strip,
+)
 
 
 @pytest.fixture
@@ -70,6 +76,10 @@ def test_two_goldens_of_one_case_are_refused(library: GoldenLibrary) -> None:
     recorded(library, observation(), "second")
     with pytest.raises(StoreError, match="first and second are of one case"):
         library.read_all()
+    assert library.twins() == {"first": "second", "second": "first"}
+    path = library.root / "second" / "golden.json"
+    path.write_text(path.read_text()[:200])
+    assert library.twins() == {}
 
 
 @pytest.mark.parametrize("file", ["tensors.safetensors", "image.png"])
@@ -102,7 +112,56 @@ def test_orphans_are_named(library: GoldenLibrary) -> None:
     recorded(library, observation(), "kept")
     recorded(library, observation(1), "gone")
     library.write_cases({"kept": ("seed=1",)})
+    (library.root / "gone" / "golden.json").unlink()  # what is left of it is still one
     assert library.orphans() == ["gone"]
+
+
+def test_what_is_not_a_golden_of_ours_is_no_orphan_and_stays(library: GoldenLibrary) -> None:
+    recorded(library, observation(), "gone")
+    library.write_cases({})
+    recorded(GoldenLibrary(library.root / "test_it", library.content), observation(), "test_one")
+    (library.root / "notes").mkdir()
+    (library.root / "gone" / "why.txt").write_text("mine")
+    assert library.orphans() == ["gone"]
+    library.remove("gone")
+    assert [path.name for path in (library.root / "gone").iterdir()] == ["why.txt"]
+    assert library.orphans() == []
+
+
+@pytest.mark.parametrize(
+    ("cases", "message"),
+    [
+        ({"one": "seed=1"}, "one must be a list of overrides"),
+        ({"one": [1]}, "one must be a list of overrides"),
+        ([["one"]], "cases must be an object"),
+        ({"../one": ["seed=1"]}, "a case's name has letters"),
+        ({"one/two": ["seed=1"]}, "a case's name has letters"),
+    ],
+)
+def test_cases_that_make_no_sense_are_refused(
+    library: GoldenLibrary, cases: object, message: str
+) -> None:
+    library.write_cases({})
+    path = library.root / "cases.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"cases": cases}))
+    with pytest.raises((InputError, StoreError), match=message):
+        library.cases()
+
+
+def test_the_packaged_goldens_serve_where_there_are_none_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert open_library().root == packaged_root()
+    own = GoldenLibrary(tmp_path / "goldens", tmp_path / "content")
+    recorded(GoldenLibrary(own.root / "test_it", own.content), observation(), "test_one")
+    assert open_library().root == packaged_root()  # the pytest plugin's
+    recorded(own, observation())
+    assert open_library().root == own.root
+    (own.root / "cases.json").unlink()
+    assert open_library().root == own.root  # lost, and no reason to check others
+    with pytest.raises(StoreError, match=r"cases.json: is missing"):
+        own.cases()
 
 
 def test_a_strip_is_the_images_side_by_side() -> None:

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turbo_lab.golden.stages import StageValue, differences, mark, outcome_digest
+from turbo_lab.golden.stages import (
+    StageDifference,
+    StageValue,
+    causes,
+    differences,
+    mark,
+    outcome_digest,
+)
 
 
 def value(values: np.ndarray, stage: str = "unet.0") -> StageValue:
@@ -77,3 +84,31 @@ def test_nan_is_never_equal_to_another_value() -> None:
 def test_the_outcome_is_over_all_stages_in_order() -> None:
     first, second = mark(value(np.ones(3), "unet.0")), mark(value(np.zeros(3), "latents.0"))
     assert outcome_digest([first, second]) != outcome_digest([second, first])
+
+
+def test_only_what_was_fed_the_goldens_tensors_can_be_a_cause() -> None:
+    names = [
+        "noise",
+        "prompt_embeds",
+        "unet.0",
+        "latents.0",
+        "unet.1",
+        "latents.1",
+        "vae",
+        "pixels",
+    ]
+
+    def causes_of(off: set[str], fed: set[str]) -> list[str]:
+        own = [StageDifference(name, name not in off, None, None, False) for name in names]
+        return causes(own, fed)
+
+    kept = {"noise", "unet.0", "latents.0", "unet.1", "latents.1"}
+    assert causes_of({"unet.0", "unet.1"}, kept) == ["unet.0", "unet.1"]
+    assert causes_of({"prompt_embeds", "unet.0", "unet.1"}, kept) == ["prompt_embeds"]
+    assert causes_of({"prompt_embeds", "unet.0"}, {*kept, "prompt_embeds"}) == [
+        "prompt_embeds",
+        "unet.0",
+    ]
+    assert causes_of({"latents.0", "unet.1"}, kept - {"latents.0"}) == ["latents.0"]
+    assert causes_of({"vae", "pixels"}, kept) == ["vae"]
+    assert causes_of({"pixels"}, kept) == ["pixels"]

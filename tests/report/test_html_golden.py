@@ -30,7 +30,11 @@ def case(name: str, verdict: str = "regression") -> dict[str, Any]:
         "first_divergence": stage("unet.0", 0.1) if verdict == "regression" else None,
         "fingerprint_difference": [{"key": "torch", "golden": "2.13", "here": "2.14"}],
         "stages": [stage("noise", 0.0), stage("unet.0", 0.1), stage("latents.0", 0.2)],
-        "own": [stage("noise", 0.0), stage("unet.0", 0.1), stage("latents.0", 0.0)],
+        "explanation": "fed the golden's tensors, these still differ: unet.0",
+        "fingerprints": {
+            "golden": {"torch": "2.13", "isa": "avx2"},
+            "here": {"torch": "2.14", "isa": "avx2"},
+        },
     }
 
 
@@ -62,6 +66,9 @@ def test_in_the_browser() -> None:
         found.text = $("#case-one p").textContent;
         found.first = all("#case-one li.first").map((l) => l.textContent);
         found.off = all("#case-one li.off").length;
+        found.explained = $("#case-one .chain + p").textContent;
+        found.sideBySide = all("#case-one details tbody tr").map(
+          (r) => [...r.cells].map((c) => c.textContent).join(" "));
         found.sections = all("section").length;
         const slider = $("#case-one input.slider");
         slider.value = 20; slider.dispatchEvent(new Event("input"));
@@ -83,6 +90,8 @@ def test_in_the_browser() -> None:
         "text": NASTY,
         "first": ["unet.0 1.0e-01"],
         "off": 1,
+        "explained": "Fed the golden's tensors, these still differ: unet.0",
+        "sideBySide": ["torch 2.13 2.14", "isa avx2 avx2"],
         "sections": 2,
         "cut": "20%",
         "blinks": ["true", "compare blink"],

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from tests.trials.conftest import Loaded
 from turbo_lab.cli import main
 from turbo_lab.errors import JudgementError
-from turbo_lab.golden.golden import Accepted
-from turbo_lab.golden.library import GoldenLibrary
-from turbo_lab.golden.stages import differences
+from turbo_lab.golden.golden import Accepted, Golden, Margin
+from turbo_lab.golden.library import GoldenLibrary, Material
+from turbo_lab.runtime import pipeline
 from turbo_lab.trials import goldens
-from turbo_lab.trials.faults import FAULTS
-from turbo_lab.trials.goldens import check
-from turbo_lab.trials.run_case import CaseRunner
+from turbo_lab.trials.faults import FAULTS, patched
+from turbo_lab.trials.golden_page import check_document
+from turbo_lab.trials.goldens import Checked, check
+from turbo_lab.trials.run_case import Case, CaseRunner, resolve_case
 
 
 def document(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict]:  # type: ignore[type-arg]
@@ -48,11 +55,15 @@ def test_recording_again_is_refused(in_folder: Path, capsys: pytest.CaptureFixtu
 def test_an_orphan_fails_until_it_is_pruned(
     in_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (in_folder / "goldens" / "stray").mkdir()
+    shutil.copytree(in_folder / "goldens" / "two-steps", in_folder / "goldens" / "stray")
     code, values = document(capsys, "golden", "check")
     assert code == 4
     assert values["cases"][-1]["name"] == "stray"
-    assert main(["golden", "prune"]) == 0
+    assert main(["golden", "prune", "two-steps"]) == 2
+    assert "prune takes no names" in capsys.readouterr().err
+    code, values = document(capsys, "golden", "prune")
+    assert (code, values["removed"]) == (0, ["stray"])
+    assert not (in_folder / "goldens" / "stray").exists()
     capsys.readouterr()
     assert document(capsys, "golden", "check")[0] == 0
 
@@ -94,17 +105,39 @@ def test_a_damaged_golden_is_an_error_and_the_others_are_judged(library: GoldenL
 def test_explain_separates_the_cause_from_what_it_passes_on(
     loaded: Loaded, runner: CaseRunner
 ) -> None:
-    case, golden, material = loaded[0]
-    (fault,) = [f for f in FAULTS if f.name == "one weight tensor scaled by 1.01"]
-    runner.worker.prepare(case.cell.recipe)
-    with fault.running(runner.worker.pipeline()):
-        seen = runner.run(case)
-        fed = runner.run(case, goldens._substitute(material))
-    passed_on = [d.stage for d in differences(golden.stages, material.tensors, seen.stages)
-                 if not d.equal]  # fmt: skip
-    own = [d.stage for d in differences(golden.stages, material.tensors, fed.stages) if not d.equal]
+    checked, values = explained_with("one weight tensor scaled by 1.01", loaded[0], runner)
+    passed_on = [stage.stage for stage in checked.verdict.stages if not stage.equal]
     assert passed_on == ["unet.0", "latents.0", "unet.1", "latents.1", "vae", "pixels"]
-    assert own == ["unet.0", "unet.1"]
+    assert checked.causes == ("unet.0", "unet.1")
+    assert values["explanation"].endswith("still differ: unet.0, unet.1")
+
+
+def test_a_stage_that_could_not_be_fed_is_not_called_a_cause(
+    loaded: Loaded, runner: CaseRunner
+) -> None:
+    """The embeddings of a guided batch are too large to be kept: the UNet gets the wrong ones."""
+    assert "prompt_embeds" not in loaded[1][2].tensors
+    checked, values = explained_with("last layer of the text encoders", loaded[1], runner)
+    assert checked.causes == ("prompt_embeds",)
+    assert "may only pass on what the golden does not keep: unet.0" in values["explanation"]
+
+
+def test_the_document_has_both_fingerprints(loaded: Loaded, runner: CaseRunner) -> None:
+    _, values = explained_with("channels swapped", loaded[0], runner)
+    here = loaded[0][0].sweep.fingerprint["keys"]
+    assert values["fingerprints"] == {"golden": here, "here": here}
+
+
+def explained_with(
+    fault: str, one: tuple[Case, Golden, Material], runner: CaseRunner
+) -> tuple[Checked, dict[str, Any]]:
+    """A case checked with a fault in the pipeline: what was found, and its row in the document."""
+    case, golden, material = one
+    (found,) = [f for f in FAULTS if f.name == fault]
+    runner.worker.prepare(case.cell.recipe)
+    with found.running(runner.worker.pipeline()):
+        checked = goldens._check_one(runner, case, golden, material, {}, None, explain=True)
+    return checked, check_document([checked], ())["cases"][0]
 
 
 def test_what_fresh_processes_do_not_agree_on_is_not_minted(
@@ -150,6 +183,8 @@ def capsys_cleared(capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[
         (["golden", "check", "two-step"], "Did you mean two-steps?"),
         (["golden", "record", "seed=1"], "name the case first"),
         (["golden", "record", "grid", "seed=1,2"], "one batch of one cell"),
+        (["golden", "record", "../out", "seed=1"], "a case's name has letters"),
+        (["golden", "mutate", "two-steps"], "mutate takes no names"),
         (["golden", "accept", "two-steps", "--reason", "x", "--expires", "2020-01-01"], "passed"),
         (["golden", "accept", "two-steps", "--reason", "x", "--expires", "soon"], "such as 2027"),
     ],
@@ -159,3 +194,106 @@ def test_wrong_words_are_explained(
 ) -> None:
     assert main(words) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.fixture
+def own(library: GoldenLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GoldenLibrary:
+    """A copy that a test may damage; its parent is the working directory."""
+    shutil.copytree(library.root, tmp_path / "goldens")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TURBO_LAB_GOLDENS", str(library.content))
+    return GoldenLibrary(tmp_path / "goldens", library.content)
+
+
+def test_one_broken_sidecar_is_one_error_and_the_rest_is_judged(
+    own: GoldenLibrary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = own.root / "two-steps" / "golden.json"
+    path.write_text(path.read_text().replace('"seed=3"', '"seed=4"'))
+    code, values = document(capsys, "golden", "check")
+    assert code == 4
+    by_name = {case["name"]: case for case in values["cases"]}
+    assert by_name["two-steps"]["verdict"] == "error"
+    assert "edited by hand" in by_name["two-steps"]["message"]
+    assert by_name["guided-batch"]["verdict"] == "pass"
+
+
+def test_two_goldens_of_one_cell_are_an_error_each_and_no_more(
+    own: GoldenLibrary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = own.cases()["two-steps"]
+    assert main(["golden", "record", "again", *overrides]) == 2
+    assert "two-steps is of the same cell" in capsys.readouterr().err
+    golden = dataclasses.replace(own.read("two-steps"), name="again")
+    own.write(golden, own.material(own.read("two-steps")).tensors)
+    own.write_cases(own.cases() | {"again": overrides})
+    code, values = document(capsys, "golden", "check", "again", "guided-batch")
+    assert (code, [case["verdict"] for case in values["cases"]]) == (4, ["error", "pass"])
+    assert "are of one case" in values["cases"][0]["message"]
+
+
+def test_no_case_at_all_is_not_a_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    GoldenLibrary(tmp_path / "goldens").write_cases({})
+    monkeypatch.chdir(tmp_path)
+    assert main(["golden", "check"]) == 3
+    assert "turbo-lab golden record" in capsys.readouterr().out
+    assert main(["golden", "mutate"]) == 2
+    assert "has no goldens yet" in capsys.readouterr().err
+
+
+def test_accepting_keeps_the_thresholds_and_lifts_a_rejection(
+    own: GoldenLibrary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    golden = own.read("two-steps")
+    margins = {"T1": {"window_density": Margin(0.5, 0.1, 3)}}
+    own.write_sidecar(dataclasses.replace(golden, thresholds=margins))
+    moved = changed_weight(own, "two-steps")
+    own.write_sidecar(own.read("two-steps").with_known_bad(moved, "washed out"))
+    with faulty():
+        assert main(["golden", "reject", "two-steps", "--reason", "washed out", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["outcome"] == moved
+        words = ["golden", "accept", "two-steps", "--reason", "meant", "--processes", "0"]
+        assert main(words) == 0
+        assert "was known bad (washed out) and is no longer" in capsys.readouterr().out
+        assert document(capsys, "golden", "check", "two-steps")[1]["verdict"] == "pass"
+    after = own.read("two-steps")
+    assert (after.outcome, after.parent, dict(after.known_bad)) == (moved, golden.outcome, {})
+    assert after.thresholds == margins
+
+
+def test_a_case_is_drawn_with_its_own_threads(library: GoldenLibrary) -> None:
+    base = library.cases()["two-steps"][:-1]
+    cases = [resolve_case(str(n), (*base, f"num_threads={n}")) for n in (1, 2)]
+    runner = CaseRunner(cases)
+    threads = []
+
+    def observe(stage: str, tensor: torch.Tensor) -> torch.Tensor:
+        threads.append((stage, torch.get_num_threads()))
+        return tensor
+
+    for case in cases:
+        runner.run(case, observe)
+    assert [n for stage, n in threads if stage == "vae"] == [1, 2]
+
+
+@contextmanager
+def faulty() -> Iterator[None]:
+    """Every pipeline that is loaded has one weight a little off."""
+    load = pipeline.load_pipeline
+
+    def wrong(*arguments: Any) -> Any:
+        loaded = load(*arguments)
+        loaded.unet.conv_in.weight.data.view(-1)[0] += 1e-2
+        return loaded
+
+    with patched(pipeline, "load_pipeline", wrong):
+        yield
+
+
+def changed_weight(library: GoldenLibrary, name: str) -> str:
+    """The outcome of a case with that weight off."""
+    case = resolve_case(name, library.cases()[name])
+    with faulty():
+        return CaseRunner([case]).run(case).outcome

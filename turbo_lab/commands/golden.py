@@ -6,25 +6,23 @@ import dataclasses
 import datetime
 import sys
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from turbo_lab.commands.words import print_document, take_flag, take_option
 from turbo_lab.errors import InputError, unknown_name
-from turbo_lab.golden.golden import Accepted
+from turbo_lab.golden.golden import Accepted, Golden
+from turbo_lab.golden.judge import OTHER_WORK, Observation, if_meant
 from turbo_lab.golden.library import (
     GoldenLibrary,
     check_known,
+    check_name,
     open_library,
     packaged_root,
     standard_cases,
 )
-from turbo_lab.golden.thresholds import read_thresholds
+from turbo_lab.golden.thresholds import thresholds_of
 from turbo_lab.spec import as_plain
-
-if TYPE_CHECKING:
-    from turbo_lab.golden.judge import Embed
 
 _CODES = {"error": 4, "regression": 1, "uncovered": 3, "pass": 0}
 
@@ -56,7 +54,7 @@ def _record(arguments: list[str]) -> int:
         )
     acceptance = Accepted("", {}, who(), "", reason)
     _say(f"recording {len(new)} goldens; each is drawn in {processes} fresh processes as well")
-    golden = record(library, new, read_thresholds(), processes, acceptance)
+    golden = record(library, new, thresholds_of(library), processes, acceptance)
     if as_json:
         values = {"processes": processes, "bound95": _bound(processes)}
         print_document("golden record", {"recorded": [g.name for g in golden], **values})
@@ -77,7 +75,7 @@ def _bound(processes: int) -> float:
 
 
 def _cases_to_record(library: GoldenLibrary, arguments: list[str]) -> dict[str, tuple[str, ...]]:
-    known = library.cases() if (library.root / "cases.json").exists() else {}
+    known = library.cases() if library.has_cases() else {}
     if not arguments:
         return known or standard_cases()
     name, *overrides = arguments
@@ -87,11 +85,13 @@ def _cases_to_record(library: GoldenLibrary, arguments: list[str]) -> dict[str, 
         cases = known | standard_cases()
         check_known([name], cases)
         return {name: cases[name]}
+    check_name(name)
     return {name: tuple(overrides)}
 
 
 def _check(arguments: list[str]) -> int:
     """``golden check [NAME ...] [--explain] [--json] [--html FILE]``."""
+    from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.golden_page import check_document, write_page
     from turbo_lab.trials.goldens import check
 
@@ -99,7 +99,7 @@ def _check(arguments: list[str]) -> int:
     html = take_option(arguments, "--html")
     library = open_library()
     names = _named(library, arguments)
-    checked = check(library, names, read_thresholds(), judge_embed(), explain)
+    checked = check(library, names, thresholds_of(library), judge_embed(), explain)
     orphans = [] if arguments else library.orphans()
     values = check_document(checked, orphans)
     if html is not None:
@@ -116,9 +116,10 @@ def _check(arguments: list[str]) -> int:
 
 
 def _accept(arguments: list[str]) -> int:
-    """``golden accept NAME ... --reason TEXT [--expires DAY]``."""
+    """``golden accept NAME ... --reason TEXT [--expires DAY] [--processes N] [--json]``."""
     from turbo_lab.trials.goldens import record, who
 
+    as_json = take_flag(arguments, "--json")
     reason = take_option(arguments, "--reason")
     expires = _day(take_option(arguments, "--expires"))
     processes = _count(take_option(arguments, "--processes"), "--processes", 3)
@@ -132,12 +133,35 @@ def _accept(arguments: list[str]) -> int:
     check_known(arguments, cases)
     named = {name: cases[name] for name in arguments}
     acceptance = Accepted("", {}, who(), "", reason, expires)
+    old = {name: library.read(name) for name in arguments if library.has(name)}
     if expires is None:
-        golden = record(library, named, read_thresholds(), processes, acceptance, replace_old=True)
-        for item in golden:
-            print(f"{item.name:32} {item.outcome[:12]}  parent {(item.parent or 'none')[:12]}")
+        moved = record(library, named, thresholds_of(library), processes, acceptance, True)
+        outcomes = {golden.name: golden.outcome for golden in moved}
+    else:
+        outcomes = _accept_beside(library, named, acceptance, processes)
+    rows = [_accepted_row(name, outcome, old.get(name), expires)
+            for name, outcome in outcomes.items()]  # fmt: skip
+    if as_json:
+        print_document("golden accept", {"accepted": rows})
         return 0
-    return _accept_beside(library, named, acceptance, processes)
+    for row in rows:
+        ending = f"until {expires}" if expires else f"parent {(row['parent'] or 'none')[:12]}"
+        print(f"{row['name']:32} {row['outcome'][:12]}  {ending}")
+        if row["was_known_bad"]:
+            print(f"{'':32} was known bad ({row['was_known_bad']}) and is no longer")
+    return 0
+
+
+def _accepted_row(
+    name: str, outcome: str, old: Golden | None, expires: str | None
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "outcome": outcome,
+        "parent": old.outcome if old and expires is None else None,
+        "expires": expires,
+        "was_known_bad": old.known_bad.get(outcome) if old else None,
+    }
 
 
 def _accept_beside(
@@ -145,10 +169,11 @@ def _accept_beside(
     cases: dict[str, tuple[str, ...]],
     acceptance: Accepted,
     processes: int,
-) -> int:
-    """A temporary acceptance: the anchor stays where it is."""
+) -> dict[str, str]:
+    """A temporary acceptance, outcome by name: the anchor stays where it is."""
     from turbo_lab.trials.goldens import observe_reproducible
 
+    outcomes = {}
     for name, seen in observe_reproducible(cases, processes).items():
         own = dataclasses.replace(
             acceptance,
@@ -156,15 +181,24 @@ def _accept_beside(
             keys=dict(seen.fingerprint["keys"]),
             at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
-        library.write_sidecar(library.read(name).with_accepted(own))
-        print(f"{name:32} {seen.outcome[:12]}  until {acceptance.expires}")
-    return 0
+        library.write_sidecar(_of_same_work(library, name, seen).with_accepted(own))
+        outcomes[name] = seen.outcome
+    return outcomes
+
+
+def _of_same_work(library: GoldenLibrary, name: str, seen: Observation) -> Golden:
+    """The golden that an outcome is to stand beside; it must be of the same cell."""
+    golden = library.read(name)
+    if golden.cell_id != seen.cell_id:
+        raise InputError(f"golden {name}: {OTHER_WORK}; {if_meant(name)}")
+    return golden
 
 
 def _reject(arguments: list[str]) -> int:
-    """``golden reject NAME --reason TEXT``: what this environment gives is known to be bad."""
+    """``golden reject NAME --reason TEXT [--json]``: what this environment gives is known bad."""
     from turbo_lab.trials.goldens import observe_reproducible
 
+    as_json = take_flag(arguments, "--json")
     reason = take_option(arguments, "--reason")
     library = _own_library()
     cases = library.cases()
@@ -173,7 +207,11 @@ def _reject(arguments: list[str]) -> int:
     check_known(arguments, cases)
     name = arguments[0]
     seen = observe_reproducible({name: cases[name]}, 0)[name]
-    library.write_sidecar(library.read(name).with_known_bad(seen.outcome, reason))
+    golden = _of_same_work(library, name, seen)
+    library.write_sidecar(golden.with_known_bad(seen.outcome, reason))
+    if as_json:
+        print_document("golden reject", {"name": name, "outcome": seen.outcome, "reason": reason})
+        return 0
     print(f"{name:32} {seen.outcome[:12]}  is known bad")
     return 0
 
@@ -181,6 +219,7 @@ def _reject(arguments: list[str]) -> int:
 def _list(arguments: list[str]) -> int:
     """``golden list [--json]``: the cases, with who accepted them and when."""
     as_json = take_flag(arguments, "--json")
+    _no_more("list", arguments)
     library = open_library()
     rows = []
     for name, overrides in library.cases().items():
@@ -209,11 +248,17 @@ def _list(arguments: list[str]) -> int:
 
 
 def _prune(arguments: list[str]) -> int:
-    """``golden prune``: removes folders that no case names."""
+    """``golden prune [--json]``: removes goldens that no case names."""
+    as_json = take_flag(arguments, "--json")
+    _no_more("prune", arguments)
     library = _own_library()
     orphans = library.orphans()
     for name in orphans:
         library.remove(name)
+    if as_json:
+        print_document("golden prune", {"removed": orphans})
+        return 0
+    for name in orphans:
         print(f"removed {library.root / name}")
     if not orphans:
         print("no orphans")
@@ -225,11 +270,14 @@ def _calibrate(arguments: list[str]) -> int:
     from turbo_lab.environment import package_version
     from turbo_lab.golden.thresholds import RATCHET, SAFETY, thresholds_document
     from turbo_lab.trials.calibrate import calibrate, load_cases
+    from turbo_lab.trials.features import judge_embed
 
     as_json, write = take_flag(arguments, "--json"), take_flag(arguments, "--write")
+    _no_more("calibrate", arguments)
     library = _own_library() if write else open_library()
     cases = load_cases(library)
-    found = calibrate(cases, judge_embed(), {} if write else read_thresholds())
+    # What is about to be replaced may be as loose as it likes.
+    found = calibrate(cases, judge_embed(), None if write else thresholds_of(library))
     provenance = {
         "safety": SAFETY,
         "ratchet": RATCHET,
@@ -256,11 +304,13 @@ def _calibrate(arguments: list[str]) -> int:
 def _mutate(arguments: list[str]) -> int:
     """``golden mutate [--json]``: which faults the goldens catch, and what alarms falsely."""
     from turbo_lab.trials.calibrate import load_cases
+    from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.mutate import mutate
 
     as_json = take_flag(arguments, "--json")
-    cases = load_cases(open_library())
-    faults, harmless = mutate(cases, read_thresholds(), judge_embed())
+    _no_more("mutate", arguments)
+    library = open_library()
+    faults, harmless = mutate(load_cases(library), thresholds_of(library), judge_embed())
     shown = [fault for fault in faults if fault.cases]
     values = {
         "score": sum(fault.caught for fault in shown) / len(shown),
@@ -273,17 +323,21 @@ def _mutate(arguments: list[str]) -> int:
         from turbo_lab.report.golden_text import print_mutation
 
         print_mutation(values)
-    return 1 if values["score"] < 1 or any(change.alarm for change in harmless) else 0
+    is_blind = values["score"] < 1 or any(fault.above_noise for fault in faults)
+    return 1 if is_blind or any(change.alarm for change in harmless) else 0
 
 
 def _invariance(arguments: list[str]) -> int:
     """``golden invariance [--json]``: what must not matter, and what was measured."""
     from turbo_lab.trials.calibrate import load_cases
+    from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.invariance import invariance
 
     as_json = take_flag(arguments, "--json")
-    rows = invariance(load_cases(open_library()), read_thresholds(), judge_embed())
-    holds = all(row.holds for row in rows)
+    _no_more("invariance", arguments)
+    library = open_library()
+    rows = invariance(load_cases(library), thresholds_of(library), judge_embed())
+    holds = all(row.holds is not False for row in rows)
     values = {"verdict": "pass" if holds else "regression", "rows": as_plain(rows)}
     if as_json:
         print_document("golden invariance", values)
@@ -300,6 +354,11 @@ def _named(library: GoldenLibrary, names: list[str]) -> list[str]:
     return names or list(cases)
 
 
+def _no_more(command: str, arguments: list[str]) -> None:
+    if arguments:
+        raise InputError(f"golden {command} {arguments[0]}: {command} takes no names, only --flags")
+
+
 def _own_library() -> GoldenLibrary:
     """``goldens`` of the working directory, made where it is absent.
 
@@ -308,19 +367,6 @@ def _own_library() -> GoldenLibrary:
     if (Path.cwd() / "turbo_lab" / "data").is_dir():
         return GoldenLibrary(packaged_root())
     return GoldenLibrary(Path.cwd() / "goldens")
-
-
-def judge_embed() -> Embed:
-    """The default judge's image features, loaded when they are first asked for."""
-
-    @lru_cache(maxsize=1)
-    def extractor() -> Any:
-        from turbo_lab.metrics.extractor import ClipExtractor
-        from turbo_lab.metrics.sources import extractor_source
-
-        return ClipExtractor(extractor_source("nano-clip", None))
-
-    return lambda pixels: extractor().image_features(pixels)
 
 
 def _count(text: str | None, option: str, default: int) -> int:

@@ -19,6 +19,7 @@ import numpy as np
 from turbo_lab.golden.golden import Golden, Margin
 from turbo_lab.golden.library import Material
 from turbo_lab.golden.stages import (
+    STAGE_KINDS,
     StageDifference,
     StageMark,
     StageValue,
@@ -43,14 +44,13 @@ _STAGE_OF = {
     "latents_max_abs": "latents",
     "latents_relative_l2": "latents",
     "vae_relative_l2": "vae",
+    # The judge that ships knows what pipelines draw, and nothing of a test's own pictures.
+    "embedding_distance": "latents",
 }
 # Names of a stage's own threshold, which locates a divergence and never judges.
 STAGE_FIGURE = "stage_relative_l2"
 
-OTHER_WORK = (
-    "the case names other work now (model, scheduler or settings); if that is meant: turbo-lab "
-    "golden accept NAME --reason TEXT"
-)
+OTHER_WORK = "the case names other work now (model, scheduler or settings)"
 
 Embed = Callable[[Values], Values]
 # A figure, or why there is none.
@@ -142,7 +142,7 @@ def judge(
     if tier is not None:
         choice = TierChoice(tier, choice.differs, None)
     if seen.cell_id != golden.cell_id:
-        return CaseVerdict(golden.name, "uncovered", None, OTHER_WORK)
+        return CaseVerdict(golden.name, "uncovered", None, f"{OTHER_WORK}; {if_meant(golden.name)}")
     if choice.tier is None:
         reason = choice.reason or ""
         return CaseVerdict(
@@ -180,6 +180,11 @@ def choose(golden: Golden, here: Mapping[str, Any], today: datetime.date) -> Tie
     return choice
 
 
+def if_meant(name: str) -> str:
+    """What to run where a case has changed on purpose."""
+    return f"if that is meant: turbo-lab golden accept {name} --reason TEXT"
+
+
 def margins_of(
     golden: Golden, thresholds: Mapping[str, Mapping[str, Margin]], tier: Tier
 ) -> Mapping[str, Margin]:
@@ -199,6 +204,9 @@ def _judge_figures(
     margins: Mapping[str, Margin],
     values: Mapping[str, Taken],
 ) -> CaseVerdict:
+    if like := margins.get("latents_relative_l2"):
+        of_tier = FIGURES[case.tier] if case.tier else ()
+        margins = {**{name: like for name in values if name not in of_tier}, **margins}
     lacking = [name for name in values if name not in margins]
     if lacking:
         text = f"no threshold for {', '.join(lacking)}: run turbo-lab golden calibrate --write"
@@ -229,6 +237,8 @@ def measure_figures(
 ) -> dict[str, Taken]:
     """Each figure of a tier: (value, why there is none)."""
     golden, here = tensors["pixels"], seen.pixels()
+    # Stages of a user's own are held as the latents are.
+    own = {figure_of(s.stage): s for s in stages if stage_kind(s.stage) not in STAGE_KINDS}
     by_kind = {stage_kind(stage.stage): stage for stage in stages}  # the last of each kind
     # A golden of images alone has no latents to judge; one that has them needs the figure.
     names = [n for n in FIGURES[tier] if _STAGE_OF.get(n, "pixels") in by_kind]
@@ -247,7 +257,15 @@ def measure_figures(
         "tile_ssim_loss": lambda: _taken(max(1.0 - tile_ssim(a, b)[1] for a, b in pairs)),
         "embedding_distance": lambda: _embedding_distance(golden, here, embed),
     }
-    return {name: measures[name]() for name in names}
+    found = {name: measures[name]() for name in names}
+    if tier == "T1":
+        found |= {name: _taken(stage.relative_l2) for name, stage in own.items()}
+    return found
+
+
+def figure_of(stage: str) -> str:
+    """Name of the figure of a stage that the pipeline does not have."""
+    return f"{stage}_relative_l2"
 
 
 def _taken(value: float | None) -> Taken:

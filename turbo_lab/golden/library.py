@@ -20,8 +20,9 @@ import hashlib
 import io
 import json
 import os
-import shutil
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from turbo_lab import record as records
 from turbo_lab.cards import conf_dir
 from turbo_lab.errors import InputError, StoreError, unknown_name
 from turbo_lab.golden.golden import Golden, Margin, golden_document, read_golden
-from turbo_lab.golden.stages import StageValue, Values, mark
+from turbo_lab.golden.stages import StageValue, Values, mark, stage_kind
 from turbo_lab.identity import user_cache
 from turbo_lab.images import encode_png
 from turbo_lab.prompts import DATA
@@ -44,6 +45,8 @@ IN_GIT_BYTES = 60 << 10
 """What one case may take in the repository, its sidecar included."""
 _THRESHOLD_BYTES = 3_000  # what calibration adds to a sidecar that has none yet
 _SIDECAR, _TENSORS, _IMAGE, _CASES = "golden.json", "tensors.safetensors", "image.png", "cases.json"
+_FILES = (_SIDECAR, _TENSORS, _IMAGE)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,18 @@ class GoldenLibrary:
         """Name to overrides, in order. Raises :class:`StoreError` where it cannot be read."""
         path = self.root / _CASES
         values = _read_json(path)
-        rest = records.check_document(values, "golden-cases", str(path))
-        return {name: tuple(overrides) for name, overrides in rest["cases"].items()}
+        found = records.check_document(values, "golden-cases", str(path)).get("cases")
+        if not isinstance(found, dict):
+            raise StoreError(f'{path}: cases must be an object, as in {{"my-case": ["seed=1"]}}')
+        for name, overrides in found.items():
+            check_name(name)
+            if not isinstance(overrides, list) or not all(isinstance(o, str) for o in overrides):
+                raise StoreError(f'{path}: {name} must be a list of overrides, as in ["seed=1"]')
+        return {name: tuple(overrides) for name, overrides in found.items()}
+
+    def has_cases(self) -> bool:
+        """Whether it says which cases there are."""
+        return (self.root / _CASES).exists()
 
     def write_cases(self, cases: Mapping[str, tuple[str, ...]]) -> None:
         """Say which cases must have a golden."""
@@ -77,9 +90,10 @@ class GoldenLibrary:
         _replace(self.root / _CASES, records.dump(values).encode())
 
     def orphans(self) -> list[str]:
-        """Folders that no case names."""
-        folders = {path.name for path in self.root.iterdir() if path.is_dir()}
-        return sorted(folders - set(self.cases()))
+        """Goldens that no case names; what else lies in the folder is not ours."""
+        known = self.cases()
+        found = {path.parent.name for name in _FILES for path in self.root.glob(f"*/{name}")}
+        return sorted(found - set(known))
 
     def has(self, name: str) -> bool:
         """Whether a golden was recorded under this name."""
@@ -96,15 +110,22 @@ class GoldenLibrary:
     def read_all(self) -> dict[str, Golden]:
         """Every recorded golden. Two of one cell are refused: which one would hold?"""
         found = {name: self.read(name) for name in self.cases() if self.has(name)}
-        by_cell: dict[str, str] = {}
-        for name, golden in found.items():
-            other = by_cell.setdefault(golden.cell_id, name)
-            if other != name:
-                raise StoreError(
-                    f"goldens {other} and {name} are of one case; delete one of the two folders "
-                    "and its line in cases.json"
-                )
+        for name, other in self.twins().items():
+            raise StoreError(twin_text(name, other))
         return found
+
+    def twins(self) -> dict[str, str]:
+        """Goldens of a cell that another golden is of, each with that other.
+
+        One that cannot be read is left out: whoever reads it is told why.
+        """
+        by_cell: dict[str, list[str]] = {}
+        for name in self.cases():
+            with suppress(StoreError):
+                if self.has(name):
+                    by_cell.setdefault(self.read(name).cell_id, []).append(name)
+        return {name: next(other for other in names if other != name)
+                for names in by_cell.values() if len(names) > 1 for name in names}  # fmt: skip
 
     def material(self, golden: Golden) -> Material:
         """Tensors and pixels, each checked against its stage's hash."""
@@ -132,8 +153,8 @@ class GoldenLibrary:
     def write(self, golden: Golden, tensors: Mapping[str, Values], replace: bool = False) -> Golden:
         """Write a golden with its files; returns it with their digests in place.
 
-        ``tensors``: by stage, in the order of their worth; float32 ones are kept
-        as long as they fit into git together, the first two in any case.
+        ``tensors``: by stage, in the order of their worth; float32 ones are kept as
+        long as they fit into git together, noise and the first of the latents in any case.
         """
         folder = self.root / golden.name
         if self.has(golden.name) and not replace:
@@ -174,8 +195,11 @@ class GoldenLibrary:
             self.write_sidecar(dataclasses.replace(golden, thresholds=thresholds))
 
     def remove(self, name: str) -> None:
-        """Delete a folder of goldens."""
-        shutil.rmtree(self.root / name)
+        """Delete a golden's files, and its folder where nothing else is in it."""
+        for file in _FILES:
+            (self.root / name / file).unlink(missing_ok=True)
+        if not any((self.root / name).iterdir()):
+            (self.root / name).rmdir()
 
     def _find(self, path: Path, sha256: str) -> bytes:
         for place in (path, self.content / sha256):
@@ -194,9 +218,13 @@ class GoldenLibrary:
 
 
 def open_library() -> GoldenLibrary:
-    """``goldens`` of the working directory where it is there, else the packaged ones."""
+    """``goldens`` of the working directory where it has any, else the packaged ones.
+
+    The pytest plugin's lie one folder deeper, and are not meant.
+    """
     own = Path.cwd() / "goldens"
-    return GoldenLibrary(own if own.is_dir() else packaged_root())
+    has_any = (own / _CASES).exists() or any(own.glob(f"*/{_SIDECAR}"))
+    return GoldenLibrary(own if has_any else packaged_root())
 
 
 def packaged_root() -> Path:
@@ -217,6 +245,23 @@ def check_known(names: list[str], known: Mapping[str, Any]) -> None:
             raise unknown_name("golden", name, known)
 
 
+def check_name(name: str) -> None:
+    """Raises ``InputError`` for what cannot name a folder of its own."""
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"golden {name}: a case's name has letters, digits, dots, dashes and underscores, and "
+            "begins with a letter or digit"
+        )
+
+
+def twin_text(name: str, other: str) -> str:
+    """Why two goldens of one cell are refused: which one would hold?"""
+    return (
+        f"goldens {name} and {other} are of one case; delete one of the two folders and its line "
+        "in cases.json"
+    )
+
+
 def to_strip(pixels: Values) -> Values:
     """(N, H, W, 3) to (H, N * W, 3)."""
     return np.concatenate(list(pixels), axis=1)
@@ -228,11 +273,12 @@ def from_strip(strip: Values, count: int) -> Values:
 
 
 def _what_fits(tensors: Mapping[str, Values], room: int) -> dict[str, Values]:
-    """The first two in any case, noise and the final latent; others as far as they fit."""
+    """Noise and the latents that come first in any case; others as far as they fit."""
     kept: dict[str, Values] = {}
+    latents = next((stage for stage in tensors if stage_kind(stage) == "latents"), None)
     for stage, values in tensors.items():
         needed = values.nbytes + 128  # a tensor's share of the file's header
-        if values.dtype == np.float32 and (len(kept) < 2 or needed <= room):
+        if values.dtype == np.float32 and (stage in ("noise", latents) or needed <= room):
             kept[stage] = np.ascontiguousarray(values)
             room -= needed
     return kept

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,7 @@ class StageValue:
     dtype: str
     """Of the tensor itself, such as ``bfloat16``."""
     values: Values
-    """float32 (which holds every narrower float exactly) or uint8."""
+    """float32, which holds every narrower float exactly; or the tensor's own type."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,19 @@ def values_sha256(dtype: str, values: Values) -> str:
     return state.hexdigest()
 
 
+def ordered_by_worth(stages: Sequence[StageValue]) -> dict[str, Values]:
+    """Tensors in the order in which a golden keeps them: what explains most comes first.
+
+    Never the VAE's output, which is as large as all the rest.
+    """
+    by_stage = {value.stage: value.values for value in stages}
+    latents = [stage for stage in by_stage if stage_kind(stage) == "latents"]
+    steps = [stage for stage in by_stage if stage_kind(stage) in ("latents", "unet")]
+    first = ["noise", *latents[-1:], *steps, "pooled_prompt_embeds", "prompt_embeds"]
+    order = dict.fromkeys([*first, *(s for s in by_stage if s not in ("vae", "pixels")), "pixels"])
+    return {stage: by_stage[stage] for stage in order if stage in by_stage}
+
+
 def outcome_digest(marks: Sequence[StageMark]) -> str:
     """One digest of a whole generation: equal only where every stage is."""
     return digest([[m.stage, m.sha256] for m in marks])
@@ -130,6 +143,32 @@ def differences(
     found = [_difference(m, tensors.get(m.stage), seen.get(m.stage)) for m in golden]
     extra = [v.stage for v in observed if v.stage not in known]
     return [*found, *(StageDifference(stage, False, None, None, False) for stage in extra)]
+
+
+def causes(own: Sequence[StageDifference], fed: Collection[str]) -> list[str]:
+    """Stages that differ though all they are made of is the golden's.
+
+    ``own``: of a run whose stages went on with the golden's tensors, as far as those are
+    kept (``fed``). A stage that came by something else cannot be told from one that passes
+    it on, and is left out.
+    """
+    names = [stage.stage for stage in own]
+    off = {stage.stage for stage in own if not stage.equal}
+    unfed = off - set(fed)
+    return [name for name in names if name in off and not unfed.intersection(_made_of(name, names))]
+
+
+def _made_of(stage: str, names: Sequence[str]) -> list[str]:
+    """The stages that a stage of the pipeline is computed from."""
+    kind, _, step = stage.partition(".")
+    if kind in ("unet", "latents"):
+        before = f"latents.{int(step) - 1}" if int(step) else "noise"
+        return {
+            "unet": [before, "prompt_embeds", "pooled_prompt_embeds"],
+            "latents": [before, f"unet.{step}"],
+        }[kind]
+    last = [name for name in names if stage_kind(name) == "latents"][-1:]
+    return {"vae": last, "pixels": ["vae"]}.get(kind, [])
 
 
 def _difference(

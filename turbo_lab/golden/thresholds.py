@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from turbo_lab import record as records
 from turbo_lab.golden.golden import Margin
-from turbo_lab.golden.library import packaged_root
+from turbo_lab.golden.library import GoldenLibrary, packaged_root
 
 # A threshold is this many times the worst that harmless changes were seen to do, and
 # calibration fails where it has come to be more than RATCHET times that.
@@ -29,15 +30,18 @@ STAGE_FLOOR = 2e-6
 
 def margin(figure: str, values: list[float]) -> Margin:
     """A threshold from what harmless changes did to one figure."""
-    observed = max(values, default=0.0)
-    floor = FLOORS.get(figure, STAGE_FLOOR)
-    return Margin(SAFETY * max(observed, floor), observed, len(values))
+    seen = Margin(0.0, max(values, default=0.0), len(values))
+    return replace(seen, threshold=SAFETY * noise_of(figure, seen))
+
+
+def noise_of(figure: str, seen: Margin) -> float:
+    """What harmless changes do to a figure: the worst that was seen, or rounding."""
+    return max(seen.observed, FLOORS.get(figure, STAGE_FLOOR))
 
 
 def is_loose(figure: str, stored: Margin, now: Margin) -> bool:
     """Whether a stored threshold is far above what is seen now."""
-    floor = FLOORS.get(figure, STAGE_FLOOR)
-    return stored.threshold > RATCHET * max(now.observed, floor)
+    return stored.threshold > RATCHET * noise_of(figure, now)
 
 
 def read_thresholds(path: Path | None = None) -> dict[str, dict[str, Margin]]:
@@ -51,6 +55,12 @@ def read_thresholds(path: Path | None = None) -> dict[str, dict[str, Margin]]:
         tier: {name: Margin(**margin) for name, margin in figures.items()}
         for tier, figures in rest["thresholds"].items()
     }
+
+
+def thresholds_of(library: GoldenLibrary) -> dict[str, dict[str, Margin]]:
+    """Of a library's own calibration, else the packaged ones."""
+    own = library.root / "thresholds.json"
+    return read_thresholds(own if own.exists() else None)
 
 
 def thresholds_document(

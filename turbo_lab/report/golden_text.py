@@ -35,7 +35,7 @@ def print_check(values: Mapping[str, Any]) -> None:
     console.print(table)
     counts = [row["verdict"] for row in values["cases"]]
     summary = ", ".join(f"{counts.count(v)} {v}" for v in _STYLES if v in counts)
-    console.print(f"\n{summary}")
+    console.print(f"\n{summary or 'no cases'}")
     for line in _next_commands(values["cases"]):
         console.print(line, highlight=False, soft_wrap=True)
 
@@ -45,10 +45,8 @@ def _explanation(row: Mapping[str, Any]) -> str:
     first = row["first_divergence"]
     if first is not None:
         parts.append(f"first at [bold]{first['stage']}[/]{_size(first)}")
-    broken = [stage for stage in row["own"] if not stage["equal"]]
-    if row["own"]:
-        names = ", ".join(stage["stage"] for stage in broken) or "no stage of its own"
-        parts.append(f"fed the golden's tensors, these still differ: {names}")
+    if row["explanation"]:
+        parts.append(row["explanation"])
     differs = row["fingerprint_difference"]
     if differs:
         parts.append("; ".join(f"{d['key']}: {d['golden']} -> {d['here']}" for d in differs))
@@ -72,7 +70,7 @@ def _next_commands(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         names = " ".join(failing)
         lines.append(f"explain         turbo-lab golden check {names} --explain")
         lines.append(f"if it is meant  turbo-lab golden accept {names} --reason TEXT")
-    if any("has no golden" in row["message"] for row in rows):
+    if not rows or any("has no golden" in row["message"] for row in rows):
         lines.append("record          turbo-lab golden record")
     return lines
 
@@ -125,7 +123,8 @@ def print_mutation(values: Mapping[str, Any]) -> None:
         for place, tier in ((1, "T1"), (2, "T2")):
             if fault["by_tier"][tier] is False:
                 ratios = [r for name, r in fault["figures"].items() if name.startswith(tier)]
-                tiers[place] += f" ({max(ratios):.2g})"
+                # Where not a bit moved, there are no figures.
+                tiers[place] += f" ({max(ratios, default=0.0):.2g})"
         stage = "-" if first is None else first["stage"]
         table.add_row(fault["name"], *tiers, stage)
     console.print(table)
@@ -137,7 +136,11 @@ def print_mutation(values: Mapping[str, Any]) -> None:
         text = "[red]false alarm[/]" if change["alarm"] else "[green]none[/]"
         table.add_row(change["name"], change["tier"], text)
     console.print(table)
-    console.print("\nmissed (x): the worst figure was x of its threshold")
+    console.print("\nmissed (x): the worst figure was x of its threshold, harmless changes 0.25")
+    for fault in values["faults"]:
+        if fault["above_noise"]:
+            where = ", ".join(fault["above_noise"])
+            console.print(f"{fault['name']}: missed at {where} though above the harmless noise")
     console.print(f"score {values['score']:.0%} of the faults caught at T0")
 
 
@@ -148,7 +151,7 @@ def print_invariance(rows: Sequence[Mapping[str, Any]]) -> None:
     for column in ("holds", "tolerance", "cases", "max levels", "compared"):
         table.add_column(column)
     for row in rows:
-        text = "-" if not row["cases"] else "[green]yes[/]" if row["holds"] else "[red]no[/]"
+        text = {True: "[green]yes[/]", False: "[red]no[/]", None: "-"}[row["holds"]]
         tolerance = "0 (to the bit)" if row["tier"] == "T0" else "T1"
         cells = (text, tolerance, str(row["cases"]), str(row["max_abs"]), row["note"])
         table.add_row(row["name"], *cells)

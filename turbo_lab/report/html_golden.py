@@ -92,7 +92,7 @@ def _case(index: int, case: Mapping[str, Any], pictures: Mapping[str, bytes]) ->
 
 
 def _identity(case: Mapping[str, Any]) -> str:
-    return "case-" + "".join(c if c.isalnum() else "-" for c in case["name"])
+    return "case-" + "".join("-" if c.isspace() else c for c in case["name"])
 
 
 def _pictures(identity: str, pictures: Mapping[str, bytes]) -> Html | None:
@@ -179,11 +179,8 @@ def _chain(case: Mapping[str, Any]) -> Html | None:
         level = f"--level:{_level(stage):.0%}" if off == "off" else None
         items.append(tag("li", name, _size(stage), class_="first" if name == first else off,
                          title=_title(stage), style=level))  # fmt: skip
-    own = [stage["stage"] for stage in case["own"] if not stage["equal"]]
-    explained = tag(
-        "p", "Fed the golden's tensors, these still differ: ", ", ".join(own) or "none",
-        class_="soft",
-    ) if case["own"] else None  # fmt: skip
+    words = case["explanation"]
+    explained = tag("p", words[0].upper() + words[1:], class_="soft") if words else None
     return join([tag("h3", "Stages"), tag("ol", *items, class_="chain"), explained])
 
 

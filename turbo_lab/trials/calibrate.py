@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from turbo_lab.errors import InputError
 from turbo_lab.golden.golden import Golden, Margin
 from turbo_lab.golden.judge import FIGURES, STAGE_FIGURE, Embed, measure_figures
 from turbo_lab.golden.library import GoldenLibrary, Material
@@ -21,6 +22,7 @@ from turbo_lab.trials.harmless import HARMLESS
 from turbo_lab.trials.run_case import Case, CaseRunner, resolve_case
 
 Seen = dict[str, dict[str, list[float]]]
+Thresholds = Mapping[str, Mapping[str, Margin]]
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,26 @@ class Calibration:
 
 
 def load_cases(library: GoldenLibrary) -> list[tuple[Case, Golden, Material]]:
-    """Every recorded golden with its case, resolved."""
+    """Every recorded golden with its case, resolved. Raises ``InputError`` where there is none."""
+    found = library.read_all()
+    if not found:
+        raise InputError(f"{library.root}: has no goldens yet; turbo-lab golden record")
     return [
         (resolve_case(name, golden.overrides), golden, library.material(golden))
-        for name, golden in library.read_all().items()
+        for name, golden in found.items()
     ]
 
 
 def calibrate(
     cases: Sequence[tuple[Case, Golden, Material]],
     embed: Embed,
-    stored: Mapping[str, Mapping[str, Margin]],
+    stored: Thresholds | None,
 ) -> Calibration:
-    """Run every case under every harmless change. Deterministic but for the machine."""
+    """Run every case under every harmless change. Deterministic but for the machine.
+
+    ``stored`` thresholds, and those that the goldens carry, are held against what was
+    seen; with ``None`` none are.
+    """
     seen: Seen = {"T1": defaultdict(list), "T2": defaultdict(list)}
     by_change: dict[str, dict[str, float]] = {}
     exact: dict[str, int] = {}
@@ -80,13 +89,18 @@ def calibrate(
         tier: {name: margin(name, values) for name, values in figures.items()}
         for tier, figures in seen.items()
     }
-    loose = [
-        f"{tier} {name}: {old.threshold:.3g} stored, {thresholds[tier][name].observed:.3g} seen"
+    kept = [] if stored is None else [stored, *(golden.thresholds for _, golden, _ in cases)]
+    loose = dict.fromkeys(line for one in kept for line in _loose(one, thresholds))
+    return Calibration(thresholds, by_change, exact, len(cases), tuple(loose))
+
+
+def _loose(stored: Thresholds, now: Thresholds) -> list[str]:
+    return [
+        f"{tier} {name}: {old.threshold:.3g} stored, {now[tier][name].observed:.3g} seen"
         for tier, figures in stored.items()
         for name, old in figures.items()
-        if name in thresholds[tier] and is_loose(name, old, thresholds[tier][name])
+        if name in now[tier] and is_loose(name, old, now[tier][name])
     ]
-    return Calibration(thresholds, by_change, exact, len(cases), tuple(loose))
 
 
 def _tier(name: str) -> Tier:

@@ -17,7 +17,7 @@ _WORST = ("error", "regression", "uncovered", "pass")
 
 
 def check_document(checked: Sequence[Checked], orphans: Sequence[str]) -> dict[str, Any]:
-    """The ``golden check`` document, without its header."""
+    """The ``golden check`` document, without its header. No case at all is ``uncovered``."""
     rows = [_case_row(item.verdict, item) for item in checked]
     rows += [
         {
@@ -31,10 +31,13 @@ def check_document(checked: Sequence[Checked], orphans: Sequence[str]) -> dict[s
             "figures": {},
             "stages": [],
             "own": [],
+            "causes": [],
+            "explanation": None,
+            "fingerprints": {},
         }
         for name in orphans
     ]
-    verdicts = {row["verdict"] for row in rows}
+    verdicts = {row["verdict"] for row in rows} or {"uncovered"}
     worst = next(verdict for verdict in _WORST if verdict in verdicts or verdict == "pass")
     return {"verdict": worst, "cases": rows}
 
@@ -45,14 +48,37 @@ def _case_row(verdict: CaseVerdict, item: Checked) -> dict[str, Any]:
         {"key": key, "golden": before, "here": here}
         for key, before, here in verdict.fingerprint_difference
     ]
-    return {**plain, "own": as_plain(item.own)}
+    return {
+        **plain,
+        "own": as_plain(item.own),
+        "causes": list(item.causes),
+        "explanation": _explanation(item),
+        "fingerprints": as_plain(item.fingerprints),
+    }
+
+
+def _explanation(item: Checked) -> str | None:
+    """What ``--explain`` found, in words."""
+    if not item.own:
+        return None
+    text = f"fed the golden's tensors, these still differ: {', '.join(item.causes) or 'none'}"
+    rest = [s.stage for s in item.own if not s.equal and s.stage not in item.causes]
+    if not rest:
+        return text
+    return f"{text}; these may only pass on what the golden does not keep: {', '.join(rest)}"
 
 
 def write_page(path: Path, values: dict[str, Any], checked: Sequence[Checked]) -> None:
     """One self-contained HTML file: expected, actual, difference and the stage chain."""
     from turbo_lab.report.html_golden import golden_report
 
-    pictures = {
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(golden_report(values, pictures_of(checked)), encoding="utf-8")
+
+
+def pictures_of(checked: Sequence[Checked]) -> dict[str, dict[str, bytes]]:
+    """PNG files by case, then ``expected`` and ``actual``."""
+    return {
         item.verdict.name: {
             side: images.encode_png(to_strip(pixels), {})
             for side, pixels in (("expected", item.expected), ("actual", item.actual))
@@ -60,5 +86,3 @@ def write_page(path: Path, values: dict[str, Any], checked: Sequence[Checked]) -
         }
         for item in checked
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(golden_report(values, pictures), encoding="utf-8")

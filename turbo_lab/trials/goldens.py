@@ -11,19 +11,32 @@ import getpass
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from turbo_lab.errors import JudgementError, MissingFilesError, TurboLabError
+from turbo_lab.errors import (
+    InputError,
+    JudgementError,
+    MissingFilesError,
+    StoreError,
+    TurboLabError,
+)
 from turbo_lab.golden.golden import Accepted, Golden, Margin
-from turbo_lab.golden.judge import CaseVerdict, Embed, Observation, judge
-from turbo_lab.golden.library import GoldenLibrary, Material
-from turbo_lab.golden.stages import StageDifference, Values, differences, mark
-from turbo_lab.golden.tiers import choose_tier
+from turbo_lab.golden.judge import CaseVerdict, Embed, Observation, choose, if_meant, judge
+from turbo_lab.golden.library import GoldenLibrary, Material, twin_text
+from turbo_lab.golden.stages import (
+    StageDifference,
+    Values,
+    causes,
+    differences,
+    mark,
+    ordered_by_worth,
+)
 from turbo_lab.spec import as_plain
 from turbo_lab.trials.fresh import outcomes_in_fresh_process
-from turbo_lab.trials.run_case import Case, CaseRunner, Substitute, ordered_by_worth, resolve_case
+from turbo_lab.trials.run_case import Case, CaseRunner, Substitute, resolve_case
 
 Thresholds = Mapping[str, Mapping[str, Margin]]
 Overrides = Mapping[str, Sequence[str]]
@@ -41,6 +54,10 @@ class Checked:
     """(N, H, W, 3) uint8 of this run; ``None`` where nothing ran."""
     own: tuple[StageDifference, ...] = ()
     """With ``explain``: what each stage adds when it is fed the golden's tensors."""
+    causes: tuple[str, ...] = ()
+    """Of those that still differ, the stages that were fed all they are made of."""
+    fingerprints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Keys by ``golden`` and ``here``; empty where one of them is not known."""
 
 
 def today() -> datetime.date:
@@ -56,20 +73,21 @@ def check(
     explain: bool = False,
 ) -> list[Checked]:
     """Judge the named cases, one after the other. Never raises for one that is broken."""
-    wanted = library.cases()
-    library.read_all()  # two goldens of one cell: which one would hold?
+    wanted, twins = library.cases(), library.twins()
     ready: dict[str, tuple[Case, Golden, Material]] = {}
     verdicts: dict[str, Checked] = {}
     for name in names:
         try:
+            if name in twins:
+                raise StoreError(twin_text(name, twins[name]))
             found = _prepare(library, name, wanted[name])
         except MissingFilesError as error:
             verdicts[name] = Checked(CaseVerdict(name, "uncovered", None, str(error)))
         except TurboLabError as error:
             verdicts[name] = Checked(CaseVerdict(name, "error", None, str(error)))
         else:
-            if isinstance(found, CaseVerdict):
-                verdicts[name] = Checked(found)
+            if isinstance(found, Checked):
+                verdicts[name] = found
             else:
                 ready[name] = found
     if ready:
@@ -81,21 +99,24 @@ def check(
 
 def _prepare(
     library: GoldenLibrary, name: str, overrides: Sequence[str]
-) -> tuple[Case, Golden, Material] | CaseVerdict:
+) -> tuple[Case, Golden, Material] | Checked:
     """All that is needed to run a case; a verdict where nothing has to run."""
     if not library.has(name):
-        return CaseVerdict(name, "uncovered", None, "has no golden: turbo-lab golden record")
+        message = "has no golden: turbo-lab golden record"
+        return Checked(CaseVerdict(name, "uncovered", None, message))
     golden = library.read(name)
     material = library.material(golden)
     if tuple(overrides) != golden.overrides:
-        message = "cases.json says something else than was recorded: record it anew"
-        return CaseVerdict(name, "uncovered", None, message)
+        message = f"cases.json says something else than was recorded; {if_meant(name)}"
+        return Checked(CaseVerdict(name, "uncovered", None, message))
     case = resolve_case(name, overrides)
-    here = case.sweep.fingerprint["keys"]
-    choice = choose_tier(golden.fingerprint["keys"], here)
-    if choice.tier is None and all(dict(a.keys) != dict(here) for a in golden.accepted):
-        return CaseVerdict(
+    choice = choose(golden, case.sweep.fingerprint["keys"], today())
+    if choice.tier is None:
+        verdict = CaseVerdict(
             name, "uncovered", None, choice.reason or "", fingerprint_difference=choice.differs
+        )
+        return Checked(
+            verdict, material.tensors["pixels"], fingerprints=_fingerprints(golden, case)
         )
     return case, golden, material
 
@@ -109,18 +130,33 @@ def _check_one(
     embed: Embed | None,
     explain: bool,
 ) -> Checked:
+    expected, fingerprints = material.tensors["pixels"], _fingerprints(golden, case)
     try:
         seen = runner.run(case)
     except (TurboLabError, RuntimeError, ValueError) as error:
         text = " ".join(str(error).split())[:300]
         verdict = CaseVerdict(golden.name, "error", None, f"could not be generated: {text}")
-        return Checked(verdict, material.tensors["pixels"])
+        return Checked(verdict, expected, fingerprints=fingerprints)
     verdict = judge(golden, material, seen, thresholds, today(), embed)
-    own: tuple[StageDifference, ...] = ()
-    if explain and not verdict.identical:
-        fed = runner.run(case, _substitute(material))
-        own = tuple(differences(golden.stages, material.tensors, fed.stages))
-    return Checked(verdict, material.tensors["pixels"], seen.pixels(), own)
+    checked = Checked(verdict, expected, seen.pixels(), fingerprints=fingerprints)
+    return explained(runner, case, golden, material, checked) if explain else checked
+
+
+def explained(
+    runner: CaseRunner, case: Case, golden: Golden, material: Material, checked: Checked
+) -> Checked:
+    """The same with its causes: the case is run once more, each stage on the golden's tensors."""
+    if checked.verdict.identical:
+        return checked
+    kept = {stage: values.shape for stage, values in material.tensors.items()}
+    seen = runner.run(case, _substitute(material))
+    own = tuple(differences(golden.stages, material.tensors, seen.stages))
+    fed = {value.stage for value in seen.stages if kept.get(value.stage) == value.values.shape}
+    return replace(checked, own=own, causes=tuple(causes(own, fed)))
+
+
+def _fingerprints(golden: Golden, case: Case) -> dict[str, Mapping[str, Any]]:
+    return {"golden": golden.fingerprint["keys"], "here": case.sweep.fingerprint["keys"]}
 
 
 def _substitute(material: Material) -> Substitute:
@@ -150,17 +186,30 @@ def record(
     anything is written.
     """
     resolved = [resolve_case(name, overrides) for name, overrides in cases.items()]
+    _refuse_twins(library, resolved)
     seen = _observe(resolved, cases, processes)
     written = []
     for case in resolved:
         old = library.read(case.name) if library.has(case.name) else None
         golden = _golden(case, tuple(cases[case.name]), seen[case.name], processes, acceptance, old)
-        golden = replace(golden, thresholds=thresholds)
+        golden = replace(golden, thresholds=(old.thresholds if old else {}) or thresholds)
         tensors = ordered_by_worth(seen[case.name].stages)
         written.append(library.write(golden, tensors, replace_old))
-    known = library.cases() if (library.root / "cases.json").exists() else {}
+    known = library.cases() if library.has_cases() else {}
     library.write_cases(known | {name: tuple(o) for name, o in cases.items()})
     return written
+
+
+def _refuse_twins(library: GoldenLibrary, resolved: Sequence[Case]) -> None:
+    """Which of two goldens of one cell would hold?"""
+    known = library.cases() if library.has_cases() else {}
+    names = {library.read(name).cell_id: name for name in known if library.has(name)}
+    for case in resolved:
+        other = names.setdefault(case.cell.cell_id, case.name)
+        if other != case.name:
+            raise InputError(
+                f"golden {case.name}: {other} is of the same cell; one golden is enough"
+            )
 
 
 def observe_reproducible(cases: Overrides, processes: int) -> dict[str, Observation]:
@@ -213,7 +262,7 @@ def _golden(
         stages=tuple(mark(value) for value in seen.stages),
         processes=processes,
         accepted=(own,),
-        known_bad=dict(old.known_bad) if old else {},
+        known_bad={k: v for k, v in old.known_bad.items() if k != seen.outcome} if old else {},
         parent=old.outcome if old else None,
         thresholds={},
         tensors="",

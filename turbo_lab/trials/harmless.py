@@ -17,7 +17,7 @@ from turbo_lab.golden.stages import StageValue
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.spec import Batch, Layout
 from turbo_lab.trials.faults import patched
-from turbo_lab.trials.run_case import Case, CaseRunner
+from turbo_lab.trials.run_case import Case, CaseRunner, case_threads
 
 Run = Callable[[CaseRunner, Case], Observation]
 
@@ -49,9 +49,7 @@ def _after_other_work(runner: CaseRunner, case: Case) -> Observation:
 
 def _threads(runner: CaseRunner, case: Case) -> Observation:
     """One thread where the golden had more, two where it had one."""
-    other = 2 if runner.worker.num_threads == 1 else 1
-    with patched(runner.worker, "num_threads", other):
-        return runner.run(case)
+    return runner.run(case, num_threads=2 if case_threads(case) == 1 else 1)
 
 
 def _sdpa_math(runner: CaseRunner, case: Case) -> Observation:
@@ -98,9 +96,9 @@ def _in_a_batch(position: int, size: int) -> Run:
             (*prompts[:before], *own.prompts, *prompts[before:]),
             (*seeds[:before], *own.seeds, *seeds[before:]),
         )
-        seen = runner.run(_with_layout(case, layout))
+        seen = runner.run(with_layout(case, layout))
         rows = slice(before, before + len(own.seeds))
-        return _rows(seen, case, rows, size)
+        return own_rows(seen, case, rows, size)
 
     return run
 
@@ -109,7 +107,7 @@ def _alone(runner: CaseRunner, case: Case) -> Observation:
     """Each row of the case as a batch of its own, put together again."""
     own = case.batch.layout
     parts = [
-        runner.run(_with_layout(case, Layout((prompt,), (seed,))))
+        runner.run(with_layout(case, Layout((prompt,), (seed,))))
         for prompt, seed in zip(own.prompts, own.seeds, strict=True)
     ]
     stages = tuple(
@@ -127,12 +125,13 @@ def _joined(values: list[StageValue]) -> StageValue:
     return dataclasses.replace(values[0], values=np.concatenate(ordered))
 
 
-def _with_layout(case: Case, layout: Layout) -> Case:
+def with_layout(case: Case, layout: Layout) -> Case:
+    """The case with other rows."""
     batch = Batch(case.batch.recipe, layout)
     return dataclasses.replace(case, cell=dataclasses.replace(case.cell, batches=(batch,)))
 
 
-def _rows(seen: Observation, case: Case, rows: slice, size: int) -> Observation:
+def own_rows(seen: Observation, case: Case, rows: slice, size: int) -> Observation:
     """The case's own rows of every stage; a guided stage has all of them twice."""
 
     def own(value: StageValue) -> StageValue:

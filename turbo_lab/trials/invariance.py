@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from turbo_lab.golden.golden import Golden, Margin
-from turbo_lab.golden.judge import Embed, judge
+from turbo_lab.golden.judge import Embed, Observation, judge
 from turbo_lab.golden.library import Material
 from turbo_lab.golden.stages import mark
 from turbo_lab.golden.tiers import Tier
@@ -28,7 +28,8 @@ from turbo_lab.spec import Batch, Layout
 from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.fresh import outcomes_in_fresh_process
 from turbo_lab.trials.goldens import today
-from turbo_lab.trials.harmless import HARMLESS
+from turbo_lab.trials.harmless import HARMLESS, Run, own_rows, with_layout
+from turbo_lab.trials.resumed import resumed_sweep
 from turbo_lab.trials.run_case import Case, CaseRunner
 
 Loaded = tuple[Case, Golden, Material]
@@ -41,9 +42,9 @@ class Invariance:
     name: str
     """Of the row."""
     tier: Tier
-    """``T0``: to the bit; ``T1``: within the calibrated thresholds."""
-    holds: bool
-    """Whether every case held."""
+    """``T0``: to the bit; ``T1``: within the golden's calibrated thresholds."""
+    holds: bool | None
+    """Whether every case held; ``None`` where no case could be asked."""
     cases: int
     """Cases that could be asked."""
     max_abs: int
@@ -58,16 +59,21 @@ def invariance(
     """Every row, over the goldens' own cases."""
     runner = CaseRunner([case for case, *_ in cases])
     cases = anchored(cases, runner)
+    several = [one for one in cases if len(one[0].batch.layout.seeds) > 1]
+    stacked = [one for one in cases if len(one[0].batch.recipe.lora) > 1]
+    by_judgement = [(change.name, change.tier, change.run, cases) for change in HARMLESS]
+    by_judgement += [
+        ("prompt order", "T1", _turned, several),
+        ("adapter order", "T1", _adapters_turned, stacked),
+    ]
     rows = [
-        _by_judgement(change.name, change.tier, change.run, cases, runner, thresholds, embed)
-        for change in HARMLESS
-        if "thread" not in change.name
+        _by_judgement(name, tier, run, asked, runner, thresholds, embed)
+        for name, tier, run, asked in by_judgement
     ]
     rows.append(_fresh_process(cases, runner))
-    rows.append(_prompt_order(cases, runner))
     rows.append(_adapters_off(cases, runner))
-    rows.append(_adapter_order(cases, runner))
     rows.append(_shared_work(cases, runner))
+    rows.append(_resumed(cases, runner))
     rows.append(_saved_and_loaded(cases, runner))
     return rows
 
@@ -75,18 +81,18 @@ def invariance(
 def _by_judgement(
     name: str,
     tier: Tier,
-    run: Callable[[CaseRunner, Case], Any],
+    run: Run,
     cases: Sequence[Loaded],
     runner: CaseRunner,
     thresholds: Mapping[str, Mapping[str, Margin]],
     embed: Embed,
 ) -> Invariance:
-    holds, worst = True, 0
+    verdicts, worst = [], 0
     for case, golden, material in cases:
         seen = run(runner, case)
-        verdict = judge(golden, material, seen, thresholds, today(), embed, tier)
-        holds &= verdict.verdict == "pass"
+        verdicts.append(judge(golden, material, seen, thresholds, today(), embed, tier))
         worst = max(worst, _levels(material.tensors["pixels"], seen.pixels()))
+    holds = all(found.verdict == "pass" for found in verdicts) if verdicts else None
     return Invariance(name, tier, holds, len(cases), worst, "against the golden")
 
 
@@ -100,20 +106,21 @@ def _fresh_process(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
     return Invariance("a fresh process", "T0", holds, len(cases), 0, "every stage's hash")
 
 
-def _prompt_order(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
+def _turned(runner: CaseRunner, case: Case) -> Observation:
     """The rows of a batch the other way round: an image keeps its prompt and its seed."""
-    fitting = [case for case, *_ in cases if len(case.batch.layout.seeds) > 1]
-    worst = 0
-    for case in fitting:
-        layout = case.batch.layout
-        turned = Layout(layout.prompts[::-1], layout.seeds[::-1])
-        batch = Batch(case.batch.recipe, turned)
-        cell = dataclasses.replace(case.cell, batches=(batch,))
-        other = runner.run(dataclasses.replace(case, cell=cell)).pixels()[::-1]
-        worst = max(worst, _levels(runner.run(case).pixels(), other))
-    return Invariance(
-        "prompt order", "T1", worst <= 2, len(fitting), worst, "images of the turned batch"
-    )
+    layout = case.batch.layout
+    turned = Layout(layout.prompts[::-1], layout.seeds[::-1])
+    seen = runner.run(with_layout(case, turned))
+    return own_rows(seen, case, slice(None, None, -1), len(layout.seeds))
+
+
+def _adapters_turned(runner: CaseRunner, case: Case) -> Observation:
+    """Sums of floats depend on their order: the images may round otherwise."""
+    recipe = dataclasses.replace(case.batch.recipe, lora=case.batch.recipe.lora[::-1])
+    batch = Batch(recipe, case.batch.layout)
+    cell = dataclasses.replace(case.cell, recipe=recipe, batches=(batch,))
+    seen = runner.run(dataclasses.replace(case, cell=cell))
+    return dataclasses.replace(seen, cell_id=case.cell.cell_id)
 
 
 def _adapters_off(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
@@ -128,20 +135,8 @@ def _adapters_off(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
         runner.worker.prepare(bare)
         holds &= _weights_digest(runner.worker.pipeline()) == before
     note = "sha256 of every base weight"
-    return Invariance("adapters on and off again", "T0", holds, len(fitting), 0, note)
-
-
-def _adapter_order(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
-    """Sums of floats depend on their order: the images may round otherwise."""
-    fitting = [case for case, *_ in cases if len(case.batch.recipe.lora) > 1]
-    worst = 0
-    for case in fitting:
-        recipe = dataclasses.replace(case.batch.recipe, lora=case.batch.recipe.lora[::-1])
-        batch = Batch(recipe, case.batch.layout)
-        cell = dataclasses.replace(case.cell, recipe=recipe, batches=(batch,))
-        other = runner.run(dataclasses.replace(case, cell=cell)).pixels()
-        worst = max(worst, _levels(runner.run(case).pixels(), other))
-    return Invariance("adapter order", "T1", worst <= 2, len(fitting), worst, "images")
+    asked = holds if fitting else None
+    return Invariance("adapters on and off again", "T0", asked, len(fitting), 0, note)
 
 
 def _shared_work(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
@@ -159,6 +154,17 @@ def _shared_work(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
             shared = worker.run(case.batch, case.cell.negative_prompt)
         worst = max(worst, _levels(alone, shared))
     return Invariance("shared against unshared work", "T0", worst == 0, len(cases), worst, "images")
+
+
+def _resumed(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
+    """One sweep of all cases that one environment can draw."""
+    name, of_first = "resumed against uninterrupted sweep", cases[0][0].sweep.fingerprint
+    fitting = [case for case, *_ in cases if case.sweep.fingerprint == of_first]
+    if len(fitting) < 2:
+        return Invariance(name, "T0", None, 0, 0, "needs two cases")
+    found = resumed_sweep(fitting, runner.worker.weights)
+    note = f"every stage's hash, image and record; cut off at {found.before_the_cut} batches"
+    return Invariance(name, "T0", found.equal, len(fitting), found.max_abs, note)
 
 
 def _saved_and_loaded(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
@@ -181,7 +187,8 @@ def _saved_and_loaded(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance
                 worst = max(worst, _levels(here, there))
         finally:
             shutil.rmtree(folder)
-    return Invariance("saved and loaded", "T0", worst == 0, len(fitting), worst, "images")
+    holds = worst == 0 if fitting else None
+    return Invariance("saved and loaded", "T0", holds, len(fitting), worst, "images")
 
 
 def _levels(first: Any, second: Any) -> int:

@@ -10,10 +10,19 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from turbo_lab.errors import JudgementError
 from turbo_lab.golden.golden import Golden, Margin
-from turbo_lab.golden.judge import CaseVerdict, Embed, Observation, judge
+from turbo_lab.golden.judge import (
+    FIGURES,
+    CaseVerdict,
+    Embed,
+    Observation,
+    judge,
+    margins_of,
+)
 from turbo_lab.golden.library import Material
 from turbo_lab.golden.stages import StageDifference
+from turbo_lab.golden.thresholds import noise_of
 from turbo_lab.golden.tiers import TIERS, Tier
 from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.faults import FAULTS, Fault
@@ -41,6 +50,8 @@ class FaultOutcome:
     """In the first case that caught it."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """Worst of each figure over its threshold, by ``T1 window_density``: below 1 is not seen."""
+    above_noise: tuple[Tier, ...] = ()
+    """Tiers that missed it though a figure is above all that harmless changes do."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,12 @@ def mutate(
     faults: Sequence[Fault] = FAULTS,
     changes: Sequence[Harmless] = HARMLESS,
 ) -> tuple[list[FaultOutcome], list[HarmlessOutcome]]:
-    """Every fault and every harmless change, on every case that can show it."""
+    """Every fault and every harmless change, on every case that can show it.
+
+    Raises :class:`JudgementError` without thresholds: every case would end in an error,
+    and none of them for the fault's sake.
+    """
+    _check_thresholds(cases, thresholds)
     runner = CaseRunner([case for case, *_ in cases])
     cases = anchored(cases, runner)
     tried = [_try_fault(fault, cases, runner, thresholds, embed) for fault in faults]
@@ -98,9 +114,42 @@ def _try_fault(
         for tier in TIERS
     }
     first = next((v.first_divergence for v in verdicts["T0"] if v.verdict != "pass"), None)
+    loud = {
+        tier: any(
+            _is_loud(verdict, margins_of(golden, thresholds, tier))
+            for verdict, (_, golden, _) in zip(verdicts[tier], fitting, strict=True)
+        )
+        for tier in TIERS
+    }
     return FaultOutcome(
-        fault.name, bool(caught["T0"]), caught, len(fitting), first, _worst(verdicts)
+        name=fault.name,
+        caught=bool(caught["T0"]),
+        by_tier=caught,
+        cases=len(fitting),
+        first_divergence=first,
+        figures=_worst(verdicts),
+        above_noise=tuple(tier for tier in TIERS if caught[tier] is False and loud[tier]),
     )
+
+
+def _is_loud(verdict: CaseVerdict, margins: Mapping[str, Margin]) -> bool:
+    """Whether a figure is above what harmless changes were seen to do."""
+    return any(
+        figure.value is None or figure.value > noise_of(name, margins[name])
+        for name, figure in verdict.figures.items()
+    )
+
+
+def _check_thresholds(cases: Sequence[Loaded], thresholds: Thresholds) -> None:
+    for _, golden, _ in cases:
+        for tier in TIERS:
+            lacking = set(FIGURES[tier]) - set(margins_of(golden, thresholds, tier))
+            if lacking:
+                names = ", ".join(sorted(lacking))
+                raise JudgementError(
+                    f"golden {golden.name}: no threshold for {names} at {tier}; "
+                    "turbo-lab golden calibrate --write"
+                )
 
 
 def run_with(fault: Fault, runner: CaseRunner, case: Case) -> Observation:

@@ -19,7 +19,7 @@ from turbo_lab.errors import InputError
 from turbo_lab.execute.commit import commit_batch
 from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.golden.judge import Observation
-from turbo_lab.golden.stages import StageValue, Values
+from turbo_lab.golden.stages import StageValue
 from turbo_lab.planning import Sweep, resolve_points
 from turbo_lab.record import BatchRecord
 from turbo_lab.spec import Batch, Cell
@@ -82,11 +82,20 @@ class CaseRunner:
             library = case.sweep.library
             models |= {key: files.path for key, (_, files) in library.models.items()}
             adapters |= {key: (f.name, f.path) for key, f in library.adapters.items()}
-        first = cases[0].sweep
-        self.worker = Worker(Weights(models, adapters), first.device, first.values["num_threads"])
+        devices = sorted({case.sweep.device for case in cases})
+        if len(devices) > 1:
+            raise InputError(
+                f"device={','.join(devices)}: name the goldens of one device at a time"
+            )
+        self.worker = Worker(Weights(models, adapters), devices[0], case_threads(cases[0]))
 
-    def run(self, case: Case, substitute: Substitute | None = None) -> Observation:
-        """Run a case from nothing shared. ``substitute`` may replace a stage's tensor."""
+    def run(
+        self, case: Case, substitute: Substitute | None = None, num_threads: int | None = None
+    ) -> Observation:
+        """Run a case from nothing shared. ``substitute`` may replace a stage's tensor.
+
+        ``num_threads``: as many as the case names, if ``None``.
+        """
         stages: list[StageValue] = []
 
         def observe(stage: str, tensor: torch.Tensor) -> torch.Tensor:
@@ -94,6 +103,7 @@ class CaseRunner:
             return tensor if substitute is None else substitute(stage, tensor)
 
         worker = self.worker
+        worker.num_threads = num_threads or case_threads(case)
         worker.prepare(case.cell.recipe)
         worker.start_cold()
         with worker.image_lane(), worker.observed(observe):
@@ -102,20 +112,17 @@ class CaseRunner:
         return Observation(case.cell.cell_id, tuple(stages), case.sweep.fingerprint)
 
 
+def case_threads(case: Case) -> int:
+    """CPU threads that a case is drawn with."""
+    return int(case.sweep.values["num_threads"])
+
+
 def stage_value(stage: str, tensor: torch.Tensor) -> StageValue:
-    """A copy on the CPU; float32 holds every narrower float exactly."""
+    """A copy on the CPU: floats of up to 32 bits as float32, which holds them exactly."""
     dtype = str(tensor.dtype).removeprefix("torch.")
-    return StageValue(stage, dtype, tensor.detach().to("cpu").float().numpy().copy())
-
-
-def ordered_by_worth(stages: Sequence[StageValue]) -> dict[str, Values]:
-    """Tensors in the order in which a golden keeps them: what explains most comes first."""
-    by_stage: Mapping[str, Values] = {value.stage: value.values for value in stages}
-    last = [stage for stage in by_stage if stage.startswith("latents.")][-1]
-    first = ["noise", last]
-    steps = [s for s in by_stage if s.startswith(("latents.", "unet.")) and s != last]
-    rest = ["pooled_prompt_embeds", "prompt_embeds", "pixels"]
-    return {stage: by_stage[stage] for stage in [*first, *steps, *rest]}
+    here = tensor.detach().to("cpu")
+    is_narrow = here.is_floating_point() and here.element_size() <= 4
+    return StageValue(stage, dtype, (here.float() if is_narrow else here).numpy().copy())
 
 
 class _Kept:

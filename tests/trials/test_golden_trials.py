@@ -1,0 +1,115 @@
+"""Calibration, mutation and invariance as commands: tables, documents and exit codes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.trials.conftest import Loaded
+from turbo_lab.cli import main
+from turbo_lab.errors import JudgementError
+from turbo_lab.golden.golden import Margin
+from turbo_lab.golden.library import GoldenLibrary
+from turbo_lab.golden.thresholds import read_thresholds
+from turbo_lab.report.golden_text import print_mutation
+from turbo_lab.spec import as_plain
+from turbo_lab.trials import mutate as mutation
+from turbo_lab.trials.faults import FAULTS, Fault
+from turbo_lab.trials.features import judge_embed
+from turbo_lab.trials.harmless import HARMLESS
+from turbo_lab.trials.mutate import mutate
+
+
+@pytest.fixture
+def one(library: GoldenLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GoldenLibrary:
+    """A library of its own with the case of two steps only; its parent is the working directory."""
+    made = GoldenLibrary(tmp_path / "goldens", library.content)
+    shutil.copytree(library.root / "two-steps", made.root / "two-steps")
+    made.write_cases({"two-steps": library.cases()["two-steps"]})
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def test_calibration_is_written_read_again_and_ratchets(
+    one: GoldenLibrary, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = [change for change in HARMLESS if change.name in ("run again", "SDPA by plain math")]
+    monkeypatch.setattr("turbo_lab.trials.calibrate.HARMLESS", quick)
+    assert main(["golden", "calibrate", "--write", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["provenance"]["identical"]["run again"] == 1
+    assert 0 < values["thresholds"]["T1"]["latents_max_abs"]["observed"] < 1e-3
+    own = read_thresholds(one.root / "thresholds.json")
+    assert one.read("two-steps").thresholds == own != read_thresholds()
+    assert main(["golden", "calibrate"]) == 0
+    assert "SDPA by plain math" in capsys.readouterr().out
+    loose = {"T1": {**own["T1"], "latents_max_abs": Margin(1.0, 0.1, 9)}, "T2": own["T2"]}
+    one.write_sidecar(dataclasses.replace(one.read("two-steps"), thresholds=loose))
+    assert main(["golden", "calibrate"]) == 1
+    assert "loose: T1 latents_max_abs: 1 stored" in capsys.readouterr().out
+
+
+def test_a_fault_that_does_nothing_is_missed_and_fails_the_command(
+    one: GoldenLibrary, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caught = next(fault for fault in FAULTS if fault.name == "channels swapped")
+    monkeypatch.setattr(mutation.mutate, "__defaults__", ((caught, Fault("nothing")), ()))
+    assert main(["golden", "mutate"]) == 1
+    text = capsys.readouterr().out
+    assert "score 50% of the faults caught at T0" in text
+    assert [line.split() for line in text.splitlines() if line.startswith("nothing")] == [
+        ["nothing", "missed", "missed", "(0)", "missed", "(0)", "-"]
+    ]
+    monkeypatch.setattr(mutation.mutate, "__defaults__", ((caught,), ()))
+    assert main(["golden", "mutate"]) == 0
+
+
+def test_a_fault_above_the_noise_must_be_seen_at_every_tier(
+    loaded: Loaded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here with thresholds a thousand times too wide."""
+    wide = {
+        tier: {name: Margin(1e3 * m.threshold, m.observed, m.n) for name, m in figures.items()}
+        for tier, figures in read_thresholds().items()
+    }
+    case, golden, material = loaded[0]
+    cases = [(case, dataclasses.replace(golden, thresholds=wide), material)]
+    names = ("vae in bfloat16", "one weight off by 0.001")
+    faults = [fault for fault in FAULTS if fault.name in names]
+    found, _ = mutate(cases, {}, judge_embed(), faults, ())
+    assert all(dict(o.by_tier) == {"T0": True, "T1": False, "T2": False} for o in found)
+    assert {outcome.name: outcome.above_noise for outcome in found} == {
+        "vae in bfloat16": ("T1", "T2"),
+        "one weight off by 0.001": (),  # as small as what is harmless
+    }
+    print_mutation({"score": 1.0, "faults": as_plain(found), "harmless": []})
+    text = " ".join(capsys.readouterr().out.split())
+    assert "vae in bfloat16: missed at T1, T2 though above the harmless noise" in text
+
+
+def test_without_thresholds_nothing_counts_as_caught(loaded: Loaded) -> None:
+    bare = [(case, dataclasses.replace(golden, thresholds={}), m) for case, golden, m in loaded]
+    with pytest.raises(JudgementError, match=r"no threshold for .* golden calibrate --write"):
+        mutate(bare, {}, judge_embed(), FAULTS[:1], ())
+
+
+def test_the_invariance_suite_says_what_was_compared_and_what_could_not_be(
+    one: GoldenLibrary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = ("prompts=scenes-demo", "num_images=2", "batch_size=2", "num_threads=1", "seed=9")
+    assert main(["golden", "record", "pair", *overrides, "--processes", "0"]) == 0
+    capsys.readouterr()
+    assert main(["golden", "invariance", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    asked = {name: row["cases"] for name, row in rows.items()}
+    assert asked["prompt order"] == 1 and asked["resumed against uninterrupted sweep"] == 2
+    assert rows["adapter order"]["holds"] is None and asked["adapter order"] == 0
+    assert all(row["holds"] for row in rows.values() if row["cases"])
+    assert {name for name, row in rows.items() if row["tier"] == "T0"} == {
+        "run again", "after other work", "a fresh process", "adapters on and off again",
+        "shared against unshared work", "resumed against uninterrupted sweep", "saved and loaded",
+    }  # fmt: skip
