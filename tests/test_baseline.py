@@ -62,6 +62,25 @@ def test_an_edited_baseline_is_refused(tmp_path: Path) -> None:
         read_baseline("release", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"keys": None}, {"keys": [["a"]]}, {"measurements": None}, {"extra": 1}, {"recipe": ...}],
+)
+def test_a_file_with_other_fields_is_damaged_and_no_bug_of_ours(
+    change: dict[str, object], tmp_path: Path
+) -> None:
+    path = write_baseline(made(), tmp_path)
+    values = json.loads(path.read_text()) | change
+    path.write_text(json.dumps({k: v for k, v in values.items() if v is not ...}))
+    with pytest.raises(StoreError, match="is damaged .*; restore it"):
+        read_baseline("release", tmp_path)
+
+
+def test_a_name_is_no_path(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["baseline", "set", "../mine", "abc"]) == 2
+    assert "baseline set ../mine: must be a name of letters" in capsys.readouterr().err
+
+
 def test_the_packaged_baseline_is_of_what_the_gate_draws_by_default() -> None:
     path = PACKAGED / "release.json"
     assert path.stat().st_size < 200_000

@@ -11,6 +11,7 @@ from turbo_lab.compare import (
     Row,
     compare_figure,
     hold_family,
+    judge_pairs,
     pareto,
     winners_and_losers,
     worst,
@@ -50,7 +51,7 @@ def test_a_loss_beyond_the_margin_is_a_regression_and_a_gain_is_none() -> None:
     assert compare_figure(gained, measured(base), KEYS, KEYS, 0.02).verdict == "pass"
     # A two-sided band, as MLPerf has it, is suspicious of a gain as well.
     both = compare_figure(gained, measured(base), KEYS, KEYS, 0.02, two_sided=True)
-    assert both.verdict == "regression"
+    assert (both.verdict, both.direction) == ("regression", "none")
     lower = replace(gained, direction="lower")
     assert compare_figure(
         lower, measured(base, "lower"), KEYS, KEYS, 0.02
@@ -62,8 +63,35 @@ def test_too_much_noise_is_inconclusive_and_says_what_would_decide() -> None:
     row = compare_figure(
         measured(base + 0.4 * generator.standard_normal(128)), measured(base), KEYS, KEYS, 0.02
     )
-    assert row.verdict == "inconclusive"
-    assert "prompts would decide" in (row.note or "")
+    (held,) = hold_family([row])
+    assert held.verdict == "inconclusive" and held.needed_n is not None
+    assert held.needed_n > 2 * held.n
+
+
+@pytest.mark.parametrize("true", [-0.05, 0.0, 0.03])
+def test_the_number_that_would_decide_decides_in_four_of_five(true: float) -> None:
+    """Told at 16 prompts of a known spread, tried at that number; a gain counts as room."""
+    spread, margin = 0.1, 0.02
+    low, high = true - 1.96 * spread / 4, true + 1.96 * spread / 4
+    told = Row("x", "inconclusive", 0.0, 0.0, true, (low, high), margin, 16, None,
+               direction="higher", p_value=0.5)  # fmt: skip
+    (held,) = hold_family([told])
+    assert held.needed_n == pytest.approx((2.8016 * spread / abs(true + margin)) ** 2, abs=1.5)
+    generator, decided = np.random.default_rng(3), 0
+    for _ in range(60):
+        n = held.needed_n or 0
+        other = 0.5 + true + spread * generator.standard_normal(n)
+        said, _ = judge_pairs(other, np.full(n, 0.5), range(n), margin, "higher", "cosine")
+        decided += said != "inconclusive"
+    assert decided >= 38  # 80% of 60 less three standard errors
+
+
+def test_no_number_decides_on_the_edge_and_a_decided_row_needs_none() -> None:
+    on_edge = Row("x", "inconclusive", 0.0, 0.0, -0.02, (-0.1, 0.06), 0.02, 16, None,
+                  direction="higher")  # fmt: skip
+    passed = replace(on_edge, verdict="pass", difference=0.0)
+    few = replace(on_edge, ci95=None, n=4)
+    assert [row.needed_n for row in hold_family([on_edge, passed, few])] == [None, None, 8]
 
 
 def test_pairs_are_found_by_prompt_and_seed_whatever_their_order() -> None:
@@ -115,6 +143,15 @@ def test_power_at_twice_the_margin() -> None:
     assert caught >= 32
 
 
+@pytest.mark.parametrize(("n", "verdict"), [(8, "inconclusive"), (128, "pass")])
+def test_shares_that_never_differ_pass_only_where_enough_were_asked(n: int, verdict: str) -> None:
+    """Eight of eight right on both sides leaves room for a loss of 7% and of much more."""
+    right = replace(measured(np.ones(n)), name="r_precision", unit="fraction")
+    (held,) = hold_family([compare_figure(right, right, KEYS[:n], KEYS[:n], 0.07)])
+    assert (held.verdict, held.difference) == (verdict, 0.0)
+    assert (held.needed_n is not None) == (verdict == "inconclusive")
+
+
 def row(verdict: str, p_value: float) -> Row:
     return Row("x", verdict, 0.0, 0.0, 0.0, None, 0.1, 8, None, p_value=p_value)
 
@@ -125,6 +162,18 @@ def test_holm_takes_back_what_chance_gives() -> None:
     rows = [row("regression", 0.001), row("pass", 0.9), row("pass", 0.9)]
     assert hold_family(rows)[0].verdict == "regression"
     assert hold_family([]) == []
+
+
+def test_what_holm_takes_back_keeps_its_note_and_needs_more() -> None:
+    taken = Row("latency", "regression", 1.3, 1.0, 0.3, (0.21, 0.39), 0.2, 12, None,
+                direction="lower", note="retried, attempt 2 counts", p_value=0.03)  # fmt: skip
+    alone, of_three = hold_family([taken])[0], hold_family([taken, *[row("pass", 0.9)] * 2])[0]
+    assert (alone.verdict, alone.needed_n) == ("regression", None)
+    assert of_three.verdict == "inconclusive"
+    assert of_three.note == "beyond the margin, but not over all checks; retried, attempt 2 counts"
+    # (z(1 - 0.05 / 3) + z(0.8)) of the errors, where one check alone needs 2.8.
+    spread = 0.09 / 1.96 * 12**0.5
+    assert of_three.needed_n == pytest.approx(((2.128 + 0.8416) * spread / 0.1) ** 2, abs=1.5)
 
 
 def test_the_worst_decides() -> None:

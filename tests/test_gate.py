@@ -210,6 +210,8 @@ def document() -> dict[str, Any]:
         "checks": [vars(row) for row in checks],
         "candidate": ["model=x"],
         "baseline": "release",
+        "prompts": {"clip_score": [(NASTY, -0.4), ("a | b", -0.1)]},
+        "identical_images": None,
         "fingerprint_difference": [{"key": "torch", "baseline": "2.13", "here": NASTY}],
     }
 
@@ -232,7 +234,9 @@ def test_markdown_keeps_its_table_whatever_the_text() -> None:
     for line in table:
         unescaped = line.replace("\\|", "")
         assert unescaped.count("|") == 9, line
-    assert "<script>" not in gate_markdown(document()).replace("\\<", "")
+    text = gate_markdown(document())
+    assert "<script>" not in text.replace("\\<", "")
+    assert "(-0.40); a \\| b (-0.10)." in text.splitlines()[-5]
 
 
 def test_the_page_in_the_browser() -> None:
@@ -243,10 +247,12 @@ def test_the_page_in_the_browser() -> None:
         found.verdict = document.querySelector("header .verdict").textContent;
         found.note = document.querySelector("tbody").rows[1].cells[8].textContent;
         found.bars = all("svg .bar").length;
+        found.pairs = all(".pair p").map((p) => p.textContent);
         document.querySelectorAll("th button")[2].click();
         found.sorted = [...document.querySelector("tbody").rows].map((r) => r.cells[0].textContent);
         """,
     )
     assert found["errors"] == []
     assert (found["verdict"], found["note"], found["bars"]) == ("regression", NASTY, 2)
+    assert found["pairs"] == [f"{NASTY} -0.400", "a | b -0.100"]
     assert found["sorted"] == ["clip_score", "r_precision", "licenses", "goldens"]

@@ -101,18 +101,25 @@ def read_baseline(name: str, folder: Path) -> Baseline:
         raise StoreError(f"{path}: is damaged ({error}); restore it") from error
     rest = records.check_document(values, "baseline", str(path))
     claimed = rest.pop("digest", None)
+    try:
+        found = _read(rest, str(path))
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path}: is damaged ({error!r}); restore it") from error
+    if found.content_digest != claimed:
+        raise StoreError(f"{path}: was edited by hand (its digest does not fit); restore it")
+    return found
+
+
+def _read(rest: Mapping[str, Any], where: str) -> Baseline:
     measurements = tuple(
-        records.read_measurement(records.document("measurement", m), str(path))
+        records.read_measurement(records.document("measurement", m), where)
         for m in rest["measurements"]
     )
     keys = tuple((str(prompt), int(seed)) for prompt, seed in rest["keys"])
     pixels = tuple(rest["pixel_sha256"])
     times = tuple(float(value) for value in rest.get("timing_samples_s", ()))
     typed = {"keys": keys, "pixel_sha256": pixels, "measurements": measurements}
-    found = Baseline(**rest | typed | {"timing_samples_s": times})
-    if found.content_digest != claimed:
-        raise StoreError(f"{path}: was edited by hand (its digest does not fit); restore it")
-    return found
+    return Baseline(**{**rest, **typed, "timing_samples_s": times})
 
 
 def own_folder() -> Path:

@@ -7,7 +7,7 @@ compare figures of different fingerprints.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,9 +48,11 @@ class Row:
     direction: str = "none"
     """``higher`` or ``lower`` is better."""
     note: str | None = None
-    """What a reader must know, such as the n that would decide."""
+    """What a reader must know."""
     p_value: float | None = None
     """Of "the difference is within the margin", adjusted by Holm; ``None`` where not tested."""
+    needed_n: int | None = None
+    """About so many pairs would decide an undecided row; ``None``: it is decided, or none would."""
 
 
 def compare_figure(
@@ -68,7 +70,7 @@ def compare_figure(
     for images that do not pair.
     """
     _check_fingerprints(candidate, baseline)
-    direction = "none" if two_sided else candidate.direction
+    direction = "none" if two_sided else known_direction(candidate.direction)
     row = Row(
         name=candidate.name,
         verdict="error",
@@ -80,7 +82,7 @@ def compare_figure(
         n=0,
         minimum_detectable_effect=None,
         unit=candidate.unit,
-        direction=candidate.direction,
+        direction=direction,
     )
     for side, measured in (("candidate", candidate), ("baseline", baseline)):
         if measured.value is None or not np.isfinite(measured.value):
@@ -90,15 +92,9 @@ def compare_figure(
     first, second, prompts = _pair(candidate, baseline, candidate_keys, baseline_keys)
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         return replace(row, note="values of some images are not finite")
-    ci95 = stats.bootstrap_difference_ci(first, second, prompts)
+    verdict, ci95 = judge_pairs(first, second, prompts, margin, direction, candidate.unit)
     means = _cluster_means(first - second, prompts)
     spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
-    verdict = stats.verdict(ci95, margin, _direction(direction))
-    note = None
-    if verdict == "inconclusive" and len(means) > 1:
-        room = abs(margin - abs(float((first - second).mean()))) or margin
-        wanted = stats.needed_n(spread, room) if room > 0 and spread > 0 else None
-        note = f"inconclusive: about {wanted} prompts would decide" if wanted else None
     return replace(
         row,
         verdict=verdict,
@@ -106,16 +102,53 @@ def compare_figure(
         ci95=ci95,
         n=len(means),
         minimum_detectable_effect=stats.minimum_detectable_effect(spread, len(means)),
-        note=note,
-        p_value=_p_value(first, second, margin, direction, prompts),
+        p_value=beyond_p(first, second, prompts, margin, direction),
     )
+
+
+def judge_pairs(
+    first: np.ndarray,
+    second: np.ndarray,
+    clusters: Sequence[Hashable],
+    margin: float,
+    direction: stats.Direction,
+    unit: str,
+    seed: int = 0,
+) -> tuple[stats.Verdict, stats.Interval | None]:
+    """The one rule of figures with values an image, before Holm's; and the interval.
+
+    (n,) each, ``first`` the candidate's; ``direction`` ``none`` is two-sided. A
+    ``unit`` of fractions, nearly all 0 or 1, gets an interval that does not shrink
+    to a point where no pair differs.
+    """
+    if unit == "fraction":
+        ci95 = stats.proportion_difference_ci(first, second, clusters)
+    else:
+        ci95 = stats.bootstrap_difference_ci(first, second, clusters, seed)
+    return stats.verdict(ci95, margin, direction), ci95
+
+
+def beyond_p(
+    first: np.ndarray,
+    second: np.ndarray,
+    clusters: Sequence[Hashable],
+    margin: float,
+    direction: stats.Direction,
+) -> float:
+    """p-value of "the candidate is within its margin" against "it is beyond"."""
+    worse_below = stats.permutation_test(first + margin, second, clusters, "less")
+    worse_above = stats.permutation_test(first - margin, second, clusters, "greater")
+    if direction == "none":
+        return min(1.0, 2 * min(worse_below, worse_above))
+    return worse_below if direction == "higher" else worse_above
 
 
 def hold_family(rows: Sequence[Row], alpha: float = ALPHA) -> list[Row]:
     """Regressions that stand when all of them are tested at once (Holm 1979).
 
     A row whose adjusted p-value is above ``alpha`` is ``inconclusive`` instead:
-    with many checks one interval in twenty lies beyond its margin by chance.
+    with many checks one interval in twenty lies beyond its margin by chance. Every
+    undecided row gets the number of pairs that would decide it.
     """
     tested = [index for index, row in enumerate(rows) if row.p_value is not None]
     adjusted = stats.holm([row.p_value for row in rows if row.p_value is not None])
@@ -123,11 +156,40 @@ def hold_family(rows: Sequence[Row], alpha: float = ALPHA) -> list[Row]:
     for index, p_value in zip(tested, adjusted, strict=True):
         row = replace(held[index], p_value=float(p_value))
         if row.verdict == "regression" and p_value > alpha:
+            said = "beyond the margin, but not over all checks"
             row = replace(
-                row, verdict="inconclusive", note="beyond the margin, but not over all checks"
+                row,
+                verdict="inconclusive",
+                note=said if row.note is None else f"{said}; {row.note}",
             )
         held[index] = row
-    return held
+    # Holm's first step: one-sided, at the level of all of them.
+    beyond = min(alpha, 2 * alpha / max(1, len(tested)))
+    return [replace(row, needed_n=_needed_n(row, alpha, beyond)) for row in held]
+
+
+def spread_of(ci95: stats.Interval, n: int) -> float:
+    """Standard deviation of a pair, from a 95% interval's half width of 1.96 errors."""
+    return (ci95[1] - ci95[0]) / (2 * 1.96) * float(n) ** 0.5
+
+
+def _needed_n(row: Row, alpha: float, beyond: float) -> int | None:
+    """From the difference to the nearest edge of the margin, with 80% power.
+
+    On the edge itself no number decides. ``beyond``: the level of a regression.
+    """
+    if row.verdict != "inconclusive":
+        return None
+    if row.ci95 is None or row.difference is None or row.margin is None:
+        return stats.MIN_CLUSTERS
+    room = {"higher": row.margin + row.difference, "lower": row.margin - row.difference}.get(
+        row.direction, row.margin - abs(row.difference)
+    )
+    spread = spread_of(row.ci95, row.n)
+    if not (spread > 0 and np.isfinite(spread) and abs(room) > 1e-6 * spread):
+        return None
+    wanted = stats.needed_n(spread, abs(room), alpha=alpha if room > 0 else beyond)
+    return max(wanted, row.n + 1)
 
 
 def worst(verdicts: Sequence[str]) -> str:
@@ -204,17 +266,7 @@ def _cluster_means(values: np.ndarray, clusters: Sequence[str]) -> np.ndarray:
     return np.bincount(index, values) / np.bincount(index)
 
 
-def _direction(direction: str) -> stats.Direction:
+def known_direction(direction: str) -> stats.Direction:
+    """A measurement's, as the rule takes it."""
     names: dict[str, stats.Direction] = {"higher": "higher", "lower": "lower", "none": "none"}
     return names[direction]
-
-
-def _p_value(
-    first: np.ndarray, second: np.ndarray, margin: float, direction: str, prompts: Sequence[str]
-) -> float:
-    """Of "the candidate is within its margin" against "it is beyond"."""
-    worse_below = stats.permutation_test(first + margin, second, prompts, "less")
-    worse_above = stats.permutation_test(first - margin, second, prompts, "greater")
-    if direction == "none":
-        return min(1.0, 2 * min(worse_below, worse_above))
-    return worse_below if direction == "higher" else worse_above

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from turbo_lab import stats
-from turbo_lab.compare import Row, hold_family, worst
+from turbo_lab.compare import Row, hold_family, spread_of, worst
 from turbo_lab.errors import InputError
 from turbo_lab.golden.judge import CaseVerdict
 from turbo_lab.golden.tiers import TIERS, Tier
@@ -172,11 +172,7 @@ def _tiers_text(found: Sequence[CaseVerdict]) -> str:
 
 
 def _detectable(ci95: stats.Interval | None, n: int) -> float | None:
-    """From an interval's half width, which is 1.96 standard errors."""
-    if ci95 is None:
-        return None
-    error = (ci95[1] - ci95[0]) / (2 * 1.96)
-    return stats.minimum_detectable_effect(error * n**0.5, n)
+    return None if ci95 is None else stats.minimum_detectable_effect(spread_of(ci95, n), n)
 
 
 def _plain(name: str, verdict: str, n: int, note: str | None) -> Row:

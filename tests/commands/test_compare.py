@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from turbo_lab.baseline import Baseline
 from turbo_lab.cli import main
+from turbo_lab.commands.compare import Contender, _steps_of_equal_latency
+from turbo_lab.record import LatencySummary, Timing
 
 SMALL = ["prompts=scenes-demo", "num_images=8", "batch_size=8", "num_threads=1"]
 
@@ -20,10 +23,11 @@ def test_three_fair_ways_with_winners_and_losers(
     words = ["compare", "model=nano-turbo", "baselines=nano-lcm", *SMALL]
     assert main([*words, "--json", "--html", "out/c.html"]) == 0
     values = json.loads(capsys.readouterr().out)
-    assert values["candidate"] == "nano-turbo 1 steps"
+    assert values["candidate"] == "nano-turbo 1 step"
     ways = {row["name"].partition(" / ")[2] for row in values["rows"]}
     assert "nano-lcm 4 steps (own settings)" in ways
-    assert "nano-lcm 1 steps (equal steps)" in ways
+    assert any(way.startswith("nano-lcm 1 step (equal steps") for way in ways)
+    assert any("latency" in way for way in ways)
     for row in values["rows"]:
         assert row["n"] == 8 and row["ci95"] is not None and row["margin"] == 0.0
     labels = {item["label"] for item in values["contenders"]}
@@ -33,7 +37,63 @@ def test_three_fair_ways_with_winners_and_losers(
     assert page.count("data:image/png") >= 8 and "http://" not in page.replace("www.w3.org", "")
     assert main(words) == 0
     shown = capsys.readouterr().out
-    assert "nano-turbo 1 steps" in shown and "nano-lcm 4 steps" in shown
+    assert "nano-turbo 1 step" in shown and "nano-lcm 4 steps" in shown
+
+
+@pytest.mark.slow
+def test_variants_of_one_model_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what was asked of one side alone."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", *SMALL, "candidate.dtype=bfloat16", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["candidate"] == "nano-turbo 1 step dtype=bfloat16"
+    labels = [item["label"] for item in values["contenders"]]
+    assert labels[:2] == ["nano-turbo 1 step dtype=bfloat16", "nano-turbo 1 step"]
+    assert values["prompts"].keys() == set(labels[1:])
+    names = {row["name"] for row in values["rows"]}
+    assert any(name.startswith("clip_score / nano-turbo 1 step (own settings") for name in names)
+    assert main(["compare", *SMALL, "candidate.num_inference_steps=1"]) == 2
+    assert "is the candidate itself (nano-turbo 1 step)" in capsys.readouterr().err
+    with_lora = [*SMALL, "model=nano-turbo", "lora=ink@1", "baselines=nano-turbo", "--json"]
+    assert main(["compare", *with_lora]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["candidate"] == "nano-turbo 1 step lora=ink@1"
+    (score,) = [
+        row for row in values["rows"] if row["name"].startswith("clip_score / nano-turbo 1 ")
+    ]
+    assert score["difference"] < 0
+
+
+def timed(steps: int, p50: float, unet: float) -> Contender:
+    latency = LatencySummary(mean=p50, p50=p50, p90=p50, p95=p50, p99=None, n=8, ci95=None)
+    timing = Timing(
+        cell_id="c", batch_size=1, latency_s=latency, throughput_images_per_s=1.0,
+        samples_s=(p50,), stages_s={"unet": unet}, first_call_s=1.0, peak_memory_bytes=1,
+        fingerprint={},
+    )  # fmt: skip
+    figures = Baseline("x", "r", {}, {"num_inference_steps": steps}, {}, (), (), ())
+    return Contender(f"{steps}", figures, timing, {})
+
+
+@pytest.mark.parametrize(
+    ("candidate", "own", "equal", "steps"),
+    [
+        # 0.1 and 0.05 a step: 0.3 s are four steps.
+        (timed(1, 0.3, 0.1), timed(25, 1.35, 1.2), timed(1, 0.15, 0.05), 4),
+        # One point: the UNet's share of it, 0.2 / 4 a step.
+        (timed(4, 0.5, 0.1), timed(4, 0.3, 0.2), timed(4, 0.3, 0.2), 8),
+        # Longer at one step already.
+        (timed(1, 0.1, 0.1), timed(25, 1.35, 1.2), timed(1, 0.2, 0.05), -1),
+        # Noise: more steps seemed faster.
+        (timed(1, 0.1, 0.1), timed(2, 0.2, 0.1), timed(1, 0.21, 0.05), None),
+    ],
+)
+def test_the_steps_of_equal_latency(
+    candidate: Contender, own: Contender, equal: Contender, steps: int | None
+) -> None:
+    assert _steps_of_equal_latency(candidate, own, equal) == steps
 
 
 @pytest.mark.parametrize(
@@ -41,6 +101,7 @@ def test_three_fair_ways_with_winners_and_losers(
     [
         (["model=nano-turbo"], "compare: name the baselines"),
         (["baselines=nano-lcmm", *SMALL], "Did you mean nano-lcm?"),
+        (["baselines=nano-lcm", "--html", "/proc/none/c.html"], "cannot be written"),
         (["baselines=nano-lcm", "num_inference_steps=1,2", *SMALL], "give one value a key"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from xml.etree import ElementTree
 
@@ -26,6 +27,8 @@ def document(*checks: dict[str, Any], verdict: str = "regression") -> dict[str, 
         "checks": list(checks),
         "candidate": [],
         "baseline": ["model=<b>"],
+        "prompts": {},
+        "identical_images": {"same": 3, "of": 128},
         "fingerprint_difference": [],
     }
 
@@ -82,7 +85,7 @@ def test_the_page_says_the_worst_first_and_sorts_by_margin_used() -> None:
         "Something got worse. worse: regression; open: inconclusive; bare: uncovered."
     )
     assert found["counts"] == ["1", "1", "1", "1"]
-    assert found["note"] == "about 310 would decide"
+    assert found["note"] == "about 310 instead of 128 would decide"
     assert found["side"] == ["the defaults", "model=<b>"]
     assert found["sorted"] == ["worse", "open", "fine", "bare"]
 
@@ -106,5 +109,21 @@ def test_junit_holds_what_xml_cannot() -> None:
 def test_markdown_of_a_gate_is_one_table() -> None:
     lines = gate_markdown(document(check("regression", (-0.09, -0.05), note="a|b"))).splitlines()
     assert lines[0].endswith("❌ regression")
-    row = lines[-1].replace("\\|", "")
+    row = lines[4].replace("\\|", "")
     assert row.count("|") == 9 and "-0.07 (-0.09 to -0.05)" in row
+    assert lines[-1] == "3 of 128 images have the baseline's pixels."
+
+
+def test_every_output_says_how_many_would_decide() -> None:
+    """In the same words, before what else there is to know."""
+    values = document(check("inconclusive", (-0.03, 0.01), needed_n=310, note="retried"))
+    said = "about 310 instead of 128 would decide; retried"
+    assert said in gate_markdown(values) and said in gate_junit(values)
+    assert said in gate_report(values)
+
+
+def test_a_two_sided_band_is_drawn_on_both_sides() -> None:
+    page = gate_report(document(check("regression", (0.03, 0.05), "none")))
+    (field,) = re.findall(r'class="margin" x="([0-9.]+)" y="2" width="([0-9.]+)"', page)
+    start, width = map(float, field)
+    assert start > 0 and start + width < 168 and start + width / 2 == pytest.approx(84, abs=0.2)

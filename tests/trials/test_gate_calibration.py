@@ -8,19 +8,18 @@ import pytest
 from turbo_lab.errors import InputError
 from turbo_lab.metrics.reference import build_reference
 from turbo_lab.policy import QualityRule
-from turbo_lab.trials.gate_calibration import calibrate_distance, calibrate_gate
+from turbo_lab.trials.gate_calibration import Figures, calibrate_distance, calibrate_gate
 
 
-def pool(spread: float, seeds: int = 6) -> dict[str, np.ndarray]:
+def pool(spread: float, seeds: int = 6) -> dict[str, Figures]:
     draws = np.random.default_rng(0)
     prompts = draws.normal(0.8, 0.1, (64, 1))
-    return {"clip_score": prompts + spread * draws.standard_normal((64, seeds))}
+    values = prompts + spread * draws.standard_normal((64, seeds))
+    return {"clip_score": Figures(values, "higher", "cosine")}
 
 
 def test_equal_pipelines_seldom_fail_and_the_margin_holds() -> None:
-    found = calibrate_gate(
-        pool(0.02), {"clip_score": QualityRule(0.02)}, {"clip_score": "higher"}, resamples=100
-    )
+    found = calibrate_gate(pool(0.02), {"clip_score": QualityRule(0.02)}, resamples=100)
     assert found.false_alarms <= 2
     assert found.rate_ci95[0] <= 0.05
     (row,) = found.metrics
@@ -29,21 +28,18 @@ def test_equal_pipelines_seldom_fail_and_the_margin_holds() -> None:
 
 
 def test_a_margin_below_the_noise_is_named_with_the_smallest_that_holds() -> None:
-    rules, directions = {"clip_score": QualityRule(0.005)}, {"clip_score": "higher"}
-    found = calibrate_gate(pool(0.1), rules, directions, resamples=60)  # type: ignore[arg-type]
+    found = calibrate_gate(pool(0.1), {"clip_score": QualityRule(0.005)}, resamples=60)
     (row,) = found.metrics
     assert not row.holds and row.smallest_margin > 0.01
     assert row.power is not None and row.power < 0.2
     wider = {"clip_score": QualityRule(row.smallest_margin)}
-    again = calibrate_gate(pool(0.1), wider, directions, resamples=60)  # type: ignore[arg-type]
+    again = calibrate_gate(pool(0.1), wider, resamples=60)
     assert again.metrics[0].holds
 
 
 def test_power_is_by_hand_what_a_normal_loss_gives() -> None:
     """Noise 0.1 a seed: a mean of 64 differences has 0.0177, and 0.05 is 2.83 of that away."""
-    found = calibrate_gate(
-        pool(0.1, 12), {"clip_score": QualityRule(0.05)}, {"clip_score": "higher"}, resamples=200
-    )
+    found = calibrate_gate(pool(0.1, 12), {"clip_score": QualityRule(0.05)}, resamples=200)
     assert found.metrics[0].power == pytest.approx(0.80, abs=0.12)
 
 
@@ -60,6 +56,4 @@ def test_a_distance_of_equal_pipelines_has_its_smallest_margin() -> None:
 
 def test_too_few_seeds_are_refused() -> None:
     with pytest.raises(InputError, match="1 seeds a prompt"):
-        calibrate_gate(
-            pool(0.1, 1), {"clip_score": QualityRule(0.1)}, {"clip_score": "higher"}, resamples=20
-        )
+        calibrate_gate(pool(0.1, 1), {"clip_score": QualityRule(0.1)}, resamples=20)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from turbo_lab.baseline import baseline_of, names, own_folder, read_baseline, write_baseline
 from turbo_lab.commands.words import print_document, take_flag, take_key
-from turbo_lab.errors import InputError
+from turbo_lab.errors import InputError, StoreError
 from turbo_lab.published import refuse_published
 from turbo_lab.store import Store
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
 def main(arguments: list[str]) -> int:
@@ -44,11 +47,27 @@ def main(arguments: list[str]) -> int:
         raise InputError("baseline: write set NAME SWEEP, list, or show NAME")
     _, name, sweep = arguments
     refuse_published("baseline set", name, sweep)
+    if not _NAME.fullmatch(name):
+        raise InputError(f"baseline set {name}: must be a name of letters, digits, - _ and .")
     store = Store(_existing(Path(store_path or "turbo-lab-store")))
     baseline = baseline_of(name, store, _record(store, sweep, cell))
-    path = write_baseline(baseline, folder)
-    print(f"{path}  {baseline.content_digest[:12]}")
+    path = folder / f"{name}.json"
+    before = _digest_there(name, folder) if path.exists() else None
+    write_baseline(baseline, folder)
+    now = baseline.content_digest
+    if as_json:
+        print_document("baseline set", {"path": str(path), "digest": now, "replaced": before})
+        return 0
+    was = "" if before is None else "  unchanged" if before == now else f"  was {before[:12]}"
+    print(f"{path}  {now[:12]}{was}")
     return 0
+
+
+def _digest_there(name: str, folder: Path) -> str:
+    try:
+        return read_baseline(name, folder).content_digest
+    except StoreError:
+        return "damaged"  # which is what writing it anew is for
 
 
 def _existing(root: Path) -> Path:

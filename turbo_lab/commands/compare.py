@@ -8,25 +8,32 @@ that takes as long as the candidate does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from turbo_lab.baseline import Baseline
 from turbo_lab.commands.gate import row_document
 from turbo_lab.commands.gate_checks import side_of
-from turbo_lab.commands.sides import compose_points
-from turbo_lab.commands.words import print_document, take_flag, take_key, take_option
+from turbo_lab.commands.sides import SIDES, compose_points, split_sides
+from turbo_lab.commands.words import (
+    check_writable,
+    print_document,
+    take_flag,
+    take_key,
+    take_option,
+    write_text,
+)
 from turbo_lab.compare import Row, compare_figure, hold_family, pareto, winners_and_losers, worst
-from turbo_lab.errors import InputError
+from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.published import published_document, refuse_published
-from turbo_lab.record import LatencySummary
-
-if TYPE_CHECKING:
-    from turbo_lab.commands.sweep import Executed
+from turbo_lab.record import Timing
+from turbo_lab.results import latest_timing
 
 METRICS = ("clip_score", "r_precision")
 _MOST_STEPS = 50
+# Of the candidate alone where baselines are other models: each of those has its own.
+_OWN_KEYS = ("model", "num_inference_steps", "guidance_scale", "lora", "scheduler")
 
 
 @dataclass(frozen=True)
@@ -34,34 +41,45 @@ class Contender:
     """One model at one setting, drawn and timed."""
 
     label: str
-    """Such as ``nano-sdxl 25 steps``."""
+    """Such as ``nano-sdxl 25 steps``, and what else was asked of this side alone."""
     figures: Baseline
     """What was measured."""
-    latency_s: LatencySummary
+    timing: Timing
     """Of a call."""
     images: Mapping[str, Path]
     """The first image of each prompt."""
+
+    @property
+    def steps(self) -> int:
+        """Denoising steps."""
+        return int(self.figures.parameters["num_inference_steps"])
 
 
 def main(arguments: list[str]) -> int:
     """``compare model=NAME baselines=NAME,NAME [KEY=VALUE ...] [--html FILE] [--json]``.
 
-    ``published=on`` adds what papers report, in tables of their own. The exit
-    code is 0.
+    Or two variants of one model: ``compare candidate.dtype=bfloat16``; keys behind
+    ``candidate.`` and ``baseline.`` belong to one side. ``published=on`` adds what
+    papers report, in tables of their own. The exit code is 0.
     """
     html = take_option(arguments, "--html")
     as_json = take_flag(arguments, "--json")
     with_published = _is_on(take_key(arguments, "published"))
     named = take_key(arguments, "baselines")
-    if not named:
-        raise InputError("compare: name the baselines, as in compare baselines=nano-sdxl,nano-lcm")
-    refuse_published("compare", *arguments, *named.split(","))
-    candidate = draw(arguments)
+    sided = [a for a in arguments if a.startswith(("candidate.", "baseline."))]
+    if not named and not sided:
+        raise InputError(
+            "compare: name the baselines, as in compare baselines=nano-sdxl,nano-lcm, or what "
+            "differs, as in compare candidate.dtype=bfloat16"
+        )
+    refuse_published("compare", *arguments, *(named or "").split(","))
+    if html is not None:
+        check_writable(Path(html), "--html")
+    candidate, groups = _drawn(arguments, [] if named is None else named.split(","))
     rows, contenders = [], {candidate.label: candidate}
-    for model in named.split(","):
-        for way, baseline in _ways(candidate, arguments, model):
-            contenders[baseline.label] = baseline
-            rows += _rows(candidate, baseline, way)
+    for way, baseline in groups:
+        contenders[baseline.label] = baseline
+        rows += _rows(candidate, baseline, way)
     held = hold_family(rows)
     values = {
         "verdict": worst([row.verdict for row in held]),
@@ -92,8 +110,44 @@ def _is_on(value: str | None) -> bool:
     return value == "on"
 
 
-def draw(overrides: Sequence[str]) -> Contender:
-    """Draw, measure and time one cell; what the store holds is not done again."""
+def _drawn(
+    arguments: Sequence[str], models: Sequence[str]
+) -> tuple[Contender, list[tuple[str, Contender]]]:
+    """The candidate, and every baseline with the way it is set beside it."""
+    sides = split_sides(arguments)
+    own = {side: _side_words(arguments, side) for side in SIDES}
+    common = [a for a in arguments if not a.startswith(tuple(f"{side}." for side in SIDES))]
+    if models:
+        taken = tuple(f"{key}=" for key in _OWN_KEYS)
+        own["candidate"] = [*(a for a in common if a.startswith(taken)), *own["candidate"]]
+        common = [a for a in common if not a.startswith(taken)]
+        wanted = [[*common, f"model={model}", *own["baseline"]] for model in models]
+    else:
+        wanted = [sides["baseline"]]
+    candidate = draw(sides["candidate"], own["candidate"])
+    found: dict[str, tuple[str, Contender]] = {}
+    for words in wanted:
+        for way, baseline in _ways(candidate, words, own["baseline"]):
+            found.setdefault(baseline.figures.record_id, (way, baseline))
+    if not found:
+        raise InputError(
+            f"compare: the baseline is the candidate itself ({candidate.label}); name what "
+            "differs, as in candidate.dtype=bfloat16"
+        )
+    return candidate, list(found.values())
+
+
+def _side_words(arguments: Sequence[str], side: str) -> list[str]:
+    """What belongs to one side alone."""
+    return [a.removeprefix(f"{side}.") for a in arguments if a.startswith(f"{side}.")]
+
+
+def draw(overrides: Sequence[str], own: Sequence[str] = ()) -> Contender:
+    """Draw, measure and time one cell; what the store holds is not done again.
+
+    ``own``: what is asked of this side alone, for its label. Raises
+    :class:`JudgementError` where it cannot be drawn, timed or scored.
+    """
     from turbo_lab.commands.sweep import execute
     from turbo_lab.progress import StderrProgress
 
@@ -106,53 +160,69 @@ def draw(overrides: Sequence[str]) -> Contender:
     finally:
         progress.end()
     row = done.document["cells"][0]
-    if row["status"] == "failed" or row["latency_s"] is None:
-        raise InputError(f"compare: {row['parameters']['model']}: {row['error'] or 'not timed'}")
-    parameters = row["parameters"]
-    label = f"{parameters['model']} {parameters['num_inference_steps']} steps"
+    label = _label(row["parameters"], own)
+    if row["status"] == "failed":
+        raise JudgementError(f"compare: {label}: {row['error']}")
+    timing = latest_timing(done.context.store, next(iter(done.outcome.records.values())))
+    if timing is None:
+        raise JudgementError(f"compare: {label}: could not be timed")
+    figures = side_of(done)
+    lacking = {name: row["metrics"][name]["note"] for name in METRICS
+               if name not in {m.name for m in figures.measurements}}  # fmt: skip
+    if lacking:
+        told = "; ".join(f"{name}: {note}" for name, note in lacking.items())
+        raise JudgementError(f"compare: {label}: has no values an image ({told})")
     images = {entry["prompt"]: Path(entry["path"]) for entry in reversed(row["images"])}
-    return Contender(label, side_of(done), _latency(done), images)
+    return Contender(label, figures, timing, images)
+
+
+def _label(parameters: Mapping[str, Any], own: Sequence[str]) -> str:
+    steps = parameters["num_inference_steps"]
+    told = [word for word in own if word.partition("=")[0] not in ("model", "num_inference_steps")]
+    return " ".join([parameters["model"], str(steps), "step" if steps == 1 else "steps", *told])
 
 
 def _ways(
-    candidate: Contender, arguments: Sequence[str], model: str
+    candidate: Contender, words: Sequence[str], told: Sequence[str]
 ) -> list[tuple[str, Contender]]:
-    """The baseline's settings, each once: own, equal steps, equal latency."""
-    free = ("model=", "num_inference_steps=", "guidance_scale=", "lora=", "scheduler=")
-    common = [a for a in arguments if not a.startswith(free)]
-    own = draw([*common, f"model={model}"])
-    steps = int(candidate.figures.parameters["num_inference_steps"])
-    equal = draw([*common, f"model={model}", f"num_inference_steps={steps}"])
-    ways = [("own settings", own), ("equal steps", equal)]
+    """A baseline's settings, each once: its own, equal steps, equal latency."""
+
+    def at(steps: int) -> Contender:
+        kept = [word for word in words if not word.startswith("num_inference_steps=")]
+        return draw([*kept, f"num_inference_steps={steps}"], told)
+
+    own = draw(words, told)
+    equal = own if own.steps == candidate.steps else at(candidate.steps)
+    drawn = [("own settings", own), ("equal steps", equal)]
     wanted = _steps_of_equal_latency(candidate, own, equal)
     if wanted is not None:
-        ways.append(
-            ("equal latency", draw([*common, f"model={model}", f"num_inference_steps={wanted}"]))
-        )
-    distinct: dict[str, tuple[str, Contender]] = {}
-    for way, contender in ways:
-        distinct.setdefault(contender.label, (way, contender))
-    return list(distinct.values())
+        steps = max(1, min(_MOST_STEPS, wanted))
+        drawn.append(("equal latency" if steps == wanted else "nearest latency", at(steps)))
+    ways: dict[str, tuple[list[str], Contender]] = {}
+    for way, contender in drawn:
+        ways.setdefault(contender.figures.record_id, ([], contender))[0].append(way)
+    ways.pop(candidate.figures.record_id, None)
+    return [(", ".join(names), contender) for names, contender in ways.values()]
 
 
-def _steps_of_equal_latency(
-    candidate: Contender, first: Contender, second: Contender
-) -> int | None:
-    """By a line through two measured points; ``None`` where they are one point."""
-    a, b = (int(c.figures.parameters["num_inference_steps"]) for c in (first, second))
-    if a == b:
-        return None
-    a_step = (first.latency_s.p50 - second.latency_s.p50) / (a - b)
+def _steps_of_equal_latency(candidate: Contender, own: Contender, equal: Contender) -> int | None:
+    """By a line through both measured points; where they are one, by its UNet's share.
+
+    0 or less: the baseline takes longer even at one step. ``None``: no line rises.
+    """
+    if own.steps != equal.steps:
+        a_step = (own.timing.latency_s.p50 - equal.timing.latency_s.p50) / (own.steps - equal.steps)
+    else:
+        a_step = (own.timing.stages_s or {}).get("unet", 0.0) / own.steps
     if a_step <= 0:
         return None
-    steps = b + (candidate.latency_s.p50 - second.latency_s.p50) / a_step
-    return max(1, min(_MOST_STEPS, round(steps)))
+    return round(
+        equal.steps + (candidate.timing.latency_s.p50 - equal.timing.latency_s.p50) / a_step
+    )
 
 
 def _rows(candidate: Contender, baseline: Contender, way: str) -> list[Row]:
     """A margin of zero: ``pass`` is at least as good, ``regression`` is worse."""
-    from dataclasses import replace
-
     there = {m.name: m for m in baseline.figures.measurements}
     return [
         replace(
@@ -165,19 +235,11 @@ def _rows(candidate: Contender, baseline: Contender, way: str) -> list[Row]:
     ]  # fmt: skip
 
 
-def _latency(done: Executed) -> LatencySummary:
-    from turbo_lab.results import latest_timing
-
-    record = next(iter(done.outcome.records.values()))
-    timing = latest_timing(done.context.store, record)
-    assert timing is not None
-    return timing.latency_s
-
-
 def _contender(item: Contender) -> dict[str, Any]:
     figures = {m.name: {"value": m.value, "ci95": m.ci95, "n": m.n}
                for m in item.figures.measurements}  # fmt: skip
-    latency = {"p50": item.latency_s.p50, "ci95": item.latency_s.ci95, "n": item.latency_s.n}
+    call = item.timing.latency_s
+    latency = {"p50": call.p50, "ci95": call.ci95, "n": call.n}
     return {"label": item.label, "metrics": figures, "latency_s": latency}
 
 
@@ -186,8 +248,9 @@ def _pareto(contenders: Sequence[Contender]) -> list[str]:
     points = {}
     for item in contenders:
         score = next(m for m in item.figures.measurements if m.name == METRICS[0])
-        if score.ci95 is not None and item.latency_s.ci95 is not None:
-            points[item.label] = (score.ci95, item.latency_s.ci95)
+        latency = item.timing.latency_s.ci95
+        if score.ci95 is not None and latency is not None:
+            points[item.label] = (score.ci95, latency)
     return pareto(points)
 
 
@@ -211,8 +274,7 @@ def _write_page(path: Path, values: Mapping[str, Any], contenders: Mapping[str, 
         label: {prompt: read[str(image)] for prompt, image in images.items() if str(image) in read}
         for label, images in shown.items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(compare_report(values, pictures), encoding="utf-8")
+    write_text(path, compare_report(values, pictures), "--html")
 
 
 def _prompts(candidate: Contender, contenders: dict[str, Contender]) -> dict[str, Any]:

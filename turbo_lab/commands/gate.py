@@ -17,14 +17,22 @@ from turbo_lab.commands.gate_checks import (
     side_of,
 )
 from turbo_lab.commands.sides import compose_points, split_sides
-from turbo_lab.commands.words import print_document, take_flag, take_option
-from turbo_lab.compare import Row
+from turbo_lab.commands.words import (
+    check_writable,
+    print_document,
+    take_flag,
+    take_option,
+    write_text,
+)
+from turbo_lab.compare import Row, winners_and_losers
+from turbo_lab.errors import JudgementError
 from turbo_lab.policy import Policy
 from turbo_lab.published import refuse_published
 from turbo_lab.spec import as_plain
 
 if TYPE_CHECKING:
     from turbo_lab.commands.sweep import Executed
+    from turbo_lab.report.pictures import Picture
 
 CODES = {"error": 4, "regression": 1, "uncovered": 3, "inconclusive": 3, "pass": 0}
 
@@ -46,8 +54,16 @@ def main(arguments: list[str]) -> int:
     overrides = split_sides(arguments)
     has_baseline = any(a.startswith("baseline.") for a in arguments)
     policy = policy_of(overrides["candidate"])
-    values = judge(policy, draw_sides(policy, overrides, has_baseline))
-    _write_files(values, files)
+    for kind, path in files.items():
+        if path is not None:  # before a minute's work, not after it
+            check_writable(Path(path), f"--{kind}")
+    sides = None
+    try:
+        sides = draw_sides(policy, overrides, has_baseline)
+        values = judge(policy, sides)
+    except JudgementError as error:
+        values = _not_judged(policy, overrides, has_baseline, str(error))
+    _write_files(values, files, sides)
     if as_json:
         print_document("gate", values)
     else:
@@ -87,11 +103,30 @@ def judge(policy: Policy, sides: Sides) -> dict[str, Any]:
         "candidate": list(sides.overrides["candidate"]),
         "baseline": list(sides.overrides["baseline"]) if drawn else policy.baseline,
         "baseline_digest": None if stored is None else stored.content_digest,
+        "prompts": {} if stored is None else _changed_most(held, side_of(sides.candidate), stored),
         "identical_images": None
         if stored is None
         else _identical(side_of(sides.candidate), stored),
         "fingerprint": dict(sides.candidate.sweep.fingerprint["keys"]),
         "fingerprint_difference": _differs(sides.candidate, stored),
+    }
+
+
+def _not_judged(
+    policy: Policy, overrides: Overrides, has_baseline: bool, why: str
+) -> dict[str, Any]:
+    """The ``gate`` document of a pipeline that does not run: an ``error``, and why."""
+    return {
+        "verdict": "error",
+        "gate": policy.name,
+        "checks": [row_document(gate.failed_check("drawing", "error", why))],
+        "candidate": list(overrides["candidate"]),
+        "baseline": list(overrides["baseline"]) if has_baseline else policy.baseline,
+        "baseline_digest": None,
+        "prompts": {},
+        "identical_images": None,
+        "fingerprint": {},
+        "fingerprint_difference": [],
     }
 
 
@@ -117,6 +152,48 @@ def _identical(candidate: Baseline, baseline: Baseline) -> dict[str, int]:
     return {"same": same, "of": len(candidate.keys)}
 
 
+def _changed_most(
+    held: Sequence[Row], candidate: Baseline, baseline: Baseline
+) -> dict[str, list[tuple[str, float]]]:
+    """By figure that was compared and did not pass: the prompts to look at, the worst first."""
+    here, there = ({m.name: m for m in side.measurements} for side in (candidate, baseline))
+    found = {}
+    for row in held:
+        if row.name in here and row.ci95 is not None and row.verdict != "pass":
+            gains, losses = winners_and_losers(
+                here[row.name], there[row.name], candidate.keys, baseline.keys
+            )
+            better = row.difference is not None and (
+                row.difference < 0 if here[row.name].direction == "lower" else row.difference > 0
+            )
+            # Of a two-sided figure that gained, the gains are what is suspicious.
+            pairs = gains if row.direction == "none" and better else losses
+            found[row.name] = [pair for pair in pairs if pair[1]]
+    return found
+
+
+def _pictures(values: Mapping[str, Any], sides: Sides) -> dict[str, dict[str, Picture]]:
+    """Of each side drawn now, the first image of every prompt that the document names."""
+    from turbo_lab.report.pictures import read_pictures
+
+    named = {prompt for pairs in values["prompts"].values() for prompt, _ in pairs}
+    drawn = {"candidate": sides.candidate, "baseline": sides.baseline}
+    paths = {
+        side: {
+            image["prompt"]: Path(image["path"])
+            for image in reversed(done.document["cells"][0]["images"])
+            if image["prompt"] in named
+        }
+        for side, done in drawn.items()
+        if done is not None
+    }
+    read = read_pictures([path for images in paths.values() for path in images.values()])
+    return {
+        side: {prompt: read[str(path)] for prompt, path in images.items() if str(path) in read}
+        for side, images in paths.items()
+    }
+
+
 def _differs(candidate: Executed, baseline: Baseline | None) -> list[dict[str, Any]]:
     from turbo_lab.golden.tiers import choose_tier
 
@@ -127,15 +204,18 @@ def _differs(candidate: Executed, baseline: Baseline | None) -> list[dict[str, A
     return [{"key": key, "baseline": before, "here": now} for key, before, now in differs]
 
 
-def _write_files(values: Mapping[str, Any], files: Mapping[str, str | None]) -> None:
+def _write_files(
+    values: Mapping[str, Any], files: Mapping[str, str | None], sides: Sides | None
+) -> None:
+    """What was asked for. ``sides``: ``None`` where nothing was drawn."""
     from turbo_lab.report.html_gate import gate_report
     from turbo_lab.report.outputs import gate_junit, gate_markdown
 
-    writers: dict[str, Callable[[Mapping[str, Any]], str]] = {
-        "junit": gate_junit, "markdown": gate_markdown, "html": gate_report,
-    }  # fmt: skip
+    writers: dict[str, Callable[[], str]] = {
+        "junit": lambda: gate_junit(values),
+        "markdown": lambda: gate_markdown(values),
+        "html": lambda: gate_report(values, _pictures(values, sides) if sides else {}),
+    }
     for kind, name in files.items():
         if name is not None:
-            path = Path(name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(writers[kind](values), encoding="utf-8")
+            write_text(Path(name), writers[kind](), f"--{kind}")

@@ -7,7 +7,8 @@ decided in :mod:`turbo_lab.gate` and :mod:`turbo_lab.compare`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from turbo_lab import gate, results
 from turbo_lab.baseline import Baseline, baseline_of
 from turbo_lab.commands.sides import compose_points, compose_side
 from turbo_lab.compare import Key, Row, compare_figure
-from turbo_lab.errors import InputError, TurboLabError
+from turbo_lab.errors import InputError, JudgementError, TurboLabError
 from turbo_lab.policy import Policy
 
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ class Sides:
 
 
 def draw_side(side: str, overrides: Sequence[str], policy: Policy) -> Executed:
-    """Draw and measure one side, as a sweep of one cell; stored work is not done again."""
+    """Draw and measure one side, as a sweep of one cell; stored work is not done again.
+
+    Raises :class:`JudgementError` where it cannot be drawn: nothing can be said of it.
+    """
     from turbo_lab.commands.sweep import execute
     from turbo_lab.progress import StderrProgress
 
@@ -59,11 +63,17 @@ def draw_side(side: str, overrides: Sequence[str], policy: Policy) -> Executed:
     progress = StderrProgress()
     try:
         done = execute(points, tuple(policy.quality), None, progress)
+    except TurboLabError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        told = f"the {side} could not be drawn: {type(error).__name__}: {error}"
+        raise JudgementError(told) from error
     finally:
         progress.end()
     row = done.document["cells"][0]
     if row["status"] == "failed":
-        raise InputError(f"gate: the {side} could not be drawn: {row['error']}")
+        raise JudgementError(f"the {side} could not be drawn: {row['error']}")
     return done
 
 
@@ -85,12 +95,23 @@ def all_checks(policy: Policy, sides: Sides) -> Iterator[Row]:
     else:
         yield from quality_checks(policy, side_of(sides.candidate), sides.stored)
     if policy.frechet is not None:
-        yield _frechet(policy.frechet, sides)
+        yield from _judged("fd", lambda: [_frechet(policy, sides)])
     yield from _golden_checks(policy, sides.candidate)
     if policy.latency is not None:
-        yield _latency(policy, sides)
+        yield from _judged("latency", lambda: [_latency(policy, sides)])
     if policy.memory is not None:
-        yield _memory(policy.memory, sides)
+        yield from _judged("memory", lambda: [_memory(policy, sides)])
+
+
+def _judged(name: str, check: Callable[[], Iterable[Row]]) -> Iterator[Row]:
+    """A check's rows. What broke is an ``error`` of its own: the others still say theirs."""
+    try:
+        yield from list(check())
+    except TurboLabError as error:
+        yield gate.failed_check(name, "error", str(error))
+    except Exception as error:  # noqa: BLE001  (another's library, at its newest version)
+        traceback.print_exc()
+        yield gate.failed_check(name, "error", f"{type(error).__name__}: {error}")
 
 
 def quality_checks(policy: Policy, candidate: Baseline, baseline: Baseline) -> list[Row]:
@@ -122,11 +143,13 @@ def check_cases(policy: Policy) -> None:
         check_known(list(policy.named_cases()), open_library().cases())
 
 
-def _frechet(margin: float, sides: Sides) -> Row:
+def _frechet(policy: Policy, sides: Sides) -> Row:
     """The distances' paired difference; never from fewer images than features."""
     from turbo_lab.metrics.frechet import frechet_distance, resampled_differences
     from turbo_lab.metrics.reference import check_extractor, load_reference
 
+    margin = policy.frechet
+    assert margin is not None
     if sides.baseline is None:
         note = f"{_NEEDS_BASELINE}; a stored one keeps no images"
         return gate.failed_check("fd", "uncovered", note)
@@ -173,27 +196,26 @@ def _golden_checks(policy: Policy, candidate: Executed) -> Iterator[Row]:
     from turbo_lab.golden.library import open_library
 
     library = open_library()
+    model = candidate.sweep.cells[0].recipe.model
     if policy.goldens is not None:
-        yield from _goldens(policy, library, candidate.sweep.cells[0].recipe.model)
+        yield from _judged("goldens", lambda: _goldens(policy, library, model))
     if policy.invariance is not None:
-        yield _invariance(library, policy.invariance)
+        names = policy.invariance
+        yield from _judged("invariance", lambda: [_invariance(library, names)])
     if policy.mutation is not None:
-        yield _mutation(library, policy.mutation)
+        cases = policy.mutation
+        yield from _judged("mutation score", lambda: [_mutation(library, cases)])
 
 
 def _goldens(policy: Policy, library: GoldenLibrary, model: str) -> Iterator[Row]:
     """The goldens at their tiers, and what they are goldens of."""
-    from turbo_lab.commands.golden import judge_embed
     from turbo_lab.golden.coverage import lacking
     from turbo_lab.golden.thresholds import read_thresholds
+    from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.goldens import check
 
-    try:
-        names = list(policy.goldens or library.cases())
-        checked = check(library, names, read_thresholds(), judge_embed())
-    except TurboLabError as error:
-        yield gate.failed_check("goldens", "error", str(error))
-        return
+    names = list(policy.goldens or library.cases())
+    checked = check(library, names, read_thresholds(), judge_embed())
     verdicts = [item.verdict for item in checked]
     yield gate.golden_check(verdicts, policy.min_goldens, policy.golden_tier)
     if policy.coverage:
@@ -202,8 +224,8 @@ def _goldens(policy: Policy, library: GoldenLibrary, model: str) -> Iterator[Row
 
 
 def _invariance(library: GoldenLibrary, names: Sequence[str]) -> Row:
-    from turbo_lab.commands.golden import judge_embed
     from turbo_lab.golden.thresholds import read_thresholds
+    from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.invariance import invariance
 
     rows = invariance(loaded_cases(library, names), read_thresholds(), judge_embed())
@@ -213,8 +235,8 @@ def _invariance(library: GoldenLibrary, names: Sequence[str]) -> Row:
 
 
 def _mutation(library: GoldenLibrary, names: Sequence[str]) -> Row:
-    from turbo_lab.commands.golden import judge_embed
     from turbo_lab.golden.thresholds import read_thresholds
+    from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.mutate import mutate
 
     faults, harmless = mutate(loaded_cases(library, names), read_thresholds(), judge_embed())
@@ -231,7 +253,7 @@ def loaded_cases(library: GoldenLibrary, names: Sequence[str]) -> list[tuple[Cas
     found = {one[0].name: one for one in load_cases(library)}
     absent = [name for name in names if name not in found]
     if absent:
-        raise InputError(f"gate: {', '.join(absent)}: no golden yet; turbo-lab golden record")
+        raise InputError(f"{', '.join(absent)}: no golden yet; turbo-lab golden record")
     return [found[name] for name in names] if names else list(found.values())
 
 
@@ -275,16 +297,17 @@ def _stored_latency(margin: float, sides: Sides) -> Row:
     )
 
 
-def _memory(margin: float, sides: Sides) -> Row:
+def _memory(policy: Policy, sides: Sides) -> Row:
     from turbo_lab.execute.footprint import compare_footprints
 
+    assert policy.memory is not None
     if sides.baseline is None:
         return gate.failed_check("memory", "uncovered", _NEEDS_BASELINE)
     candidate, baseline = (_memory_side(side, sides.overrides[side]) for side in sides.overrides)
     peaks = compare_footprints(candidate, baseline)
     mib = [sum(side) / len(side) / 2**20 for side in peaks]
     note = f"mean peak {mib[0]:.1f} MiB, the baseline's {mib[1]:.1f} MiB"
-    return gate.ratio_check("memory", *peaks, margin, note)
+    return gate.ratio_check("memory", *peaks, policy.memory, note)
 
 
 def _memory_side(side: str, overrides: Sequence[str]) -> Side:

@@ -21,7 +21,7 @@ from turbo_lab.commands.gate_checks import (
 )
 from turbo_lab.commands.sides import compose_points, worker_of
 from turbo_lab.commands.words import print_document, take_flag, take_option
-from turbo_lab.compare import Key, hold_family
+from turbo_lab.compare import Key, hold_family, known_direction
 from turbo_lab.errors import InputError
 from turbo_lab.policy import Policy
 from turbo_lab.spec import as_plain
@@ -29,7 +29,7 @@ from turbo_lab.spec import as_plain
 if TYPE_CHECKING:
     from turbo_lab.commands.sweep import Executed
     from turbo_lab.trials.gate_blindness import BlindnessOutcome, Check, Setting
-    from turbo_lab.trials.gate_calibration import MetricCalibration
+    from turbo_lab.trials.gate_calibration import Figures, MetricCalibration
 
 
 _MORE_SETTINGS = (
@@ -55,8 +55,7 @@ def calibrate(arguments: list[str]) -> int:
         raise InputError("gate calibrate: the policy has no quality figure to calibrate")
     prompts = len(compose_prompts(arguments))
     drawn = draw_side("candidate", [*arguments, f"num_images={prompts * seeds}"], policy)
-    values, directions = _pool(side_of(drawn))
-    found = calibrate_gate(values, policy.quality, directions, resamples=resamples)
+    found = calibrate_gate(_pool(side_of(drawn)), policy.quality, resamples=resamples)
     if policy.frechet is not None:
         distance = _calibrate_distance(drawn, policy.frechet)
         found = dataclasses.replace(found, metrics=(*found.metrics, distance))
@@ -154,10 +153,10 @@ def _with_goldens(
     found: Sequence[BlindnessOutcome], names: Sequence[str]
 ) -> list[BlindnessOutcome]:
     """What the goldens say of the same faults, at T0."""
-    from turbo_lab.commands.golden import judge_embed
     from turbo_lab.golden.library import open_library
     from turbo_lab.golden.thresholds import read_thresholds
     from turbo_lab.trials.faults import FAULTS
+    from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.gate_blindness import SAMPLE_FAULTS
     from turbo_lab.trials.mutate import mutate as mutate_goldens
 
@@ -229,11 +228,15 @@ def _with_policy(arguments: list[str]) -> tuple[list[str], Policy]:
     return arguments, Policy.from_config(values["gate"])
 
 
-def _pool(pool: Baseline) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(prompts, seeds) values by metric, and which way each is better."""
+def _pool(pool: Baseline) -> dict[str, Figures]:
+    """By metric."""
+    from turbo_lab.trials.gate_calibration import Figures
+
     order = _order(pool.keys)
-    values = {m.name: np.array(m.per_image)[order] for m in pool.measurements}
-    return values, {m.name: m.direction for m in pool.measurements}
+    return {
+        m.name: Figures(np.array(m.per_image)[order], known_direction(m.direction), m.unit)
+        for m in pool.measurements
+    }
 
 
 def _order(keys: Sequence[Key]) -> np.ndarray:
@@ -242,10 +245,6 @@ def _order(keys: Sequence[Key]) -> np.ndarray:
     for index, (prompt, _) in enumerate(keys):
         rows.setdefault(prompt, []).append(index)
     return np.array(list(rows.values()))
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.3g}"
 
 
 def _number(text: str | None, option: str, default: int, least: int) -> int:

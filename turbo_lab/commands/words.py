@@ -48,6 +48,20 @@ def take_key(arguments: list[str], key: str) -> str | None:
     return None
 
 
+def check_writable(path: Path, option: str) -> None:
+    """A file that ``option`` names can be made; its folder is. Raises ``InputError``."""
+    from turbo_lab.errors import InputError
+
+    there = path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a", encoding="utf-8").close()
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise InputError(f"{option}={path}: cannot be written ({error.strerror})") from error
+
+
 def write_text(path: Path, text: str, option: str) -> None:
     """A file that ``option`` named; its folder is made. Raises ``InputError``."""
     from turbo_lab.errors import InputError

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from turbo_lab.report.outputs import difference, number
+from turbo_lab.report.outputs import changed_most, difference, note, number
 
 _STYLES = {
     "pass": "green", "regression": "red", "inconclusive": "yellow", "uncovered": "yellow",
@@ -38,8 +38,10 @@ def print_gate(values: Mapping[str, Any]) -> None:
         )
     console.print(table)
     for check in values["checks"]:
-        if check["note"]:
-            console.print(f"{check['name']}: {check['note']}", markup=False, highlight=False)
+        if said := note(check):
+            console.print(f"{check['name']}: {said}", markup=False, highlight=False)
+    for text in changed_most(values):
+        console.print(text, markup=False, highlight=False)
     identical = values["identical_images"]
     if identical is not None:
         print(f"{identical['same']} of {identical['of']} images have the baseline's pixels")

@@ -7,15 +7,14 @@ from typing import Any
 
 from turbo_lab.report.figures import Column, interval_of, real
 from turbo_lab.report.html_gate import check_table
+from turbo_lab.report.html_pairs import Pictures, prompt_pairs
 from turbo_lab.report.html_sweep import FRONT
 from turbo_lab.report.html_table import figure_cell, table_legend
 from turbo_lab.report.outputs import published_columns
-from turbo_lab.report.page import Html, image, join, page, section, table, tag
-from turbo_lab.report.pictures import Picture
+from turbo_lab.report.page import Html, join, page, section, table, tag
 from turbo_lab.report.plots import Series, tradeoff
 from turbo_lab.report.svg import SERIES
 
-_TINY = 256  # pixels: smaller images are enlarged without smoothing
 _HOW = (
     "Paired by prompt and seed. The bar is the 95% interval of the candidate's difference, the "
     "tinted field where it is at least as good. Regression: the candidate is worse; inconclusive: "
@@ -23,10 +22,10 @@ _HOW = (
 )
 
 
-def compare_report(values: Mapping[str, Any], pictures: Mapping[str, Mapping[str, Picture]]) -> str:
+def compare_report(values: Mapping[str, Any], pictures: Pictures) -> str:
     """One HTML file of a ``compare`` document.
 
-    ``pictures``: by contender, then by prompt; what is not there is not shown.
+    ``pictures``: by contender.
     """
     contenders = values["contenders"]
     labels = [item["label"] for item in contenders]
@@ -84,18 +83,14 @@ def _contenders(labels: Sequence[str], candidate: str, columns: Sequence[Column]
     return join([table(heads, rows, attributes, class_="figures"), table_legend(columns, {})])
 
 
-def _prompts(values: Mapping[str, Any], pictures: Mapping[str, Mapping[str, Picture]]) -> Html:
+def _prompts(values: Mapping[str, Any], pictures: Pictures) -> Html:
     """Against each baseline, where the candidate gains and loses most."""
     groups: list[Html] = []
     for label, found in values["prompts"].items():
         for kind, title in (("gains", "gains most on"), ("losses", "loses most on")):
-            pairs = [
-                _pair(prompt, float(value), values["candidate"], label, pictures)
-                for prompt, value in found[kind]
-            ]
-            heading = f"against {label}, {values['candidate']} {title}"
-            groups.append(tag("h3", heading))
-            groups.append(tag("div", *pairs, class_="pairs"))
+            candidate = values["candidate"]
+            groups.append(tag("h3", f"against {label}, {candidate} {title}"))
+            groups.append(prompt_pairs(found[kind], (candidate, label), pictures))
     return join(groups)
 
 
@@ -109,26 +104,3 @@ def _published(published: Mapping[str, Any]) -> Html:
         groups += [tag("h3", protocol["id"]), tag("p", protocol["measured"], class_="soft")]
         groups.append(table([(head, False) for head in columns], rows))
     return join(groups)
-
-
-def _pair(
-    prompt: str,
-    value: float,
-    candidate: str,
-    baseline: str,
-    pictures: Mapping[str, Mapping[str, Picture]],
-) -> Html:
-    """One prompt: the candidate's image, the baseline's, and the difference."""
-    shown = [
-        tag("figure", _image(pictures[side][prompt], f"{prompt}, {side}"), tag("figcaption", side))
-        for side in (candidate, baseline)
-        if prompt in pictures.get(side, {})
-    ]
-    return tag("div", tag("div", *shown), tag("p", prompt, " ", tag("b", f"{value:+.3f}")),
-               class_="pair")  # fmt: skip
-
-
-def _image(picture: Picture, words: str) -> Html:
-    kind = "tiny" if max(picture.width, picture.height) <= _TINY else None
-    return image(picture.content, words, picture.mime, class_=kind,
-                 width=picture.width, height=picture.height)  # fmt: skip

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from turbo_lab.report.outputs import difference, number
+from turbo_lab.report.html_pairs import Pictures, prompt_pairs
+from turbo_lab.report.outputs import difference, note, number
 from turbo_lab.report.page import Html, cell, join, page, pill, table, tag
 
 _WIDTH, _HEIGHT = 168, 24
+_NONE: Pictures = {}
 _ORDER = ("error", "regression", "inconclusive", "uncovered", "pass")
 _SAYS = {
     "pass": "Every check passes.",
@@ -24,8 +26,8 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def gate_report(values: Mapping[str, Any]) -> str:
-    """One HTML file of a ``gate`` document."""
+def gate_report(values: Mapping[str, Any], pictures: Pictures = _NONE) -> str:
+    """One HTML file of a ``gate`` document. ``pictures``: of ``candidate`` and ``baseline``."""
     checks = values["checks"]
     baseline = values["baseline"]
     sides = [
@@ -40,13 +42,24 @@ def gate_report(values: Mapping[str, Any]) -> str:
         tag("h2", "Checks"),
         check_table(checks),
         tag("p", _HOW, class_="soft legend"),
+        *_prompts(values["prompts"], pictures),
         tag("h2", "Sides"),
         table([("side", False), ("settings", False)],
               [(name, tag("code", text)) for name, text in sides]),
+        _identical(values["identical_images"]),
         tag("h2", "Environment"),
         _environment(values["fingerprint_difference"]),
         kind="turbo-lab gate",
     )  # fmt: skip
+
+
+def _prompts(found: Mapping[str, Any], pictures: Pictures) -> Iterator[Html]:
+    """Where to look first."""
+    if found:
+        yield tag("h2", "Prompts that changed most")
+        for name, pairs in found.items():
+            yield tag("h3", name)
+            yield prompt_pairs(pairs, ("candidate", "baseline"), pictures)
 
 
 _HOW = (
@@ -69,7 +82,7 @@ def check_table(checks: Sequence[Mapping[str, Any]]) -> Html:
             _plot_cell(check),
             check["n"] or "",
             number(check["minimum_detectable_effect"]),
-            cell(_note(check), class_="note"),
+            cell(note(check), class_="note"),
         )
         for check in checks
     ]
@@ -82,12 +95,6 @@ def _difference(check: Mapping[str, Any]) -> Html | str:
     value, _, interval = difference(check).partition(" ")
     shown = join([value, tag("small", interval.strip("()")) if interval else None])
     return cell(shown, number(check["difference"]), class_="n", data_label="difference")
-
-
-def _note(check: Mapping[str, Any]) -> str:
-    needed = check.get("needed_n")
-    parts = [check["note"], f"about {needed} would decide" if needed else None]
-    return "; ".join(part for part in parts if part)
 
 
 def _failing(checks: Sequence[Mapping[str, Any]]) -> str:
@@ -108,6 +115,12 @@ def _counts(checks: Sequence[Mapping[str, Any]]) -> Html:
         if verdict in verdicts
     ]
     return tag("dl", *items, class_="facts")
+
+
+def _identical(found: Mapping[str, int] | None) -> Html | None:
+    if found is None:
+        return None
+    return tag("p", f"{found['same']} of {found['of']} images have the baseline's pixels.")
 
 
 def _environment(differs: Sequence[Mapping[str, Any]]) -> Html:

@@ -39,7 +39,7 @@ def gate_junit(values: Mapping[str, Any]) -> str:
 def gate_markdown(values: Mapping[str, Any]) -> str:
     """A table for a job summary."""
     lines = [
-        f"## turbo-lab gate `{_cell(values['gate'])}`: {_MARKS[values['verdict']]} "
+        f"## turbo-lab gate {_cell(values['gate'])}: {_MARKS[values['verdict']]} "
         f"{values['verdict']}",
         "",
         "| check | verdict | candidate | baseline | difference (95%) | margin | n | note |",
@@ -54,10 +54,14 @@ def gate_markdown(values: Mapping[str, Any]) -> str:
             difference(check),
             number(check["margin"]),
             str(check["n"]),
-            check["note"] or "",
+            note(check),
         ]
         lines.append("| " + " | ".join(_cell(column) for column in columns) + " |")
-    differs = values["fingerprint_difference"]
+    identical, differs = values["identical_images"], values["fingerprint_difference"]
+    if identical is not None:
+        same = f"{identical['same']} of {identical['of']}"
+        lines += ["", f"{same} images have the baseline's pixels."]
+    lines += [line for text in changed_most(values) for line in ("", f"{_cell(text)}.")]
     if differs:
         lines += ["", "| fingerprint | baseline | here |", "| --- | --- | --- |"]
         lines += [f"| {d['key']} | {_cell(d['baseline'])} | {_cell(d['here'])} |" for d in differs]
@@ -88,9 +92,25 @@ def describe(check: Mapping[str, Any]) -> str:
     parts = []
     if check["difference"] is not None:
         parts.append(f"difference {difference(check)}, margin {number(check['margin'])}")
-    if check["note"]:
-        parts.append(check["note"])
+    if said := note(check):
+        parts.append(said)
     return "; ".join(parts) or check["verdict"]
+
+
+def note(check: Mapping[str, Any]) -> str:
+    """What a reader must know of a check, and how many pairs would decide it."""
+    needed = check["needed_n"]
+    told = None if needed is None else f"about {needed} instead of {check['n']} would decide"
+    return "; ".join(part for part in (told, check["note"]) if part)
+
+
+def changed_most(values: Mapping[str, Any]) -> list[str]:
+    """A line a figure that did not pass: the prompts to look at first."""
+    return [
+        f"{name} changed most on: "
+        + "; ".join(f"{prompt} ({value:+.2f})" for prompt, value in pairs)
+        for name, pairs in values["prompts"].items()
+    ]
 
 
 def number(value: float | None) -> str:

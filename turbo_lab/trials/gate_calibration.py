@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from turbo_lab import stats
+from turbo_lab.compare import beyond_p, judge_pairs
 from turbo_lab.errors import InputError
 from turbo_lab.policy import QualityRule
 
@@ -59,6 +60,18 @@ class GateCalibration:
 
 
 @dataclass(frozen=True)
+class Figures:
+    """One metric's pool."""
+
+    values: np.ndarray
+    """(prompts, seeds), one an image."""
+    direction: stats.Direction
+    """Which way is better."""
+    unit: str
+    """Of the values."""
+
+
+@dataclass(frozen=True)
 class _Draw:
     """One figure of one pair of seed sets."""
 
@@ -71,28 +84,29 @@ class _Draw:
 
 
 def calibrate_gate(
-    pool: Mapping[str, np.ndarray],
+    pool: Mapping[str, Figures],
     rules: Mapping[str, QualityRule],
-    directions: Mapping[str, stats.Direction],
     images_a_prompt: int = 1,
     resamples: int = RESAMPLES,
     seed: int = 0,
     alpha: float = 0.05,
 ) -> GateCalibration:
-    """``pool``: by metric, (prompts, seeds) values; at least twice ``images_a_prompt`` seeds.
+    """``pool``: by metric; at least twice ``images_a_prompt`` seeds.
 
     Raises :class:`InputError` for too few seeds.
     """
-    prompts, seeds = next(iter(pool.values())).shape
+    prompts, seeds = next(iter(pool.values())).values.shape
     _check_seeds(seeds, images_a_prompt)
     generator = np.random.default_rng(seed)
     clusters = np.repeat(np.arange(prompts), images_a_prompt).tolist()
     alarms, draws = 0, {name: list[_Draw]() for name in pool}
     for index in range(resamples):
         sides = _disjoint(generator, prompts, seeds, images_a_prompt)
-        for name, values in pool.items():
-            first, second = (np.take_along_axis(values, s, axis=1).ravel() for s in sides)
-            drawn = _draw(first, second, rules[name], directions[name], clusters, index)
+        for name, known in pool.items():
+            first, second = (np.take_along_axis(known.values, s, axis=1).ravel() for s in sides)
+            rule = rules[name]
+            direction: stats.Direction = "none" if rule.two_sided else known.direction
+            drawn = _draw(first, second, rule.margin, direction, known.unit, clusters, index)
             draws[name].append(drawn)
         adjusted = stats.holm([found[-1].alarm_p for found in draws.values()])
         alarms += bool((adjusted <= alpha).any())
@@ -157,22 +171,21 @@ def _disjoint(
 def _draw(
     first: np.ndarray,
     second: np.ndarray,
-    rule: QualityRule,
+    margin: float,
     direction: stats.Direction,
+    unit: str,
     clusters: Sequence[int],
     seed: int,
 ) -> _Draw:
-    judged: stats.Direction = "none" if rule.two_sided else direction
-    ci95 = stats.bootstrap_difference_ci(first, second, clusters, seed=seed)
-    loss = 2 * rule.margin * (1 if direction == "lower" else -1)
-    shifted = None if ci95 is None else (ci95[0] + loss, ci95[1] + loss)
-
-    def p_value(values: np.ndarray, interval: stats.Interval | None) -> float:
-        if stats.verdict(interval, rule.margin, judged) != "regression":
-            return 1.0
-        return _p(values, second, rule.margin, judged, clusters)
-
-    return _Draw(p_value(first, ci95), _needed_margin(ci95, judged), p_value(first + loss, shifted))
+    """``direction``: ``none`` for a two-sided rule."""
+    loss = 2 * margin * (1 if direction == "lower" else -1)
+    alarms, intervals = [], []
+    for values in (first, first + loss):
+        verdict, ci95 = judge_pairs(values, second, clusters, margin, direction, unit, seed)
+        beyond = verdict == "regression"
+        alarms.append(beyond_p(values, second, clusters, margin, direction) if beyond else 1.0)
+        intervals.append(ci95)
+    return _Draw(alarms[0], _needed_margin(intervals[0], direction), alarms[1])
 
 
 def _needed_margin(ci95: stats.Interval | None, direction: stats.Direction) -> float:
@@ -182,19 +195,6 @@ def _needed_margin(ci95: stats.Interval | None, direction: stats.Direction) -> f
     low, high = ci95
     worst = {"higher": -low, "lower": high, "none": max(-low, high)}[direction]
     return max(0.0, worst)
-
-
-def _p(
-    first: np.ndarray,
-    second: np.ndarray,
-    margin: float,
-    direction: stats.Direction,
-    clusters: Sequence[int],
-) -> float:
-    below = stats.permutation_test(first + margin, second, clusters, "less")
-    above = stats.permutation_test(first - margin, second, clusters, "greater")
-    both = min(1.0, 2 * min(below, above))
-    return {"higher": below, "lower": above, "none": both}[direction]
 
 
 def _metric(name: str, margin: float, needed: np.ndarray, power: float | None) -> MetricCalibration:
