@@ -132,7 +132,8 @@ def _jsonl_rows(text: str, path: Path) -> _Rows:
 
 def _parti_rows(text: str, path: Path) -> _Rows:
     """PartiPrompts (arXiv:2206.10789): tab-separated, one column is ``Prompt``."""
-    reader = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    lines = (line.rstrip("\r") for line in text.split("\n"))
+    reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     if "Prompt" not in (reader.fieldnames or []):
         raise InputError(
             f"prompts.path={path}: line 1: has no column Prompt; "

@@ -63,6 +63,12 @@ def position(axis: str, value: Any) -> float | None:
     return float(value) if is_number and axis != "seed" else None
 
 
+def place(axis: str, cell: Mapping[str, Any]) -> float | None:
+    """Where a timed cell lies: a batch by its images, as fewer may have been asked for."""
+    is_batch = axis == "batch_size" and "batch_size" in cell
+    return position(axis, cell["batch_size"] if is_batch else cell["axes"][axis])
+
+
 def fits(cells: Sequence[Mapping[str, Any]]) -> list[LineFit]:
     """Every line through the medians of three cells or more that differ along one axis only."""
     timed = [cell for cell in cells if cell["latency_s"]]
@@ -71,7 +77,7 @@ def fits(cells: Sequence[Mapping[str, Any]]) -> list[LineFit]:
         groups: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
         for cell in timed:
             others = tuple((k, v) for k, v in cell["axes"].items() if k != axis)
-            at = position(axis, cell["axes"][axis])
+            at = place(axis, cell)
             assert at is not None
             groups.setdefault(others, []).append((at, float(cell["latency_s"]["p50"])))
         found += [

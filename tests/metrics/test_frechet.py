@@ -176,7 +176,7 @@ def test_draws_within_prompts_keep_each_prompts_weight(counts: tuple[int, ...]) 
         assert means.var() == pytest.approx(np.arange(k).var(ddof=1) / k, rel=0.1)
 
 
-def test_the_interval_covers_where_the_percentile_one_does_not() -> None:
+def test_the_interval_covers_at_infinite_n() -> None:
     """d = 8, n = 200, true distance 8 x (1.2 - 1)^2 + 0.32 = 0.64; small version of the study."""
     generator, d, n = np.random.default_rng(12), 8, 200
     truth = d * 0.2**2 + d * 0.2**2

@@ -12,6 +12,8 @@ from turbo_lab.runtime.pairs import PairedTiming, compare_calls
 from turbo_lab.runtime.timing import TimingRule
 
 RULE = TimingRule("test", 1, 1.0, 1, 0.0, 6, 0.1)
+RULE_OF_ONE = TimingRule("one", 1, 1.0, 1, 0.0, 6, 0.0)
+"""Blocks of one call."""
 
 
 class Clock:
@@ -66,3 +68,36 @@ def test_no_winner_inside_the_noise(
 def test_too_few_pairs_are_refused() -> None:
     with pytest.raises(InputError, match="at least 8"):
         compare_calls(Clock(), Clock(), RULE, num_pairs=4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_pairs_are_abba_or_baab(seed: int) -> None:
+    calls: list[str] = []
+    compare_calls(lambda: calls.append("a"), lambda: calls.append("b"), RULE_OF_ONE, seed=seed)
+    blocks = "".join(calls[-48:])  # a test pair, a noise pair, by turns
+    tested = [blocks[at : at + 2] for at in range(0, 48, 4)]
+    assert all(blocks[at : at + 2] == "aa" for at in range(2, 48, 4))
+    assert all(one == other[::-1] for one, other in zip(tested[::2], tested[1::2], strict=True))
+    assert set(tested) == {"ab", "ba"}
+
+
+def test_a_drift_takes_as_much_from_either_side_and_is_told() -> None:
+    clock = Clock()
+
+    def slower_and_slower() -> None:
+        clock.now_ns += 1_000_000 + clock.now_ns // 100
+
+    found = compare_calls(slower_and_slower, slower_and_slower, RULE_OF_ONE, clock=clock)
+    assert found.verdict == "no difference shown"
+    assert found.ratio == pytest.approx(1, abs=0.002)
+    assert any(warning.startswith("drift: ") for warning in found.warnings)
+
+
+def test_a_call_that_never_settles_is_told() -> None:
+    clock = Clock()
+    strict = TimingRule("strict", 3, 1e-9, 4, 10.0, 6, 0.0)
+    found = compare_calls(clock.call(0.001), clock.call(0.001), strict, clock=clock)
+    assert [w[:24] for w in found.warnings[:2]] == [
+        "A: warm-up not stable af",
+        "B: warm-up not stable af",
+    ]

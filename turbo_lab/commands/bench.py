@@ -10,7 +10,7 @@ from turbo_lab.commands.sides import compose_side, split_sides, worker_of
 from turbo_lab.commands.words import print_document, write_text
 from turbo_lab.errors import InputError
 from turbo_lab.execute.sweep import CELL_FAILURES
-from turbo_lab.planning import resolve_points
+from turbo_lab.planning import Sweep, resolve_points
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 
 def is_pair(arguments: Sequence[str]) -> bool:
-    """Whether a command line names two sides."""
+    """Whether a command line names sides; :func:`bench_pair` says where they are not two."""
     names = [a for a in arguments if "=" not in a and not a.startswith("-")]
-    sided = any(a.startswith(("candidate.", "baseline.")) for a in arguments)
-    return sided or len(names) == 2
+    return bool(names) or any(a.startswith(("candidate.", "baseline.")) for a in arguments)
 
 
 def bench_pair(arguments: list[str], as_json: bool) -> int:
@@ -101,18 +100,32 @@ def compare_overrides(
     """Load both sides and time the candidate against the baseline."""
     from turbo_lab.runtime.pairs import compare_calls
 
-    calls, rule, device = [], "short", "cpu"
-    for side in ("baseline", "candidate"):
-        sweep = compose_side(command, side, [*overrides[side], "tracking=none"])
-        worker = worker_of(sweep)
-        cell = sweep.cells[0]
-        worker.prepare(cell.recipe)
-        calls.append(worker.stock_call(cell))
-        device, rule = sweep.device, str(sweep.values["timing"])
+    sweeps = [
+        compose_side(command, side, [*overrides[side], "tracking=none"])
+        for side in ("baseline", "candidate")
+    ]
+    _check_same_run(*sweeps)
+    rule = str(sweeps[0].values["timing"])
     if rule not in ("short", "full"):
         raise InputError(f"timing={rule}: must be short or full")
+    calls = []
+    for sweep in sweeps:
+        worker, cell = worker_of(sweep), sweep.cells[0]
+        worker.prepare(cell.recipe)
+        calls.append(worker.stock_call(cell))
     with worker.thread_count():
-        return compare_calls(calls[0], calls[1], rule, device, num_pairs=num_pairs)
+        return compare_calls(calls[0], calls[1], rule, sweeps[0].device, num_pairs=num_pairs)
+
+
+def _check_same_run(baseline: Sweep, candidate: Sweep) -> None:
+    """Blocks of both are mixed in one process: what is the process's must be one."""
+    for key in ("num_threads", "device", "timing"):
+        first, second = baseline.values[key], candidate.values[key]
+        if first != second:
+            raise InputError(
+                f"bench: {key} is {first} for the baseline and {second} for the candidate; both "
+                f"are timed in one process, so give {key} once, for both"
+            )
 
 
 def pair_document(found: PairedTiming, overrides: dict[str, list[str]]) -> dict[str, Any]:

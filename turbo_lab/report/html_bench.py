@@ -8,7 +8,7 @@ from typing import Any
 from turbo_lab.report.figures import short_axis
 from turbo_lab.report.page import Html, page, section, table, tag
 from turbo_lab.report.svg import chart, line, path, plot_area
-from turbo_lab.scaling import UNITS, LineFit, position
+from turbo_lab.scaling import UNITS, LineFit, place
 
 Cells = Sequence[Mapping[str, Any]]
 _STAGES = ("text", "unet", "vae", "post", "other")
@@ -36,7 +36,7 @@ def _plot(cells: Cells, fit: LineFit) -> Html:
         if all(cell["axes"].get(key) == value for key, value in fit.where.items())
     ]
     size = UNITS[fit.axis][1]
-    at = [(position(fit.axis, cell["axes"][fit.axis]) or 0.0) / size for cell in members]
+    at = [(place(fit.axis, cell) or 0.0) / size for cell in members]
     ends = [_ends(cell["latency_s"]) for cell in members]
     drawn = [(x, 1e3 * (fit.fixed_s + fit.per_unit_s * x)) for x in (0.0, max(at))]
     reach = [ms for low, _, high in ends for ms in (low, high)] + [ms for _, ms in drawn]

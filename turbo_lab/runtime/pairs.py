@@ -1,22 +1,22 @@
 """Two calls against each other: interleaved blocks, a ratio with its interval, a noise floor.
 
 Owns the order of blocks and the verdict. A machine drifts: what is timed first
-is not comparable with what is timed last, so the two are mixed in a seeded ABBA
-order, and the same is done with A against itself. A difference inside what A
-shows against A is none.
+is not comparable with what is timed last, so the two are mixed, A B B A or
+B A A B by a seeded coin, and the same is done with A against itself. A difference
+inside what A shows against A is none.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from turbo_lab.errors import InputError
-from turbo_lab.runtime.host import HostLoad
+from turbo_lab.runtime.conditions import ConditionsLog
 from turbo_lab.runtime.timing import (
     TimingRule,
     call_ns,
@@ -24,6 +24,8 @@ from turbo_lab.runtime.timing import (
     no_garbage_collection,
     synchronizer,
     timing_rule,
+    unstable_warning,
+    warm_up,
 )
 from turbo_lab.stats import Interval, bootstrap_ratio_ci
 
@@ -83,9 +85,10 @@ def compare_calls(
 
     The clock is a parameter for tests; nanoseconds.
 
-    Each pair of blocks is AB or BA by a seeded coin, and the pairs of A against A
-    are mixed in between. A block's calls last together about a ``num_pairs``-th
-    of the rule's floor; there are at least ``num_pairs`` (8 or more) pairs.
+    Either is warmed up by the rule. Two pairs of blocks are A B B A or B A A B by a
+    seeded coin, with the pairs of A against A in between. A block's calls last
+    together about a ``num_pairs``-th of the rule's floor; ``num_pairs`` is 8 or
+    more. The machine's state is read between pairs.
     """
     rule = timing_rule(rule) if isinstance(rule, str) else rule
     if num_pairs < MIN_PAIRS:
@@ -93,14 +96,18 @@ def compare_calls(
             f"pairs={num_pairs}: must be at least {MIN_PAIRS}, or there is no interval"
         )
     blocks = _Blocks(device, clock)
-    load = HostLoad()
+    conditions = ConditionsLog(device)
     with no_garbage_collection(2 if rule.collect_all else 1):
-        for call in (call_a, call_b, call_a, call_b):
-            blocks.mean_s(call, 1)  # first calls: compilation, caches, allocation
+        unstable = [*blocks.warm_up("A", call_a, rule), *blocks.warm_up("B", call_b, rule)]
         slower = max(blocks.mean_s(call_a, 1), blocks.mean_s(call_b, 1))
         calls = max(1, round(rule.min_duration_s / num_pairs / slower))
-        tested, noise = _interleave(blocks, call_a, call_b, calls, num_pairs, seed)
+        conditions.read()
+        order = _orders(num_pairs, seed)
+        tested, noise = _interleave(blocks, call_a, call_b, calls, order, conditions.read)
     blocks_a, blocks_b = tested
+    # In the order in which they ran: of a test pair one block is A's, of a noise pair both.
+    all_a = [s for a, pair in zip(blocks_a, zip(*noise, strict=True), strict=True)
+             for s in (a, *pair)]  # fmt: skip
     ratio_ci = bootstrap_ratio_ci(blocks_b, blocks_a, seed=seed)
     noise_ci = bootstrap_ratio_ci(noise[1], noise[0], seed=seed)
     assert ratio_ci is not None and noise_ci is not None
@@ -114,7 +121,7 @@ def compare_calls(
         blocks_a_s=tuple(blocks_a),
         blocks_b_s=tuple(blocks_b),
         calls_a_block=calls,
-        warnings=(*drift_warnings(tuple(blocks_a)), *load.warnings()),
+        warnings=(*unstable, *drift_warnings(tuple(all_a)), *conditions.warnings()),
     )
 
 
@@ -126,23 +133,30 @@ def _interleave(
     call_a: Callable[[], object],
     call_b: Callable[[], object],
     calls: int,
-    num_pairs: int,
-    seed: int,
+    orders: Sequence[tuple[int, int]],
+    between: Callable[[], object],
 ) -> tuple[Blocks, Blocks]:
-    """((A, B), (A, A)): block means in seconds, pairs in a seeded order."""
-    draws = random.Random(seed)
+    """((A, B), (A, A)): block means in seconds, a test and a noise pair by turns."""
     tested: Blocks = ([], [])
     noise: Blocks = ([], [])
-    kinds = [True, False] * num_pairs  # a test and a noise pair by turns
-    for is_test in kinds:
-        second = call_b if is_test else call_a
-        into = tested if is_test else noise
-        order = [(0, call_a), (1, second)]
-        if draws.random() < 0.5:
-            order.reverse()
-        for side, call in order:
-            into[side].append(blocks.mean_s(call, calls))
+    for order in orders:
+        for into, second in ((tested, call_b), (noise, call_a)):
+            for side in order:
+                into[side].append(blocks.mean_s((call_a, second)[side], calls))
+            between()
     return tested, noise
+
+
+def _orders(num_pairs: int, seed: int) -> list[tuple[int, int]]:
+    """Which side of a pair comes first: a coin for two pairs, the second in reverse.
+
+    A drift that is a line takes as much from either side.
+    """
+    draws, orders = random.Random(seed), []
+    for _ in range(0, num_pairs, 2):
+        first = (0, 1) if draws.random() < 0.5 else (1, 0)
+        orders += [first, first[::-1]]
+    return orders[:num_pairs]
 
 
 class _Blocks:
@@ -150,6 +164,12 @@ class _Blocks:
 
     def __init__(self, device: str, clock: Callable[[], int]) -> None:
         self._wait, self._now = synchronizer(device), clock
+
+    def warm_up(self, name: str, call: Callable[[], object], rule: TimingRule) -> list[str]:
+        """A first call (compilation, caches, allocation), then by the rule; returns warnings."""
+        call_ns(call, self._wait, self._now)
+        taken, is_stable = warm_up(call, self._wait, self._now, rule)
+        return [] if is_stable else [f"{name}: {unstable_warning(rule, taken)}"]
 
     def mean_s(self, call: Callable[[], object], calls: int) -> float:
         """Mean seconds of ``calls`` calls."""
