@@ -47,7 +47,7 @@ RANKS = {
     "turbo_lab.models": 5,
     "turbo_lab.execute": 6,
     "turbo_lab.trials": 9,
-    "turbo_lab.pytest_plugin": 10,
+    "turbo_lab.pytest_plugin": 11,
     "turbo_lab.gate": 6,
     "turbo_lab.report": 6,
     "turbo_lab.tracking": 6,

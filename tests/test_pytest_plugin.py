@@ -61,7 +61,10 @@ def test_the_life_of_a_golden(suite: Path) -> None:
     assert "first at latents.0" in text
     assert 'if it is meant      pytest --golden-accept "REASON" TEST' in text
 
-    assert run(suite, "--golden-accept", "a brighter blue")[0] == 0
+    code, text = run(suite, "--golden-accept", "a brighter blue")
+    assert code == 4 and "say which tests" in text
+    code, text = run(suite, "--golden-accept", "a brighter blue", "-k", "gradient or stages")
+    assert code == 0 and "accepted  test_it.py::test_gradient  (not identical" in text
     assert "a brighter blue" in (
         suite / "goldens" / "test_it" / "test_gradient" / "golden.json"
     ).read_text()  # fmt: skip
@@ -178,3 +181,14 @@ def made_elsewhere(suite: Path, test: str, **keys: str) -> None:
             accepted=(dataclasses.replace(golden.accepted[0], keys=changed),),
         )
     )
+
+
+def test_a_damaged_golden_is_an_error_of_its_test_and_in_the_page(suite: Path) -> None:
+    assert run(suite, "--golden-record")[0] == 0
+    sidecar = suite / "goldens" / "test_it" / "test_gradient" / "golden.json"
+    sidecar.write_text(sidecar.read_text()[:200])
+    code, text = run(suite, "--golden-report", "page.html")
+    assert code == 1 and "golden test_gradient: error: " in text and "Traceback" not in text
+    assert "test_it.py::test_gradient" in (suite / "page.html").read_text()
+    code, text = run(suite, "--golden-report", "test_it.py/page.html")
+    assert code == 4 and "--golden-report=test_it.py/page.html: cannot be written" in text

@@ -24,6 +24,9 @@ import numpy as np
 import pytest
 
 from turbo_lab import environment
+from turbo_lab.commands.words import check_writable
+from turbo_lab.compare import worst
+from turbo_lab.errors import InputError, StoreError
 from turbo_lab.golden.golden import Accepted, Golden
 from turbo_lab.golden.judge import CaseVerdict, Observation, judge
 from turbo_lab.golden.library import GoldenLibrary, check_name
@@ -34,6 +37,8 @@ from turbo_lab.identity import digest
 # What failed in this process, and in xdist's workers once they have ended.
 _ROWS: list[dict[str, Any]] = []
 _PICTURES: dict[str, dict[str, bytes]] = {}
+# Goldens that were recorded or moved, a line each.
+_WRITTEN: list[str] = []
 _KEY = "turbo_lab_goldens"
 _NEW = "has no golden; run pytest --golden-record"
 
@@ -91,18 +96,29 @@ class GoldenImage:
         from turbo_lab.runtime.trace import traced_call
 
         images, stages = traced_call(pipeline, arguments)
-        plain = {k: v for k, v in arguments.items() if isinstance(v, (str, int, float, list))}
+        plain = {k: v for k, v in arguments.items() if _is_plain(v)}
         config = {k: v for k, v in pipeline.scheduler.config.items() if not k.startswith("_")}
         self.check(images, name, stages, plain | {"scheduler": config})
 
     def _compare(
         self, library: GoldenLibrary, case: str, seen: Observation, recipe: dict[str, Any]
     ) -> None:
+        try:
+            self._judge(library, case, seen, recipe)
+        except StoreError as error:  # damaged, edited, of a newer schema
+            _ROWS.append(_row_without_images(f"{self._file}::{case}", "error", str(error)))
+            pytest.fail(f"golden {case}: error: {error}", pytrace=False)
+
+    def _judge(
+        self, library: GoldenLibrary, case: str, seen: Observation, recipe: dict[str, Any]
+    ) -> None:
         reason = self._config.getoption("--golden-accept")
         if not library.has(case):
             if not self._config.getoption("--golden-record"):
+                _ROWS.append(_row_without_images(f"{self._file}::{case}", "uncovered", _NEW))
                 pytest.fail(f"{case}: {_NEW}", pytrace=False)
             _write(library, case, seen, recipe, "first recording", None)
+            _WRITTEN.append(f"recorded  {self._file}::{case}")
             return
         from turbo_lab.trials.features import judge_embed
 
@@ -113,6 +129,7 @@ class GoldenImage:
             return
         if reason:
             _write(library, case, seen, recipe, reason, golden)
+            _WRITTEN.append(f"accepted  {self._file}::{case}  ({verdict.message})")
             return
         shown = replace(verdict, name=f"{self._file}::{case}")  # a page has several files' tests
         _remember(shown, golden, material.tensors["pixels"], seen)
@@ -125,8 +142,29 @@ def golden_image(request: pytest.FixtureRequest) -> GoldenImage:
     return GoldenImage(request)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuses what would be wrong at the end of the run. Raises ``pytest.UsageError``."""
+    if hasattr(config, "workerinput"):
+        return
+    is_chosen = config.option.keyword or any("::" in str(word) for word in config.args)
+    if config.getoption("--golden-accept") and not is_chosen:
+        raise pytest.UsageError(
+            "--golden-accept: say which tests, by name (tests/test_it.py::test_poster) or by -k"
+        )
+    target = config.getoption("--golden-report")
+    if target:
+        try:
+            check_writable(Path(target), "--golden-report")
+        except InputError as error:
+            raise pytest.UsageError(str(error)) from error
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None] | None:
-    """Ends with the command to run next."""
+    """What was written, and the command to run next."""
+    if _WRITTEN:
+        terminalreporter.section("golden images written")
+        for line in sorted(_WRITTEN):
+            terminalreporter.line(line)
     failed = [
         report
         for report in terminalreporter.stats.get("failed", [])
@@ -144,25 +182,26 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take over what failed in a worker of xdist."""
-    rows, pictures = getattr(node, "workeroutput", {}).get(_KEY, ("[]", {}))
+    output = getattr(node, "workeroutput", {})
+    rows, pictures, written = output.get(_KEY, ("[]", {}, []))
     _ROWS.extend(json.loads(rows))
     _PICTURES.update(pictures)
+    _WRITTEN.extend(written)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the page; a worker of xdist hands over what failed in it."""
     target = session.config.getoption("--golden-report")
-    if not target or not _ROWS:
-        return
     to_controller = getattr(session.config, "workeroutput", None)
     if to_controller is not None:
-        to_controller[_KEY] = (json.dumps(_ROWS), _PICTURES)
+        to_controller[_KEY] = (json.dumps(_ROWS), _PICTURES if target else {}, _WRITTEN)
+        return
+    if not target or not _ROWS:
         return
     from turbo_lab.report.html_golden import golden_report
 
     rows = sorted(_ROWS, key=lambda row: str(row["name"]))
-    Path(target).parent.mkdir(parents=True, exist_ok=True)
-    page = golden_report({"verdict": "regression", "cases": rows}, _PICTURES)
+    page = golden_report({"verdict": worst([r["verdict"] for r in rows]), "cases": rows}, _PICTURES)
     Path(target).write_text(page, encoding="utf-8")
 
 
@@ -206,6 +245,22 @@ def _remember(verdict: CaseVerdict, golden: Golden, expected: Any, seen: Observa
     checked = [Checked(verdict, expected, seen.pixels(), fingerprints=keys)]
     _ROWS.extend(check_document(checked, ())["cases"])
     _PICTURES.update(pictures_of(checked))
+
+
+def _row_without_images(name: str, verdict: str, message: str) -> dict[str, Any]:
+    from turbo_lab.trials.golden_page import check_document
+    from turbo_lab.trials.goldens import Checked
+
+    checked = [Checked(CaseVerdict(name, verdict, None, message))]
+    (row,) = check_document(checked, ())["cases"]
+    return dict(row)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON has it: generators, tensors and callbacks are no part of a recipe."""
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(item) for item in value)
+    return value is None or isinstance(value, (str, int, float, bool))
 
 
 def _folder_of(nodeid: str) -> str:

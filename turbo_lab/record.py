@@ -177,7 +177,10 @@ def document(kind: str, value: Any) -> dict[str, Any]:
 
 def check_document(values: Mapping[str, Any], kind: str, where: str) -> dict[str, Any]:
     """The fields of a document; raises :class:`StoreError` for another kind or newer schema."""
-    if values.get("schema", 0) > SCHEMA:
+    schema = values.get("schema", 0)
+    if type(schema) is not int:
+        raise StoreError(f"{where}: schema {schema!r} is no number; it was edited, restore it")
+    if schema > SCHEMA:
         raise StoreError(
             f"{where}: schema {values['schema']} is newer than this turbo-lab's {SCHEMA}; "
             "upgrade it"

@@ -103,7 +103,7 @@ def recorded(library: GoldenLibrary, seen: Observation, name: str = "case") -> G
     )
     kept = ("noise", "latents.0", "unet.0", "pooled_prompt_embeds", "prompt_embeds", "pixels")
     by_stage = {value.stage: value.values for value in seen.stages}
-    written = library.write(golden, {stage: by_stage[stage] for stage in kept})
+    written = library.write(golden, {s: by_stage[s] for s in kept if s in by_stage})
     library.write_cases(
         (library.cases() if (library.root / "cases.json").exists() else {}) | {name: ("seed=1",)}
     )

@@ -238,3 +238,50 @@ def test_whatever_the_order_noise_and_the_last_latents_are_kept(library: GoldenL
 
 def golden_of(library: GoldenLibrary) -> Golden:
     return library.read("case")
+
+
+def test_stages_without_a_pipelines_latents_are_held_as_latents_are(
+    tmp_path: Path,
+) -> None:
+    """As a suite hands them over: no figure lies downstream of them but the pixels."""
+    seen = observation()
+    alone = tuple(v for v in seen.stages if v.stage in ("prompt_embeds", "unet.0", "pixels"))
+    seen = dataclasses.replace(seen, stages=alone)
+    own = GoldenLibrary(tmp_path / "own", tmp_path / "content")
+    golden = recorded(own, seen)
+    newer = {**KEYS, "torch": "2.14"}
+    for stage in ("prompt_embeds", "unet.0"):
+        moved = dataclasses.replace(changed(seen, stage, 5.0), fingerprint={"keys": newer})
+        found = verdict(own, golden, moved)
+        assert (found.verdict, found.tier) == ("regression", "T1")
+        assert f"{stage}_relative_l2" in found.message
+    same = dataclasses.replace(seen, fingerprint={"keys": newer})
+    assert verdict(own, golden, same).verdict == "pass"
+
+
+def test_what_stands_beside_the_anchor_says_so_until_it_expires(
+    library: GoldenLibrary, golden: Golden
+) -> None:
+    seen = changed(observation(), "vae", 1e-4)
+    until = Accepted(seen.outcome, KEYS, "me", "", "known bug", "2026-06-01")
+    bad = golden.with_known_bad(seen.outcome, "washed out")
+    found = verdict(library, bad.with_accepted(until), seen)
+    assert (found.verdict, found.identical) == ("pass", False)
+    assert found.message == "accepted beside the anchor until 2026-06-01: known bug"
+    late = dataclasses.replace(until, expires="2020-01-01")
+    found = verdict(library, golden.with_accepted(late), seen)
+    assert found.verdict == "regression" and "until 2020-01-01 (known bug)" in found.message
+    # The rejection was only put aside.
+    found = verdict(library, bad.with_accepted(late), seen)
+    assert (found.verdict, found.message) == ("regression", "known bad: washed out")
+
+
+def test_another_size_is_told_at_every_tier(library: GoldenLibrary, golden: Golden) -> None:
+    seen = observation()
+    larger = StageValue("pixels", "uint8", np.zeros((1, 64, 32, 3), np.uint8))
+    other = tuple(larger if v.stage == "pixels" else v for v in seen.stages)
+    for tier in ("T0", "T1", "T2"):
+        found = verdict(library, golden, dataclasses.replace(seen, stages=other), tier=tier)
+        assert found.verdict != "pass" and "(1, 64, 32, 3), the golden's (1, 32, 32, 3)" in (
+            found.message
+        )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.trials.conftest import Loaded
+from tests.trials.test_goldens import faulty
 from turbo_lab.cli import main
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden.golden import Margin
@@ -113,3 +114,12 @@ def test_the_invariance_suite_says_what_was_compared_and_what_could_not_be(
         "run again", "after other work", "a fresh process", "adapters on and off again",
         "shared against unshared work", "resumed against uninterrupted sweep", "saved and loaded",
     }  # fmt: skip
+
+
+def test_a_fault_is_not_learnt_as_noise(
+    one: GoldenLibrary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with faulty():
+        assert main(["golden", "calibrate", "--write"]) == 4
+    assert "two-steps: run again is not identical to the bit" in capsys.readouterr().err
+    assert not (one.root / "thresholds.json").exists()

@@ -18,6 +18,7 @@ from turbo_lab.cli import main
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden.golden import Accepted, Golden, Margin
 from turbo_lab.golden.library import GoldenLibrary, Material
+from turbo_lab.golden.thresholds import read_thresholds, thresholds_document
 from turbo_lab.runtime import pipeline
 from turbo_lab.trials import goldens
 from turbo_lab.trials.faults import FAULTS, patched
@@ -297,3 +298,42 @@ def changed_weight(library: GoldenLibrary, name: str) -> str:
     case = resolve_case(name, library.cases()[name])
     with faulty():
         return CaseRunner([case]).run(case).outcome
+
+
+def test_a_case_that_raises_anything_is_one_error_and_the_rest_is_judged(
+    in_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = CaseRunner.run
+
+    def broken(self: CaseRunner, case: Case, *rest: Any) -> Any:
+        if case.name == "two-steps":
+            raise TypeError("unexpected keyword argument 'timestep_cond'")
+        return run(self, case, *rest)
+
+    monkeypatch.setattr(CaseRunner, "run", broken)
+    code, values = document(capsys, "golden", "check")
+    assert (code, [case["verdict"] for case in values["cases"]]) == (4, ["error", "pass"])
+    assert "TypeError: unexpected keyword" in values["cases"][0]["message"]
+
+
+def test_files_that_were_edited_are_told_without_a_traceback(
+    own: GoldenLibrary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = own.root / "two-steps" / "golden.json"
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": "2"'))
+    code, values = document(capsys, "golden", "check")
+    assert code == 4 and "is no number" in values["cases"][0]["message"]
+    assert values["cases"][1]["verdict"] == "pass"
+    packaged = read_thresholds()
+    text = json.dumps(thresholds_document(packaged, {"n": 1}))
+    for damaged in (text[:300], text.replace('"n": 91', '"n": 92')):
+        (own.root / "thresholds.json").write_text(damaged)
+        assert main(["golden", "check"]) == 2
+        assert "golden calibrate --write" in capsys.readouterr().err
+
+
+def test_a_page_that_cannot_be_written_is_told_first(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["golden", "check", "--html", "/proc/nope/page.html"]) == 2
+    assert "--html=/proc/nope/page.html: cannot be written" in capsys.readouterr().err

@@ -193,3 +193,29 @@ def test_what_was_drawn_in_company_is_held_to_rounding_only(
     assert {code for code, _ in found} == {0}
     apart = [values for _, values in found if not values["identical"]]
     assert apart and all("it was drawn batched" in values["message"] for values in apart)
+
+
+def test_a_stage_that_differs_under_equal_pixels_is_no_pass(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A weight off by a hair moves a tensor and rounds to the same image."""
+    store = Store(folder / "turbo-lab-store")
+    record = next(store.records())
+    path = store.batch_folder(record.batches[0]) / "batch.json"
+    values = json.loads(path.read_text())
+    values["stages"]["unet.0"] = "0" * 64
+    path.write_text(json.dumps(values))
+    code, found = reproduced(capsys, record.record_id)
+    assert (code, found["verdict"], found["identical"]) == (1, "regression", False)
+    assert found["first_divergence"]["stage"] == "unet.0"
+    assert found["num_identical"] == 2  # pixels
+    assert "a stage is not" in found["message"]
+
+
+def test_a_file_that_lies_nowhere_near_a_store_is_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stray = tmp_path / "stray.json"
+    stray.write_text("{}")
+    assert main(["reproduce", str(stray)]) == 2
+    assert "is no store" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.commands.words import print_document, take_flag, take_option
+from turbo_lab.commands.words import check_writable, print_document, take_flag, take_option
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.golden.golden import Accepted, Golden
 from turbo_lab.golden.judge import OTHER_WORK, Observation, if_meant
@@ -97,6 +97,8 @@ def _check(arguments: list[str]) -> int:
 
     as_json, explain = take_flag(arguments, "--json"), take_flag(arguments, "--explain")
     html = take_option(arguments, "--html")
+    if html is not None:
+        check_writable(Path(html), "--html")
     library = open_library()
     names = _named(library, arguments)
     checked = check(library, names, thresholds_of(library), judge_embed(), explain)
@@ -109,7 +111,7 @@ def _check(arguments: list[str]) -> int:
     else:
         from turbo_lab.report.golden_text import print_check
 
-        print_check(values)
+        print_check(values, library.root == packaged_root())
         if html is not None:
             print(f"report          {html}")
     return _CODES[values["verdict"]]

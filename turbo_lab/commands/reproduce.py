@@ -64,7 +64,8 @@ def _claim(word: str, store: Path, uri: str | None) -> Claim:
         # store/records/ab/<record id>.json
         if not path.exists():
             raise InputError(f"{word}: does not exist")
-        opened = _open(path.resolve().parents[2])
+        above = path.resolve().parents
+        opened = _open(above[min(2, len(above) - 1)])
         return claim_of_record(_by_id(opened, path.stem), opened)
     opened = _open(store)
     if re.fullmatch(r"[0-9a-f]{32}", word):

@@ -93,18 +93,21 @@ class Golden:
         """Digest of the anchor."""
         return outcome_digest(self.stages)
 
-    def accepts(self, outcome: str, today: datetime.date) -> bool:
-        """Whether an outcome is the anchor, or stands beside it."""
-        return any(a.outcome == outcome and a.stands(today) for a in self.accepted)
+    def standing(self, outcome: str, today: datetime.date) -> Accepted | None:
+        """The acceptance of an outcome, as the anchor or beside it; ``None``: none stands."""
+        found = (a for a in self.accepted if a.outcome == outcome and a.stands(today))
+        return next(found, None)
 
     def with_accepted(self, acceptance: Accepted) -> Golden:
         """One more outcome beside the anchor; the anchor does not move.
 
-        An outcome that was rejected is known bad no longer.
+        An outcome that was rejected is known bad no longer, or not as long as this stands.
         """
         new = (acceptance.outcome, dict(acceptance.keys))
         kept = tuple(a for a in self.accepted[1:] if (a.outcome, dict(a.keys)) != new)
-        bad = {name: why for name, why in self.known_bad.items() if name != acceptance.outcome}
+        bad = dict(self.known_bad)
+        if acceptance.expires is None:
+            bad.pop(acceptance.outcome, None)
         return replace(self, accepted=(self.accepted[0], *kept, acceptance), known_bad=bad)
 
     def with_known_bad(self, outcome: str, reason: str) -> Golden:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from turbo_lab.golden.golden import Golden, Margin
+from turbo_lab.golden.golden import Accepted, Golden, Margin
 from turbo_lab.golden.library import Material
 from turbo_lab.golden.stages import (
     STAGE_KINDS,
@@ -158,17 +158,34 @@ def judge(
         stages=tuple(differences(golden.stages, material.tensors, seen.stages, seen.marks)),
         identical=outcome == golden.outcome,
     )
-    if outcome in golden.known_bad:
+    beside = golden.standing(outcome, today)
+    if beside is None and outcome in golden.known_bad:
         return _regression(case, f"known bad: {golden.known_bad[outcome]}")
-    if golden.accepts(outcome, today):
-        return case
+    if beside is not None:
+        return case if case.identical else replace(case, message=_beside(beside))
     if choice.tier == "T0":
         # Beside an anchor of another environment, rounding is no divergence.
         rounding = margins_of(golden, thresholds, "T1") if choice.differs else None
-        return _regression(case, "not identical, on the same fingerprint", rounding)
+        why = _why_not_identical(golden, material, seen)
+        return _regression(case, f"{why}, on the same fingerprint", rounding)
     margins = margins_of(golden, thresholds, choice.tier)
     values = measure_figures(material.tensors, case.stages, seen, choice.tier, embed)
     return _judge_figures(case, margins, values)
+
+
+def _beside(acceptance: Accepted) -> str:
+    until = f" until {acceptance.expires}" if acceptance.expires else ""
+    return f"accepted beside the anchor{until}: {acceptance.reason}"
+
+
+def _why_not_identical(golden: Golden, material: Material, seen: Observation) -> str:
+    size, here = material.tensors["pixels"].shape, seen.pixels().shape
+    if size != here:
+        return f"images are {here}, the golden's {size}"
+    expired = [a for a in golden.accepted if a.outcome == seen.outcome]
+    if expired:
+        return f"accepted until {expired[-1].expires} ({expired[-1].reason}), which has passed"
+    return "not identical"
 
 
 def choose(golden: Golden, here: Mapping[str, Any], today: datetime.date) -> TierChoice:
@@ -237,9 +254,11 @@ def measure_figures(
 ) -> dict[str, Taken]:
     """Each figure of a tier: (value, why there is none)."""
     golden, here = tensors["pixels"], seen.pixels()
-    # Stages of a user's own are held as the latents are.
-    own = {figure_of(s.stage): s for s in stages if stage_kind(s.stage) not in STAGE_KINDS}
     by_kind = {stage_kind(stage.stage): stage for stage in stages}  # the last of each kind
+    # What a pipeline's stages do shows in its latents. Stages of a user's own, and a
+    # pipeline's without its latents, are held as latents are.
+    covered = STAGE_KINDS if "latents" in by_kind else ("vae", "pixels")
+    own = {figure_of(s.stage): s for s in stages if stage_kind(s.stage) not in covered}
     # A golden of images alone has no latents to judge; one that has them needs the figure.
     names = [n for n in FIGURES[tier] if _STAGE_OF.get(n, "pixels") in by_kind]
     if golden.shape != here.shape:

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from turbo_lab import record as records
+from turbo_lab.errors import StoreError
 from turbo_lab.golden.golden import Margin
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
+from turbo_lab.identity import digest
+from turbo_lab.spec import as_plain
 
 # A threshold is this many times the worst that harmless changes were seen to do, and
 # calibration fails where it has come to be more than RATCHET times that.
@@ -24,6 +27,7 @@ FLOORS: Mapping[str, float] = {
     "tile_ssim_loss": 1e-3,
     "embedding_distance": 1e-5,
 }
+_ANEW = "restore it, or measure anew: turbo-lab golden calibrate --write"
 STAGE_FLOOR = 2e-6
 """Of a stage's relative distance: what its sketch resolves."""
 
@@ -49,12 +53,19 @@ def read_thresholds(path: Path | None = None) -> dict[str, dict[str, Margin]]:
     path = path or packaged_root() / "thresholds.json"
     if not path.exists():
         return {}
-    values = json.loads(path.read_text(encoding="utf-8"))
-    rest = records.check_document(values, "golden-thresholds", str(path))
-    return {
-        tier: {name: Margin(**margin) for name, margin in figures.items()}
-        for tier, figures in rest["thresholds"].items()
-    }
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        rest = records.check_document(values, "golden-thresholds", str(path))
+        claimed, found = rest.pop("digest", None), digest(as_plain(rest))
+        read = {
+            tier: {name: Margin(**margin) for name, margin in figures.items()}
+            for tier, figures in rest["thresholds"].items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path}: is damaged ({error}); {_ANEW}") from error
+    if claimed != found:
+        raise StoreError(f"{path}: was edited by hand (its digest does not fit); {_ANEW}")
+    return read
 
 
 def thresholds_of(library: GoldenLibrary) -> dict[str, dict[str, Margin]]:
@@ -67,13 +78,11 @@ def thresholds_document(
     thresholds: Mapping[str, Mapping[str, Margin]], provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Inverse of :func:`read_thresholds`, with where the figures came from."""
-    return records.document(
-        "golden-thresholds",
-        {
-            "thresholds": {
-                tier: {name: vars(margin) for name, margin in figures.items()}
-                for tier, figures in thresholds.items()
-            },
-            "provenance": dict(provenance),
+    values = {
+        "thresholds": {
+            tier: {name: vars(margin) for name, margin in figures.items()}
+            for tier, figures in thresholds.items()
         },
-    )
+        "provenance": as_plain(provenance),
+    }
+    return records.document("golden-thresholds", {**values, "digest": digest(values)})

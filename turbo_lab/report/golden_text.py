@@ -22,8 +22,8 @@ _SHORT = {
 _STYLES = {"pass": "green", "regression": "red", "uncovered": "yellow", "error": "magenta"}
 
 
-def print_check(values: Mapping[str, Any]) -> None:
-    """The ``golden check`` document on a terminal."""
+def print_check(values: Mapping[str, Any], is_packaged: bool = False) -> None:
+    """The ``golden check`` document on a terminal; packaged goldens cannot be accepted anew."""
     console = Console()
     table = Table(box=None, pad_edge=False)
     for column in ("case", "verdict", "tier", ""):
@@ -36,7 +36,7 @@ def print_check(values: Mapping[str, Any]) -> None:
     counts = [row["verdict"] for row in values["cases"]]
     summary = ", ".join(f"{counts.count(v)} {v}" for v in _STYLES if v in counts)
     console.print(f"\n{summary or 'no cases'}")
-    for line in _next_commands(values["cases"]):
+    for line in _next_commands(values["cases"], is_packaged):
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -61,7 +61,7 @@ def _size(stage: Mapping[str, Any]) -> str:
     return ", which has another shape or is missing"
 
 
-def _next_commands(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _next_commands(rows: Sequence[Mapping[str, Any]], is_packaged: bool) -> list[str]:
     by_verdict: dict[str, list[str]] = {}
     for row in rows:
         by_verdict.setdefault(row["verdict"], []).append(row["name"])
@@ -69,7 +69,10 @@ def _next_commands(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     if failing := by_verdict.get("regression"):
         names = " ".join(failing)
         lines.append(f"explain         turbo-lab golden check {names} --explain")
-        lines.append(f"if it is meant  turbo-lab golden accept {names} --reason TEXT")
+        if is_packaged:
+            lines.append("for your own     turbo-lab golden record (the packaged ones stay)")
+        else:
+            lines.append(f"if it is meant  turbo-lab golden accept {names} --reason TEXT")
     if not rows or any("has no golden" in row["message"] for row in rows):
         lines.append("record          turbo-lab golden record")
     return lines

@@ -33,7 +33,8 @@ def traced_call(
 
     def on_encode(output: tuple[torch.Tensor, ...]) -> None:
         keep("prompt_embeds", output[0])
-        keep("pooled_prompt_embeds", output[2])
+        if len(output) > 2:  # Stable Diffusion 1 and 2 have no pooled ones
+            keep("pooled_prompt_embeds", output[2])
 
     def on_step(kind: str) -> Callable[[Any], None]:
         def kept(output: Any) -> None:

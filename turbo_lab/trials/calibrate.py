@@ -11,13 +11,21 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from turbo_lab.errors import InputError
+from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.golden.golden import Golden, Margin
-from turbo_lab.golden.judge import FIGURES, STAGE_FIGURE, Embed, measure_figures
+from turbo_lab.golden.judge import (
+    FIGURES,
+    OTHER_WORK,
+    STAGE_FIGURE,
+    Embed,
+    if_meant,
+    measure_figures,
+)
 from turbo_lab.golden.library import GoldenLibrary, Material
 from turbo_lab.golden.stages import differences, stage_kind
 from turbo_lab.golden.thresholds import is_loose, margin
 from turbo_lab.golden.tiers import Tier
+from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.harmless import HARMLESS
 from turbo_lab.trials.run_case import Case, CaseRunner, resolve_case
 
@@ -60,18 +68,29 @@ def calibrate(
     """Run every case under every harmless change. Deterministic but for the machine.
 
     ``stored`` thresholds, and those that the goldens carry, are held against what was
-    seen; with ``None`` none are.
+    seen; with ``None`` none are. A golden of another environment is anchored on this
+    one. Raises :class:`JudgementError` where a case does not give its golden's bits
+    again: a fault would be learnt as noise.
     """
     seen: Seen = {"T1": defaultdict(list), "T2": defaultdict(list)}
     by_change: dict[str, dict[str, float]] = {}
     exact: dict[str, int] = {}
     runner = CaseRunner([case for case, *_ in cases])
+    for case, golden, _ in cases:
+        if case.cell.cell_id != golden.cell_id:
+            raise JudgementError(f"golden {golden.name}: {OTHER_WORK}; {if_meant(golden.name)}")
+    cases = anchored(cases, runner)
     for change in HARMLESS:
         worst: dict[str, float] = defaultdict(float)
         exact[change.name] = 0
         for case, golden, material in cases:
             here = change.run(runner, case)
             exact[change.name] += here.outcome == golden.outcome
+            if change.tier == "T0" and here.outcome != golden.outcome:
+                raise JudgementError(
+                    f"golden {golden.name}: {change.name} is not identical to the bit, so that "
+                    "nothing can be told from noise; see turbo-lab golden check --explain"
+                )
             stages = differences(golden.stages, material.tensors, here.stages, here.marks)
             for stage in stages:
                 assert stage.relative_l2 is not None, stage

@@ -131,15 +131,17 @@ def _check_one(
     explain: bool,
 ) -> Checked:
     expected, fingerprints = material.tensors["pixels"], _fingerprints(golden, case)
+    doing = "generated"
     try:
         seen = runner.run(case)
-    except (TurboLabError, RuntimeError, ValueError) as error:
-        text = " ".join(str(error).split())[:300]
-        verdict = CaseVerdict(golden.name, "error", None, f"could not be generated: {text}")
+        doing = "judged"
+        verdict = judge(golden, material, seen, thresholds, today(), embed)
+        checked = Checked(verdict, expected, seen.pixels(), fingerprints=fingerprints)
+        return explained(runner, case, golden, material, checked) if explain else checked
+    except Exception as error:  # noqa: BLE001 - whatever a new library raises; the rest goes on
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        verdict = CaseVerdict(golden.name, "error", None, f"could not be {doing}: {text}")
         return Checked(verdict, expected, fingerprints=fingerprints)
-    verdict = judge(golden, material, seen, thresholds, today(), embed)
-    checked = Checked(verdict, expected, seen.pixels(), fingerprints=fingerprints)
-    return explained(runner, case, golden, material, checked) if explain else checked
 
 
 def explained(

@@ -82,11 +82,11 @@ class Reproduction:
     verdict: str
     """``pass``, ``regression`` or ``uncovered``."""
     identical: bool
-    """Every image to the bit."""
+    """Every image, and every stage whose hash was kept, to the bit."""
     num_images: int
     """Compared."""
     num_identical: int
-    """To the bit."""
+    """Pixels to the bit."""
     message: str
     """One line."""
     first_divergence: Mapping[str, Any] | None
@@ -186,9 +186,9 @@ def reproduce(claim: Claim, device: str, num_threads: int | None) -> Reproductio
         verdict=verdict,
         identical=not apart,
         num_images=total,
-        num_identical=total - len(apart),
+        num_identical=total - sum(found["max_abs"] > 0 for found in apart),
         message=message,
-        first_divergence=apart[0] if apart else None,
+        first_divergence=max(apart, key=lambda found: found["max_abs"], default=None),
         fingerprint_difference=differs,
     )
 
@@ -204,6 +204,8 @@ def _verdict(
     if choice is not None and choice.tier == "T2":
         return "uncovered", "drawn on another device class: only a golden at T2 can judge that"
     if choice is not None and choice.tier == "T0" and claim.exactness == "exact":
+        if all(found["max_abs"] == 0 for found in apart):
+            return "regression", "the pixels are identical and a stage is not, on one fingerprint"
         return "regression", "not identical, on the same fingerprint"
     margin = read_thresholds().get("T1", {}).get("window_density")
     worst = max(found["window_density"] for found in apart)
@@ -261,21 +263,23 @@ def _draw(worker: Worker, claim: Claim, batch: ClaimedBatch) -> list[dict[str, A
     return [_compare(image, pixels[image.row], first) for image in batch.images]
 
 
-def _first_stage(recorded: Mapping[str, str] | None, stages: Sequence[StageValue]) -> str:
-    """The first stage whose hash is another; ``pixels`` where none were recorded."""
-    for value in stages if recorded else ():
-        if recorded is not None and recorded.get(value.stage) != mark(value).sha256:
+def _first_stage(recorded: Mapping[str, str] | None, stages: Sequence[StageValue]) -> str | None:
+    """The first stage whose recorded hash is another; ``None``: no such stage."""
+    for value in stages:
+        known = (recorded or {}).get(value.stage)
+        if known is not None and known != mark(value).sha256:
             return value.stage
-    return "pixels"
+    return None
 
 
-def _compare(claimed: ClaimedImage, pixels: np.ndarray, stage: str) -> dict[str, Any] | None:
-    if images.pixel_sha256(pixels) == claimed.pixel_sha256:
+def _compare(claimed: ClaimedImage, pixels: np.ndarray, stage: str | None) -> dict[str, Any] | None:
+    """``stage``: the first of the batch that differs. Equal pixels may hide that one does."""
+    if stage is None and images.pixel_sha256(pixels) == claimed.pixel_sha256:
         return None
     before = images.read_png(claimed.path)[0]
     apart = np.abs(before.astype(np.int16) - pixels.astype(np.int16))
     return {
-        "stage": stage,
+        "stage": stage or "pixels",
         "image": str(claimed.path),
         "max_abs": int(apart.max()),
         "window_density": window_density(before, pixels, tolerance=LEVELS),
