@@ -52,6 +52,10 @@ def test_variants_of_one_model_are_told_apart(
     labels = [item["label"] for item in values["contenders"]]
     assert labels[:2] == ["nano-turbo 1 step dtype=bfloat16", "nano-turbo 1 step"]
     assert values["prompts"].keys() == set(labels[1:])
+    fidelity = {row["name"]: row for row in values["fidelity"]["nano-turbo 1 step"]}
+    assert fidelity["psnr"]["n"] == 8 and fidelity["psnr"]["mean"] > 30
+    assert fidelity["embedding_cosine"]["worst"] > 0.99 > fidelity["exact_pixel_rate"]["mean"]
+    assert "unscored: lpips: needs torchvision" in fidelity["lpips"]["note"]
     names = {row["name"] for row in values["rows"]}
     assert any(name.startswith("clip_score / nano-turbo 1 step (own settings") for name in names)
     assert main(["compare", *SMALL, "candidate.num_inference_steps=1"]) == 2

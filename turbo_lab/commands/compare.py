@@ -29,6 +29,7 @@ from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.published import published_document, refuse_published
 from turbo_lab.record import Timing
 from turbo_lab.results import latest_timing
+from turbo_lab.spec import as_plain
 
 METRICS = ("clip_score", "r_precision")
 _MOST_STEPS = 50
@@ -88,6 +89,7 @@ def main(arguments: list[str]) -> int:
         "contenders": [_contender(item) for item in contenders.values()],
         "pareto": _pareto(list(contenders.values())),
         "prompts": _prompts(candidate, contenders),
+        "fidelity": _fidelity(candidate, contenders),
     }
     if with_published:
         values["published"] = published_document()
@@ -102,6 +104,38 @@ def main(arguments: list[str]) -> int:
         if html is not None:
             print(f"report          {html}")
     return 0
+
+
+def _fidelity(
+    candidate: Contender, contenders: Mapping[str, Contender]
+) -> dict[str, list[dict[str, Any]]]:
+    """How far the candidate's images are from each variant's of the same model and seeds.
+
+    The first image of each prompt. Another model is meant to draw other pictures.
+    """
+    import numpy as np
+
+    from turbo_lab import images
+    from turbo_lab.metrics.paired import paired_fidelity
+    from turbo_lab.trials.features import judge_embed
+
+    embed, found = judge_embed(), {}
+    mine = candidate.figures.parameters
+    for label, other in contenders.items():
+        theirs = other.figures.parameters
+        is_variant = label != candidate.label and theirs["model"] == mine["model"]
+        if not is_variant or theirs["resolution"] != mine["resolution"]:
+            continue
+        prompts = [prompt for prompt in candidate.images if prompt in other.images]
+        first, second = (
+            np.stack([images.read_png(side.images[prompt])[0] for prompt in prompts])
+            for side in (candidate, other)
+        )
+        rows = paired_fidelity(first, second, prompts, (embed(first), embed(second)))
+        found[label] = [
+            {k: v for k, v in as_plain(row).items() if k != "per_image"} for row in rows
+        ]
+    return found
 
 
 def _is_on(value: str | None) -> bool:

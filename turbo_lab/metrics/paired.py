@@ -1,8 +1,8 @@
 """Paired fidelity: how far each image is from a baseline's of the same seed and prompt.
 
-Joins the figures of :mod:`turbo_lab.similarity` and the judge's cosine into one
-row a figure, with an interval over prompts and the worst image. LPIPS needs
-weights that do not ship: it is unscored until they are on this machine.
+Joins the figures of :mod:`turbo_lab.similarity`, the judge's cosine and LPIPS into
+one row a figure, with an interval over prompts and the worst image. LPIPS needs
+weights that do not ship: it is unscored where they are not on this machine.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from turbo_lab import similarity
-from turbo_lab.errors import InputError
+from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.metrics.inputs import Floats, unit_rows
+from turbo_lab.metrics.lpips import lpips
 from turbo_lab.stats import Interval, bootstrap_mean_ci
 
 Images = npt.NDArray[np.uint8]
 WINDOW_TOLERANCE = 2
-LPIPS_NOTE = "unscored: LPIPS needs the weights of a network that does not ship"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ _FIGURES: Mapping[str, tuple[str, str]] = {
     "exact_pixel_rate": ("fraction", "higher"),
     "max_abs": ("levels", "lower"),
     "embedding_cosine": ("cosine", "higher"),
+    "lpips": ("distance", "lower"),
 }
 
 
@@ -88,8 +89,13 @@ def paired_fidelity(
     if features is not None:
         first, second = (unit_rows(rows) for rows in features)
         values["embedding_cosine"] = [float(v) for v in np.einsum("nd,nd->n", first, second)]
-    rows = [_figure(name, found, clusters) for name, found in values.items()]
-    return [*rows, PairedFigure("lpips", "distance", "lower", None, None, 0, None, (), LPIPS_NOTE)]
+    unscored = []
+    try:
+        values["lpips"] = lpips(candidate, baseline)
+    except TurboLabError as error:
+        note = f"unscored: {error}"
+        unscored = [PairedFigure("lpips", *_FIGURES["lpips"], None, None, 0, None, (), note)]
+    return [*(_figure(name, found, clusters) for name, found in values.items()), *unscored]
 
 
 def _figure(name: str, values: list[float], clusters: Sequence[Hashable]) -> PairedFigure:

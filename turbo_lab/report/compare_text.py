@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -39,8 +39,27 @@ def print_compare(values: Mapping[str, Any]) -> None:
         effect = number(row["minimum_detectable_effect"])
         table.add_row(row["name"], _WORDS[row["verdict"]], difference(row), effect)
     console.print(table)
+    for label, rows in values["fidelity"].items():
+        _print_fidelity(console, label, rows)
     if "published" in values:
         _print_published(console, values["published"])
+
+
+def _print_fidelity(console: Console, label: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """How far images of one seed are apart."""
+    table = Table(box=None, pad_edge=False)
+    for column in (f"images of the same seeds, against {label}", "mean (95%)", "worst"):
+        table.add_column(column, justify="left" if column.startswith("images") else "right")
+    for row in rows:
+        if row["mean"] is None:
+            table.add_row(row["name"], row["note"], "-")
+            continue
+        ci95 = row["ci95"]
+        spread = "" if ci95 is None else f" ({number(ci95[0])} to {number(ci95[1])})"
+        name = f"{row['name']}, {row['unit']}"
+        table.add_row(name, f"{number(row['mean'])}{spread}", number(row["worst"]))
+    console.print()
+    console.print(table)
 
 
 def _print_published(console: Console, published: Mapping[str, Any]) -> None:
