@@ -214,8 +214,8 @@ def export_lcm(work: Work) -> None:
 
 
 def main() -> None:
-    """Export every stage that has a checkpoint."""
-    work = Work(Path(__file__).parent / "work")
+    """Export every stage that has a checkpoint; what it builds on may be what ships already."""
+    work = Work(Path(__file__).parent / "work", shipped=True)
     WEIGHTS.mkdir(parents=True, exist_ok=True)
     every = ["vae", "text", "clip", "teacher", "turbo", "lcm", "transfer-flat", "transfer-ink"]
     wanted = sys.argv[1:] or [

@@ -20,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from experiments.nano.device import seeded
 from experiments.nano.models import alphas_cumprod
+from experiments.nano.optim import make_muon
 from experiments.nano.teacher import Conditioning, denoising_loss
 
 # Convolutions as well: a style is mostly texture, and half of this UNet's weights are kernels.
@@ -56,7 +57,7 @@ class LoraSettings:
     batch_size: int
     """Rows a step."""
     lr: float
-    """Of AdamW, at the peak of the schedule."""
+    """Of Muon, at the peak of the schedule."""
     caption_dropout: float
     """Share of rows whose text is zeros."""
 
@@ -77,7 +78,7 @@ class LoraStage:
         self.unet = copy.deepcopy(teacher)
         self.lora = add_lora(self.unet, cfg.rank)
         self.modules = {"lora": self.lora}
-        self.optimizers = {"adamw": torch.optim.AdamW(self.lora, cfg.lr, weight_decay=0.0)}
+        self.optimizers = {"muon": make_muon([self.lora], cfg.lr, cfg.lr)}
         self.alpha_bar = alphas_cumprod()
 
     def _loss(self, size: int, generator: torch.Generator) -> Tensor:
@@ -92,8 +93,8 @@ class LoraStage:
         loss = self._loss(self.cfg.batch_size, generator)
         with sdpa_kernel(SDPBackend.MATH):
             loss.backward()
-        self.optimizers["adamw"].step()
-        self.optimizers["adamw"].zero_grad()
+        self.optimizers["muon"].step()
+        self.optimizers["muon"].zero_grad()
         return {"loss": loss.item()}
 
     @torch.no_grad()

@@ -6,6 +6,7 @@ Draws ``scenes-heldout`` with no adapter, each adapter at several weights and
 both together, and measures the Fréchet distance to rendered scenes of each
 style, recall and colour (the thing and the background must stay). Ends with the
 sha256 of the base weights before and after: unloading must give them back.
+``--cards`` puts the figures of an adapter alone on its card.
 """
 
 from __future__ import annotations
@@ -20,7 +21,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from experiments.nano.evaluate import Cell, Images, contact_sheet, draw, figures, load, markdown
+from experiments.nano.evaluate import (
+    Cell,
+    Images,
+    add_figures,
+    contact_sheet,
+    draw,
+    figures,
+    load,
+    markdown,
+)
 from experiments.nano.world import caption, pairs
 from turbo_lab.cards.packaged import WEIGHTS
 
@@ -63,6 +73,13 @@ def style_figures(images: Images, where: list[tuple[int, int]], seeds: list[int]
     return {**row, **{k: found[k] for k in ("clip_score", "r_precision", "colour_accuracy")}}
 
 
+def write_on_card(stack: dict[str, float], cell: Cell, row: dict[str, dict]) -> None:
+    """Figures named for the weight, the model and its steps; others stay."""
+    ((name, weight),) = stack.items()
+    where = f"@{weight:g} on {cell.label}"
+    add_figures(name, {f"{figure}{where}": value for figure, value in row.items()})
+
+
 def main() -> None:
     """One row a stack."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -70,6 +87,7 @@ def main() -> None:
     parser.add_argument("--model", default="nano-turbo")
     parser.add_argument("--num-inference-steps", type=int, default=2)
     parser.add_argument("--guidance-scale", type=float, default=0.0)
+    parser.add_argument("--cards", action="store_true", help="write the figures on the cards")
     parser.add_argument("--num-threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.num_threads)
@@ -92,6 +110,8 @@ def main() -> None:
         images = draw(pipeline, cell, prompts, seeds)
         table[label(stack)] = style_figures(images, where, seeds)
         sheets.append(np.asarray(contact_sheet(images))[:64])
+        if args.cards and len(stack) == 1:
+            write_on_card(stack, cell, table[label(stack)])
         print(markdown({label(stack): table[label(stack)]}), flush=True)
     pipeline.unload_lora_weights()
     after = base_digest(pipeline)

@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from experiments.nano.lora import add_lora
 from experiments.nano.models import alphas_cumprod, make_schedulers
+from experiments.nano.optim import make_muon
 from experiments.nano.sample import Critic, draw
 from experiments.nano.teacher import Conditioning, denoising_loss
 from experiments.nano.turbo import charbonnier, flow_batch, predict_ends
@@ -33,7 +34,7 @@ class TransferSettings:
     batch_size: int
     """Rows a step of either network."""
     lr: float
-    """Of AdamW, at the peak of the schedule."""
+    """Of Muon, at the peak of the schedule."""
     caption_dropout: float
     """Share of the teacher's rows whose text is zeros."""
     distillation_weight: float
@@ -73,7 +74,7 @@ class TransferStage:
         self.conditioning, self.critic = conditioning, critic
         self.lora = share_adapter(styled, student, cfg.rank)
         self.modules = {"lora": self.lora}
-        self.optimizers = {"adamw": torch.optim.AdamW(self.lora, cfg.lr, weight_decay=0.0)}
+        self.optimizers = {"muon": make_muon([self.lora], cfg.lr, cfg.lr)}
         self.alpha_bar = alphas_cumprod()
 
     def step(self, step: int, generator: torch.Generator) -> dict[str, float]:
@@ -91,8 +92,8 @@ class TransferStage:
         distillation = charbonnier(reached - ends)
         with sdpa_kernel(SDPBackend.MATH):
             (denoising + self.cfg.distillation_weight * distillation).backward()
-        self.optimizers["adamw"].step()
-        self.optimizers["adamw"].zero_grad()
+        self.optimizers["muon"].step()
+        self.optimizers["muon"].zero_grad()
         return {"denoising": denoising.item(), "distillation": distillation.item()}
 
     def evaluate(self, step: int) -> dict[str, float]:
