@@ -57,10 +57,14 @@ def coverage_check(lacking: Sequence[str], required: Sequence[str]) -> Row:
     return _plain("coverage", "uncovered" if lacking else "pass", covered, note)
 
 
-def invariance_check(broken: Mapping[str, int], rows: int) -> Row:
-    """What must not matter. ``broken``: rows that did, with their largest difference in levels."""
-    note = "; ".join(f"{name}: up to {levels} levels" for name, levels in broken.items()) or None
-    return _plain("invariance", "regression" if broken else "pass", rows, note)
+def invariance_check(broken: Mapping[str, int | None], rows: int) -> Row:
+    """What must not matter.
+
+    ``broken``: rows that did, with their largest difference in levels; ``None``: other hashes.
+    """
+    told = [f"{name}: {'other hashes' if levels is None else f'up to {levels} levels'}"
+            for name, levels in broken.items()]  # fmt: skip
+    return _plain("invariance", "regression" if broken else "pass", rows, "; ".join(told) or None)
 
 
 def mutation_check(missed: Sequence[str], total: int, false_alarms: Sequence[str]) -> Row:

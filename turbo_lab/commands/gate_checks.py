@@ -210,12 +210,12 @@ def _golden_checks(policy: Policy, candidate: Executed) -> Iterator[Row]:
 def _goldens(policy: Policy, library: GoldenLibrary, model: str) -> Iterator[Row]:
     """The goldens at their tiers, and what they are goldens of."""
     from turbo_lab.golden.coverage import lacking
-    from turbo_lab.golden.thresholds import read_thresholds
+    from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.goldens import check
 
     names = list(policy.goldens or library.cases())
-    checked = check(library, names, read_thresholds(), judge_embed())
+    checked = check(library, names, thresholds_of(library), judge_embed())
     verdicts = [item.verdict for item in checked]
     yield gate.golden_check(verdicts, policy.min_goldens, policy.golden_tier)
     if policy.coverage:
@@ -224,22 +224,22 @@ def _goldens(policy: Policy, library: GoldenLibrary, model: str) -> Iterator[Row
 
 
 def _invariance(library: GoldenLibrary, names: Sequence[str]) -> Row:
-    from turbo_lab.golden.thresholds import read_thresholds
+    from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.invariance import invariance
 
-    rows = invariance(loaded_cases(library, names), read_thresholds(), judge_embed())
+    rows = invariance(loaded_cases(library, names), thresholds_of(library), judge_embed())
     asked = [row for row in rows if row.cases]
     broken = {row.name: row.max_abs for row in asked if not row.holds}
     return gate.invariance_check(broken, len(asked))
 
 
 def _mutation(library: GoldenLibrary, names: Sequence[str]) -> Row:
-    from turbo_lab.golden.thresholds import read_thresholds
+    from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.mutate import mutate
 
-    faults, harmless = mutate(loaded_cases(library, names), read_thresholds(), judge_embed())
+    faults, harmless = mutate(loaded_cases(library, names), thresholds_of(library), judge_embed())
     shown = [fault for fault in faults if fault.cases]
     missed = [fault.name for fault in shown if not fault.caught]
     alarms = [change.name for change in harmless if change.alarm]

@@ -156,6 +156,7 @@ def print_invariance(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         text = {True: "[green]yes[/]", False: "[red]no[/]", None: "-"}[row["holds"]]
         tolerance = "0 (to the bit)" if row["tier"] == "T0" else "T1"
-        cells = (text, tolerance, str(row["cases"]), str(row["max_abs"]), row["note"])
+        levels = "-" if row["max_abs"] is None else str(row["max_abs"])
+        cells = (text, tolerance, str(row["cases"]), levels, row["note"])
         table.add_row(row["name"], *cells)
     console.print(table)

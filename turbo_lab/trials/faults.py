@@ -268,7 +268,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("channels swapped", decoded(lambda images: images.flip(1))),
     Fault("brightness halved", decoded(lambda images: (images + 1) / 2 - 1)),
     Fault("a 16x16 block inverted", decoded(_invert_block)),
-    Fault("vae scaling factor lost", decoded(lambda images: images * 0.87)),
+    Fault("contrast at 87%", decoded(lambda images: images * 0.87)),
     Fault("vae in bfloat16", _vae_in_bfloat16),
     Fault(
         "timestep spacing lost",

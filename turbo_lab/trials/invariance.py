@@ -47,8 +47,8 @@ class Invariance:
     """Whether every case held; ``None`` where no case could be asked."""
     cases: int
     """Cases that could be asked."""
-    max_abs: int
-    """Largest difference of a pixel, in levels of 255."""
+    max_abs: int | None
+    """Largest difference of a pixel, in levels of 255; ``None`` where hashes were compared."""
     note: str
     """What was compared."""
 
@@ -103,7 +103,7 @@ def _fresh_process(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
         for case, *_ in cases
         for value in runner.run(case).stages
     )
-    return Invariance("a fresh process", "T0", holds, len(cases), 0, "every stage's hash")
+    return Invariance("a fresh process", "T0", holds, len(cases), None, "every stage's hash")
 
 
 def _turned(runner: CaseRunner, case: Case) -> Observation:
@@ -136,7 +136,7 @@ def _adapters_off(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
         holds &= _weights_digest(runner.worker.pipeline()) == before
     note = "sha256 of every base weight"
     asked = holds if fitting else None
-    return Invariance("adapters on and off again", "T0", asked, len(fitting), 0, note)
+    return Invariance("adapters on and off again", "T0", asked, len(fitting), None, note)
 
 
 def _shared_work(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
