@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from turbo_lab import config
 from turbo_lab.cards import conf_dir
+from turbo_lab.cli import main
 from turbo_lab.errors import InputError
 
 
@@ -139,6 +140,32 @@ def test_cfg_job_prints_the_composed_config(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "among"),
+    [
+        ("turbo-lab sw", {"sweep"}),
+        ("turbo-lab sweep num_inf", {"num_inference_steps="}),
+        ("turbo-lab plan model=nano-t", {"model=nano-turbo"}),
+        ("turbo-lab doctor x", set()),
+    ],
+)
+def test_the_shell_completes_commands_keys_and_choices(
+    line: str, among: set[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    assert main(["-sc", "query=bash"]) == 0
+    found = set(capsys.readouterr().out.split())
+    assert among <= found and bool(found) == bool(among)
+
+
+def test_a_grid_shows_no_configuration_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "--cfg", "job", "num_inference_steps=1,2"]) == 2
+    assert "shows one configuration" in capsys.readouterr().err
+    assert main(["plan", "-m", "--cfg", "job", "num_inference_steps=1"]) == 0
+
+
 def test_shell_completion_is_installable(capsys: pytest.CaptureFixture[str]) -> None:
-    assert config.run("sweep", ["--shell-completion", "install=bash"], lambda points: 1) == 0
-    assert "complete" in capsys.readouterr().out
+    assert main(["--shell-completion", "install=bash"]) == 0
+    script = capsys.readouterr().out
+    assert script.rstrip().endswith("hydra_bash_completion turbo-lab")

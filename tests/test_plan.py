@@ -60,7 +60,7 @@ def test_grid_of_issue_needs_45_rows_an_image_instead_of_90() -> None:
 
 def test_unknown_scheduler_shares_no_start() -> None:
     cells = [make_cell(s, scheduler=UNKNOWN) for s in (1, 2)]
-    assert make_plan(cells, nothing).unet_rows.planned == 4 * 3
+    assert make_plan(cells, nothing).unet_rows.planned == 4 * (1 + 3)  # Heun: two a step but one
 
 
 def test_share_none_runs_each_batch_in_a_group_of_its_own() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from turbo_lab.schedule import KNOWN, first_evaluation, timesteps
+from turbo_lab.schedule import KNOWN, evaluations, first_evaluation, timesteps
+from turbo_lab.spec import SCHEDULERS
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
@@ -53,3 +54,13 @@ def test_turbo_starts_at_999_for_every_step_count() -> None:
 def test_unknown_schedulers_promise_nothing(change: dict) -> None:
     config = {"_class_name": "EulerDiscreteScheduler", **BETAS, "timestep_spacing": "trailing"}
     assert first_evaluation({**config, **change}, 4) is None
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_evaluations_are_those_of_diffusers(name: str) -> None:
+    import diffusers
+
+    scheduler = getattr(diffusers, name)(**BETAS)
+    for steps in (1, 2, 4, 9):
+        scheduler.set_timesteps(steps)
+        assert evaluations({"_class_name": name}, steps) == len(scheduler.timesteps)

@@ -60,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     command, *rest = arguments
     try:
+        if command.split("=")[0] in ("-sc", "--shell-completion"):
+            from turbo_lab.commands.completion import complete
+
+            return complete(arguments, list(_COMMANDS))
         if command not in _COMMANDS:
             raise unknown_name("command", command, _COMMANDS)
         if "--help" in rest or "-h" in rest:
@@ -155,7 +159,8 @@ def _run_points(command: str, arguments: list[str], as_json: bool) -> int:
 def _with_default_sweep(arguments: list[str]) -> list[str]:
     from turbo_lab.config import is_grid_named
 
-    return arguments if is_grid_named(arguments) else [*arguments, "sweep=default"]
+    asks_hydra = "--hydra-help" in arguments
+    return arguments if asks_hydra or is_grid_named(arguments) else [*arguments, "sweep=default"]
 
 
 def _show(arguments: list[str]) -> int:

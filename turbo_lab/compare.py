@@ -95,13 +95,16 @@ def compare_figure(
     verdict, ci95 = judge_pairs(first, second, prompts, margin, direction, candidate.unit)
     means = _cluster_means(first - second, prompts)
     spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
+    if candidate.unit == "fraction" and ci95 is not None:  # equal pairs are no proof of no spread
+        spread = spread_of(ci95, len(means))
+    effect = stats.minimum_detectable_effect(spread, len(means)) if spread > 0 else None
     return replace(
         row,
         verdict=verdict,
         difference=float((first - second).mean()),
         ci95=ci95,
         n=len(means),
-        minimum_detectable_effect=stats.minimum_detectable_effect(spread, len(means)),
+        minimum_detectable_effect=effect,
         p_value=beyond_p(first, second, prompts, margin, direction),
     )
 

@@ -155,8 +155,8 @@ def run(command: str, arguments: Sequence[str], task: Callable[[list[GridPoint]]
     main = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
     saved = sys.argv
     sys.argv = [
-        f"turbo-lab {command}",
-        *arguments,
+        f"turbo-lab {command}".strip(),
+        *(a for a in arguments if a not in ("-m", "--multirun")),  # it is always one
         *([] if asks_hydra else ["hydra.mode=MULTIRUN"]),
     ]
     try:
@@ -179,6 +179,8 @@ def _in_our_words(error: Exception) -> InputError:
             return unknown_name(f"{root} key", key, names - {"defaults"})
         if root != "hydra":
             return InputError(f"{root}.{key}: {root} is one value; write {root}=VALUE")
+    if "--multirun" in text:
+        return InputError("--cfg: shows one configuration; give one value a key")
     if isinstance(error, MissingMandatoryValue):
         return InputError(f"{error.full_key}: has no value; write {error.full_key}=VALUE")
     return InputError(text)

@@ -8,6 +8,7 @@ forecast is an estimate and never a figure to compare.
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 from turbo_lab.plan import Group, Plan, planned_rows
 from turbo_lab.record import Record, Timing
+from turbo_lab.schedule import evaluations
 from turbo_lab.store import Store
 
 # Enough for a mean; a store of years is not read through for a forecast.
@@ -76,11 +78,15 @@ def _cost(record: Record, timing: Timing, stages_s: Mapping[str, float]) -> _Cos
     return _Cost(
         kind=_kind(recipe["model"], recipe["dtype"], recipe["lora"], recipe),
         batch_size=images,
-        unet_s=stages_s["unet"] / (recipe["num_inference_steps"] * width * images),
+        unet_s=stages_s["unet"] / (_evaluations(recipe) * width * images),
         vae_s=stages_s["vae"] / images,
         text_s=stages_s["text"] / texts,
         peak_memory_bytes=timing.peak_memory_bytes,
     )
+
+
+def _evaluations(recipe: Mapping[str, Any]) -> int:
+    return evaluations(json.loads(recipe["scheduler"]), int(recipe["num_inference_steps"]))
 
 
 def _kind(model: str, dtype: str, lora: Sequence[Any], size: Mapping[str, Any]) -> Hashable:

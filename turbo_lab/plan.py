@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from turbo_lab.schedule import FirstEvaluation, first_evaluation
+from turbo_lab.schedule import FirstEvaluation, evaluations, first_evaluation
 from turbo_lab.spec import Batch, Cell, Layout, Recipe
 
 # Batches whose latents and conditioning are in memory at once with share=batched.
@@ -52,8 +52,8 @@ class Job:
 class Group:
     """Batches that share weights, rows and size, and with them most of the work.
 
-    They have one text encoding and one noise; whichever start at the same point
-    have one first UNet evaluation.
+    They have one text encoding; whichever start at the same point have one first
+    UNet evaluation. Noise is drawn anew for each: it is cheap, and its generator goes on.
     """
 
     layout: Layout
@@ -283,13 +283,18 @@ def _resident_key(recipe: Recipe) -> tuple[Any, Any, Any]:
 
 
 def _unet_rows_alone(recipe: Recipe) -> int:
-    return recipe.num_inference_steps * (2 if is_guided(recipe) else 1)
+    return _evaluations(recipe) * (2 if is_guided(recipe) else 1)
+
+
+def _evaluations(recipe: Recipe) -> int:
+    return evaluations(json.loads(recipe.scheduler), recipe.num_inference_steps)
 
 
 class _Facts(NamedTuple):
     """What counting needs of a recipe."""
 
-    num_inference_steps: int
+    evaluations: int
+    """Of the UNet, an image: one a step for most schedulers."""
     width: int
     """UNet rows an image and step: 2 where guided."""
     start: Hashable | None
@@ -309,7 +314,7 @@ class _FactsOf:
         found = self._known.get(id(recipe))
         if found is None:
             width = 2 if is_guided(recipe) else 1
-            found = _Facts(recipe.num_inference_steps, width, start_key(recipe), end_key(recipe))
+            found = _Facts(_evaluations(recipe), width, start_key(recipe), end_key(recipe))
             self._known[id(recipe)] = found
         return found
 

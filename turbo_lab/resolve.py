@@ -45,7 +45,9 @@ class Library:
     """Files found so far, by name and by digest; each is looked up once a sweep."""
 
     models: dict[str, tuple[ModelCard, ModelFiles]] = field(default_factory=dict)
-    """By the model's digest."""
+    """By the model's digest; of cards with equal weights the last."""
+    cards: dict[tuple[str, str], ModelFiles] = field(default_factory=dict)
+    """By a card's name and its model's digest: equal weights may have cards of their own."""
     adapters: dict[str, AdapterFiles] = field(default_factory=dict)
     """By the adapter's digest."""
     prompt_sets: dict[str, PromptSet] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Library:
             card = model_card_from_config(values)
             files = locate(card)
             self._models_by_name[name] = self.models[files.digest] = (card, files)
+            self.cards[card.name, files.digest] = files
         return self._models_by_name[name]
 
     def adapter(self, name: str) -> AdapterFiles:

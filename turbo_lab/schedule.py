@@ -34,6 +34,21 @@ _UNFOLLOWED = (
 )
 
 
+# Of second order: two UNet evaluations a step, and one in the last.
+_TWO_A_STEP = (
+    "HeunDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+)
+
+
+def evaluations(scheduler: Mapping[str, Any], num_inference_steps: int) -> int:
+    """UNet evaluations of a run, for each row of a call."""
+    if scheduler["_class_name"] in _TWO_A_STEP:
+        return 2 * num_inference_steps - 1
+    return num_inference_steps
+
+
 @dataclass(frozen=True)
 class FirstEvaluation:
     """The inputs of the first UNet call, apart from noise and conditioning."""

@@ -115,10 +115,9 @@ class Tracker:
         """
         folder = store.sweep_folder(values["sweep_id"])
         path = folder / f"projected-{digest(self.settings.uri)[:12]}.json"
-        if path.exists():
-            known = json.loads(path.read_text(encoding="utf-8"))
-            if known["mark"] == self.settings.mark(values):
-                return dict(known["runs"])
+        known = _remembered(path)
+        if known and known.get("mark") == self.settings.mark(values):
+            return dict(known["runs"])
         # A projection that is killed can only be replayed from the document.
         store.write_document(folder / "sweep.json", document("sweep", values))
         runs = self.project(values, sheet)
@@ -346,6 +345,15 @@ def _on_connect(connection: Any, record: object) -> None:
     if type(connection).__module__.startswith("sqlite3"):
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _remembered(path: Path) -> dict[str, Any]:
+    """What was projected; nothing where the note is absent or damaged: it is written anew."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("runs"), dict) else {}
 
 
 def _is_tracking_failure(error: Exception) -> bool:

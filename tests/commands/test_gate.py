@@ -56,7 +56,9 @@ def test_a_pipeline_passes_against_itself_and_every_output_says_so(
         assert {"name", "verdict", "value", "baseline", "difference", "ci95", "margin", "n",
                 "minimum_detectable_effect"} <= set(check)  # fmt: skip
     assert values["identical_images"] == {"same": 8, "of": 8}
-    assert values["fingerprint_difference"] == []
+    assert values["from_store"] == 0 and values["fingerprint_difference"] == []
+    precision = next(c for c in values["checks"] if c["name"] == "r_precision")
+    assert precision["minimum_detectable_effect"] > 0.3  # eight pairs that do not differ
     suite = ElementTree.parse(folder / "out" / "g.xml").getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "0", "0")
     assert "✅ pass" in (folder / "out" / "g.md").read_text().splitlines()[0]
@@ -237,6 +239,30 @@ def test_a_candidate_that_does_not_run_is_an_error_in_every_output(
     assert "timestep_cond" in (folder / "broken.xml").read_text()
 
 
+def test_what_was_drawn_before_is_told_and_drawn_anew_where_wanted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A diffusers that was patched under its version: the store's images know nothing of it."""
+    from diffusers import AutoencoderKL
+
+    decode = AutoencoderKL.decode
+
+    def black(self: AutoencoderKL, latents: Any, **options: Any) -> Any:
+        found = decode(self, latents, **options)
+        (found[0] if isinstance(found, tuple) else found.sample).fill_(-1)
+        return found
+
+    words = ["seed=700", "baseline.model=nano-turbo", *NO_GOLDENS]
+    assert run(capsys, *words)[1]["from_store"] == 0
+    monkeypatch.setattr(AutoencoderKL, "decode", black)
+    code, values = run(capsys, *words)
+    assert (code, values["from_store"]) == (0, 8)
+    assert main(["gate", "gate=release", MARGIN, *SMALL, *words]) == 0
+    assert "8 of the candidate's images are from the store" in capsys.readouterr().out
+    code, values = run(capsys, *words, "--fresh")
+    assert (code, values["from_store"], verdicts(values)["clip_score"]) == (1, 0, "regression")
+
+
 def test_a_check_that_breaks_leaves_the_others_their_verdicts(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +295,20 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_drawn(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (
+            ["gate=release", "gate.latency=0.2", "baseline.model=nano-turbo", "timing=off"],
+            "timing=off: must be",
+        ),
+        (
+            [
+                "gate=release",
+                "gate.latency=0.2",
+                "baseline.num_threads=2",
+                "candidate.num_threads=1",
+            ],
+            "gate: num_threads is 2 for the baseline and 1 for the candidate",
+        ),
+        (["gate=release", "baseline.model=nano-trubo"], "Did you mean nano-turbo"),
         ([], "name a policy, as in turbo-lab gate gate=release"),
         (["gate=relase"], "Did you mean release?"),
         (["gate=release", "gate.goldens=[nano-turbo-1-stp]"], "Did you mean nano-turbo-1-step?"),

@@ -11,6 +11,8 @@ import pytest
 
 from tests.test_cards import TO_Q, lora
 from tests.tiny_sdxl import save_tiny_sdxl
+from turbo_lab import images
+from turbo_lab.cards import locate_adapter
 from turbo_lab.cli import main
 from turbo_lab.runtime.sampler import Sampler
 
@@ -106,6 +108,37 @@ def test_a_lora_that_does_not_fit_fails_its_own_cells_only(
     # Absent is absent: another architecture's LoRA at weight 0 is no LoRA.
     code, swept, _ = run_with_loras(folder, capsys, "sweep", f"{large}@0", "none")
     assert code == 0 and [cell["status"] for cell in swept["cells"]] == ["reused"]
+
+
+def test_a_lora_file_that_is_cut_short_fails_its_own_cells_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its header still reads, so that only loading it finds out."""
+    monkeypatch.chdir(tmp_path)
+    whole = locate_adapter("flat").path
+    (tmp_path / "cut.safetensors").write_bytes(whole.read_bytes()[:-10_000])
+    words = ["sweep", "--json", *QUICK, "lora=none,cut.safetensors,flat@0.5"]
+    assert main(words) == 3
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert [cell["status"] for cell in cells] == ["done", "failed", "done"]
+    assert "lora=cut.safetensors: cannot be read" in cells[1]["error"]
+
+
+def test_models_of_equal_weights_keep_their_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """nano-lcm is nano-sdxl's weights with an adapter."""
+    monkeypatch.chdir(tmp_path)
+    words = ["sweep", "--json", *QUICK, "model=nano-sdxl,nano-lcm", "num_inference_steps=1"]
+    assert main(words) == 0
+    for cell, name in zip(
+        json.loads(capsys.readouterr().out)["cells"], ("nano-sdxl", "nano-lcm"), strict=True
+    ):
+        (about,) = json.loads(Path(cell["record"]).read_text())["provenance"]["models"].items()
+        assert about[0] == name and about[1]["license_source"].count(name) == 1
+        _, text = images.read_png(Path(cell["images"][0]["path"]))
+        assert f"Model: {name}" in text["parameters"]
+        assert name in json.loads(text["turbo-lab"])["models"].values()
 
 
 def test_a_cell_whose_batch_was_taken_out_and_fails_is_failed(

@@ -103,6 +103,12 @@ def test_planned_work_is_the_work_done(run: Runner) -> None:
         }
 
 
+def test_a_scheduler_of_two_evaluations_a_step_is_counted_so(run: Runner) -> None:
+    grid = ("scheduler=HeunDiscreteScheduler", "num_inference_steps=1,3", "num_images=2")
+    planned, done = (run(command, *grid)["work"]["unet_rows"] for command in ("plan", "sweep"))
+    assert planned == {"alone": 12, "planned": 12} and done == {"alone": 12, "done": 12}
+
+
 def test_batched_results_are_never_taken_for_exact_ones(run: Runner) -> None:
     grid = ("num_inference_steps=1,2", "num_images=2")
     batched = run("sweep", *grid, "share=batched")

@@ -104,10 +104,8 @@ def compare_overrides(
         compose_side(command, side, [*overrides[side], "tracking=none"])
         for side in ("baseline", "candidate")
     ]
-    _check_same_run(*sweeps)
+    check_same_run(command, *sweeps)
     rule = str(sweeps[0].values["timing"])
-    if rule not in ("short", "full"):
-        raise InputError(f"timing={rule}: must be short or full")
     calls = []
     for sweep in sweeps:
         worker, cell = worker_of(sweep), sweep.cells[0]
@@ -117,15 +115,21 @@ def compare_overrides(
         return compare_calls(calls[0], calls[1], rule, sweeps[0].device, num_pairs=num_pairs)
 
 
-def _check_same_run(baseline: Sweep, candidate: Sweep) -> None:
-    """Blocks of both are mixed in one process: what is the process's must be one."""
+def check_same_run(command: str, baseline: Sweep, candidate: Sweep) -> None:
+    """Blocks of both are mixed in one process: what is the process's must be one.
+
+    Raises ``InputError`` where it is not, and for a rule that times nothing.
+    """
     for key in ("num_threads", "device", "timing"):
         first, second = baseline.values[key], candidate.values[key]
         if first != second:
             raise InputError(
-                f"bench: {key} is {first} for the baseline and {second} for the candidate; both "
-                f"are timed in one process, so give {key} once, for both"
+                f"{command}: {key} is {first} for the baseline and {second} for the candidate; "
+                f"both are timed in one process, so give {key} once, for both"
             )
+    rule = baseline.values["timing"]
+    if rule not in ("short", "full"):
+        raise InputError(f"timing={'off' if rule is False else rule}: must be short or full")
 
 
 def pair_document(found: PairedTiming, overrides: dict[str, list[str]]) -> dict[str, Any]:

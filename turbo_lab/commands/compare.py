@@ -33,6 +33,8 @@ from turbo_lab.spec import as_plain
 
 METRICS = ("clip_score", "r_precision")
 _MOST_STEPS = 50
+# Calls whose medians are so near, relatively, are called equally long.
+_EQUAL_LATENCY = 0.1
 # Of the candidate alone where baselines are other models: each of those has its own.
 _OWN_KEYS = ("model", "num_inference_steps", "guidance_scale", "lora", "scheduler")
 
@@ -230,8 +232,10 @@ def _ways(
     drawn = [("own settings", own), ("equal steps", equal)]
     wanted = _steps_of_equal_latency(candidate, own, equal)
     if wanted is not None:
-        steps = max(1, min(_MOST_STEPS, wanted))
-        drawn.append(("equal latency" if steps == wanted else "nearest latency", at(steps)))
+        nearest = at(max(1, min(_MOST_STEPS, wanted)))
+        ratio = nearest.timing.latency_s.p50 / candidate.timing.latency_s.p50
+        is_equal = abs(ratio - 1) <= _EQUAL_LATENCY
+        drawn.append(("equal latency" if is_equal else "nearest latency", nearest))
     ways: dict[str, tuple[list[str], Contender]] = {}
     for way, contender in drawn:
         ways.setdefault(contender.figures.record_id, ([], contender))[0].append(way)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab import gate
 from turbo_lab.baseline import Baseline, how_to_make, names, own_folder, read_baseline
+from turbo_lab.commands.bench import check_same_run
 from turbo_lab.commands.gate_checks import (
     Overrides,
     Sides,
@@ -16,7 +18,7 @@ from turbo_lab.commands.gate_checks import (
     draw_side,
     side_of,
 )
-from turbo_lab.commands.sides import compose_points, split_sides
+from turbo_lab.commands.sides import compose_points, compose_side, split_sides
 from turbo_lab.commands.words import (
     check_writable,
     print_document,
@@ -41,14 +43,15 @@ def main(arguments: list[str]) -> int:
     """``gate gate=NAME [candidate.KEY=...] [baseline.KEY=...]``, ``calibrate`` or ``mutate``.
 
     ``--json``, ``--junit FILE``, ``--markdown FILE`` and ``--html FILE`` write
-    the verdict in those forms.
+    the verdict in those forms. ``--fresh``: the candidate is drawn anew, whatever
+    the store holds of the same weights and versions.
     """
     if arguments and arguments[0] in ("calibrate", "mutate"):
         from turbo_lab.commands import gate_trials
 
         name, *rest = arguments
         return {"calibrate": gate_trials.calibrate, "mutate": gate_trials.mutate}[name](rest)
-    as_json = take_flag(arguments, "--json")
+    as_json, is_fresh = take_flag(arguments, "--json"), take_flag(arguments, "--fresh")
     files = {kind: take_option(arguments, f"--{kind}") for kind in ("junit", "markdown", "html")}
     refuse_published("gate", *arguments)
     overrides = split_sides(arguments)
@@ -57,13 +60,17 @@ def main(arguments: list[str]) -> int:
     for kind, path in files.items():
         if path is not None:  # before a minute's work, not after it
             check_writable(Path(path), f"--{kind}")
-    sides = None
-    try:
-        sides = draw_sides(policy, overrides, has_baseline)
-        values = judge(policy, sides)
-    except JudgementError as error:
-        values = _not_judged(policy, overrides, has_baseline, str(error))
-    _write_files(values, files, sides)
+    check_sides(policy, overrides, has_baseline)
+    with TemporaryDirectory(prefix="turbo-lab-gate-") as anew:
+        if is_fresh:
+            overrides["candidate"].append(f"store={anew}")
+        sides = None
+        try:
+            sides = draw_sides(policy, overrides, has_baseline)
+            values = judge(policy, sides)
+        except JudgementError as error:
+            values = _not_judged(policy, overrides, has_baseline, str(error))
+        _write_files(values, files, sides)
     if as_json:
         print_document("gate", values)
     else:
@@ -81,6 +88,14 @@ def policy_of(overrides: Sequence[str]) -> Policy:
     policy = Policy.from_config(compose_points("gate", overrides)[0].values["gate"])
     check_cases(policy)
     return policy
+
+
+def check_sides(policy: Policy, overrides: Overrides, has_baseline: bool) -> None:
+    """What is wrong with either side, or with timing them in one run, before a minute's work."""
+    sides = ("candidate", "baseline") if has_baseline else ("candidate",)
+    found = [compose_side("gate", side, [*overrides[side], "tracking=none"]) for side in sides]
+    if policy.latency is not None and has_baseline:
+        check_same_run("gate", found[1], found[0])
 
 
 def draw_sides(policy: Policy, overrides: Overrides, has_baseline: bool) -> Sides:
@@ -107,6 +122,7 @@ def judge(policy: Policy, sides: Sides) -> dict[str, Any]:
         "identical_images": None
         if stored is None
         else _identical(side_of(sides.candidate), stored),
+        "from_store": sides.candidate.from_store,
         "fingerprint": dict(sides.candidate.sweep.fingerprint["keys"]),
         "fingerprint_difference": _differs(sides.candidate, stored),
     }
@@ -125,6 +141,7 @@ def _not_judged(
         "baseline_digest": None,
         "prompts": {},
         "identical_images": None,
+        "from_store": None,
         "fingerprint": {},
         "fingerprint_difference": [],
     }

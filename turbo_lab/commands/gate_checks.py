@@ -217,9 +217,13 @@ def _goldens(policy: Policy, library: GoldenLibrary, model: str) -> Iterator[Row
     names = list(policy.goldens or library.cases())
     checked = check(library, names, thresholds_of(library), judge_embed())
     verdicts = [item.verdict for item in checked]
-    yield gate.golden_check(verdicts, policy.min_goldens, policy.golden_tier)
+    row = gate.golden_check(verdicts, policy.min_goldens, policy.golden_tier)
+    judged = [library.read(name) for name in gate.covered_cases(verdicts, policy.golden_tier)]
+    if lacking(["candidate_model"], judged, model):
+        told = "none of them is of the candidate's weights: they judge the code that is installed"
+        row = dataclasses.replace(row, note=f"{row.note}; {told}" if row.note else told)
+    yield row
     if policy.coverage:
-        judged = [library.read(name) for name in gate.covered_cases(verdicts, policy.golden_tier)]
         yield gate.coverage_check(lacking(policy.coverage, judged, model), policy.coverage)
 
 

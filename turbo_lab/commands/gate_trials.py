@@ -49,7 +49,7 @@ def calibrate(arguments: list[str]) -> int:
     as_json = take_flag(arguments, "--json")
     seeds = _number(take_option(arguments, "--seeds"), "--seeds", 8, 2)
     resamples = _number(take_option(arguments, "--resamples"), "--resamples", 1000, 8)
-    real = _number(take_option(arguments, "--real"), "--real", 0, 0)
+    real = _number(take_option(arguments, "--real"), "--real", 5, 0)
     arguments, policy = _with_policy(arguments)
     if not policy.quality:
         raise InputError("gate calibrate: the policy has no quality figure to calibrate")
@@ -127,7 +127,7 @@ def mutate(arguments: list[str]) -> int:
         print_document("gate mutate", values)
     else:
         print_blindness(values)
-    return 0
+    return 0 if values["score"] == 1 else 1
 
 
 def _settings(arguments: Sequence[str], policy: Policy) -> list[Setting]:

@@ -51,6 +51,13 @@ class Executed:
     document: dict[str, Any]
     """The ``sweep`` document, without its header."""
 
+    @property
+    def from_store(self) -> int:
+        """Images that were there already, and that no pipeline has drawn now."""
+        planned = self.plan.cells
+        missing = sum(len(batch.layout.seeds) for one in planned for batch in one.missing)
+        return sum(one.cell.num_images for one in planned) - missing
+
 
 def execute(
     points: Sequence[GridPoint],
@@ -75,7 +82,7 @@ def execute(
         fingerprint=sweep.fingerprint,
         exactness=sweep.exactness,
         provenance=partial(_provenance, sweep.library, environment.git_provenance(Path.cwd())),
-        names=_names(sweep.library),
+        names=partial(_names, sweep.library),
         timing=timing,
         may_split=sweep.may_split,
     )
@@ -106,15 +113,15 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
     return _finish_sweep(done.document, done.context.store, tracker, progress, as_json)
 
 
-def _names(library: Library) -> dict[str, str]:
-    """Digest to name, for people."""
-    models = {key: card.name for key, (card, _) in library.models.items()}
-    return models | {key: files.name for key, files in library.adapters.items()}
+def _names(library: Library, cell: Cell) -> dict[str, str]:
+    """Digest to name of what a cell is drawn with, whatever else the sweep has."""
+    adapters = {key: library.adapters[key].name for key, _ in cell.recipe.lora}
+    return {cell.recipe.model: cell.request.model, **adapters}
 
 
 def _provenance(library: Library, git: Mapping[str, Any] | None, cell: Cell) -> dict[str, Any]:
     """What a cell's record says of where its weights and prompts came from."""
-    _, files = library.models[cell.recipe.model]
+    files = library.cards[cell.request.model, cell.recipe.model]
     adapters = [library.adapters[key] for key, _ in cell.recipe.lora]
     prompts = library.prompt_sets[cell.prompt_set]
     return {

@@ -42,6 +42,8 @@ class _Item:
     """Tensors by stage."""
     notes: tuple[str, ...]
     """What a reader must know of how it was drawn."""
+    names: Mapping[str, str]
+    """Digest to name of its model and adapters."""
     on_done: Callable[[], None]
     """Called after the rename."""
 
@@ -69,6 +71,7 @@ class Committer:
         pixels: np.ndarray,
         stages: Mapping[str, Any],
         notes: tuple[str, ...],
+        names: Mapping[str, str],
         on_done: Callable[[], None],
     ) -> None:
         """Queue a batch's images, (N, H, W, 3) uint8, and its stages' tensors.
@@ -76,7 +79,7 @@ class Committer:
         ``on_done`` runs after the rename.
         """
         self._raise()
-        self._queue.put(_Item(batch, key, exactness, pixels, stages, notes, on_done))
+        self._queue.put(_Item(batch, key, exactness, pixels, stages, notes, names, on_done))
 
     def call(self, on_done: Callable[[], None]) -> None:
         """Queue what follows a commit, for a batch that is on disk already."""
@@ -127,7 +130,7 @@ class Committer:
             item.key,
             item.exactness,
             item.pixels,
-            self._parameters,
+            {**self._parameters, "models": dict(item.names)},
             item.stages,
             item.notes,
         )

@@ -39,8 +39,8 @@ class SweepContext:
     """``exact`` or ``batched``."""
     provenance: Callable[[Cell], Mapping[str, Any]]
     """Goes into a cell's record: model, adapters, licences, prompt set by digest."""
-    names: Mapping[str, str]
-    """Digest to name of models and adapters, for people."""
+    names: Callable[[Cell], Mapping[str, str]]
+    """Digest to name of a cell's model and adapters, for people."""
     timing: str | None
     """Rule of the timing lane, ``short`` or ``full``; ``None``: no timing."""
     may_split: bool = False
@@ -152,7 +152,7 @@ class _Driver:
     def run(self, outcome: SweepOutcome) -> None:
         """All groups, then the timing lane of cells whose images were there already."""
         context = self.context
-        about = {"models": dict(context.names), "keys": context.fingerprint["keys"]}
+        about = {"keys": context.fingerprint["keys"]}
         began = time.perf_counter()
         try:
             with self.interrupts, Committer(context.store, about) as committer:
@@ -264,7 +264,8 @@ class _Driver:
         for text in notes:
             self._note(f"warning: {text}")
         made = self.context.reuse_key(job.batch, exactness)
-        committer.submit(job.batch, made, exactness, pixels, stages, notes, done)
+        names = self.context.names(job.cells[0])
+        committer.submit(job.batch, made, exactness, pixels, stages, notes, names, done)
 
     def _committed(self, job: Job, key: str, images: int) -> None:
         """A batch is on disk: a cell's record follows its last one."""

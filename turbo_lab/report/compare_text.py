@@ -39,7 +39,7 @@ def print_compare(values: Mapping[str, Any]) -> None:
         effect = number(row["minimum_detectable_effect"])
         table.add_row(row["name"], _WORDS[row["verdict"]], difference(row), effect)
     console.print(table)
-    for label, rows in values["fidelity"].items():
+    for label, rows in values.get("fidelity", {}).items():
         _print_fidelity(console, label, rows)
     if "published" in values:
         _print_published(console, values["published"])

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from turbo_lab.report.outputs import changed_most, difference, note, number
+from turbo_lab.report.outputs import changed_most, difference, note, number, taken_over
 
 _STYLES = {
     "pass": "green", "regression": "red", "inconclusive": "yellow", "uncovered": "yellow",
@@ -45,6 +45,8 @@ def print_gate(values: Mapping[str, Any]) -> None:
     identical = values["identical_images"]
     if identical is not None:
         print(f"{identical['same']} of {identical['of']} images have the baseline's pixels")
+    if stored := taken_over(values):
+        console.print(stored, highlight=False)
     for row in values["fingerprint_difference"]:
         text = f"{row['key']}: {row['baseline']} -> {row['here']}"
         console.print(text, markup=False, highlight=False)

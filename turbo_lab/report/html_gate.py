@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from turbo_lab.report.html_pairs import Pictures, prompt_pairs
-from turbo_lab.report.outputs import difference, note, number
+from turbo_lab.report.outputs import difference, note, number, taken_over
 from turbo_lab.report.page import Html, cell, join, page, pill, table, tag
 
 _WIDTH, _HEIGHT = 168, 24
@@ -47,6 +47,7 @@ def gate_report(values: Mapping[str, Any], pictures: Pictures = _NONE) -> str:
         table([("side", False), ("settings", False)],
               [(name, tag("code", text)) for name, text in sides]),
         _identical(values["identical_images"]),
+        tag("p", stored, class_="soft") if (stored := taken_over(values)) else None,
         tag("h2", "Environment"),
         _environment(values["fingerprint_difference"]),
         kind="turbo-lab gate",

@@ -61,11 +61,23 @@ def gate_markdown(values: Mapping[str, Any]) -> str:
     if identical is not None:
         same = f"{identical['same']} of {identical['of']}"
         lines += ["", f"{same} images have the baseline's pixels."]
+    if stored := taken_over(values):
+        lines += ["", f"{stored}."]
     lines += [line for text in changed_most(values) for line in ("", f"{_cell(text)}.")]
     if differs:
         lines += ["", "| fingerprint | baseline | here |", "| --- | --- | --- |"]
         lines += [f"| {d['key']} | {_cell(d['baseline'])} | {_cell(d['here'])} |" for d in differs]
     return "\n".join(lines) + "\n"
+
+
+def taken_over(values: Mapping[str, Any]) -> str | None:
+    """That the candidate was not drawn: a check of stored images says nothing of patched code."""
+    if not values.get("from_store"):
+        return None
+    return (
+        f"{values['from_store']} of the candidate's images are from the store, by equal weights "
+        "and versions; --fresh draws them anew"
+    )
 
 
 def sweep_markdown(values: Mapping[str, Any]) -> str:

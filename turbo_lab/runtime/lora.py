@@ -38,6 +38,11 @@ def put_on(
                         adapter_name=f"a{index}",
                         local_files_only=True,
                     )
+            except OSError as error:  # diffusers', for a file that cannot be read
+                reason = str(error).strip().splitlines()[0]
+                raise InputError(
+                    f"lora={name}: cannot be read ({reason}); get the file anew"
+                ) from error
             except (RuntimeError, ValueError, KeyError) as error:
                 reason = str(error).strip().splitlines()[0]
                 raise InputError(

@@ -68,7 +68,9 @@ def resumed_sweep(cases: Sequence[Case], weights: Weights) -> Resumed:
 
 def _run(sweep: Sweep, root: Path, worker: Worker) -> None:
     store = Store(root)
-    context = SweepContext(store, sweep.fingerprint, "exact", lambda cell: {}, {}, None)
+    context = SweepContext(
+        store, sweep.fingerprint, "exact", lambda cell: {}, lambda cell: {}, None
+    )
     run_plan(plan_sweep(sweep, store), worker, context, _Quiet())
 
 
