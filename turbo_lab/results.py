@@ -201,3 +201,19 @@ def sheet(values: Mapping[str, Any]) -> bytes:
         if name not in varied and fixed[name] != "none"
     ]
     return draw_sheet(cells, prompts, " · ".join(named))
+
+
+def move_paths(values: dict[str, Any], root: Path) -> None:
+    """A sweep of a store that was moved: its document names files where they were made."""
+    old = Path(values["store"])
+    values["store"] = str(root)
+
+    def moved(name: str) -> str:
+        path = Path(name)
+        return str(root / path.relative_to(old)) if path.is_relative_to(old) else name
+
+    for row in values["cells"]:
+        if row.get("record"):
+            row["record"] = moved(row["record"])
+        for entry in row["images"]:
+            entry["path"] = moved(entry["path"])

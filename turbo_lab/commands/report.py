@@ -12,6 +12,7 @@ from turbo_lab.commands.words import print_document, take_flag, take_key, take_o
 from turbo_lab.errors import InputError, StoreError, unknown_name
 from turbo_lab.record import check_document
 from turbo_lab.report.figures import CellDetails
+from turbo_lab.results import move_paths
 
 _FORMATS = {"html": "report.html", "markdown": "report.md"}
 
@@ -81,19 +82,8 @@ def read_sweep(path: Path, store: str | None) -> dict[str, Any]:
     if not values["cells"]:
         raise InputError(f"{path}: the sweep has no cells; there is nothing to show")
     if store is not None:
-        _move(values, Path(store).resolve())
+        move_paths(values, Path(store).resolve())
     return values
-
-
-def _move(values: dict[str, Any], root: Path) -> None:
-    """A store that was copied: the document names files where they were made."""
-    old = Path(values["store"])
-    values["store"] = str(root)
-    for row in values["cells"]:
-        for entry in row["images"]:
-            path = Path(entry["path"])
-            if path.is_relative_to(old):
-                entry["path"] = str(root / path.relative_to(old))
 
 
 def cell_details(values: Mapping[str, Any]) -> dict[str, CellDetails]:

@@ -297,7 +297,9 @@ def sync_store(values: Mapping[str, Any], as_json: bool) -> int:
     tracker = Tracker(settings)
     paths = sorted((store.root / "sweeps").glob("*/sweep.json"))
     for path in paths:
-        tracker.project(store.read_sweep(path), path.parent / "sheet.png")
+        document_values = store.read_sweep(path)
+        results.move_paths(document_values, store.root)  # it may have been made elsewhere
+        tracker.project(document_values, path.parent / "sheet.png")
         if not as_json:
             print(f"{path.parent.name}  {settings.uri}")
     if as_json:
