@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 
 import numpy as np
 import pytest
 import torch
 
-from turbo_lab.cards import locate, model_card
+from turbo_lab.cards import locate, locate_adapter, model_card
 from turbo_lab.plan import WorkDone
 from turbo_lab.resolve import canonical_scheduler
+from turbo_lab.runtime import lora
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import cut_prompts, load_pipeline
@@ -64,16 +67,35 @@ def test_image_of_a_batch_of_8_equals_the_image_alone(sampler: Sampler, steps: i
 
 @pytest.mark.parametrize("width", [64, 128])
 def test_shared_work_equals_the_stock_call(sampler: Sampler, width: int) -> None:
+    check_shared_work(sampler, width, [0.0])
+
+
+@pytest.mark.parametrize("weights", [{"flat": 0.8}, {"flat": 0.8, "ink": 0.5}])
+def test_shared_work_equals_the_stock_call_with_adapters(
+    sampler: Sampler, weights: dict[str, float]
+) -> None:
+    named = [(name, locate_adapter(name).path, weight) for name, weight in weights.items()]
+    lora.put_on(sampler.pipeline, named)
+    sampler.forget_encodings()
+    try:
+        check_shared_work(sampler, 64, [0.0, 2.0, 3.0])
+    finally:
+        lora.take_off(sampler.pipeline)
+        sampler.forget_encodings()
+
+
+def check_shared_work(sampler: Sampler, width: int, guidance_scales: list[float]) -> None:
+    """Every cell of a group, drawn with what the cells before it left, against the stock call."""
     group = SharedWork()
     pipeline = sampler.pipeline
     with image_lane(1):
-        for steps in (1, 2):
-            batch = Batch(recipe(sampler, steps, width), LAYOUT)
-            shared = sampler.run(batch, None, group)
+        for steps, scale in itertools.product((1, 2), guidance_scales):
+            cell = dataclasses.replace(recipe(sampler, steps, width), guidance_scale=scale)
+            shared = sampler.run(Batch(cell, LAYOUT), None, group)
             stock = pipeline(
                 prompt=list(LAYOUT.prompts),
                 num_inference_steps=steps,
-                guidance_scale=0.0,
+                guidance_scale=scale,
                 width=width,
                 height=64,
                 generator=image_generators(LAYOUT.seeds),
