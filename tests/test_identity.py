@@ -104,12 +104,22 @@ def test_a_file_put_in_its_place_is_hashed_again(tmp_path: Path, hashed: list[Pa
     assert DigestCache(store).file(path) == hashlib.sha256(b"two").hexdigest()
 
 
-def test_verify_hashes_whatever_is_known(tmp_path: Path, hashed: list[Path]) -> None:
-    path, store = tmp_path / "w", tmp_path / "digests.jsonl"
-    path.write_bytes(b"one")
-    DigestCache(store).file(path)
-    DigestCache(store, verify=True).file(path)
-    assert len(hashed) == 2
+def test_verify_finds_bytes_that_changed_behind_an_unchanged_mark(tmp_path: Path) -> None:
+    store = tmp_path / "digests.jsonl"
+    sound, edited, gone, newer = (tmp_path / name for name in ("a", "b", "c", "d"))
+    for path in (sound, edited, gone, newer):
+        path.write_bytes(b"one")
+        DigestCache(store).file(path)
+    stat = edited.stat()
+    edited.write_bytes(b"two")
+    os.utime(edited, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    gone.unlink()
+    newer.write_bytes(b"three")
+    # It is what makes verifying worth while: the mark alone tells nothing.
+    assert DigestCache(store).file(edited) == hashlib.sha256(b"one").hexdigest()
+    assert list(DigestCache(store).verify()) == [(sound, True), (edited, False)]
+    assert DigestCache(store).file(edited) == hashlib.sha256(b"two").hexdigest()
+    assert list(DigestCache(store).verify()) == [(sound, True), (edited, True)]
 
 
 @pytest.mark.parametrize("keep", [0, 1, 20, -1, -3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,108 @@ def test_second_run_of_a_cell_that_a_kill_left_running_is_closed(fresh) -> None:
     assert Tracker(where).project(document, None) == ids
     assert client.get_run(ghost).info.status == "KILLED"
     assert client.search_runs([experiment], "attributes.status = 'RUNNING'") == []
+
+
+def test_images_follow_when_they_are_asked_for_later(tmp_path: Path) -> None:
+    document, store = sweep_document(tmp_path), Store(tmp_path / "store")
+    ids = Tracker(settings(tmp_path, "none")).project_news(document, None, store)
+    client = client_of(settings(tmp_path))
+    assert client.list_artifacts(ids["r1"], "images") == []
+    assert Tracker(settings(tmp_path)).project_news(document, None, store) == ids
+    assert len(client.list_artifacts(ids["r1"], "images")) == 4
+    assert len(client.get_metric_history(ids["r1"], "clip_score")) == 1
+
+
+def head_of(document):
+    """What is known of a sweep when it begins."""
+    return {name: document[name] for name in ("sweep_id", "store", "cells")}
+
+
+def test_cells_arrive_while_the_sweep_goes_on(fresh) -> None:
+    _, document, where = fresh
+    live = Tracker(where)
+    live.begin(head_of(document))
+    arrived = threading.Event()
+
+    def second():
+        arrived.set()  # asked for only once the first is projected
+        return document["cells"][1]
+
+    live.add(lambda: document["cells"][0] | {"metrics": {}, "latency_s": None})
+    live.add(second)
+    assert arrived.wait(120)
+    client = client_of(where)
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    [parent] = client.search_runs([experiment], "tags.`turbo_lab.kind` = 'sweep'")
+    [first, *_] = client.search_runs([experiment], "tags.`turbo_lab.record_id` = 'r0'")
+    assert (parent.info.status, first.info.status) == ("RUNNING", "FINISHED")
+    # The end adds figures, and nothing that is there.
+    ids = live.project(document, None)
+    assert ids["r0"] == first.info.run_id
+    assert client.get_run(parent.info.run_id).info.status == "FINISHED"
+    run = client.get_run(ids["r0"])
+    assert run.data.metrics["latency_p50_s"] == pytest.approx(0.1)
+    assert len(client.search_runs([experiment])) == 5
+
+
+def test_sweep_that_is_given_up_is_killed_until_it_is_resumed(fresh) -> None:
+    _, document, where = fresh
+    live = Tracker(where)
+    live.begin(head_of(document))
+    live.add(lambda: document["cells"][0])
+    live.give_up()
+    client = client_of(where)
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+
+    def parent():
+        [run] = client.search_runs([experiment], "tags.`turbo_lab.kind` = 'sweep'")
+        return run.info.status
+
+    assert parent() == "KILLED"
+    again = Tracker(where)
+    again.begin(head_of(document))
+    again.project(document, None)
+    assert parent() == "FINISHED"
+    assert len(client.search_runs([experiment])) == 5
+
+
+def test_failure_on_the_way_is_made_good_at_the_end(fresh) -> None:
+    _, document, where = fresh
+    live = Tracker(where)
+    live.begin(head_of(document))
+
+    def lost():
+        raise OSError("the server is away")
+
+    live.add(lost)
+    live.add(lambda: document["cells"][1])
+    ids = live.project(document, None)
+    assert set(ids) == {"r0", "r1", "r2", "r3"}
+
+
+def test_our_own_error_on_the_way_is_not_hidden(fresh) -> None:
+    _, document, where = fresh
+    live = Tracker(where)
+    live.begin(head_of(document))
+    live.add(lambda: {}["no such row"])
+    with pytest.raises(KeyError, match="no such row"):
+        live.project(document, None)
+
+
+def test_nothing_is_projected_while_a_latency_is_measured(fresh) -> None:
+    _, document, where = fresh
+    live, is_asked = Tracker(where), threading.Event()
+    live.begin(head_of(document))
+
+    def row():
+        is_asked.set()
+        return document["cells"][0]
+
+    live.add(row)
+    assert is_asked.wait(120)
+    is_asked.clear()
+    with live.quiet():
+        live.add(row)
+        assert not is_asked.wait(0.5)
+    live.project(document, None)
+    assert is_asked.is_set()

@@ -36,7 +36,7 @@ _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for 
   turbo-lab reproduce RECORD | IMAGE.png       draw it again here, and say what is identical
   turbo-lab report   SWEEP [--format markdown] one file: figures, plots, images
   turbo-lab reference build FOLDER | scenes    what distances are taken to
-  turbo-lab models   list | show NAME          the models that can be run
+  turbo-lab models   list | show NAME | verify  what can be run; verify hashes weights again
   turbo-lab store    verify | du | gc          look after the store
   turbo-lab doctor                             what this machine can run, and why not
   turbo-lab sync     [store=DIR]               replay the store into MLflow
@@ -202,7 +202,30 @@ def _models(arguments: list[str]) -> int:
         else:
             model_card_text(card)
         return 0
-    raise InputError("models: write `turbo-lab models list` or `turbo-lab models show NAME`")
+    if arguments == ["verify"]:
+        return _verify_models(as_json)
+    raise InputError(
+        "models: write `turbo-lab models list`, `turbo-lab models show NAME` or "
+        "`turbo-lab models verify`"
+    )
+
+
+def _verify_models(as_json: bool) -> int:
+    """Weights and judges are hashed once a file; here every one that was is hashed again."""
+    from turbo_lab.identity import DigestCache
+
+    found = list(DigestCache().verify())
+    changed = [path for path, is_same in found if not is_same]
+    if as_json:
+        paths = [str(path) for path in changed]
+        print_json({"schema": 1, "turbo_lab": __version__, "n": len(found), "changed": paths})
+        return 3 if changed else 0
+    for path in changed:
+        print(f"changed  {path}")
+    if changed:
+        print("\nWhat was drawn since with these files bears their former digest: draw it again.")
+    print(f"{len(found) - len(changed)} of {len(found)} files hold what they were known by")
+    return 3 if changed else 0
 
 
 def _golden(arguments: list[str]) -> int:

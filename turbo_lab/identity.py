@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,27 +43,42 @@ class DigestCache:
 
     Weights are gigabytes and hashed at every start otherwise. Appends are one
     ``write`` of one line, so that two processes can share the file; a line cut
-    by a crash is passed over. ``verify=True`` hashes again whatever is known.
+    by a crash is passed over.
     """
 
-    def __init__(self, path: Path | None = None, verify: bool = False) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self._path = path or user_cache() / "digests.jsonl"
-        self._verify = verify
         self._known: dict[str, tuple[list[int], str]] | None = None
 
     def file(self, path: Path) -> str:
         """Digest of one file; raises ``OSError`` where it cannot be read."""
         path = path.resolve()
-        stat = path.stat()
-        mark = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        mark = _mark(path)
         if self._known is None:
             self._known = self._read()
         known = self._known.get(str(path))
-        if known and known[0] == mark and not self._verify:
+        if known and known[0] == mark:
             return known[1]
+        return self._hash(path, mark)
+
+    def verify(self) -> Iterator[tuple[Path, bool]]:
+        """Hash again every file that is remembered and seems unchanged, and say whether it is.
+
+        What has other bytes is remembered by these from now on. Files that are gone,
+        or plainly changed, are passed over: they are hashed again at their next use.
+        """
+        self._known = self._read()
+        for name, (mark, value) in sorted(self._known.items()):
+            path = Path(name)
+            if path.is_file() and _mark(path) == mark:
+                yield path, self._hash(path, mark) == value
+
+    def _hash(self, path: Path, mark: list[int]) -> str:
+        assert self._known is not None
         value = hash_file(path)
-        self._known[str(path)] = (mark, value)
-        self._append({"path": str(path), "mark": mark, "sha256": value})
+        if self._known.get(str(path)) != (mark, value):
+            self._known[str(path)] = (mark, value)
+            self._append({"path": str(path), "mark": mark, "sha256": value})
         return value
 
     def folder(self, root: Path, files: Iterable[Path]) -> dict[str, str]:
@@ -89,6 +104,11 @@ class DigestCache:
             os.write(handle, line)
         finally:
             os.close(handle)
+
+
+def _mark(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
 
 
 def hash_file(path: Path) -> str:

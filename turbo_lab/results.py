@@ -23,7 +23,7 @@ from turbo_lab.plan import Plan, PlannedCell
 from turbo_lab.prompts import DATA, PromptSet, read_prompts
 from turbo_lab.record import Measurement, Record, Timing
 from turbo_lab.spec import as_plain
-from turbo_lab.store import Store, images_of, read_image
+from turbo_lab.store import Store, images_of, read_image, record_id
 
 
 def metric_context(values: Mapping[str, Any], prompt_sets: Sequence[PromptSet]) -> MetricContext:
@@ -96,34 +96,44 @@ def cell_rows(
     measurements: Mapping[str, Sequence[Measurement]],
 ) -> list[dict[str, Any]]:
     """The ``cells`` of a sweep document."""
-    return [
-        _cell_row(planned, outcome.records[planned.cell.cell_id], context, measurements)
-        for planned in plan.cells
-    ]
+    rows = []
+    for planned in plan.cells:
+        record = outcome.records[planned.cell.cell_id]
+        found = measurements.get(record.record_id, ())
+        rows.append(cell_row(planned, record, context.store, found))
+    return rows
 
 
-def _cell_row(
-    planned: PlannedCell,
-    record: Record,
-    context: SweepContext,
-    measurements: Mapping[str, Sequence[Measurement]],
+def cell_row(
+    planned: PlannedCell, record: Record, store: Store, measurements: Sequence[Measurement] = ()
 ) -> dict[str, Any]:
-    store = context.store
+    """One of the ``cells`` of a sweep document."""
+    axes, aliases = dict(planned.cell.axes), [dict(axes) for axes in planned.aliases]
+    row = _row(record, store, axes, aliases, measurements)
+    return row | {"status": "reused"} if planned.in_store and row["status"] == "done" else row
+
+
+def _row(
+    record: Record,
+    store: Store,
+    axes: Mapping[str, Any],
+    aliases: Sequence[Mapping[str, Any]],
+    measurements: Sequence[Measurement],
+) -> dict[str, Any]:
     failed = record.status == "failed"
-    status = "failed" if failed else "reused" if planned.in_store else "done"
     timing = None if failed else latest_timing(store, record)
     return {
         "cell_id": record.cell_id,
         "record_id": record.record_id,
-        "status": status,
+        "status": record.status,
         "error": record.error,
-        "axes": dict(planned.cell.axes),
-        "aliases": [dict(axes) for axes in planned.aliases],
+        "axes": axes,
+        "aliases": aliases,
         "parameters": dict(record.parameters),
         "provenance": dict(record.provenance),
         "record": str(store.record_path(record.record_id)),
         "mlflow_run_id": None,
-        "metrics": {m.name: _figure(m) for m in measurements.get(record.record_id, ())},
+        "metrics": {m.name: _figure(m) for m in measurements},
         "latency_s": None if timing is None else as_plain(timing.latency_s),
         "throughput_images_per_s": None if timing is None else timing.throughput_images_per_s,
         "timing": None if timing is None else timing_row(timing),
@@ -133,6 +143,49 @@ def _cell_row(
             {"path": str(path), "pixel_sha256": pixel, "seed": seed, "prompt": prompt}
             for path, pixel, prompt, seed in images_of(store, record)
         ],
+    }
+
+
+def begun_values(plan: Plan, sweep_id: str, context: SweepContext) -> dict[str, Any]:
+    """What a sweep is about to make, for whoever finds it cut off; see :func:`cut_off_sweep`."""
+    keys = context.fingerprint["keys"]
+    exactness = (context.exactness, "split") if context.may_split else (context.exactness,)
+    return {
+        "sweep_id": sweep_id,
+        "requested": plan.requested,
+        "cells": [
+            {
+                "axes": dict(planned.cell.axes),
+                "aliases": [dict(axes) for axes in planned.aliases],
+                "records": [record_id(planned.cell.cell_id, keys, each) for each in exactness],
+            }
+            for planned in plan.cells
+        ],
+    }
+
+
+def cut_off_sweep(begun: Mapping[str, Any], store: Store) -> dict[str, Any]:
+    """The part of a ``sweep`` document that a sweep has left which never came to its end.
+
+    Its ``wall_s`` is ``None``, and it has the cells whose records are there.
+    """
+    rows = []
+    for cell in begun["cells"]:
+        records = filter(None, map(store.read_record, cell["records"]))
+        if (record := next(records, None)) is not None:
+            # Figures are taken at the end, of the whole sweep.
+            rows.append(_row(record, store, cell["axes"], cell["aliases"], ()))
+    failed = sum(row["status"] == "failed" for row in rows)
+    return {
+        "sweep_id": begun["sweep_id"],
+        "store": str(store.root),
+        "wall_s": None,
+        "counts": {
+            "requested": begun["requested"],
+            "distinct": len(begun["cells"]),
+            "failed": failed,
+        },
+        "cells": rows,
     }
 
 

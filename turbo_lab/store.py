@@ -12,7 +12,7 @@ Layout::
     records/<2 hex>/<record id>.json
     measurements/<record id>/<metric>-<fingerprint>.json
     timings/<record id>/<moment>.json
-    sweeps/<sweep id>/sweep.json, sheet.png
+    sweeps/<sweep id>/begun.json, sweep.json, sheet.png
     revisions.json                                commits that cards leave open, at first use
     tmp/                                          unfinished writes
     claims                                        locked bytes: what is in someone's hands
@@ -220,6 +220,29 @@ class Store:
     def read_sweep(self, path: Path) -> dict[str, Any]:
         """A sweep's document, without its header."""
         return _read(path, lambda values, where: records.check_document(values, "sweep", where))
+
+    def begin_sweep(self, values: Mapping[str, Any]) -> None:
+        """Note what a sweep is about to make."""
+        path = self.sweep_folder(values["sweep_id"]) / "begun.json"
+        self._write(path, records.document("begun", values))
+
+    def cut_off_sweeps(self) -> list[dict[str, Any]]:
+        """What sweeps were about to make that never came to their end, in the order of ids."""
+        paths = sorted((self.root / "sweeps").glob("*/begun.json"))
+        cut_off = [path for path in paths if not path.with_name("sweep.json").exists()]
+        return [self.read_begun(path) for path in cut_off]
+
+    def read_begun(self, path: Path) -> dict[str, Any]:
+        """What one sweep was about to make."""
+        return _read(path, lambda values, where: records.check_document(values, "begun", where))
+
+    def read_note(self, path: Path) -> dict[str, Any]:
+        """What only saves work: empty where it is absent or damaged, and then made anew."""
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return values if isinstance(values, dict) else {}
 
     def sweep_folder(self, sweep_id: str) -> Path:
         """Where a sweep's document and sheet lie; made on first use."""

@@ -130,9 +130,12 @@ def _damage_beside(store: Store, folders: Iterable[Path], known: set[str]) -> It
                 store.read_timing(path) if is_timing else store.read_measurement(path)
             except _UNREADABLE as error:
                 yield Damage(path, _line(error), is_broken=True)
-    for path in sorted(store.root.glob("sweeps/*/sweep.json")):
+    for path in sorted(store.root.glob("sweeps/*/*.json")):
         try:
-            store.read_sweep(path)
+            if path.name == "sweep.json":
+                store.read_sweep(path)
+            elif path.name == "begun.json":
+                store.read_begun(path)
         except _UNREADABLE as error:
             yield Damage(path, _line(error), is_broken=True)
 

@@ -1,4 +1,4 @@
-"""``turbo-lab sync``: a store replayed into a new database, wherever the store was made."""
+"""``turbo-lab sync``: a store replayed into a new database, moved or cut off as it may be."""
 
 from __future__ import annotations
 
@@ -21,6 +21,40 @@ def test_a_store_that_was_moved_is_replayed_with_its_images(
     sweep_id = json.loads(capsys.readouterr().out)["sweep_id"]
     (tmp_path / "made").rename(tmp_path / "moved")
     assert main(["sync", "store=moved", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["sweeps"] == [sweep_id]
+    synced = json.loads(capsys.readouterr().out)
+    assert (synced["sweeps"], synced["cut_off"]) == ([sweep_id], [])
     logged = [path.name for path in (tmp_path / "mlartifacts").rglob("*.png")]
     assert sum("-seed" in name for name in logged) == 2
+
+
+def test_a_sweep_that_was_cut_off_is_there_and_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.chdir(tmp_path)
+    command = [*SWEEP, "num_inference_steps=1,2", "--json"]
+    assert main(command) == 0
+    whole = json.loads(capsys.readouterr().out)
+    # As a kill before the second cell's record leaves it.
+    (tmp_path / "made" / "sweeps" / whole["sweep_id"] / "sweep.json").unlink()
+    Path(whole["cells"][1]["record"]).unlink()
+    assert main(["sync", "store=made", "--json"]) == 0
+    synced = json.loads(capsys.readouterr().out)
+    assert (synced["sweeps"], synced["cut_off"]) == ([], [whole["sweep_id"]])
+    client = MlflowClient(synced["tracking_uri"])
+    experiment = client.get_experiment_by_name("turbo-lab").experiment_id
+
+    def statuses() -> dict[str, str]:
+        return {run.info.run_name: run.info.status for run in client.search_runs([experiment])}
+
+    name = f"sweep nano-turbo {whole['sweep_id'][:8]}"
+    assert statuses() == {name: "KILLED", "num_inference_steps=1": "FINISHED"}
+    assert main(["sync", "store=made"]) == 0
+    assert "cut off: 1 of 2 cells; its command resumes it" in capsys.readouterr().out
+    # Resumed, with tracking on: the same runs, and the missing one.
+    resumed = [word for word in command if word != "tracking=none"]
+    assert main(resumed) == 0
+    assert statuses() == {
+        name: "FINISHED", "num_inference_steps=1": "FINISHED", "num_inference_steps=2": "FINISHED"
+    }  # fmt: skip

@@ -6,11 +6,10 @@ table. The parts are pure or have their own module; this one only joins them.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from turbo_lab.metrics.sources import MetricContext
 from turbo_lab.plan import Plan
 from turbo_lab.planning import Sweep, plan_sweep, resolve_points, start_warnings
 from turbo_lab.projection import content_digest
-from turbo_lab.record import Measurement, document
+from turbo_lab.record import Measurement, Record, document
 from turbo_lab.resolve import Library, pin_revisions
 from turbo_lab.spec import Cell
 from turbo_lab.store import Store
@@ -75,8 +74,6 @@ def execute(
     plan = plan_sweep(sweep, store)
     for text in start_warnings([planned.cell for planned in plan.cells if planned.missing]):
         progress.note(f"warning: {text}")
-    if tracker is not None and plan.groups:
-        tracker.open()
     context = SweepContext(
         store=store,
         fingerprint=sweep.fingerprint,
@@ -86,6 +83,10 @@ def execute(
         timing=timing,
         may_split=sweep.may_split,
     )
+    if plan.groups:
+        store.begin_sweep(results.begun_values(plan, sweep.sweep_id, context))
+        if tracker is not None:
+            context = _tracked(context, tracker, sweep, plan)
     outcome = run_plan(plan, worker_of(sweep), context, progress)
     document_values = _sweep_values(sweep, plan, context, outcome, metrics, judged)
     return Executed(sweep, plan, context, outcome, document_values)
@@ -106,11 +107,27 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
     progress = StderrProgress()
     try:
         done = execute(points, metrics, timing, progress, tracker)
+    except BaseException:
+        if tracker is not None:
+            tracker.give_up()
+        raise
     finally:
         progress.end()
     if command == "generate":
         return _finish_generate(done.sweep, done.plan, done.context.store, done.outcome, as_json)
     return _finish_sweep(done.document, done.context.store, tracker, progress, as_json)
+
+
+def _tracked(context: SweepContext, tracker: Tracker, sweep: Sweep, plan: Plan) -> SweepContext:
+    """The context of a sweep that is projected while it goes on."""
+    models = [{"parameters": {"model": cell.request.model}} for cell in sweep.cells]
+    store, planned = context.store, {one.cell.cell_id: one for one in plan.cells}
+    tracker.begin({"sweep_id": sweep.sweep_id, "store": str(store.root), "cells": models})
+
+    def on_record(cell: Cell, record: Record) -> None:
+        tracker.add(partial(results.cell_row, planned[cell.cell_id], record, store))
+
+    return replace(context, on_record=on_record, quiet=tracker.quiet)
 
 
 def _names(library: Library, cell: Cell) -> dict[str, str]:
@@ -280,7 +297,7 @@ def _draw_sheet(values: Mapping[str, Any], sheet: Path, store: Store) -> None:
     """The contact sheet, unless it shows these very cells already."""
     note = sheet.with_name("sheet.json")
     content = {"content": content_digest(values)}
-    if sheet.exists() and note.exists() and json.loads(note.read_text()) == content:
+    if sheet.exists() and store.read_note(note) == content:
         return
     store.write_file(sheet, results.sheet(values))
     store.write_document(note, content)
@@ -295,16 +312,24 @@ def sync_store(values: Mapping[str, Any], as_json: bool) -> int:
         )
     store = Store.existing(Path(values["store"]))
     tracker = Tracker(settings)
-    paths = sorted((store.root / "sweeps").glob("*/sweep.json"))
-    for path in paths:
+    sweeps, cut_off = [], []
+    for path in sorted((store.root / "sweeps").glob("*/sweep.json")):
         document_values = store.read_sweep(path)
         results.move_paths(document_values, store.root)  # it may have been made elsewhere
         tracker.project(document_values, path.parent / "sheet.png")
+        sweeps.append(path.parent.name)
         if not as_json:
             print(f"{path.parent.name}  {settings.uri}")
+    for begun in store.cut_off_sweeps():
+        document_values = results.cut_off_sweep(begun, store)
+        tracker.project(document_values, None)
+        cut_off.append(begun["sweep_id"])
+        if not as_json:
+            there = f"{len(document_values['cells'])} of {len(begun['cells'])} cells"
+            print(f"{cut_off[-1]}  {settings.uri}  cut off: {there}; its command resumes it")
     if as_json:
-        sweeps = [path.parent.name for path in paths]
-        print_document("sync", {"tracking_uri": settings.uri, "sweeps": sweeps})
-    elif not paths:
+        found = {"sweeps": sweeps, "cut_off": cut_off}
+        print_document("sync", {"tracking_uri": settings.uri, **found})
+    elif not sweeps and not cut_off:
         print(f"{store.root}: holds no sweep")
     return 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -45,6 +46,10 @@ class SweepContext:
     """Rule of the timing lane, ``short`` or ``full``; ``None``: no timing."""
     may_split: bool = False
     """A batch that does not fit may be drawn in parts; it is then ``split``, not ``exact``."""
+    on_record: Callable[[Cell, Record], None] = lambda cell, record: None
+    """Told of each cell once its record is there, from whichever thread wrote it."""
+    quiet: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Held while a latency is measured: whoever was told keeps still."""
 
     def reuse_key(self, batch: Batch, exactness: str | None = None) -> str:
         """The key under which this environment may reuse a batch."""
@@ -301,14 +306,15 @@ class _Driver:
         if self.context.timing is None:
             return
         began, loaded = time.perf_counter(), self.worker.load_s
-        for cell in list(self.untimed):
-            # Of a cell that waits for another sweep, there is no record yet to time beside.
-            if cell.cell_id in self.failed or self.missing[cell.cell_id]:
-                continue
-            if resident is None or _weights_key(cell.batches[0]) == resident:
-                with self.interrupts.allowed():
-                    self._time_cell(cell)
-                self.untimed.remove(cell)
+        with self.context.quiet():
+            for cell in list(self.untimed):
+                # Of a cell that waits for another sweep, there is no record yet to time beside.
+                if cell.cell_id in self.failed or self.missing[cell.cell_id]:
+                    continue
+                if resident is None or _weights_key(cell.batches[0]) == resident:
+                    with self.interrupts.allowed():
+                        self._time_cell(cell)
+                    self.untimed.remove(cell)
         outcome.timing_s += time.perf_counter() - began - (self.worker.load_s - loaded)
 
     def _time_cell(self, cell: Cell) -> None:
@@ -331,6 +337,7 @@ class _Driver:
                 old = self._record(cell)
                 context.store.write_record(old)
             self.records[cell.cell_id] = old
+            context.on_record(cell, old)
         return self.records[cell.cell_id]
 
     def _record(self, cell: Cell) -> Record:

@@ -1,0 +1,289 @@
+"""A sweep's runs in MLflow: a parent, and a child for each cell.
+
+Owns what is written where, and that writing again adds nothing twice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import math
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from turbo_lab.errors import InputError
+from turbo_lab.projection import (
+    PREFIX,
+    cell_metrics,
+    cell_name,
+    cell_tags,
+    parameter_text,
+    sweep_name,
+    sweep_tags,
+)
+from turbo_lab.tracking.settings import TrackingSettings
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+EXPERIMENT = "turbo-lab"
+# How much was asked for when a run's files were logged; a parent has it with its sheet.
+_IMAGES = PREFIX + "images"
+# Of a sweep document's counts.
+_STABLE_COUNTS = ("requested", "distinct", "failed")
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+class Runs:
+    """The runs of this project's experiment at one place."""
+
+    def __init__(self, settings: TrackingSettings) -> None:
+        """Open it, which imports MLflow and makes what is not there: that takes seconds."""
+        self.settings = settings
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        for noisy in ("alembic", "mlflow.store.db.utils"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        from mlflow.tracking import MlflowClient
+
+        if settings.artifacts is not None:
+            _sync_once_a_checkpoint()
+        self._client = MlflowClient(tracking_uri=settings.uri)
+        with self._alone():
+            found = self._client.get_experiment_by_name(EXPERIMENT)
+            location = None if settings.artifacts is None else settings.artifacts.as_uri()
+            self._experiment = (
+                found.experiment_id
+                if found
+                else self._client.create_experiment(EXPERIMENT, location)
+            )
+
+    def record_of(self, run_id: str) -> str:
+        """The record that a run projects. Raises ``InputError`` for a run that is not ours."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            tags = self._client.get_run(run_id).data.tags
+        except MlflowException as error:
+            raise InputError(f"{run_id}: {self.settings.uri} has no such run") from error
+        if PREFIX + "record_id" not in tags:
+            raise InputError(f"{run_id}: is no run of one cell; take one of the sweep's children")
+        return str(tags[PREFIX + "record_id"])
+
+    def begin(self, sweep: Mapping[str, Any]) -> str:
+        """The run of a sweep that goes on from now; returns its id."""
+        with self._alone():
+            parent = self._parent(self._known(sweep["sweep_id"]), sweep)
+            if parent.info.status != "RUNNING":  # of an invocation before this one
+                self._client.update_run(parent.info.run_id, status="RUNNING")
+        return str(parent.info.run_id)
+
+    def add(self, sweep: Mapping[str, Any], parent_id: str, cell: Mapping[str, Any]) -> None:
+        """A cell that is finished, while its sweep goes on."""
+        with self._alone():
+            known = self._known(sweep["sweep_id"], cell["record_id"])
+            self._complete(self._child(known, sweep, parent_id, cell), cell)
+
+    def end(self, run_id: str, status: str) -> None:
+        """Close a run: ``FINISHED``, ``FAILED`` or ``KILLED``."""
+        self._client.set_terminated(run_id, status)
+
+    def project(self, values: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
+        """Bring a ``sweep`` document into MLflow; returns run ids by record id.
+
+        One without ``wall_s`` was cut off: it is ``KILLED`` until it has been resumed.
+        """
+        with self._alone():
+            return self._project(values, sheet)
+
+    def _project(self, values: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
+        known = self._known(values["sweep_id"])
+        parent = self._parent(known, values)
+        parent_id, ids, news = parent.info.run_id, {}, "" not in known
+        for cell in values["cells"]:
+            run = self._child(known, values, parent_id, cell)
+            news |= self._complete(run, cell)
+            ids[cell["record_id"]] = run.info.run_id
+        news |= not _is_done(parent) or _IMAGES not in parent.data.tags
+        if sheet is not None and self.settings.images != "none" and news:
+            self._client.log_artifact(parent_id, str(sheet))
+            self._client.set_tag(parent_id, _IMAGES, "sheet")
+        # How many were reused is another number each time; these are the sweep's own.
+        counts = {f"cells_{k}": float(values["counts"][k]) for k in _STABLE_COUNTS}
+        changed = {k: v for k, v in counts.items() if parent.data.metrics.get(k) != v}
+        is_whole = values["wall_s"] is not None
+        wall_s = {"wall_s": values["wall_s"]} if is_whole else {}
+        self._log(parent, changed | ({} if "wall_s" in parent.data.metrics else wall_s), ())
+        if not _is_done(parent):
+            self.end(parent_id, "FINISHED" if is_whole else "KILLED")
+        return ids
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process at a time for a local database.
+
+        First openings collide while its schema is created, and two projections of
+        one sweep would make each run twice.
+        """
+        if self.settings.artifacts is None:
+            yield
+            return
+        with (self.settings.artifacts.parent / ".mlflow.lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _known(self, sweep_id: str, record_id: str | None = None) -> dict[str, Run]:
+        """Runs of a sweep, or of one of its cells, by record id; the parent's is empty.
+
+        Where two projections at once made two of one, the finished one counts,
+        and the other is closed if it was left RUNNING.
+        """
+        query = f"tags.`{PREFIX}sweep_id` = '{sweep_id}'"
+        if record_id is not None:
+            query += f" and tags.`{PREFIX}record_id` = '{record_id}'"
+        found: dict[str, Run] = {}
+        for run in self._search(query):
+            name = run.data.tags.get(PREFIX + "record_id", "")
+            kept = found.setdefault(name, run)
+            if kept is run:
+                continue
+            if _is_done(run) and not _is_done(kept):
+                found[name], run = run, kept
+            if run.info.status == "RUNNING":
+                self.end(run.info.run_id, "KILLED")
+        return found
+
+    def _search(self, query: str) -> Iterator[Run]:
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment], query, max_results=1000, page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _parent(self, known: Mapping[str, Run], sweep: Mapping[str, Any]) -> Run:
+        if "" in known:
+            return known[""]
+        return self._client.create_run(
+            self._experiment, tags=sweep_tags(sweep), run_name=sweep_name(sweep)
+        )
+
+    def _child(
+        self,
+        known: Mapping[str, Run],
+        sweep: Mapping[str, Any],
+        parent_id: str,
+        cell: Mapping[str, Any],
+    ) -> Run:
+        if cell["record_id"] in known:
+            return known[cell["record_id"]]
+        tags = {
+            **cell_tags(sweep, cell),
+            _IMAGES: self.settings.images,
+            "mlflow.parentRunId": parent_id,
+        }
+        return self._client.create_run(self._experiment, tags=tags, run_name=cell_name(cell))
+
+    def _complete(self, run: Run, cell: Mapping[str, Any]) -> bool:
+        """What a run still lacks; ``False`` where that is nothing."""
+        run_id, error = run.info.run_id, cell["error"]
+        status = "FAILED" if cell["status"] == "failed" else "FINISHED"
+        # Logging appends: a figure that is there is left alone.
+        metrics = {k: v for k, v in cell_metrics(cell).items() if k not in run.data.metrics}
+        is_closed = run.info.status == status
+        # It may have been projected with fewer before.
+        lacks_images = self.settings.images == "all" != run.data.tags.get(_IMAGES)
+        if is_closed:
+            self._log(run, metrics, ())
+            if lacks_images:
+                self._log_files(run, cell)
+            return lacks_images or any(map(math.isfinite, metrics.values()))
+        parameters = [(k, v) for k, v in cell["parameters"].items() if k not in run.data.params]
+        self._log(run, metrics, parameters)
+        self._log_datasets(run, cell)
+        self._log_files(run, cell)
+        if error is None and PREFIX + "error" in run.data.tags:  # it has been tried again
+            self._client.delete_tag(run_id, PREFIX + "error")
+        self.end(run_id, status)
+        return True
+
+    def _log(
+        self, run: Run, metrics: Mapping[str, float], parameters: Sequence[tuple[str, Any]]
+    ) -> None:
+        """Figures and parameters in one call."""
+        from mlflow.entities import Metric, Param
+
+        # Of two values of one moment MLflow shows the larger, not the later.
+        stamp = time.time_ns() // 1_000_000
+        points = [Metric(k, v, stamp, 0) for k, v in metrics.items() if math.isfinite(v)]
+        params = [Param(k, parameter_text(v)) for k, v in parameters]
+        if points or params:
+            self._client.log_batch(run.info.run_id, metrics=points, params=params)
+
+    def _log_datasets(self, run: Run, cell: Mapping[str, Any]) -> None:
+        """The prompt sets by digest, so that runs can be filtered by them."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        known = {entry.dataset.name for entry in run.inputs.dataset_inputs}
+        sets = [
+            # MLflow keeps 36 characters of a digest; the whole one is in the tags.
+            DatasetInput(Dataset(name, digest[:36], "local", json.dumps({"digest": digest})))
+            for name, digest in cell["provenance"]["prompt_sets"].items()
+            if name not in known
+        ]
+        if sets:
+            self._client.log_inputs(run.info.run_id, sets)
+
+    def _log_files(self, run: Run, cell: Mapping[str, Any]) -> None:
+        """The record, and the images by prompt and seed, in one call."""
+        run_id, wanted = run.info.run_id, self.settings.images
+        with tempfile.TemporaryDirectory() as aside:
+            folder = Path(aside)
+            (folder / "record.json").write_bytes(Path(cell["record"]).read_bytes())
+            if wanted == "all" and cell["images"]:
+                (folder / "images").mkdir()
+                for index, image in enumerate(cell["images"]):
+                    slug = re.sub(r"[^a-z0-9]+", "-", image["prompt"].lower()).strip("-")[:60]
+                    name = f"{index:04d}-{slug}-seed{image['seed']}.png"
+                    (folder / "images" / name).symlink_to(image["path"])
+            self._client.log_artifacts(run_id, aside)
+        if run.data.tags.get(_IMAGES) != wanted:
+            self._client.set_tag(run_id, _IMAGES, wanted)
+
+
+def _sync_once_a_checkpoint() -> None:
+    """SQLite's write-ahead log: MLflow commits nine times a run, each with several syncs otherwise.
+
+    A power cut may cost the last runs, never the file; ``turbo-lab sync`` makes them again.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    if not event.contains(Engine, "connect", _on_connect):
+        event.listen(Engine, "connect", _on_connect)
+
+
+def _on_connect(connection: Any, record: object) -> None:
+    if type(connection).__module__.startswith("sqlite3"):
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _is_done(run: Run) -> bool:
+    return str(run.info.status) == "FINISHED"
