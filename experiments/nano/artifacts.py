@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from experiments.nano.device import load_tensors, seeded
+from experiments.nano.device import load_tensors, module_digest, seeded
 from experiments.nano.lora import add_lora
 from experiments.nano.models import (
     make_judge,
@@ -120,17 +120,21 @@ class Work:
         return tensors["latents"], tensors["captions"].long()
 
     def _latents_file(self, style: str = "noto") -> Path:
-        path = self.folder / f"latents-{style}.safetensors"
+        vae = self.load("vae", "average", make_vae())
+        # Latents of another VAE must not be taken for these.
+        made_by = module_digest(vae, SCENES_A_PAIR)
+        path = self.folder / "latents" / f"{style}-{made_by}.safetensors"
         if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
             # By one rename, and apart from another process that encodes the same.
             partial = path.with_suffix(f".{os.getpid()}.partial")
-            save_file(self._encode(style), str(partial))
+            save_file(self._encode(vae, style), str(partial))
             os.replace(partial, path)
         return path
 
     @torch.no_grad()
-    def _encode(self, style: str) -> dict[str, Tensor]:
-        vae, world = self.load("vae", "average", make_vae()), self.world()
+    def _encode(self, vae: Any, style: str) -> dict[str, Tensor]:
+        world = self.world()
         where = torch.tensor(pairs("train"))
         generator = seeded(21)
         rows = []

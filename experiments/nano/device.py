@@ -6,11 +6,12 @@ another device the bits are others, the figures are not.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 _EMULATES = ("DEFAULT", "AVX2")
 
@@ -37,3 +38,12 @@ def autocast(enabled: bool = True) -> torch.autocast:
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """A safetensors file on the default device."""
     return load_file(str(path), device=str(device()))
+
+
+def module_digest(module: nn.Module, *settings: object) -> str:
+    """12 hex digits of a module's weights, and of what else its output depends on."""
+    digest = hashlib.sha256(repr(settings).encode())
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]

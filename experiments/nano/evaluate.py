@@ -209,6 +209,7 @@ def _figure(item: Measurement) -> dict:
         "unit": item.unit,
         "n": item.n,
         "ci95": list(item.ci95) if item.ci95 else None,
+        **({"note": item.note} if item.note else {}),
     }
 
 
@@ -218,17 +219,16 @@ def contact_sheet(images: Images, columns: int = 16) -> Image.Image:
     return Image.fromarray(rows.reshape(-1, columns * images.shape[2], 3))
 
 
-def family_sheet(folder: Path, labels: Sequence[str]) -> Image.Image:
-    """The first 16 images of every row's contact sheet under one another, with their names."""
-    rows = [Image.open(folder / f"sheet {label}.png".replace(" ", "-")) for label in labels]
-    edge, left = 64, 150
-    sheet = Image.new("RGB", (left + 16 * edge, len(rows) * (edge + 4)), "white")
-    pen = ImageDraw.Draw(sheet)
-    for index, (label, row) in enumerate(zip(labels, rows, strict=True)):
+def labelled(sheets: Sequence[Image.Image], labels: Sequence[str]) -> Image.Image:
+    """The first 16 images of each contact sheet under one another, with their names."""
+    edge, left = 64, 180
+    page = Image.new("RGB", (left + 16 * edge, len(sheets) * (edge + 4)), "white")
+    pen = ImageDraw.Draw(page)
+    for index, (label, sheet) in enumerate(zip(labels, sheets, strict=True)):
         top = index * (edge + 4)
         pen.text((8, top + 22), label, fill="black", font=ImageFont.load_default(16))
-        sheet.paste(row.crop((0, 0, 16 * edge, edge)), (left, top))
-    return sheet
+        page.paste(sheet.crop((0, 0, 16 * edge, edge)), (left, top))
+    return page
 
 
 def markdown(table: dict[str, dict[str, dict]]) -> str:
@@ -310,7 +310,8 @@ def main() -> None:
         print(markdown({cell.label: row}), flush=True)
     table = _read_table(path)
     shown = [cell.label for cell in cells(args.guidance_scale) if cell.label in table]
-    family_sheet(folder, shown).save(folder / "family.png")
+    sheets = [Image.open(folder / f"sheet {label}.png".replace(" ", "-")) for label in shown]
+    labelled(sheets, shown).save(folder / "family.png")
     print(markdown(table))
 
 

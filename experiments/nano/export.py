@@ -3,7 +3,7 @@
     python -m experiments.nano.export            everything that has a checkpoint
 
 fp16 safetensors under plain names; parts that models share are written once.
-Cards keep the figures that ``evaluate`` put there.
+Cards keep the figures that ``evaluate`` and ``styles`` put there, of weights that are the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from experiments.nano.artifacts import Work
 from experiments.nano.lora import save_lora
 from experiments.nano.models import JUDGE_CONFIG, make_schedulers
 from experiments.nano.world import REFERENCE_RENDERS, REFERENCE_SEED
-from turbo_lab.identity import DigestCache
+from turbo_lab.identity import DigestCache, hash_file
 from turbo_lab.metrics.extractor import ClipExtractor
 from turbo_lab.metrics.reference import build_reference, save_reference
 from turbo_lab.metrics.sources import extractor_source
@@ -45,8 +45,12 @@ _LIBRARIES = {
 _TEXT_PARTS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
 
 
-def write_folder(target: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a folder aside, then move its files into place one by one."""
+def write_folder(target: Path, write: Callable[[Path], None]) -> bool:
+    """Let ``write`` fill a folder aside, then move its files into place one by one.
+
+    Returns whether any weights are others than before: figures of the old ones are void.
+    """
+    is_new = False
     with tempfile.TemporaryDirectory(dir=WEIGHTS.parent) as aside:
         write(Path(aside))
         for path in sorted(Path(aside).rglob("*")):
@@ -54,11 +58,14 @@ def write_folder(target: Path, write: Callable[[Path], None]) -> None:
                 path.chmod(0o644)
                 final = target / path.relative_to(aside)
                 final.parent.mkdir(parents=True, exist_ok=True)
+                is_same = final.exists() and hash_file(path) == hash_file(final)
+                is_new |= path.suffix == ".safetensors" and not is_same
                 os.replace(path, final)
+    return is_new
 
 
-def write_card(name: str, **values: Any) -> None:
-    """``card.json``; figures that are there already are kept."""
+def write_card(name: str, is_new: bool, **values: Any) -> None:
+    """``card.json``; figures that are there are kept, unless the weights are new."""
     path = WEIGHTS / name / "card.json"
     old = json.loads(path.read_text()) if path.exists() else {}
     card = {
@@ -66,7 +73,7 @@ def write_card(name: str, **values: Any) -> None:
         **values,
         "license": "Apache-2.0",
         "license_source": LICENSE_SOURCE,
-        "figures": old.get("figures", {}),
+        "figures": {} if is_new else old.get("figures", {}),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     # By a rename: an assembled folder may hold hard links to the old file.
@@ -82,9 +89,10 @@ def _count(module: torch.nn.Module) -> int:
 def export_vae(work: Work) -> None:
     """``nano-vae``."""
     vae = work.vae()
-    write_folder(WEIGHTS / "nano-vae", lambda folder: vae.half().save_pretrained(folder))
+    is_new = write_folder(WEIGHTS / "nano-vae", lambda folder: vae.half().save_pretrained(folder))
     write_card(
         "nano-vae",
+        is_new,
         kind="vae",
         trained_on="random scenes of all pairs in the styles noto, flat and ink",
         parameters=_count(vae),
@@ -98,16 +106,28 @@ def export_text(work: Work) -> None:
     def write(folder: Path) -> None:
         for name, encoder in zip(_TEXT_PARTS[:2], encoders, strict=True):
             encoder.half().save_pretrained(folder / name)
+            _load_as_float32(folder / name / "config.json")
         for name in _TEXT_PARTS[2:]:
             tokenizer.save_pretrained(folder / name)
 
-    write_folder(WEIGHTS / "nano-text", write)
     write_card(
         "nano-text",
+        write_folder(WEIGHTS / "nano-text", write),
         kind="text",
-        trained_on="captions and scenes of the 512 training pairs, contrastively",
+        trained_on="captions and scenes of the 512 training pairs in the styles noto, flat and "
+        "ink, contrastively",
         parameters=sum(_count(encoder) for encoder in encoders),
     )
+
+
+def _load_as_float32(config: Path) -> None:
+    """Stored in half, loaded as the UNet and the VAE are where nobody names a dtype.
+
+    transformers writes the stored one down and goes by it; diffusers does neither, and a
+    pipeline of both kinds cannot draw.
+    """
+    values = json.loads(config.read_text())
+    config.write_text(json.dumps(values | {"dtype": "float32"}, indent=2) + "\n")
 
 
 def export_judge(work: Work) -> None:
@@ -120,9 +140,9 @@ def export_judge(work: Work) -> None:
         state = {k: v.half().contiguous() for k, v in judge.state_dict().items()}
         save_file(state, str(folder / "open_clip_model.safetensors"), metadata={"format": "pt"})
 
-    write_folder(WEIGHTS / "nano-clip", write)
     write_card(
         "nano-clip",
+        write_folder(WEIGHTS / "nano-clip", write),
         kind="judge",
         trained_on="scenes of all 640 pairs in the styles noto, flat and ink",
         parameters=_count(judge),
@@ -155,8 +175,8 @@ def export_pipeline(work: Work, name: str, stage: str, **card: Any) -> None:
         scheduler.save_pretrained(folder / "scheduler")
         _write_index(folder, scheduler)
 
-    write_folder(WEIGHTS / name, write)
-    write_card(name, kind="pipeline", parameters=_count(unet), parts=_parts(name), **card)
+    is_new = write_folder(WEIGHTS / name, write)
+    write_card(name, is_new, kind="pipeline", parameters=_count(unet), parts=_parts(name), **card)
 
 
 def _write_index(folder: Path, scheduler: Any) -> None:
@@ -188,9 +208,9 @@ def export_adapter(work: Work, name: str, stage: str, **card: Any) -> None:
     def write(folder: Path) -> None:
         save_lora(unet, folder)
 
-    write_folder(WEIGHTS / name, write)
+    is_new = write_folder(WEIGHTS / name, write)
     count = sum(value.numel() for key, value in unet.state_dict().items() if "lora_" in key)
-    write_card(name, parameters=count, base="nano-sdxl", **card)
+    write_card(name, is_new, parameters=count, base="nano-sdxl", **card)
 
 
 def export_lcm(work: Work) -> None:

@@ -11,7 +11,6 @@ the pooled text (arXiv:1802.05637) and the hinge loss of ADD (arXiv:2311.17042).
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 import time
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from experiments.nano import loop
-from experiments.nano.device import autocast, load_tensors
+from experiments.nano.device import autocast, load_tensors, module_digest
 from experiments.nano.models import TEXT_WIDTHS, alphas_cumprod, make_schedulers
 from experiments.nano.optim import make_muon
 from experiments.nano.sample import Critic, draw
@@ -60,15 +59,6 @@ def record_flows(
     }
 
 
-def flows_digest(teacher: nn.Module, guidance_scale: float) -> str:
-    """12 hex digits: flows of another teacher or guidance must not be taken for these."""
-    digest = hashlib.sha256(repr((guidance_scale, FLOW_STEPS, VISITED)).encode())
-    for name, value in sorted(teacher.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
-
-
 def stored_flows(
     folder: Path,
     teacher: Any,
@@ -82,7 +72,8 @@ def stored_flows(
     A file a chunk, each put in place by one rename, so a killed recording goes
     on where it was. Under ``torchrun`` the processes share the chunks out.
     """
-    folder = folder / flows_digest(teacher, guidance_scale)
+    # Flows of another teacher or guidance must not be taken for these.
+    folder = folder / module_digest(teacher, guidance_scale, FLOW_STEPS, VISITED)
     folder.mkdir(parents=True, exist_ok=True)
     num_chunks = -(-num_flows // FLOW_CHUNK)
     paths = [folder / f"{chunk:04d}.safetensors" for chunk in range(num_chunks)]

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from experiments.nano import turbo
+from experiments.nano.artifacts import Work
+from experiments.nano.device import module_digest
 from experiments.nano.optim import make_muon
 from experiments.nano.teacher import Conditioning
 
@@ -84,8 +86,32 @@ def test_another_teacher_or_guidance_has_flows_of_its_own(record: Any) -> None:
     one = record(Teacher(), 2)
     other = record(Teacher(0.2), 2)
     assert not torch.equal(one["ends"], other["ends"])
-    digests = {turbo.flows_digest(Teacher(w), g) for w in (0.1, 0.2) for g in (1.0, 2.5)}
+    digests = {module_digest(Teacher(w), g) for w in (0.1, 0.2) for g in (1.0, 2.5)}
     assert len(digests) == 4
+
+
+def test_latents_of_another_vae_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def encode(work: Work, vae: nn.Module, style: str) -> dict[str, torch.Tensor]:
+        made.append(vae.bias.item())
+        return {"scaling_factor": vae.bias.detach().clone()}
+
+    vaes = iter((0.5, 0.5, 2.0))
+
+    def load(work: Work, stage: str, name: str, module: nn.Module) -> nn.Module:
+        vae = nn.Linear(1, 1)
+        nn.init.constant_(vae.weight, 1.0)
+        nn.init.constant_(vae.bias, next(vaes))
+        return vae
+
+    monkeypatch.setattr(Work, "_encode", encode)
+    monkeypatch.setattr(Work, "load", load)
+    factors = [Work(tmp_path).scaling_factor() for _ in range(3)]
+    assert factors == [0.5, 0.5, 2.0]
+    assert made == [0.5, 2.0]
 
 
 def test_muon_calls_the_hook_by_which_processes_share_gradients() -> None:

@@ -114,7 +114,7 @@ def _models() -> Iterator[Finding]:
     from turbo_lab.models import list_models, show_model
 
     for row in list_models():
-        name, kind = row["name"], "model" if row["kind"] == "pipeline" else "adapter"
+        name, kind = row["name"], "model" if row["kind"] == "pipeline" else row["kind"]
         if row["status"] == "ready":
             yield Finding(f"{kind} {name}", "ok", f"{row['license']}")
         elif row["status"] == "missing":

@@ -27,6 +27,12 @@ from turbo_lab.cards.packaged import assemble, packaged_names
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import DigestCache, digest
 
+# What ships beside pipelines and adapters, by the kind on its card.
+_PARTS = {
+    "judge": "CLIP that scores, retrieves and measures distances: metrics.extractor",
+    "vae": "The VAE of the nano pipelines",
+    "text": "Tokenizers and text encoders of the nano pipelines",
+}
 # Facts that training wrote into card.json; None for models that are not ours.
 _TRAINED = ("trained_on", "parameters", "figures")
 
@@ -40,7 +46,8 @@ def list_models() -> list[dict[str, Any]]:
         ("pipeline", model_card(name)) for name in model_names() if name != "local"
     ]
     cards += [("adapter", adapter_card(name)) for name in adapter_names()]
-    rows = [
+    runnable = {card.name for _, card in cards}
+    rows: list[dict[str, Any]] = [
         {
             "name": card.name,
             "kind": kind,
@@ -51,6 +58,10 @@ def list_models() -> list[dict[str, Any]]:
         }
         for kind, card in cards
     ]
+    for name in (name for name in packaged_names() if name not in runnable):
+        part = read_packaged_card(name)
+        about = {"title": _PARTS[part["kind"]], "source": "packaged", "status": "ready"}
+        rows.append({"name": name, "kind": part["kind"], "license": part["license"], **about})
     if "local" in model_names():
         rows.append(
             {
@@ -142,7 +153,7 @@ def _show_part(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "kind": card["kind"],
-        "title": card.get("title", name),
+        "title": _PARTS[card["kind"]],
         "source": "packaged",
         "repository": None,
         "revision": None,

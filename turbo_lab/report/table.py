@@ -8,6 +8,7 @@ from a file.
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -244,14 +245,25 @@ def model_card_text(card: Mapping[str, Any], console: Console | None = None) -> 
         if key == "figures" or value is None:
             continue
         console.print(f"{key:>16}  {value}", highlight=False, markup=False, soft_wrap=True)
-    for name, figure in (card.get("figures") or {}).items():
-        interval = figure.get("ci95")
+    figures = card.get("figures") or {}
+    for name in sorted(figures, key=_by_steps):
+        figure = figures[name]
+        interval, note = figure.get("ci95"), figure.get("note")
         shown = f" [{_number(interval[0])}, {_number(interval[1])}]" if interval else ""
+        value = "unscored" if figure["value"] is None else _number(figure["value"])
+        told = f"; {note}" if note else ""
         console.print(
-            f"{name:>16}  {_number(figure['value'])}{shown} {figure['unit']} (n={figure['n']})",
+            f"{name:>16}  {value}{shown} {figure['unit']} (n={figure['n']}{told})",
             highlight=False,
             markup=False,
+            soft_wrap=True,
         )
+
+
+def _by_steps(name: str) -> tuple[str, list[float]]:
+    """``r_precision@2`` before ``r_precision@25``, and after all of another figure."""
+    figure, _, where = name.partition("@")
+    return figure, [float(number) for number in re.findall(r"[\d.]+", where)]
 
 
 def _number(value: float) -> str:
