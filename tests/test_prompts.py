@@ -49,6 +49,16 @@ def test_parti_prompts(tmp_path: Path) -> None:
     assert read_prompts(path).prompts == ('a "cat"', "a dog")
 
 
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0b"])
+def test_a_mark_that_is_a_line_end_to_some_stays_inside_its_prompt(
+    tmp_path: Path, mark: str
+) -> None:
+    """PartiPrompts has one: splitlines() would make two prompts of it, one without its fields."""
+    text = f"Prompt\tCategory\na{mark}cat\tAnimals\na dog\tAnimals\n"
+    assert read_prompts(write(tmp_path / "p.tsv", text)).prompts == (f"a{mark}cat", "a dog")
+    assert len(read_prompts(write(tmp_path / "p.txt", f"a{mark}cat\na dog\n")).prompts) == 2
+
+
 def test_coco_takes_the_first_caption_of_each_image(tmp_path: Path) -> None:
     rows = [
         {"image_id": 9, "id": 3, "caption": "late"},

@@ -169,6 +169,17 @@ def test_few_images_are_unscored_not_zero(
     assert by_name["diversity"].note == "unscored: needs at least 2 images"
 
 
+def test_repeats_are_told_of(
+    images: np.ndarray, context: MetricContext, extractor: ClipExtractor, cache: DigestCache
+) -> None:
+    """A set that has a prompt twice, with seed_mode=same."""
+    texts, seeds = [TEXTS[0], *TEXTS[:-1]], [SEEDS[0], *SEEDS[:-1]]
+    found = measure(images, texts, seeds, ["clip_score"], context, extractor, cache)
+    assert "1 of the images repeat a prompt and its seed" in (found[0].note or "")
+    [plain] = measure(images, TEXTS, SEEDS, ["clip_score"], context, extractor, cache)
+    assert "repeat" not in (plain.note or "")
+
+
 def test_names(context: MetricContext, cache: DigestCache) -> None:
     assert metric_names("none") == () and metric_names("default") == ("clip_score", "fd")
     assert metric_names("fd/nano-clip, clip_score") == ("fd/nano-clip", "clip_score")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.extractor import ClipExtractor, preprocess
 from turbo_lab.metrics.sources import (
     PRESETS,
+    TOKENIZER_FILES,
     ExtractorSource,
     Preprocessing,
     Preset,
@@ -136,10 +138,84 @@ def test_what_is_absent_is_named(tmp_path: Path) -> None:
         extractor_source(str(tmp_path))
     with pytest.raises(MissingFilesError, match=r"nowhere.safetensors does not exist"):
         extractor_source("ViT-B-32", str(tmp_path / "nowhere.safetensors"))
-    with pytest.raises(InputError, match="Did you mean ViT-B-32-openai"):
+    with pytest.raises(InputError, match="metrics.pretrained=openaj: unknown.*Did you mean openai"):
         extractor_source("ViT-B-32", "openaj")
+    with pytest.raises(InputError, match="metrics.extractor=ViT-X-32 openai: unknown"):
+        extractor_source("ViT-X-32", "openai")
+    with pytest.raises(InputError, match=r"a pickle \(jienengchen/ViTamin-S/pytorch_model.bin\)"):
+        extractor_source("ViTamin-S", "datacomp1b")
     with pytest.raises(InputError, match="metrics.extractor=ViT-B-32-opena: unknown"):
         extractor_source("ViT-B-32-opena")
+
+
+def put_in_cache(cache: Path, repository: str, folder: Path) -> None:
+    """As the hub lays a snapshot."""
+    home = cache / f"models--{repository.replace('/', '--')}"
+    (home / "refs").mkdir(parents=True)
+    (home / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(folder, home / "snapshots" / ("0" * 40))
+
+
+def test_any_tag_of_open_clip_is_found_by_its_own_table(
+    clip_folder: Path, cache: DigestCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
+    with pytest.raises(MissingFilesError, match=f"hf download {repository} open_clip_model"):
+        extractor_source("ViT-B-32", "laion2b_s34b_b79k")
+    put_in_cache(tmp_path, repository, clip_folder)
+    found = extractor_source("ViT-B-32", "laion2b_s34b_b79k")
+    assert found.name == "ViT-B-32-laion2b_s34b_b79k"
+    assert found.digest(cache) == extractor_source(str(clip_folder)).digest(cache)
+
+
+def test_what_open_clip_would_look_for_elsewhere_is_refused(
+    tmp_path: Path, clip_folder: Path
+) -> None:
+    folder = tmp_path / "siglip"
+    shutil.copytree(clip_folder, folder)
+    for file in TOKENIZER_FILES:
+        (folder / file).unlink(missing_ok=True)
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    text = config["model_cfg"]["text_cfg"]
+    text["hf_tokenizer_name"] = "timm/ViT-B-16-SigLIP"
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(MissingFilesError, match="lacks tokenizer.json"):
+        extractor_source(str(folder))
+    text["hf_model_name"] = "roberta-base"
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="its text tower is roberta-base"):
+        extractor_source(str(folder))
+
+
+def test_a_squashing_model_squashes(tmp_path: Path, clip_folder: Path, cache: DigestCache) -> None:
+    """SigLIP's and CLIPA's way: the whole image, its sides made equal; against open_clip's own."""
+    from open_clip.transform import image_transform
+    from PIL import Image
+
+    folder = tmp_path / "squash"
+    shutil.copytree(clip_folder, folder)
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    plain = extractor_source(str(folder))
+    config.setdefault("preprocess_cfg", {})["resize_mode"] = "squash"
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    squashing = extractor_source(str(folder))
+    assert squashing.digest(cache) != plain.digest(cache)
+    constants = squashing.preprocessing
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 80, 3), np.uint8)
+    theirs = image_transform(
+        constants.image_size, is_train=False, mean=constants.mean, std=constants.std,
+        interpolation=constants.interpolation, resize_mode="squash",
+    )(Image.fromarray(pixels))  # fmt: skip
+    ours = preprocess(torch.from_numpy(pixels)[None], constants)[0]
+    # One level of 255 where Pillow's fixed-point sum rounds the other way.
+    assert (ours - theirs).abs().max() <= 1.01 / 255 / min(constants.std)
+    config["preprocess_cfg"]["resize_mode"] = "longest"
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="resize_mode=longest: must be shortest or squash"):
+        extractor_source(str(folder))
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
@@ -154,10 +230,7 @@ def test_a_preset_is_found_where_hf_download_leaves_it(
     name = f"{preset.model}-{preset.tag}"
     with pytest.raises(MissingFilesError, match=f"hf download {preset.repository} open_clip_model"):
         extractor_source(name)
-    repository = tmp_path / f"models--{preset.repository.replace('/', '--')}"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text("0" * 40)
-    shutil.copytree(clip_folder, repository / "snapshots" / ("0" * 40))
+    put_in_cache(tmp_path, preset.repository, clip_folder)
     found = extractor_source(name)
     assert found == extractor_source(preset.model, preset.tag)
     assert found.name == name
@@ -179,8 +252,6 @@ def test_a_model_name_with_a_local_file_loads(
     tmp_path: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch, clip_folder: Path
 ) -> None:
     """A file without a config beside it takes open_clip's own architecture of that name."""
-    import json
-
     from turbo_lab.metrics import sources
 
     config = json.loads((clip_folder / "open_clip_config.json").read_text())["model_cfg"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -115,6 +116,10 @@ def _measure_one(
     except Exception as error:  # noqa: BLE001  (a metric's bug must not take the rest along)
         what = " ".join(f"{type(error).__name__}: {error}".split())
         score = Score(None, len(inputs.prompts), note=f"error: {what}{_where(error)}")
+    repeats = len(inputs.prompts) - len(set(zip(inputs.prompts, inputs.seeds, strict=True)))
+    if repeats and score.value is not None:
+        told = f"{repeats} of the images repeat a prompt and its seed: no samples of their own"
+        score = replace(score, note=f"{score.note}; {told}" if score.note else told)
     return Measurement(
         name=measurement_name(name.partition("/")[0], context.extractor.name),
         value=score.value,

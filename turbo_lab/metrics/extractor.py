@@ -107,20 +107,21 @@ def load_extractor(
 def preprocess(images: torch.Tensor, constants: Preprocessing) -> torch.Tensor:
     """(N, H, W, 3) uint8 to the model's (N, 3, size, size) float32 input.
 
-    Shorter side to ``image_size`` with antialiasing, rounded back to uint8 as
-    Pillow does (open_clip's own transform), centre crop, scale, normalise. No
-    resize where the shorter side already fits: the pixels stay as they are.
+    Shorter side (``squash``: both) to ``image_size`` with antialiasing, rounded
+    back to uint8 as Pillow does (open_clip's own transform), centre crop, scale,
+    normalise. No resize where the size already fits: the pixels stay as they are.
     """
     pixels = images.permute(0, 3, 1, 2).float()
     height, width = pixels.shape[-2:]
     size = constants.image_size
-    if min(height, width) != size:
-        # torchvision's Resize(int) cuts the longer side's fraction off
-        shape = (
-            (size, int(size * width / height))
-            if height <= width
-            else (int(size * height / width), size)
-        )
+    # torchvision's Resize(int) cuts the longer side's fraction off
+    if constants.resize_mode == "squash":
+        shape = (size, size)
+    elif height <= width:
+        shape = (size, int(size * width / height))
+    else:
+        shape = (int(size * height / width), size)
+    if (height, width) != shape:
         for step in ((height, shape[1]), shape):  # Pillow's order: rows first, rounded between
             pixels = interpolate(pixels, step, mode=constants.interpolation, antialias=True)
             pixels = pixels.round().clamp(0, 255)

@@ -53,7 +53,7 @@ PRESETS: Mapping[str, Preset] = {
         "ViT-g-14", "laion2b_s12b_b42k", "laion/CLIP-ViT-g-14-laion2B-s12B-b42K", "ViT-g-14"
     ),
 }
-"""Those that published CLIP scores are by. Any other model is given by its folder or file."""
+"""Those that published CLIP scores are by; found without importing open_clip."""
 
 INCEPTION = "inception-2015-12-05"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -75,6 +75,8 @@ class Preprocessing:
     interpolation: str = "bicubic"
     """``bicubic`` or ``bilinear``, with antialiasing; unused where sizes agree.
     TensorFlow's for Inception, which stretches both sides."""
+    resize_mode: str = "shortest"
+    """open_clip's: ``shortest``, or ``squash`` to a square with no crop."""
 
 
 @dataclass(frozen=True)
@@ -167,9 +169,9 @@ class MetricContext:
 def extractor_source(name: str = "nano-clip", pretrained: str | None = None) -> ExtractorSource:
     """Find a judge: ``nano-clip``, a preset, a folder, or an open_clip model and its weights.
 
-    ``pretrained`` is a tag of :data:`PRESETS` (looked for in the local Hugging
-    Face cache) or a ``.safetensors`` file of the preset or architecture
-    ``name``. Never downloads: raises :class:`MissingFilesError` that says what
+    ``pretrained`` is a tag that open_clip knows for the model ``name`` (looked
+    for in the local Hugging Face cache) or a ``.safetensors`` file of the preset
+    or architecture ``name``. Never downloads: raises :class:`MissingFilesError` that says what
     to get. ``inception``: the judge of ``fid``, for a reference or ``kid`` by it.
     """
     if name in ("inception", INCEPTION):
@@ -183,7 +185,8 @@ def extractor_source(name: str = "nano-clip", pretrained: str | None = None) -> 
             raise _unknown_extractor(name)
         return _from_folder(name if name == "nano-clip" else folder.name, folder)
     if not pretrained.endswith(".safetensors"):
-        raise _unknown_extractor(f"{name} {pretrained}")
+        tagged = _tagged(name, pretrained)
+        return _from_folder(f"{name}-{pretrained}", _cached_hub_folder(tagged))
     weights = Path(pretrained)
     if not weights.is_file():
         raise MissingFilesError(f"extractor={name}: {weights} does not exist")
@@ -322,6 +325,7 @@ def _from_folder(name: str, folder: Path) -> ExtractorSource:
         )
     values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     config, image = values["model_cfg"], values.get("preprocess_cfg", {})
+    _check_text_tower(name, folder, config["text_cfg"])
     size = config["vision_cfg"]["image_size"]
     if not isinstance(size, int):
         raise InputError(f"extractor={name}: image_size={size}: must be one number, a square")
@@ -330,8 +334,48 @@ def _from_folder(name: str, folder: Path) -> ExtractorSource:
         mean=tuple(float(v) for v in image.get("mean", _MEAN)),
         std=tuple(float(v) for v in image.get("std", _STD)),
         interpolation=str(image.get("interpolation", "bicubic")),
+        resize_mode=str(image.get("resize_mode", "shortest")),
     )
+    if preprocessing.resize_mode not in ("shortest", "squash"):
+        raise InputError(
+            f"extractor={name}: resize_mode={preprocessing.resize_mode}: must be shortest or squash"
+        )
     return ExtractorSource(name, "local-dir", folder / WEIGHTS_FILE, config, preprocessing)
+
+
+def _check_text_tower(name: str, folder: Path, text: Mapping[str, Any]) -> None:
+    """Refuse what open_clip would look for elsewhere when the model is loaded."""
+    if text.get("hf_model_name"):
+        raise InputError(
+            f"extractor={name}: its text tower is {text['hf_model_name']} of transformers, which "
+            "open_clip fetches by name; take a model with a text tower of its own"
+        )
+    has_tokenizer = any((folder / file).is_file() for file in TOKENIZER_FILES)
+    if text.get("hf_tokenizer_name") and not has_tokenizer:
+        raise MissingFilesError(
+            f"extractor={name}: {folder} lacks {TOKENIZER_FILES[0]}; put the tokenizer's files "
+            "beside the weights"
+        )
+
+
+def _tagged(model: str, tag: str) -> Preset:
+    """Where one of open_clip's tags lies, by its own table."""
+    import open_clip  # and torch with it: only for a tag that is no preset
+
+    if tag not in open_clip.list_pretrained_tags_by_model(model):
+        known = open_clip.list_pretrained_tags_by_model(model)
+        if not known:
+            raise _unknown_extractor(f"{model} {tag}")
+        raise unknown_name(f"metrics.extractor={model} metrics.pretrained", tag, known)
+    about = open_clip.get_pretrained_cfg(model, tag)
+    repository, _, file = about.get("hf_hub", "").rpartition("/")
+    if not repository or file:
+        raise InputError(
+            f"metrics.extractor={model} metrics.pretrained={tag}: is published as a pickle "
+            f"({about['hf_hub'] or about['url']}), which is not loaded; convert it and name "
+            "metrics.pretrained=FILE.safetensors"
+        )
+    return Preset(model, tag, repository, model)
 
 
 def _cached_hub_folder(preset: Preset) -> Path:
@@ -378,9 +422,11 @@ def _builtin_config(name: str) -> dict[str, Any]:
 def _plain(preprocessing: Preprocessing) -> dict[str, Any]:
     if preprocessing.interpolation == _TF1_BILINEAR:
         return {"resize": _TF1_BILINEAR, "size": "299x299", "scale": "(x - 128) / 128"}
+    is_squashed = preprocessing.resize_mode == "squash"
+    side = "both sides" if is_squashed else "shortest side"
     return {
-        "resize": "shortest side, antialias, rounded to uint8; none where sizes agree",
-        "crop": "centre",
+        "resize": f"{side}, antialias, rounded to uint8; none where sizes agree",
+        "crop": "none" if is_squashed else "centre",
         "image_size": preprocessing.image_size,
         "interpolation": preprocessing.interpolation,
         "mean": list(preprocessing.mean),
