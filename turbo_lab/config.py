@@ -43,6 +43,8 @@ AXES = (
     "negative_prompt",
     "scheduler",
     "dtype",
+    "vae",
+    "compile",
 )
 # What else may be swept: it changes which work there is. All other keys hold for a whole sweep.
 MORE_AXES = ("prompts", "prompt", "num_images", "seed_mode")

@@ -17,11 +17,13 @@ from turbo_lab.cards import (
     AdapterFiles,
     ModelCard,
     ModelFiles,
+    VaeFiles,
     adapter_card,
     adapter_names,
     check_adapter_fits,
     locate,
     locate_adapter,
+    locate_vae,
     model_card_from_config,
     pin_revision,
 )
@@ -50,10 +52,13 @@ class Library:
     """By a card's name and its model's digest: equal weights may have cards of their own."""
     adapters: dict[str, AdapterFiles] = field(default_factory=dict)
     """By the adapter's digest."""
+    vaes: dict[str, VaeFiles] = field(default_factory=dict)
+    """By the VAE's digest: those that take the place of a checkpoint's own."""
     prompt_sets: dict[str, PromptSet] = field(default_factory=dict)
     """By the set's digest."""
     _models_by_name: dict[str, tuple[ModelCard, ModelFiles]] = field(default_factory=dict)
     _adapters_by_name: dict[str, AdapterFiles] = field(default_factory=dict)
+    _vaes_by_name: dict[str, VaeFiles] = field(default_factory=dict)
     _prompts_by_name: dict[str, PromptSet] = field(default_factory=dict)
     _layouts: dict[tuple[Any, ...], tuple[Layout, ...]] = field(default_factory=dict)
     _recipes: dict[Recipe, Recipe] = field(default_factory=dict)
@@ -75,6 +80,13 @@ class Library:
             files = locate_adapter(name)
             self._adapters_by_name[name] = self.adapters[files.digest] = files
         return self._adapters_by_name[name]
+
+    def vae(self, name: str) -> VaeFiles:
+        """Files of a VAE by name or folder."""
+        if name not in self._vaes_by_name:
+            files = locate_vae(name)
+            self._vaes_by_name[name] = self.vaes[files.digest] = files
+        return self._vaes_by_name[name]
 
     def prompts(self, values: Mapping[str, Any], prompt: str | None) -> PromptSet:
         """The prompt set of a composed ``prompts`` node, or the one ``prompt``."""
@@ -141,7 +153,7 @@ def resolve(values: Mapping[str, Any], axes: Sequence[tuple[str, Any]], library:
             width=request.width,
             height=request.height,
             dtype=request.dtype,
-            variant=(("guidance", "embedded"),) if files.has_time_cond else (),
+            variant=_variant(request, files, library),
         )
     )
     batches = tuple(Batch(recipe, layout) for layout in layouts)
@@ -181,6 +193,18 @@ def canonical_scheduler(
 def _canonical_guidance(guidance_scale: float, has_time_cond: bool) -> float:
     """0.0 wherever guidance has no effect (diffusers: at most 1, no embedding)."""
     return guidance_scale if guidance_scale > 1 or has_time_cond else 0.0
+
+
+def _variant(request: Request, files: ModelFiles, library: Library) -> tuple[tuple[str, str], ...]:
+    """What is changed about the pipeline itself, sorted."""
+    variant = {}
+    if request.compile != "none":
+        variant["compile"] = request.compile
+    if files.has_time_cond:
+        variant["guidance"] = "embedded"
+    if request.vae is not None:
+        variant["vae"] = library.vae(request.vae).digest
+    return tuple(sorted(variant.items()))
 
 
 def _misfit(adapter: AdapterFiles, model: ModelFiles) -> str | None:

@@ -25,6 +25,7 @@ MAX_BATCH_SIZE = 64
 SIZE_MULTIPLE = 64
 DTYPES = ("float32", "float16", "bfloat16")
 SEED_MODES = ("increment", "same")
+COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
 # Classes of diffusers that draw with an SDXL-like model from one step on. Left out: PNDM (fails
 # below four), EDMEuler (for models trained on EDM's sigmas), DPMSolverSDE (needs torchsde).
 SCHEDULERS = (
@@ -92,6 +93,10 @@ class Request:
     """One of :data:`SCHEDULERS` instead of the checkpoint's own; ``None`` keeps it."""
     dtype: str
     """``float32``, ``float16`` or ``bfloat16``."""
+    vae: str | None
+    """A packaged VAE or a folder in place of the checkpoint's own; ``None`` keeps that."""
+    compile: str
+    """Mode of ``torch.compile`` for the UNet; ``none``: as it is."""
     num_images: int | None
     """Images in all; ``None`` means one a prompt."""
 
@@ -121,6 +126,8 @@ class Request:
             negative_prompt=_optional_text("negative_prompt", values.get("negative_prompt")),
             scheduler=None if scheduler is None else _choice("scheduler", scheduler, SCHEDULERS),
             dtype=_choice("dtype", values["dtype"], DTYPES),
+            vae=None if values.get("vae") is None else str(values["vae"]),
+            compile=_choice("compile", values.get("compile", "none"), COMPILE_MODES),
             num_images=None if num_images is None else _integer("num_images", num_images, 1, None),
         )
 

@@ -118,6 +118,38 @@ def test_vector_11_equals_torch_fidelity() -> None:
     assert ours == pytest.approx(float(next(iter(oracle.values()))), rel=1e-7)
 
 
+def test_vector_11_one_random_projection_in_all_three() -> None:
+    """Images in: each library runs, or is given, the same features of the same pixels."""
+    fid = pytest.importorskip("torchmetrics.image.fid")
+    metric_fid = pytest.importorskip("torch_fidelity.metric_fid")
+    generator = np.random.default_rng(11)
+    projection = torch.from_numpy(generator.normal(size=(3 * 8 * 8, 10)))
+
+    class Projection(torch.nn.Module):
+        num_features = 10
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.flatten(1).double() / 255 @ projection
+
+    real, fake = (
+        torch.from_numpy(generator.integers(low, 256, (90, 3, 8, 8), dtype=np.uint8))
+        for low in (0, 60)
+    )
+    features = Projection()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        oracle = fid.FrechetInceptionDistance(feature=Projection(), normalize=False)
+        oracle.set_dtype(torch.float64)
+        oracle.update(real, real=True)
+        oracle.update(fake, real=False)
+    statistics = [metric_fid.fid_features_to_statistics(features(x)) for x in (fake, real)]
+    second = metric_fid.fid_statistics_to_metric(*statistics, verbose=False)
+    reference = build_reference(features(real).numpy(), "r", "e")
+    ours = frechet_distance(features(fake).numpy(), reference)
+    assert ours == pytest.approx(float(oracle.compute()), rel=1e-5)
+    assert ours == pytest.approx(float(next(iter(second.values()))), rel=1e-7)
+
+
 def test_lower_is_better_and_zero_is_reached() -> None:
     x = np.random.default_rng(8).normal(size=(100, 5))
     reference = build_reference(x, "x", "e")

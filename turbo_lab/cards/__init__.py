@@ -23,6 +23,7 @@ from turbo_lab.cards.card import (
 from turbo_lab.cards.hub import pin_revision, single_file_config
 from turbo_lab.cards.locate import ModelFiles, locate
 from turbo_lab.cards.packaged import WEIGHTS, assemble, read_packaged_card
+from turbo_lab.cards.vae import VaeFiles, locate_vae
 
 __all__ = [
     "WEIGHTS",
@@ -31,6 +32,7 @@ __all__ = [
     "ModelCard",
     "ModelFiles",
     "Recommended",
+    "VaeFiles",
     "adapter_card",
     "adapter_names",
     "assemble",
@@ -38,6 +40,7 @@ __all__ = [
     "conf_dir",
     "locate",
     "locate_adapter",
+    "locate_vae",
     "model_card",
     "model_card_from_config",
     "model_names",

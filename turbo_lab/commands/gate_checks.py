@@ -325,4 +325,5 @@ def _memory_side(side: str, overrides: Sequence[str]) -> Side:
 def _licenses(done: Executed) -> dict[str, str]:
     library = done.sweep.library
     found = {card.name: card.license for card, _ in library.models.values()}
-    return found | {files.name: files.license for files in library.adapters.values()}
+    found |= {files.name: files.license for files in library.adapters.values()}
+    return found | {files.name: files.license for files in library.vaes.values()}

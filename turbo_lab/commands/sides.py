@@ -54,6 +54,7 @@ def worker_of(sweep: Sweep) -> Worker:
     weights = Weights(
         models={key: files.path for key, (_, files) in library.models.items()},
         adapters={key: (f.name, f.path) for key, f in library.adapters.items()},
+        vaes={key: files.path for key, files in library.vaes.items()},
     )
     return Worker(
         weights,

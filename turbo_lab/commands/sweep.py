@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab import environment, results
-from turbo_lab.cards import AdapterFiles, ModelFiles
+from turbo_lab.cards import AdapterFiles, ModelFiles, VaeFiles
 from turbo_lab.commands.settings import judge, timing_rule
 from turbo_lab.commands.sides import worker_of
 from turbo_lab.commands.words import print_document
@@ -133,7 +133,13 @@ def _tracked(context: SweepContext, tracker: Tracker, sweep: Sweep, plan: Plan) 
 def _names(library: Library, cell: Cell) -> dict[str, str]:
     """Digest to name of what a cell is drawn with, whatever else the sweep has."""
     adapters = {key: library.adapters[key].name for key, _ in cell.recipe.lora}
-    return {cell.recipe.model: cell.request.model, **adapters}
+    vaes = {files.digest: files.name for files in _vaes(library, cell)}
+    return {cell.recipe.model: cell.request.model, **adapters, **vaes}
+
+
+def _vaes(library: Library, cell: Cell) -> list[VaeFiles]:
+    """The one that takes the place of the checkpoint's own, if there is one."""
+    return [library.vaes[value] for key, value in cell.recipe.variant if key == "vae"]
 
 
 def _provenance(library: Library, git: Mapping[str, Any] | None, cell: Cell) -> dict[str, Any]:
@@ -142,14 +148,17 @@ def _provenance(library: Library, git: Mapping[str, Any] | None, cell: Cell) -> 
     adapters = [library.adapters[key] for key, _ in cell.recipe.lora]
     prompts = library.prompt_sets[cell.prompt_set]
     return {
-        "models": {cell.request.model: _origin(files)},
+        "models": {
+            cell.request.model: _origin(files),
+            **{vae.name: _origin(vae) for vae in _vaes(library, cell)},
+        },
         "adapters": {adapter.name: _origin(adapter) for adapter in adapters},
         "prompt_sets": {prompts.name: prompts.digest},
         "git": git,
     }
 
 
-def _origin(files: ModelFiles | AdapterFiles) -> dict[str, Any]:
+def _origin(files: ModelFiles | AdapterFiles | VaeFiles) -> dict[str, Any]:
     return {
         "digest": files.digest,
         "revision": files.revision,

@@ -377,6 +377,8 @@ def parameters(cell: Cell) -> dict[str, Any]:
         "negative_prompt": request.negative_prompt,
         "scheduler": request.scheduler,
         "dtype": request.dtype,
+        "vae": request.vae,
+        "compile": request.compile,
         "num_images": cell.num_images,
     }
 

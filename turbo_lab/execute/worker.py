@@ -36,6 +36,8 @@ class Weights:
     """Model digest to a diffusers folder or a single file."""
     adapters: dict[str, tuple[str, Path]]
     """Adapter digest to its name and file."""
+    vaes: dict[str, Path] = field(default_factory=dict)
+    """VAE digest to its folder."""
 
 
 @dataclass
@@ -76,7 +78,7 @@ class Worker:
         import torch
 
         from turbo_lab.runtime import lora
-        from turbo_lab.runtime.pipeline import load_pipeline
+        from turbo_lab.runtime.pipeline import compile_unet, load_pipeline
         from turbo_lab.runtime.sampler import Sampler
         from turbo_lab.runtime.stock import StockSampler, why_not_covered
 
@@ -85,8 +87,11 @@ class Worker:
             # The old weights go before the new ones come: two may not fit.
             self._sampler, self._model, self._lora = None, None, ()
             device = torch.device(self.device)
-            path = self.weights.models[recipe.model]
-            pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device)
+            path, variant = self.weights.models[recipe.model], dict(recipe.variant)
+            vae = self.weights.vaes[variant["vae"]] if "vae" in variant else None
+            pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device, vae)
+            if "compile" in variant:
+                compile_unet(pipeline, variant["compile"])
             self._not_covered = why_not_covered(pipeline)
             kind = StockSampler if self._not_covered else Sampler
             self._sampler = kind(pipeline, device, self.work)

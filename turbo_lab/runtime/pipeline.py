@@ -14,7 +14,7 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import StableDiffusionXLPipeline
+from diffusers import AutoencoderKL, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
@@ -28,13 +28,17 @@ TORCH_DTYPES = {
     "bfloat16": torch.bfloat16,
 }
 
+# Of batches, sizes and adapter stacks that one resident UNet is compiled for.
+_MAX_SHAPES = 256
+
 
 def load_pipeline(
-    path: Path, scheduler: str, dtype: str, device: torch.device
+    path: Path, scheduler: str, dtype: str, device: torch.device, vae: Path | None = None
 ) -> StableDiffusionXLPipeline:
     """Load a diffusers folder, or a single ``.safetensors`` file, onto a device.
 
-    ``scheduler`` is the canonical JSON of the class and config to use. Raises
+    ``scheduler`` is the canonical JSON of the class and config to use; ``vae`` a
+    folder that takes the place of the checkpoint's own. Raises
     :class:`InputError` for weights that are no SDXL pipeline.
     """
     if not path.exists():
@@ -47,6 +51,8 @@ def load_pipeline(
         "local_files_only": True,
         "add_watermarker": False,
     }
+    if vae is not None:
+        options["vae"] = _load_vae(vae, TORCH_DTYPES[dtype])
     try:
         if path.is_file():
             pipeline = StableDiffusionXLPipeline.from_single_file(
@@ -61,10 +67,43 @@ def load_pipeline(
         raise InputError(
             f"model: {path} cannot be loaded as a StableDiffusionXLPipeline ({reason})"
         ) from error
+    channels = pipeline.vae.config.latent_channels
+    if channels != pipeline.unet.config.in_channels:
+        raise InputError(
+            f"vae: {vae or path} has latents of {channels} channels, the UNet's have "
+            f"{pipeline.unet.config.in_channels}; take a VAE of the same family"
+        )
     pipeline.scheduler = make_scheduler(scheduler)
     pipeline.set_progress_bar_config(disable=True)
     align_weights(pipeline)
     return pipeline.to(device)
+
+
+def _load_vae(folder: Path, dtype: torch.dtype) -> AutoencoderKL:
+    try:
+        return AutoencoderKL.from_pretrained(
+            str(folder), dtype=dtype, use_safetensors=True, local_files_only=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"vae: {folder} cannot be loaded as an AutoencoderKL ({reason})"
+        ) from error
+
+
+def compile_unet(pipeline: StableDiffusionXLPipeline, mode: str) -> None:
+    """Compile the UNet in place, each shape for itself.
+
+    Shapes that torch makes dynamic after the second one would give an image other
+    bits according to what was drawn before it; past the limit of recompilations
+    it would go on uncompiled, and say nothing: that is an error here.
+    """
+    import torch._dynamo.config as dynamo  # seconds, and only here
+
+    torch.compiler.reset()  # what an earlier model left counts against the limit
+    dynamo.recompile_limit = _MAX_SHAPES
+    dynamo.fail_on_recompile_limit_hit = True
+    pipeline.unet.compile(mode=mode, dynamic=False)
 
 
 def align_weights(pipeline: StableDiffusionXLPipeline) -> None:

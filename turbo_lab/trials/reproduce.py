@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from turbo_lab import environment, images
-from turbo_lab.cards import locate, locate_adapter, model_card
+from turbo_lab.cards import locate, locate_adapter, locate_vae, model_card
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.golden.stages import StageValue, mark
@@ -244,7 +244,20 @@ def _weights(claim: Claim) -> Weights:
                 f"{adapter.digest[:12]}"
             )
         adapters[digest] = (adapter.name, adapter.path)
-    return Weights({claim.recipe.model: files.path}, adapters)
+    return Weights({claim.recipe.model: files.path}, adapters, _vaes(claim))
+
+
+def _vaes(claim: Claim) -> dict[str, Path]:
+    """The VAE that took the place of the model's own, by the name that goes with it."""
+    wanted = dict(claim.recipe.variant).get("vae")
+    if wanted is None:
+        return {}
+    vae = locate_vae(claim.names.get(wanted, wanted))
+    if vae.digest != wanted:
+        raise MissingFilesError(
+            f"{claim.name}: its VAE {vae.name} was {wanted[:12]}, here it is {vae.digest[:12]}"
+        )
+    return {wanted: vae.path}
 
 
 def _draw(worker: Worker, claim: Claim, batch: ClaimedBatch) -> list[dict[str, Any] | None]:

@@ -78,16 +78,18 @@ class CaseRunner:
     def __init__(self, cases: Sequence[Case]) -> None:
         models: dict[str, Path] = {}
         adapters: dict[str, tuple[str, Path]] = {}
+        vaes: dict[str, Path] = {}
         for case in cases:
             library = case.sweep.library
             models |= {key: files.path for key, (_, files) in library.models.items()}
             adapters |= {key: (f.name, f.path) for key, f in library.adapters.items()}
+            vaes |= {key: files.path for key, files in library.vaes.items()}
         devices = sorted({case.sweep.device for case in cases})
         if len(devices) > 1:
             raise InputError(
                 f"device={','.join(devices)}: name the goldens of one device at a time"
             )
-        self.worker = Worker(Weights(models, adapters), devices[0], case_threads(cases[0]))
+        self.worker = Worker(Weights(models, adapters, vaes), devices[0], case_threads(cases[0]))
 
     def run(
         self, case: Case, substitute: Substitute | None = None, num_threads: int | None = None

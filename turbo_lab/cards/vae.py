@@ -1,0 +1,64 @@
+"""Another VAE in the checkpoint's own's place: a folder of an ``AutoencoderKL``.
+
+Owns its identity, by content. Refuses pickled weights, and what is no such folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from turbo_lab.cards.packaged import WEIGHTS, packaged_names, read_packaged_card
+from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.identity import DigestCache, digest
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+
+
+@dataclass(frozen=True)
+class VaeFiles:
+    """One VAE on this machine."""
+
+    name: str
+    """As the user wrote it."""
+    path: Path
+    """Its folder, which ``AutoencoderKL.from_pretrained`` loads."""
+    digest: str
+    """Of config and weights."""
+    license: str
+    """``unknown`` for the user's own folder."""
+    license_source: str
+    """Where it was read."""
+    revision: str | None = None
+    """Packaged and local folders have none."""
+
+
+def locate_vae(name: str, cache: DigestCache | None = None) -> VaeFiles:
+    """A packaged VAE by name, or a folder of diffusers.
+
+    Raises :class:`MissingFilesError` for what is absent.
+    """
+    cache = cache or DigestCache()
+    card = read_packaged_card(name) if name in packaged_names() else {}
+    if card and card["kind"] != "vae":
+        raise InputError(f"vae={name}: is a {card['kind']}; name a VAE, or its folder")
+    folder = WEIGHTS / name if card else Path(name).expanduser().resolve()
+    if not folder.is_dir():
+        raise MissingFilesError(
+            f"vae={name}: there is no such folder; name one with {CONFIG_FILE} and {WEIGHTS_FILE}"
+        )
+    files = {file: folder / file for file in (CONFIG_FILE, WEIGHTS_FILE)}
+    missing = [file for file, path in files.items() if not path.is_file()]
+    if missing:
+        raise MissingFilesError(
+            f"vae={name}: {folder} lacks {' and '.join(missing)}; a VAE of diffusers has both, as "
+            "save_pretrained writes them"
+        )
+    return VaeFiles(
+        name=name,
+        path=folder,
+        digest=digest({"vae": {file: cache.file(path) for file, path in files.items()}}),
+        license=card.get("license", "unknown"),
+        license_source=card.get("license_source", "the user's own folder"),
+    )
