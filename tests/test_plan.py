@@ -35,7 +35,7 @@ def make_cell(
 ) -> Cell:
     request = Request(
         model, None, "set", steps, guidance, width, 64, batch_size, (), 0, "increment", None,
-        None, "float32", None, "none", num_images,
+        None, "float32", None, "none", "none", num_images,
     )  # fmt: skip
     canonical = guidance if guidance > 1 else 0.0
     recipe = Recipe(model, scheduler, lora, steps, canonical, None, width, 64, "float32", ())

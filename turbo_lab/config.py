@@ -44,6 +44,7 @@ AXES = (
     "scheduler",
     "dtype",
     "vae",
+    "quantization",
     "compile",
 )
 # What else may be swept: it changes which work there is. All other keys hold for a whole sweep.

@@ -27,7 +27,8 @@ from turbo_lab.cards import (
     model_card_from_config,
     pin_revision,
 )
-from turbo_lab.errors import InputError
+from turbo_lab.environment import ABSENT, package_version
+from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import canonical_json, sha256_text
 from turbo_lab.prompts import PromptSet, prompts_from_config
 from turbo_lab.spec import (
@@ -202,9 +203,19 @@ def _variant(request: Request, files: ModelFiles, library: Library) -> tuple[tup
         variant["compile"] = request.compile
     if files.has_time_cond:
         variant["guidance"] = "embedded"
+    if request.quantization != "none":
+        # Another version may round otherwise: it is part of what the weights are.
+        variant["quantization"] = f"{request.quantization} torchao {_torchao_version()}"
     if request.vae is not None:
         variant["vae"] = library.vae(request.vae).digest
     return tuple(sorted(variant.items()))
+
+
+def _torchao_version() -> str:
+    version = package_version("torchao")
+    if version == ABSENT:
+        raise MissingFilesError("quantization: needs torchao; pip install 'turbo-lab[quantize]'")
+    return version
 
 
 def _misfit(adapter: AdapterFiles, model: ModelFiles) -> str | None:

@@ -25,6 +25,7 @@ MAX_BATCH_SIZE = 64
 SIZE_MULTIPLE = 64
 DTYPES = ("float32", "float16", "bfloat16")
 SEED_MODES = ("increment", "same")
+QUANTIZATIONS = ("none", "int8wo", "int8dq", "float8wo")
 COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
 # Classes of diffusers that draw with an SDXL-like model from one step on. Left out: PNDM (fails
 # below four), EDMEuler (for models trained on EDM's sigmas), DPMSolverSDE (needs torchsde).
@@ -95,6 +96,9 @@ class Request:
     """``float32``, ``float16`` or ``bfloat16``."""
     vae: str | None
     """A packaged VAE or a folder in place of the checkpoint's own; ``None`` keeps that."""
+    quantization: str
+    """torchao's, of the UNet's linear layers: ``int8wo`` and ``float8wo`` of weights only,
+    ``int8dq`` of activations as well; ``none``: as it is."""
     compile: str
     """Mode of ``torch.compile`` for the UNet; ``none``: as it is."""
     num_images: int | None
@@ -127,6 +131,7 @@ class Request:
             scheduler=None if scheduler is None else _choice("scheduler", scheduler, SCHEDULERS),
             dtype=_choice("dtype", values["dtype"], DTYPES),
             vae=None if values.get("vae") is None else str(values["vae"]),
+            quantization=_choice("quantization", values.get("quantization", "none"), QUANTIZATIONS),
             compile=_choice("compile", values.get("compile", "none"), COMPILE_MODES),
             num_images=None if num_images is None else _integer("num_images", num_images, 1, None),
         )

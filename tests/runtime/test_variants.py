@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from turbo_lab.cards import WEIGHTS, locate_vae
 from turbo_lab.cli import main
 from turbo_lab.commands.sides import compose_side, worker_of
+from turbo_lab.environment import ABSENT
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.trials.reproduce import claim_of_png, reproduce
@@ -100,6 +102,32 @@ def test_a_sweep_over_vaes_records_each_and_its_images_are_reproduced(
     shutil.copy(WEIGHTS / "nano-vae" / weights.name, weights)
     with pytest.raises(MissingFilesError, match="its VAE .* was .* here it is"):
         reproduce(claim_of_png(png), "cpu", 1)
+
+
+@pytest.mark.parametrize("name", ["int8wo", "int8dq"])
+def test_a_quantised_unet_draws_nearly_the_same_and_takes_adapters(name: str) -> None:
+    own, quantised = drawn(), drawn(f"quantization={name}")
+    assert 0 < np.abs(quantised.astype(int) - own).mean() < 4
+    assert np.array_equal(drawn(f"quantization={name}"), quantised)
+    styled = drawn(f"quantization={name}", "lora=ink@1")
+    assert np.abs(styled.astype(int) - drawn("lora=ink@1")).mean() < 8
+    assert np.abs(styled.astype(int) - quantised).mean() > 10
+
+
+def test_quantisation_is_known_by_its_kind_and_torchaos_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def recipe(*words: str) -> tuple[tuple[str, str], ...]:
+        return compose_side("sweep", "candidate", [*SMALL, *words]).cells[0].recipe.variant
+
+    [(key, value)] = recipe("quantization=int8wo")
+    assert key == "quantization" and re.fullmatch(r"int8wo torchao \d+\.\d+.*", value)
+    monkeypatch.setattr("turbo_lab.resolve.package_version", lambda name: "99.0")
+    assert recipe("quantization=int8wo") == (("quantization", "int8wo torchao 99.0"),)
+    monkeypatch.setattr("turbo_lab.resolve.package_version", lambda name: ABSENT)
+    with pytest.raises(MissingFilesError, match=r"pip install 'turbo-lab\[quantize\]'"):
+        recipe("quantization=int8wo")
+    assert recipe() == ()
 
 
 @pytest.mark.slow

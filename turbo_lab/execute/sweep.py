@@ -378,6 +378,7 @@ def parameters(cell: Cell) -> dict[str, Any]:
         "scheduler": request.scheduler,
         "dtype": request.dtype,
         "vae": request.vae,
+        "quantization": request.quantization,
         "compile": request.compile,
         "num_images": cell.num_images,
     }

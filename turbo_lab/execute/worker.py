@@ -78,7 +78,7 @@ class Worker:
         import torch
 
         from turbo_lab.runtime import lora
-        from turbo_lab.runtime.pipeline import compile_unet, load_pipeline
+        from turbo_lab.runtime.pipeline import compile_unet, load_pipeline, quantize_unet
         from turbo_lab.runtime.sampler import Sampler
         from turbo_lab.runtime.stock import StockSampler, why_not_covered
 
@@ -90,6 +90,8 @@ class Worker:
             path, variant = self.weights.models[recipe.model], dict(recipe.variant)
             vae = self.weights.vaes[variant["vae"]] if "vae" in variant else None
             pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device, vae)
+            if "quantization" in variant:
+                quantize_unet(pipeline, variant["quantization"].split()[0])
             if "compile" in variant:
                 compile_unet(pipeline, variant["compile"])
             self._not_covered = why_not_covered(pipeline)

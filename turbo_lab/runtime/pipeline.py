@@ -91,6 +91,18 @@ def _load_vae(folder: Path, dtype: torch.dtype) -> AutoencoderKL:
         ) from error
 
 
+def quantize_unet(pipeline: StableDiffusionXLPipeline, name: str) -> None:
+    """Quantise the UNet's linear layers in place by torchao; adapters go on top, unquantised."""
+    from torchao import quantization
+
+    configs = {
+        "int8wo": quantization.Int8WeightOnlyConfig,
+        "int8dq": quantization.Int8DynamicActivationInt8WeightConfig,
+        "float8wo": quantization.Float8WeightOnlyConfig,
+    }
+    quantization.quantize_(pipeline.unet, configs[name]())
+
+
 def compile_unet(pipeline: StableDiffusionXLPipeline, mode: str) -> None:
     """Compile the UNet in place, each shape for itself.
 
