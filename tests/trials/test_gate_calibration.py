@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from turbo_lab import stats
 from turbo_lab.errors import InputError
 from turbo_lab.metrics.reference import build_reference
 from turbo_lab.policy import QualityRule
@@ -41,6 +42,21 @@ def test_power_is_by_hand_what_a_normal_loss_gives() -> None:
     """Noise 0.1 a seed: a mean of 64 differences has 0.0177, and 0.05 is 2.83 of that away."""
     found = calibrate_gate(pool(0.1, 12), {"clip_score": QualityRule(0.05)}, resamples=200)
     assert found.metrics[0].power == pytest.approx(0.80, abs=0.12)
+
+
+@pytest.mark.parametrize("direction", ["higher", "lower"])
+def test_a_share_loses_whole_images(direction: stats.Direction) -> None:
+    """A hit becomes a miss: a share shifted as a whole would leave [0, 1]."""
+    hits = (np.random.default_rng(0).random((128, 6)) < 0.9).astype(float)
+    values = hits if direction == "higher" else 1 - hits
+    shares = {"r_precision": Figures(values, direction, "fraction")}
+    found = calibrate_gate(shares, {"r_precision": QualityRule(0.2)}, resamples=60)
+    (row,) = found.metrics
+    assert row.holds and found.false_alarms == 0
+    # 0.4 lost, 0.2 beyond the margin: 3.7 standard errors of the difference.
+    assert row.power is not None and row.power > 0.8
+    small = calibrate_gate(shares, {"r_precision": QualityRule(0.0)}, resamples=20)
+    assert small.metrics[0].power is not None and small.metrics[0].power < 0.3
 
 
 def test_a_distance_of_equal_pipelines_has_its_smallest_margin() -> None:

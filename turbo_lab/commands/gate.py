@@ -18,7 +18,7 @@ from turbo_lab.commands.gate_checks import (
     draw_side,
     side_of,
 )
-from turbo_lab.commands.sides import compose_points, compose_side, split_sides
+from turbo_lab.commands.sides import SIDES, compose_points, compose_side, split_sides
 from turbo_lab.commands.words import (
     check_writable,
     print_document,
@@ -27,7 +27,7 @@ from turbo_lab.commands.words import (
     write_text,
 )
 from turbo_lab.compare import Row, winners_and_losers
-from turbo_lab.errors import JudgementError
+from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.policy import Policy
 from turbo_lab.published import refuse_published
 from turbo_lab.spec import as_plain
@@ -54,6 +54,7 @@ def main(arguments: list[str]) -> int:
     as_json, is_fresh = take_flag(arguments, "--json"), take_flag(arguments, "--fresh")
     files = {kind: take_option(arguments, f"--{kind}") for kind in ("junit", "markdown", "html")}
     refuse_published("gate", *arguments)
+    _refuse_policies_of_a_side(arguments)
     overrides = split_sides(arguments)
     has_baseline = any(a.startswith("baseline.") for a in arguments)
     policy = policy_of(overrides["candidate"])
@@ -81,6 +82,15 @@ def main(arguments: list[str]) -> int:
             if path is not None:
                 print(f"{kind:15} {path}")
     return CODES[values["verdict"]]
+
+
+def _refuse_policies_of_a_side(arguments: Sequence[str]) -> None:
+    for word in arguments:
+        side, _, rest = word.partition(".")
+        if side in SIDES and rest.split("=")[0].split(".")[0] == "gate":
+            raise InputError(
+                f"{word.split('=')[0]}: the policy judges both sides; write {rest} with no side"
+            )
 
 
 def policy_of(overrides: Sequence[str]) -> Policy:

@@ -131,7 +131,8 @@ def quality_checks(policy: Policy, candidate: Baseline, baseline: Baseline) -> l
                                rule.margin, rule.two_sided)
             )  # fmt: skip
         except TurboLabError as error:
-            rows.append(gate.failed_check(name, "uncovered", str(error)))
+            why = str(error).removeprefix(f"{name}: ")
+            rows.append(gate.failed_check(name, "uncovered", why))
     return rows
 
 

@@ -178,14 +178,29 @@ def _draw(
     seed: int,
 ) -> _Draw:
     """``direction``: ``none`` for a two-sided rule."""
-    loss = 2 * margin * (1 if direction == "lower" else -1)
     alarms, intervals = [], []
-    for values in (first, first + loss):
+    for values in (first, _with_loss(first, 2 * margin, direction, unit, seed)):
         verdict, ci95 = judge_pairs(values, second, clusters, margin, direction, unit, seed)
         beyond = verdict == "regression"
         alarms.append(beyond_p(values, second, clusters, margin, direction) if beyond else 1.0)
         intervals.append(ci95)
     return _Draw(alarms[0], _needed_margin(intervals[0], direction), alarms[1])
+
+
+def _with_loss(
+    values: np.ndarray, loss: float, direction: stats.Direction, unit: str, seed: int
+) -> np.ndarray:
+    """``values`` with a mean that is worse by ``loss``.
+
+    Of a share some hits become misses: no image is less than wrong.
+    """
+    if unit != "fraction":
+        return values + (loss if direction == "lower" else -loss)
+    right = 1 - values if direction == "lower" else values
+    of_the_hits = loss / max(float(right.mean()), loss, 1e-9)
+    turned = np.random.default_rng(seed).random(len(values)) < of_the_hits
+    right = np.where(turned, 0.0, right)
+    return 1 - right if direction == "lower" else right
 
 
 def _needed_margin(ci95: stats.Interval | None, direction: stats.Direction) -> float:
