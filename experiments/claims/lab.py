@@ -15,6 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from experiments.claims.rules import UNTESTED, Verdict
 from turbo_lab.stats import bootstrap_mean_ci
 from turbo_lab.store import Store
@@ -76,7 +79,7 @@ def untested(claim: str, reason: str, command: str | None = None) -> Row:
 
 
 class CommandError(RuntimeError):
-    """A command that ended with another exit code than 0; its own message is on stderr."""
+    """A command or a cell that gave no figure; its own message is on stderr."""
 
 
 class Lab:
@@ -109,6 +112,8 @@ class Lab:
 
     def scores(self, cell: dict[str, Any]) -> list[float]:
         """(N,) CLIP scores in image order, as the store keeps them."""
+        if cell["status"] == "failed":
+            raise CommandError(f"a cell could not be drawn: {cell['error']}")
         path, name = Path(cell["record"]), "clip_score"
         fingerprint = cell["metrics"][name]["fingerprint"]
         for found in Store.existing(path.parents[2]).measurements(cell["record_id"]):
@@ -123,11 +128,14 @@ class Lab:
 
 
 def run(module: str, *words: str) -> dict[str, Any]:
-    """The JSON that a module prints; raises :class:`CommandError`."""
+    """The JSON that a module prints; raises :class:`CommandError`.
+
+    Exit code 3 is a sweep in which some cell failed: the others have their figures.
+    """
     environment = os.environ | {"PYTHONPATH": ROOT}
     command = [sys.executable, "-m", module, *words]
     done = subprocess.run(command, env=environment, check=False, stdout=subprocess.PIPE)
-    if done.returncode:
+    if done.returncode not in (0, 3):
         raise CommandError(f"`{' '.join([module, *words])}` ended with {done.returncode}")
     return dict(json.loads(done.stdout))
 
@@ -164,6 +172,16 @@ def hashes(cell: dict[str, Any]) -> list[str]:
 def num_equal(one: dict[str, Any], other: dict[str, Any]) -> int:
     """Images of the same place that are equal to the bit."""
     return sum(a == b for a, b in zip(hashes(one), hashes(other), strict=True))
+
+
+def largest_difference(one: dict[str, Any], other: dict[str, Any]) -> int:
+    """Of any pixel of images of the same place, in levels of 255."""
+    apart = []
+    for first, second in zip(one["images"], other["images"], strict=True):
+        if first["pixel_sha256"] != second["pixel_sha256"]:
+            a, b = (np.asarray(Image.open(image["path"]), int) for image in (first, second))
+            apart.append(int(np.abs(a - b).max()))
+    return max(apart, default=0)
 
 
 def figure(found: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the diffusers pipeline itself does: swaps, fusing, memory modes, weights of 8 and 16 bits.
+"""What the diffusers pipeline itself does: swaps, fusing, memory modes, a VAE of 16 bits.
 
     python -m experiments.claims.probe --family nano
     python -m experiments.claims.probe --family nano --memory slicing
@@ -39,8 +39,8 @@ NUM_IMAGES = 8
 class Bench:
     """A family's pipelines, and how images are drawn from them."""
 
-    def __init__(self, family: Family, out: Path) -> None:
-        self.family, self.out = family, out
+    def __init__(self, family: Family) -> None:
+        self.family = family
         self.device = torch.device(family.device)
         self.size = int(family.sizes[0])
         values = yaml.safe_load((conf_dir() / "prompts/scenes-heldout.yaml").read_text())
@@ -174,31 +174,6 @@ def memory_modes(bench: Bench) -> Facts:
     return {"modes": found, "num_images": NUM_IMAGES, "resolution": f"{size}x{size}"}
 
 
-def weights_in_8_bits(bench: Bench) -> Facts:
-    """The student with its UNet stored as float8_e4m3fn, kept as a folder to be scored."""
-    pipeline = bench.load()
-    before = _bytes(pipeline.unet)
-    dtype = pipeline.unet.dtype
-    pipeline.unet.enable_layerwise_casting(
-        storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype
-    )
-    after = _bytes(pipeline.unet)
-    images = bench.draw(pipeline)
-    rounded = bench.load()
-    with torch.no_grad():
-        for name, weight in rounded.unet.named_parameters():
-            weight.copy_(pipeline.unet.get_parameter(name).to(dtype))
-    same = num_equal(bench.draw(rounded), images)
-    folder = bench.out / "claims-float8"
-    rounded.save_pretrained(folder)
-    return {"bytes_before": before, "bytes_after": after, "folder": str(folder.resolve()),
-            "num_equal": same, "num_images": NUM_IMAGES}  # fmt: skip
-
-
-def _bytes(part: torch.nn.Module) -> int:
-    return sum(weight.numel() * weight.element_size() for weight in part.parameters())
-
-
 def vae_in_16_bits(bench: Bench) -> Facts:
     """Pixels that the VAE decodes in fp16, against its own dtype's."""
     pipeline = bench.load(dtype="float32")
@@ -243,16 +218,12 @@ def image_to_image(bench: Bench) -> Facts:
     pipeline = bench.load()
     texts = bench.prompts
     sources = bench.draw(pipeline, prompt=texts[1:] + texts[:1])
-    second = StableDiffusionXLImg2ImgPipeline(**_of_image_to_image(pipeline.components))
+    second = StableDiffusionXLImg2ImgPipeline(**pipeline.components)
     second.set_progress_bar_config(disable=True)
     kept = bench.draw(second, image=torch.from_numpy(sources).permute(0, 3, 1, 2) / 255.0,
                       strength=0.5, num_inference_steps=2)  # fmt: skip
     free = bench.draw(pipeline, num_inference_steps=2)
     return {"with_source": _distances(kept, sources), "without": _distances(free, sources)}
-
-
-def _of_image_to_image(components: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(components)
 
 
 def _distances(images: np.ndarray, sources: np.ndarray) -> list[float]:
@@ -279,7 +250,7 @@ def peak_memory(bench: Bench, mode: str) -> Facts:
 
 
 CHECKS: Sequence[Callable[[Bench], Facts]] = (
-    safety_checker, swaps, guidance_off, multiples, fusing, memory_modes, weights_in_8_bits,
+    safety_checker, swaps, guidance_off, multiples, fusing, memory_modes,
     vae_in_16_bits, pickles, image_to_image,
 )  # fmt: skip
 
@@ -289,11 +260,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--family", choices=FAMILIES, default="nano")
     parser.add_argument("--loras", default="")
-    parser.add_argument("--out", type=Path, default=Path())
     parser.add_argument("--memory", choices=("plain", "slicing", "offload"))
     args = parser.parse_args()
     torch.set_num_threads(1)
-    bench = Bench(with_loras(FAMILIES[args.family], args.loras), args.out)
+    bench = Bench(with_loras(FAMILIES[args.family], args.loras))
     if args.memory:
         found = peak_memory(bench, args.memory)
     else:
