@@ -270,3 +270,16 @@ def test_nothing_is_projected_while_a_latency_is_measured(fresh) -> None:
         assert not is_asked.wait(0.5)
     live.project(document, None)
     assert is_asked.is_set()
+
+
+def test_a_sweep_that_made_what_was_known_is_closed(fresh) -> None:
+    """Its batches were taken out of the store: work, and no news."""
+    store, document, where = fresh
+    ids = Tracker(where).project_news(document, None, store)
+    again = Tracker(where)
+    again.begin(head_of(document))
+    again.add(lambda: document["cells"][0])
+    assert again.project_news(document, None, store) == ids
+    client = client_of(where)
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    assert client.search_runs([experiment], "attributes.status = 'RUNNING'") == []

@@ -223,7 +223,8 @@ def _verify_models(as_json: bool) -> int:
     for path in changed:
         print(f"changed  {path}")
     if changed:
-        print("\nWhat was drawn since with these files bears their former digest: draw it again.")
+        print("\nWhat was drawn since they changed is in your stores under their former digest;")
+        print("take such a store's batches out, or begin another store.")
     print(f"{len(found) - len(changed)} of {len(found)} files hold what they were known by")
     return 3 if changed else 0
 

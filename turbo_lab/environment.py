@@ -82,12 +82,12 @@ def fingerprint(
     dtype: str | None = None,
     sdpa_backend: str = "flash,math",
     memory_format: str = "contiguous",
-    compile_mode: str | None = None,
 ) -> Fingerprint:
     """This environment for work on a resolved ``device`` (``cpu`` or ``cuda``).
 
     ``dtype``: ``None`` where the recipe carries it, so that one fingerprint
-    serves cells of several dtypes. ``compile_mode``: ``None`` for eager.
+    serves cells of several dtypes. ``compile`` is of what no recipe names: a cell's
+    own compiled UNet is in its recipe.
     """
     keys = {
         **(_cuda_keys() if device == "cuda" else _cpu_keys()),
@@ -98,7 +98,7 @@ def fingerprint(
         "num_threads": num_threads,
         "sdpa_backend": sdpa_backend,
         "memory_format": memory_format,
-        "compile": compile_mode or "none",
+        "compile": "none",
         **{name: os.environ.get(name, "unset") for name in CPU_DISPATCH},
     }
     return Fingerprint(keys=keys, options=_options(device))

@@ -76,7 +76,7 @@ def _cost(record: Record, timing: Timing, stages_s: Mapping[str, float]) -> _Cos
     width = 2 if recipe["guidance_scale"] > 1 and not embedded else 1
     texts = images * (1 if recipe["negative_prompt"] is None else 2)
     return _Cost(
-        kind=_kind(recipe["model"], recipe["dtype"], recipe["lora"], recipe),
+        kind=_kind(recipe["model"], recipe["dtype"], recipe["variant"], recipe["lora"], recipe),
         batch_size=images,
         unet_s=stages_s["unet"] / (_evaluations(recipe) * width * images),
         vae_s=stages_s["vae"] / images,
@@ -89,14 +89,21 @@ def _evaluations(recipe: Mapping[str, Any]) -> int:
     return evaluations(json.loads(recipe["scheduler"]), int(recipe["num_inference_steps"]))
 
 
-def _kind(model: str, dtype: str, lora: Sequence[Any], size: Mapping[str, Any]) -> Hashable:
-    return model, dtype, len(lora), size["width"], size["height"]
+def _kind(
+    model: str,
+    dtype: str,
+    variant: Sequence[Sequence[str]],
+    lora: Sequence[Any],
+    size: Mapping[str, Any],
+) -> Hashable:
+    changes = tuple(map(tuple, variant))
+    return model, dtype, changes, len(lora), size["width"], size["height"]
 
 
 def _kind_of(group: Group) -> Hashable:
     recipe = group.jobs[0].batch.recipe
     size = {"width": recipe.width, "height": recipe.height}
-    return _kind(recipe.model, recipe.dtype, recipe.lora, size)
+    return _kind(recipe.model, recipe.dtype, recipe.variant, recipe.lora, size)
 
 
 def _wall_s(plan: Plan, costs: Sequence[_Cost], share: str) -> float | None:

@@ -26,7 +26,9 @@ SIZE_MULTIPLE = 64
 DTYPES = ("float32", "float16", "bfloat16")
 SEED_MODES = ("increment", "same")
 QUANTIZATIONS = ("none", "int8wo", "int8dq", "float8wo")
-COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
+# Left out: reduce-overhead, whose CUDA graphs overwrite what they returned before, and
+# max-autotune, which chooses kernels by their time, so that two processes need not agree.
+COMPILE_MODES = ("none", "default")
 # Classes of diffusers that draw with an SDXL-like model from one step on. Left out: PNDM (fails
 # below four), EDMEuler (for models trained on EDM's sigmas), DPMSolverSDE (needs torchsde).
 SCHEDULERS = (
@@ -130,7 +132,7 @@ class Request:
             negative_prompt=_optional_text("negative_prompt", values.get("negative_prompt")),
             scheduler=None if scheduler is None else _choice("scheduler", scheduler, SCHEDULERS),
             dtype=_choice("dtype", values["dtype"], DTYPES),
-            vae=None if values.get("vae") is None else str(values["vae"]),
+            vae=None if values.get("vae") in (None, "none") else str(values["vae"]),
             quantization=_choice("quantization", values.get("quantization", "none"), QUANTIZATIONS),
             compile=_choice("compile", values.get("compile", "none"), COMPILE_MODES),
             num_images=None if num_images is None else _integer("num_images", num_images, 1, None),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,37 @@ def test_a_sweep_that_was_cut_off_is_there_and_killed(
     assert statuses() == {
         name: "FINISHED", "num_inference_steps=1": "FINISHED", "num_inference_steps=2": "FINISHED"
     }  # fmt: skip
+
+
+def test_what_is_no_sweep_leaves_none_that_was_cut_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["generate", "a key on a red background", "num_threads=1", "store=made"]) == 0
+    capsys.readouterr()
+    assert main(["sync", "store=made"]) == 0
+    assert "holds no sweep" in capsys.readouterr().out
+
+
+def test_a_store_that_another_process_has_open_keeps_its_open_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What looks cut off may be what that process is at."""
+    monkeypatch.chdir(tmp_path)
+    assert main([*SWEEP, "--json"]) == 0
+    sweep_id = json.loads(capsys.readouterr().out)["sweep_id"]
+    (tmp_path / "made" / "sweeps" / sweep_id / "sweep.json").unlink()
+    holder = (
+        "import sys; from pathlib import Path; from turbo_lab.store import Store; "
+        "store = Store(Path('made')); print('open', flush=True); sys.stdin.read()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", holder], **pipes) as other:
+        assert other.stdout.readline() == "open\n"
+        assert main(["sync", "store=made", "--json"]) == 0
+        said = capsys.readouterr()
+        assert json.loads(said.out)["cut_off"] == []
+        assert "another process has it open" in said.err
+        other.stdin.close()
+    assert main(["sync", "store=made", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cut_off"] == [sweep_id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -13,12 +14,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from turbo_lab.cards import WEIGHTS, locate_vae
+from turbo_lab.cards import WEIGHTS, locate_adapter, locate_vae
 from turbo_lab.cli import main
 from turbo_lab.commands.sides import compose_side, worker_of
 from turbo_lab.environment import ABSENT
 from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.execute.worker import Worker
+from turbo_lab.planning import Sweep
 from turbo_lab.runtime.noise import image_generators
+from turbo_lab.runtime.pipeline import compile_unet
+from turbo_lab.runtime.stages import StageClock
+from turbo_lab.spec import Layout, Recipe
 from turbo_lab.trials.reproduce import claim_of_png, reproduce
 
 SMALL = ("num_images=2", "batch_size=2", "num_threads=1", "num_inference_steps=2",
@@ -104,7 +110,62 @@ def test_a_sweep_over_vaes_records_each_and_its_images_are_reproduced(
         reproduce(claim_of_png(png), "cpu", 1)
 
 
-@pytest.mark.parametrize("name", ["int8wo", "int8dq"])
+def traced(*overrides: str) -> tuple[Worker, Sweep]:
+    """A worker whose UNet is compiled by a backend that only traces: as torch.compile calls it."""
+    sweep = compose_side("sweep", "candidate", [*SMALL, *overrides])
+    worker = worker_of(sweep)
+    worker.prepare(sweep.cells[0].recipe)
+    compile_unet(worker.pipeline(), backend="eager")
+    return worker, sweep
+
+
+def test_timing_a_compiled_unet_compiles_nothing_anew() -> None:
+    """A clock inside what is compiled would be traced, and its marks be guarded, at each call."""
+    worker, sweep = traced()
+    call = worker.stock_call(sweep.cells[0])
+    counters = torch._dynamo.utils.counters["stats"]
+    with worker.thread_count(), StageClock(worker.pipeline(), "cpu") as stages:
+        call()
+        before = counters["unique_graphs"]
+        for _ in range(3):
+            call()
+    assert counters["unique_graphs"] == before
+    assert stages.unet_steps(4) is not None and len(stages.unet_steps(4)) == 2
+    # Outside a call torch's own limits are the user's.
+    assert not torch._dynamo.config.fail_on_recompile_limit_hit
+
+
+def test_a_compiled_unet_takes_adapters_and_gives_them_back() -> None:
+    worker, sweep = traced()
+    batch = sweep.cells[0].batches[0]
+    styled = compose_side("sweep", "candidate", [*SMALL, "lora=ink@1"]).cells[0].recipe
+    adapters = {digest: ("ink", locate_adapter("ink").path) for digest, _ in styled.lora}
+    worker.weights = dataclasses.replace(worker.weights, adapters=adapters)
+
+    def images(recipe: Recipe) -> np.ndarray:
+        worker.prepare(recipe)
+        worker.new_group()
+        with worker.image_lane():
+            return worker.run(dataclasses.replace(batch, recipe=recipe), None)
+
+    plain = images(batch.recipe)
+    assert np.array_equal(images(styled), drawn("lora=ink@1"))
+    assert np.array_equal(images(batch.recipe), plain)
+
+
+def test_past_the_limit_of_shapes_is_an_error_of_that_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turbo_lab.runtime.pipeline._MAX_SHAPES", 1)
+    worker, sweep = traced()
+    batch = sweep.cells[0].batches[0]
+    worker.new_group()
+    with worker.image_lane():
+        worker.run(batch, None)
+        one = Layout(batch.layout.prompts[:1], batch.layout.seeds[:1])
+        with pytest.raises(InputError, match="was compiled for 1 batches, sizes and adapters"):
+            worker.run(dataclasses.replace(batch, layout=one), None)
+
+
+@pytest.mark.parametrize("name", ["int8wo", "int8dq", "float8wo"])
 def test_a_quantised_unet_draws_nearly_the_same_and_takes_adapters(name: str) -> None:
     own, quantised = drawn(), drawn(f"quantization={name}")
     assert 0 < np.abs(quantised.astype(int) - own).mean() < 4
@@ -130,12 +191,23 @@ def test_quantisation_is_known_by_its_kind_and_torchaos_version(
     assert recipe() == ()
 
 
+def test_weights_of_another_torchao_and_half_on_a_cpu_are_refused() -> None:
+    with pytest.raises(InputError, match="dtype=float16 gives other pictures on a CPU"):
+        drawn("quantization=int8wo", "dtype=float16")
+    sweep = compose_side("sweep", "candidate", [*SMALL, "quantization=int8wo"])
+    recipe = sweep.cells[0].recipe
+    other = dataclasses.replace(recipe, variant=(("quantization", "int8wo torchao 0.1"),))
+    with pytest.raises(MissingFilesError, match=r"pip install torchao==0\.1"):
+        worker_of(sweep).prepare(other)
+
+
 @pytest.mark.slow
 def test_a_compiled_unet_shares_its_work_to_the_bit() -> None:
     """Compiled once: alone through the stock call, and after other cells through ours."""
     sweep = compose_side("sweep", "candidate", [*SMALL, "compile=default"])
     worker = worker_of(sweep)
     batch = sweep.cells[0].batches[0]
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     worker.prepare(batch.recipe)
     worker.new_group()
     with worker.image_lane():
@@ -152,7 +224,7 @@ def test_a_compiled_unet_shares_its_work_to_the_bit() -> None:
         ).images
     assert np.array_equal(first, again)
     assert np.array_equal(first, np.stack([np.asarray(image) for image in stock]))
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 1
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > before
     eager = drawn()
     apart = np.abs(first.astype(int) - eager)
     assert apart.max() <= 8  # other sums, the same picture

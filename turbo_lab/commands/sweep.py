@@ -7,6 +7,7 @@ table. The parts are pure or have their own module; this one only joins them.
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -64,8 +65,13 @@ def execute(
     timing: str | None,
     progress: Progress,
     tracker: Tracker | None = None,
+    is_sweep: bool = False,
 ) -> Executed:
-    """Plan a grid, run what the store lacks, measure it; MLflow opens while batches are drawn."""
+    """Plan a grid, run what the store lacks, measure it.
+
+    ``tracker`` is shown each cell meanwhile. ``is_sweep``: it leaves a document, and a
+    note of what it was about to make for whoever finds it cut off.
+    """
     sweep = resolve_points(points)
     # What fails cheaply fails first: judge and reference before any image.
     judged = judge(sweep, metrics)
@@ -83,10 +89,10 @@ def execute(
         timing=timing,
         may_split=sweep.may_split,
     )
-    if plan.groups:
+    if plan.groups and is_sweep:
         store.begin_sweep(results.begun_values(plan, sweep.sweep_id, context))
-        if tracker is not None:
-            context = _tracked(context, tracker, sweep, plan)
+    if plan.groups and tracker is not None:
+        context = _tracked(context, tracker, sweep, plan)
     outcome = run_plan(plan, worker_of(sweep), context, progress)
     document_values = _sweep_values(sweep, plan, context, outcome, metrics, judged)
     return Executed(sweep, plan, context, outcome, document_values)
@@ -106,7 +112,7 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
     tracker = None if tracking is None else Tracker(tracking)
     progress = StderrProgress()
     try:
-        done = execute(points, metrics, timing, progress, tracker)
+        done = execute(points, metrics, timing, progress, tracker, command == "sweep")
     except BaseException:
         if tracker is not None:
             tracker.give_up()
@@ -329,7 +335,14 @@ def sync_store(values: Mapping[str, Any], as_json: bool) -> int:
         sweeps.append(path.parent.name)
         if not as_json:
             print(f"{path.parent.name}  {settings.uri}")
-    for begun in store.cut_off_sweeps():
+    with store.claims.alone() as is_alone:
+        begun_sweeps = store.cut_off_sweeps()
+    if begun_sweeps and not is_alone:
+        # One of them may be what the other process is at.
+        print(f"{store.root}: another process has it open; sweeps without an end are left for "
+              "later", file=sys.stderr)  # fmt: skip
+        begun_sweeps = []
+    for begun in begun_sweeps:
         document_values = results.cut_off_sweep(begun, store)
         tracker.project(document_values, None)
         cut_off.append(begun["sweep_id"])

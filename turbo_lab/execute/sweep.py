@@ -306,15 +306,14 @@ class _Driver:
         if self.context.timing is None:
             return
         began, loaded = time.perf_counter(), self.worker.load_s
-        with self.context.quiet():
-            for cell in list(self.untimed):
-                # Of a cell that waits for another sweep, there is no record yet to time beside.
-                if cell.cell_id in self.failed or self.missing[cell.cell_id]:
-                    continue
-                if resident is None or _weights_key(cell.batches[0]) == resident:
-                    with self.interrupts.allowed():
-                        self._time_cell(cell)
-                    self.untimed.remove(cell)
+        for cell in list(self.untimed):
+            # Of a cell that waits for another sweep, there is no record yet to time beside.
+            if cell.cell_id in self.failed or self.missing[cell.cell_id]:
+                continue
+            if resident is None or _weights_key(cell.batches[0]) == resident:
+                with self.interrupts.allowed(), self.context.quiet():
+                    self._time_cell(cell)
+                self.untimed.remove(cell)
         outcome.timing_s += time.perf_counter() - began - (self.worker.load_s - loaded)
 
     def _time_cell(self, cell: Cell) -> None:

@@ -91,9 +91,10 @@ class Worker:
             vae = self.weights.vaes[variant["vae"]] if "vae" in variant else None
             pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device, vae)
             if "quantization" in variant:
-                quantize_unet(pipeline, variant["quantization"].split()[0])
+                scheme, _, version = variant["quantization"].partition(" torchao ")
+                quantize_unet(pipeline, scheme, version)
             if "compile" in variant:
-                compile_unet(pipeline, variant["compile"])
+                compile_unet(pipeline)
             self._not_covered = why_not_covered(pipeline)
             kind = StockSampler if self._not_covered else Sampler
             self._sampler = kind(pipeline, device, self.work)

@@ -20,6 +20,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from turbo_lab.cards import single_file_config
+from turbo_lab.environment import package_version
 from turbo_lab.errors import InputError, MissingFilesError
 
 TORCH_DTYPES = {
@@ -67,11 +68,11 @@ def load_pipeline(
         raise InputError(
             f"model: {path} cannot be loaded as a StableDiffusionXLPipeline ({reason})"
         ) from error
-    channels = pipeline.vae.config.latent_channels
-    if channels != pipeline.unet.config.in_channels:
+    channels, wanted = pipeline.vae.config.latent_channels, pipeline.unet.config.in_channels
+    if vae is not None and channels != wanted:
         raise InputError(
-            f"vae: {vae or path} has latents of {channels} channels, the UNet's have "
-            f"{pipeline.unet.config.in_channels}; take a VAE of the same family"
+            f"vae: {vae} has latents of {channels} channels, the UNet's have {wanted}; take a VAE "
+            "of the same family"
         )
     pipeline.scheduler = make_scheduler(scheduler)
     pipeline.set_progress_bar_config(disable=True)
@@ -91,8 +92,23 @@ def _load_vae(folder: Path, dtype: torch.dtype) -> AutoencoderKL:
         ) from error
 
 
-def quantize_unet(pipeline: StableDiffusionXLPipeline, name: str) -> None:
-    """Quantise the UNet's linear layers in place by torchao; adapters go on top, unquantised."""
+def quantize_unet(pipeline: StableDiffusionXLPipeline, kind: str, version: str) -> None:
+    """Quantise the UNet's linear layers in place by torchao; adapters go on top, unquantised.
+
+    Raises :class:`MissingFilesError` for another ``version`` than the one installed,
+    and :class:`InputError` for half precision on a CPU, which draws another picture there.
+    """
+    here = package_version("torchao")
+    if here != version:
+        raise MissingFilesError(
+            f"quantization={kind}: was drawn with torchao {version}, here it is {here}; "
+            f"pip install torchao=={version}"
+        )
+    if pipeline.unet.dtype == torch.float16 and pipeline.device.type == "cpu":
+        raise InputError(
+            f"quantization={kind}: dtype=float16 gives other pictures on a CPU; take float32 or "
+            "bfloat16"
+        )
     from torchao import quantization
 
     configs = {
@@ -100,22 +116,41 @@ def quantize_unet(pipeline: StableDiffusionXLPipeline, name: str) -> None:
         "int8dq": quantization.Int8DynamicActivationInt8WeightConfig,
         "float8wo": quantization.Float8WeightOnlyConfig,
     }
-    quantization.quantize_(pipeline.unet, configs[name]())
+    quantization.quantize_(pipeline.unet, configs[kind]())
 
 
-def compile_unet(pipeline: StableDiffusionXLPipeline, mode: str) -> None:
-    """Compile the UNet in place, each shape for itself.
+def compile_unet(pipeline: StableDiffusionXLPipeline, **options: Any) -> None:
+    """Compile the UNet in place, each shape for itself; ``options`` of ``torch.compile``.
 
     Shapes that torch makes dynamic after the second one would give an image other
     bits according to what was drawn before it; past the limit of recompilations
     it would go on uncompiled, and say nothing: that is an error here.
     """
     import torch._dynamo.config as dynamo  # seconds, and only here
+    from torch._dynamo.exc import FailOnRecompileLimitHit
 
     torch.compiler.reset()  # what an earlier model left counts against the limit
-    dynamo.recompile_limit = _MAX_SHAPES
-    dynamo.fail_on_recompile_limit_hit = True
-    pipeline.unet.compile(mode=mode, dynamic=False)
+    unet = pipeline.unet
+    unet.compile(dynamic=False, **options)
+    compiled = unet._compiled_call_impl
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        with dynamo.patch(recompile_limit=_MAX_SHAPES, fail_on_recompile_limit_hit=True):
+            try:
+                return compiled(*arguments, **named)
+            except FailOnRecompileLimitHit as error:
+                raise InputError(
+                    f"compile: the UNet was compiled for {_MAX_SHAPES} batches, sizes and adapters "
+                    "in one process; sweep fewer of them at once"
+                ) from error
+
+    unet._compiled_call_impl = call
+
+
+def call_name(module: Any) -> str:
+    """The attribute to wrap for who watches a module's calls: never inside what is compiled."""
+    is_compiled = getattr(module, "_compiled_call_impl", None) is not None
+    return "_compiled_call_impl" if is_compiled else "forward"
 
 
 def align_weights(pipeline: StableDiffusionXLPipeline) -> None:

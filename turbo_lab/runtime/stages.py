@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
+from turbo_lab.runtime.pipeline import call_name
+
 STAGES = ("text", "unet", "vae", "post", "other")
 
 
@@ -22,7 +24,7 @@ class StageClock:
         self._targets = {
             "text": (pipeline, "encode_prompt"),
             # __call__ of a module looks forward up on the instance first
-            "unet": (pipeline.unet, "forward"),
+            "unet": (pipeline.unet, call_name(pipeline.unet)),
             "vae": (pipeline.vae, "decode"),
             "post": (pipeline.image_processor, "postprocess"),
         }

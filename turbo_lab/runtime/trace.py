@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from turbo_lab.runtime.pipeline import call_name
+
 
 def traced_call(
     pipeline: Any, arguments: Mapping[str, Any]
@@ -47,7 +49,7 @@ def traced_call(
         for owner, name, watch in (
             (pipeline, "prepare_latents", on_noise),
             (pipeline, "encode_prompt", on_encode),
-            (pipeline.unet, "forward", on_step("unet")),
+            (pipeline.unet, call_name(pipeline.unet), on_step("unet")),
             (pipeline.scheduler, "step", on_step("latents")),
             (pipeline.vae, "decode", lambda output: keep("vae", output[0])),
         ):

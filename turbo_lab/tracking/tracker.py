@@ -67,12 +67,13 @@ class Tracker:
     ) -> dict[str, str]:
         """:meth:`project`, unless the store remembers that nothing is new.
 
-        MLflow is then not even opened.
+        MLflow is then not even opened; once a sweep has begun, its run has to be closed.
         """
         folder = store.sweep_folder(values["sweep_id"])
         path = folder / f"projected-{digest(self.settings.uri)[:12]}.json"
         known = store.read_note(path)
-        if isinstance(known.get("runs"), dict) and known.get("mark") == self.settings.mark(values):
+        is_known = isinstance(known.get("runs"), dict)
+        if is_known and self._thread is None and known["mark"] == self.settings.mark(values):
             return dict(known["runs"])
         # A projection that is killed can only be replayed from the document.
         store.write_document(folder / "sweep.json", document("sweep", values))
