@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from turbo_lab.commands.golden import judge_embed
+from turbo_lab.trials.features import judge_embed
 from turbo_lab.golden.judge import judge
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
 from turbo_lab.golden.thresholds import thresholds_of
