@@ -222,9 +222,9 @@ def test_a_record_follows_its_cells_last_batch(
     """Not the end of the run: killed before the third one, two are there."""
     assert whole.steps is not None
     folder = tmp_path / "run"
-    # The first document in place is the store's own.
+    # The first two documents in place are the store's own, and what the sweep is about to make.
     renames = [n for n, step in enumerate(whole.steps, 1) if step == "os.rename tmp/*.json"]
-    assert server.run(folder, at_event=renames[3]).code == -signal.SIGKILL
+    assert server.run(folder, at_event=renames[4]).code == -signal.SIGKILL
     store = Store(folder / "turbo-lab-store")
     assert len(list(store.records())) == 2
     assert len(list(store.root.glob("batches/*/*"))) < 8
