@@ -113,7 +113,7 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
     progress = StderrProgress()
     try:
         done = execute(points, metrics, timing, progress, tracker, command == "sweep")
-    except BaseException:
+    except BaseException:  # Ctrl-C too; it goes on to the caller
         if tracker is not None:
             tracker.give_up()
         raise

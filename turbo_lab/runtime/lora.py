@@ -52,7 +52,7 @@ def put_on(
         names = [f"a{index}" for index in range(len(adapters))]
         if names:
             pipeline.set_adapters(names, [weight for _, _, weight in adapters])
-    except BaseException:
+    except BaseException:  # Ctrl-C too; it goes on to the caller
         take_off(pipeline)
         raise
 
