@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,20 +13,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 # Seconds between two plain lines: often enough to see life, too few to flood a log.
 _LINE_EVERY_S = 5.0
 
+_Item = TypeVar("_Item")
+
 
 class StderrProgress:
-    """Counts images; see :class:`turbo_lab.execute.sweep.Progress`."""
+    """Counts what is done; see :class:`turbo_lab.execute.sweep.Progress`."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._bar: Progress | None = None
         self._total = self._done = 0
+        self._what = "images"
         self._last_line = 0.0
 
-    def begin(self, images: int) -> None:
-        """``images`` are left to make."""
-        self._total = images
-        if images and sys.stderr.isatty():
+    def begin(self, total: int, what: str = "images") -> None:
+        """So many are left to do."""
+        self._total, self._what = total, what
+        if total and sys.stderr.isatty():
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -32,17 +37,17 @@ class StderrProgress:
                 TimeRemainingColumn(),
                 console=self._console,
             )
-            self._bar.add_task("images", total=images)
+            self._bar.add_task(what, total=total)
             self._bar.start()
 
-    def advance(self, images: int) -> None:
-        """That many more are on disk. Called from the commit thread."""
-        self._done += images
+    def advance(self, done: int) -> None:
+        """That many more are done. A sweep calls it from the commit thread."""
+        self._done += done
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self._done)
         elif time.monotonic() - self._last_line > _LINE_EVERY_S or self._done == self._total:
             self._last_line = time.monotonic()
-            self.note(f"{self._done}/{self._total} images")
+            self.note(f"{self._done}/{self._total} {self._what}")
 
     def note(self, text: str) -> None:
         """One line worth reading."""
@@ -53,3 +58,15 @@ class StderrProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def track(items: Sequence[_Item], what: str) -> Iterator[_Item]:
+    """Each of ``items``, counted on standard error once the next one is asked for."""
+    progress = StderrProgress()
+    progress.begin(len(items), what)
+    try:
+        for item in items:
+            yield item
+            progress.advance(1)
+    finally:
+        progress.end()

@@ -25,6 +25,7 @@ from turbo_lab.golden.library import GoldenLibrary, Material
 from turbo_lab.golden.stages import differences, stage_kind
 from turbo_lab.golden.thresholds import is_loose, margin
 from turbo_lab.golden.tiers import Tier
+from turbo_lab.progress import track
 from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.harmless import HARMLESS
 from turbo_lab.trials.run_case import Case, CaseRunner, resolve_case
@@ -80,7 +81,7 @@ def calibrate(
         if case.cell.cell_id != golden.cell_id:
             raise JudgementError(f"golden {golden.name}: {OTHER_WORK}; {if_meant(golden.name)}")
     cases = anchored(cases, runner)
-    for change in HARMLESS:
+    for change in track(HARMLESS, "harmless changes"):
         worst: dict[str, float] = defaultdict(float)
         exact[change.name] = 0
         for case, golden, material in cases:

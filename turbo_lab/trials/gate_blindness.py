@@ -22,6 +22,7 @@ from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import Worker
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.sources import MetricContext
+from turbo_lab.progress import track
 from turbo_lab.spec import Batch, Cell
 from turbo_lab.trials.faults import FAULTS, Fault, decoded, has_lora, lora_call, patched, several
 
@@ -133,7 +134,7 @@ def blindness(
     fault that no setting can show is left out.
     """
     outcomes = []
-    for fault in (*SAMPLE_FAULTS, *FAULTS):
+    for fault in track((*SAMPLE_FAULTS, *FAULTS), "faults judged by figures"):
         fitting = [s for s in settings if _can_show(fault, s.cell)]
         if fitting:
             images = draw(fitting[0].worker, fitting[0].cell, fault)

@@ -34,6 +34,7 @@ from turbo_lab.golden.stages import (
     mark,
     ordered_by_worth,
 )
+from turbo_lab.progress import track
 from turbo_lab.spec import as_plain
 from turbo_lab.trials.fresh import outcomes_in_fresh_process
 from turbo_lab.trials.run_case import Case, CaseRunner, Substitute, resolve_case
@@ -92,7 +93,7 @@ def check(
                 ready[name] = found
     if ready:
         runner = CaseRunner([case for case, *_ in ready.values()])
-        for name, found in ready.items():
+        for name, found in track(tuple(ready.items()), "goldens"):
             verdicts[name] = _check_one(runner, *found, thresholds, embed, explain)
     return [verdicts[name] for name in names]
 
@@ -223,7 +224,7 @@ def observe_reproducible(cases: Overrides, processes: int) -> dict[str, Observat
 def _observe(resolved: Sequence[Case], cases: Overrides, processes: int) -> dict[str, Observation]:
     runner = CaseRunner(resolved)
     seen = {case.name: runner.run(case) for case in resolved}
-    for _ in range(processes):
+    for _ in track(range(processes), "fresh processes"):
         _compare_fresh(seen, outcomes_in_fresh_process(cases))
     return seen
 

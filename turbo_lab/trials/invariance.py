@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from turbo_lab.golden.judge import Embed, Observation, judge
 from turbo_lab.golden.library import Material
 from turbo_lab.golden.stages import mark
 from turbo_lab.golden.tiers import Tier
+from turbo_lab.progress import track
 from turbo_lab.spec import Batch, Layout
 from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.fresh import outcomes_in_fresh_process
@@ -67,15 +69,12 @@ def invariance(
         ("adapter order", "T1", _adapters_turned, stacked),
     ]
     rows = [
-        _by_judgement(name, tier, run, asked, runner, thresholds, embed)
+        partial(_by_judgement, name, tier, run, asked, runner, thresholds, embed)
         for name, tier, run, asked in by_judgement
     ]
-    rows.append(_fresh_process(cases, runner))
-    rows.append(_adapters_off(cases, runner))
-    rows.append(_shared_work(cases, runner))
-    rows.append(_resumed(cases, runner))
-    rows.append(_saved_and_loaded(cases, runner))
-    return rows
+    others = (_fresh_process, _adapters_off, _shared_work, _resumed, _saved_and_loaded)
+    rows += [partial(row, cases, runner) for row in others]
+    return [row() for row in track(rows, "rows")]
 
 
 def _by_judgement(

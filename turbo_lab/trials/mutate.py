@@ -24,6 +24,7 @@ from turbo_lab.golden.library import Material
 from turbo_lab.golden.stages import StageDifference
 from turbo_lab.golden.thresholds import noise_of
 from turbo_lab.golden.tiers import TIERS, Tier
+from turbo_lab.progress import track
 from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.faults import FAULTS, Fault
 from turbo_lab.trials.goldens import today
@@ -83,9 +84,10 @@ def mutate(
     _check_thresholds(cases, thresholds)
     runner = CaseRunner([case for case, *_ in cases])
     cases = anchored(cases, runner)
-    tried = [_try_fault(fault, cases, runner, thresholds, embed) for fault in faults]
+    watched = track(faults, "faults judged by goldens")
+    tried = [_try_fault(fault, cases, runner, thresholds, embed) for fault in watched]
     harmless = []
-    for change in changes:
+    for change in track(changes, "harmless changes"):
         verdicts = [
             judge(golden, material, change.run(runner, case), thresholds, today(), embed,
                   change.tier)
