@@ -53,8 +53,9 @@ def peaks_of(side: Side, calls: int) -> list[int]:
     A first round is thrown away: it brings in code pages and the caches of the math
     libraries, 50 MiB that differ from process to process.
     """
-    from turbo_lab.runtime.memory import release  # torch
+    from turbo_lab.runtime.memory import give_back_what_is_freed, release  # torch
 
+    give_back_what_is_freed()
     _round(side, 1)
     release()
     return _round(side, calls)
