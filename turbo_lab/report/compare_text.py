@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from turbo_lab.report.outputs import difference, number, published_columns
+from turbo_lab.report.terminal import open_console
 
 _WORDS = {
     "pass": "[green]at least as good[/]",
@@ -21,7 +22,7 @@ _WORDS = {
 
 def print_compare(values: Mapping[str, Any]) -> None:
     """The contenders, then the paired differences."""
-    console, table = Console(), Table(box=None, pad_edge=False)
+    console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
     names = list(values["contenders"][0]["metrics"])
     for column in (*names, "p50 ms", "front"):

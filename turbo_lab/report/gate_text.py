@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from turbo_lab.report.outputs import changed_most, difference, note, number, taken_over
+from turbo_lab.report.terminal import open_console
 
 _STYLES = {
     "pass": "green", "regression": "red", "inconclusive": "yellow", "uncovered": "yellow",
@@ -20,7 +20,7 @@ _MARKS = {"pass": "pass", "regression": "regr.", "inconclusive": "incon.", "unco
 
 def print_gate(values: Mapping[str, Any]) -> None:
     """The checks, the verdict, and what differs from the baseline's environment."""
-    console, table = Console(), Table(box=None, pad_edge=False)
+    console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("check", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for column in ("candidate", "baseline", "difference (95%)", "margin", "n"):
@@ -78,7 +78,7 @@ def print_calibration(values: Mapping[str, Any]) -> None:
 
 def print_blindness(values: Mapping[str, Any]) -> None:
     """Each fault with what the checks said of it, and how many each check caught."""
-    console, table = Console(), Table(box=None, pad_edge=False)
+    console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("fault")
     table.add_column("gate", no_wrap=True)
     checks = [name for name in values["catch_rates"] if name != "gate"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
+
+from turbo_lab.report.terminal import open_console
 
 if TYPE_CHECKING:
     from turbo_lab.trials.calibrate import Calibration
@@ -24,7 +25,7 @@ _STYLES = {"pass": "green", "regression": "red", "uncovered": "yellow", "error":
 
 def print_check(values: Mapping[str, Any], is_packaged: bool = False) -> None:
     """The ``golden check`` document on a terminal; packaged goldens cannot be accepted anew."""
-    console = Console()
+    console = open_console()
     table = Table(box=None, pad_edge=False)
     for column in ("case", "verdict", "tier", ""):
         table.add_column(column, no_wrap=column != "")
@@ -91,12 +92,12 @@ def print_list(rows: Sequence[Mapping[str, Any]]) -> None:
             row["accepted_by"] or "-",
             row["reason"] or "-",
         )
-    Console().print(table)
+    open_console().print(table)
 
 
 def print_calibration(found: Calibration) -> None:
     """What harmless changes did, and the thresholds that follow."""
-    console, names = Console(), list(_SHORT)
+    console, names = open_console(), list(_SHORT)
     table = Table(box=None, pad_edge=False, collapse_padding=True)
     table.add_column("harmless change", no_wrap=True)
     for column in ("same", *(_SHORT[name] for name in names)):
@@ -115,7 +116,7 @@ def print_calibration(found: Calibration) -> None:
 
 def print_mutation(values: Mapping[str, Any]) -> None:
     """Faults against tiers, then what must raise no alarm."""
-    console, table = Console(), Table(box=None, pad_edge=False)
+    console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("fault", no_wrap=True)
     for column in ("T0", "T1", "T2", "first at"):
         table.add_column(column, no_wrap=column != "first at")
@@ -149,7 +150,7 @@ def print_mutation(values: Mapping[str, Any]) -> None:
 
 def print_invariance(rows: Sequence[Mapping[str, Any]]) -> None:
     """What must not matter, with what was measured."""
-    console, table = Console(), Table(box=None, pad_edge=False)
+    console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("must not matter", no_wrap=True)
     for column in ("holds", "tolerance", "cases", "max levels", "compared"):
         table.add_column(column)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from turbo_lab.report.terminal import open_console
 
 _MAX_PLAN_ROWS = 20
 # The figures of a sweep's table, in order; further metrics follow by name.
@@ -46,16 +47,12 @@ class _Column:
         return {i for i, v in known.items() if v == target}
 
 
-def _console() -> Console:
-    """Standard output; where it is no terminal, wide enough that nothing wraps."""
-    return Console(width=None if sys.stdout.isatty() else 120)
-
-
 def sweep_table(document: Mapping[str, Any], console: Console | None = None) -> None:
     """Print cells x figures; the best of each column is green and starred."""
-    console = console or _console()
+    console = console or open_console()
     axes, columns, notes = _sweep_columns(document["cells"])
-    table = Table(title=_sweep_title(document), title_justify="left", header_style="bold")
+    console.print(_sweep_title(document), style="italic", highlight=False, soft_wrap=True)
+    table = Table(header_style="bold")
     for name in axes:
         table.add_column(_short(name), overflow="fold")
     table.add_column("status")
@@ -151,7 +148,7 @@ def _throughput_column(cells: Sequence[Mapping[str, Any]]) -> _Column:
 
 def _sweep_title(document: Mapping[str, Any]) -> str:
     counts, work = document["counts"], document["work"]["unet_rows"]
-    parts = [f"{counts['distinct']} cells"]
+    parts = [f"{counts['distinct']} cell{'s' if counts['distinct'] != 1 else ''}"]
     if counts["requested"] != counts["distinct"]:
         parts[0] += f" ({counts['requested']} requested, equal ones merged)"
     parts += [f"{counts[k]} {k}" for k in ("done", "reused", "failed") if counts[k]]
@@ -163,7 +160,7 @@ def _sweep_title(document: Mapping[str, Any]) -> str:
 
 def bench_table(cells: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
     """Print latency and its stages; milliseconds a call."""
-    console = console or _console()
+    console = console or open_console()
     axes = list(dict.fromkeys(name for cell in cells for name in cell["axes"]))
     table = Table(title="milliseconds a call", title_justify="left", header_style="bold")
     for name in axes:
@@ -200,7 +197,7 @@ def bench_table(cells: Sequence[Mapping[str, Any]], console: Console | None = No
 
 def plan_table(document: Mapping[str, Any], console: Console | None = None) -> None:
     """Print a plan: counts, work, forecast and the first cells."""
-    console = console or _console()
+    console = console or open_console()
     counts = document["counts"]
     console.print(
         f"{counts['requested']} requested, {counts['distinct']} distinct, "
@@ -235,12 +232,12 @@ def models_table(rows: Sequence[Mapping[str, Any]], console: Console | None = No
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(row[column])) for column in columns))
-    (console or _console()).print(table)
+    (console or open_console()).print(table)
 
 
 def model_card_text(card: Mapping[str, Any], console: Console | None = None) -> None:
     """Print one card, a field a line, figures last."""
-    console = console or _console()
+    console = console or open_console()
     for key, value in card.items():
         if key == "figures" or value is None:
             continue
