@@ -76,6 +76,28 @@ def test_a_file_with_other_fields_is_damaged_and_no_bug_of_ours(
         read_baseline("release", tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"[]", b"\xff\xfe", b"{"])
+def test_a_file_that_is_no_object_is_damaged_and_no_bug_of_ours(
+    content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "release.json").write_bytes(content)
+    with pytest.raises(StoreError, match=r"release.json: is damaged .*; restore it"):
+        read_baseline("release", tmp_path)
+
+
+def test_a_sweep_that_was_cut_off_makes_no_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = Store(tmp_path / "turbo-lab-store")
+    store.write_record(Record("r", "c", "done", None, "exact", {}, {}, (), {"keys": {}}, {}))
+    folder = store.root / "sweeps" / "abcd"
+    folder.mkdir(parents=True)
+    (folder / "begun.json").write_text("{}")
+    assert main(["baseline", "set", "mine", "abcd"]) == 2
+    assert "that sweep was cut off; the same command again finishes it" in capsys.readouterr().err
+
+
 def test_a_name_is_no_path(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["baseline", "set", "../mine", "abc"]) == 2
     assert "baseline set ../mine: must be a name of letters" in capsys.readouterr().err

@@ -7,7 +7,6 @@ content, so that a report names exactly what it was compared with.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,11 +94,7 @@ def read_baseline(name: str, folder: Path) -> Baseline:
     path = next((p for f in (folder, PACKAGED) if (p := f / f"{name}.json").exists()), None)
     if path is None:
         raise InputError(how_to_make(name, folder))
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise StoreError(f"{path}: is damaged ({error}); restore it") from error
-    rest = records.check_document(values, "baseline", str(path))
+    rest = records.check_document(records.read_object(path), "baseline", str(path))
     claimed = rest.pop("digest", None)
     try:
         found = _read(rest, str(path))

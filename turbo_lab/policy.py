@@ -72,7 +72,7 @@ class Policy:
                 raise unknown_name("gate key", str(key), known)
         if values["name"] == "none":
             raise InputError("gate: name a policy, as in turbo-lab gate gate=release")
-        return cls(
+        found = cls(
             name=_text("name", values["name"]),
             baseline=_text("baseline", values.get("baseline", values["name"])),
             goldens=_cases("goldens", values.get("goldens")),
@@ -88,6 +88,12 @@ class Policy:
             memory=_share("memory", values.get("memory")),
             retries=_count("retries", values.get("retries", 0)),
         )
+        if found.goldens is None and found.coverage:
+            raise InputError(
+                f"gate.coverage={','.join(found.coverage)}: is of goldens, and gate.goldens=none "
+                "asks none; set gate.goldens to all, or gate.coverage to null"
+            )
+        return found
 
     def named_cases(self) -> tuple[str, ...]:
         """Every case that the policy names, for a look whether it is there."""

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from turbo_lab import __version__
@@ -173,6 +174,19 @@ def document(kind: str, value: Any) -> dict[str, Any]:
         "kind": kind,
         **encode_floats(as_plain(value)),
     }
+
+
+def read_object(path: Path, remedy: str = "restore it from version control") -> dict[str, Any]:
+    """The JSON object in a file. Raises :class:`StoreError`, with ``remedy``, for anything else."""
+    if not path.exists():
+        raise StoreError(f"{path}: is missing")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path}: is damaged ({error}); {remedy}") from error
+    if not isinstance(values, dict):
+        raise StoreError(f"{path}: is damaged (no JSON object); {remedy}")
+    return values
 
 
 def check_document(values: Mapping[str, Any], kind: str, where: str) -> dict[str, Any]:

@@ -277,7 +277,7 @@ def image_order(
 def parse_resolution(value: Any) -> tuple[int, int]:
     """``512``, ``"512"`` or ``"768x512"`` (width x height) to two multiples of 64."""
     parts = str(value).lower().split("x")
-    if len(parts) > 2 or not all(p.strip().isdigit() for p in parts):
+    if len(parts) > 2 or not all(p.strip().isdecimal() for p in parts):
         raise InputError(f"resolution={value}: must be WIDTHxHEIGHT or one number, such as 512x768")
     numbers = [int(p) for p in parts]
     wrong = [n for n in numbers if n < SIZE_MULTIPLE or n % SIZE_MULTIPLE]

@@ -149,6 +149,10 @@ def test_a_stored_baseline_that_was_timed_gates_latency_on_its_own_fingerprint(
     row = values["checks"][-1]
     assert (code, row["name"], row["verdict"]) == (0, "latency", "pass")
     assert row["n"] >= 30 and "timed then" in row["note"]
+    code, values = run(capsys, *words, "candidate.batch_size=4")
+    row = values["checks"][-1]
+    assert (code, row["verdict"]) == (3, "uncovered")
+    assert row["note"] == "a call draws 4 images, the stored baseline's drew 8"
     here = environment.read_cpu()
     monkeypatch.setattr(environment, "read_cpu", lambda: here | {"model": "another"})
     code, values = run(capsys, *words)
@@ -308,6 +312,28 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_drawn(
                 "candidate.num_threads=1",
             ],
             "gate: num_threads is 2 for the baseline and 1 for the candidate",
+        ),
+        (
+            [
+                "gate=release",
+                "gate.memory=0.1",
+                "baseline.num_threads=2",
+                "candidate.num_threads=1",
+            ],
+            "gate: num_threads is 2 for the baseline and 1 for the candidate",
+        ),
+        (
+            [
+                "gate=release",
+                "gate.latency=0.2",
+                "baseline.batch_size=16",
+                "candidate.batch_size=8",
+            ],
+            "a call draws 16 images for the baseline and 8 for the candidate",
+        ),
+        (
+            ["gate=release", "gate.goldens=none", "gate.coverage=[lora]"],
+            "gate.coverage=lora: is of goldens, and gate.goldens=none asks none",
         ),
         (["gate=release", "baseline.model=nano-trubo"], "Did you mean nano-turbo"),
         ([], "name a policy, as in turbo-lab gate gate=release"),

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from turbo_lab.baseline import baseline_of, names, own_folder, read_baseline, write_baseline
-from turbo_lab.commands.words import print_document, take_flag, take_key
+from turbo_lab.commands.report import find_sweep, read_sweep
+from turbo_lab.commands.words import print_document, take_flag, take_key, whole_number
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.published import refuse_published
 from turbo_lab.store import Store
@@ -78,15 +79,11 @@ def _existing(root: Path) -> Path:
 
 def _record(store: Store, sweep: str, cell: str | None) -> str:
     """The record id of a sweep's only cell, or of its ``cell``-th."""
-    folders = sorted((store.root / "sweeps").glob(f"{sweep}*"))
-    if len(folders) != 1:
-        known = ", ".join(path.name for path in (store.root / "sweeps").glob("*"))
-        raise InputError(f"{sweep}: fits {len(folders)} sweeps of {store.root}; there are: {known}")
-    cells = json.loads((folders[0] / "sweep.json").read_text(encoding="utf-8"))["cells"]
+    cells = read_sweep(find_sweep(sweep, str(store.root)), None)["cells"]
     if cell is None and len(cells) > 1:
         axes = "\n".join(f"  cell={i}  {row['axes']}" for i, row in enumerate(cells))
         raise InputError(f"{sweep}: has {len(cells)} cells; name one:\n{axes}")
-    index = 0 if cell is None else int(cell) if cell.isdigit() else -1
-    if not 0 <= index < len(cells):
+    index = 0 if cell is None else whole_number(cell, "cell")
+    if index >= len(cells):
         raise InputError(f"cell={cell}: must be a number from 0 to {len(cells) - 1}")
     return str(cells[index]["record_id"])

@@ -120,16 +120,34 @@ def check_same_run(command: str, baseline: Sweep, candidate: Sweep) -> None:
 
     Raises ``InputError`` where it is not, and for a rule that times nothing.
     """
-    for key in ("num_threads", "device", "timing"):
+    _check_same(command, baseline, candidate, ("num_threads", "device", "timing"))
+    rule = baseline.values["timing"]
+    if rule not in ("short", "full"):
+        raise InputError(f"timing={'off' if rule is False else rule}: must be short or full")
+
+
+def check_same_calls(command: str, baseline: Sweep, candidate: Sweep) -> None:
+    """A verdict on two calls asks for as many threads, one device and as many images.
+
+    Raises ``InputError`` where they are not.
+    """
+    _check_same(command, baseline, candidate, ("num_threads", "device"))
+    first, second = (len(s.cells[0].batches[0].layout.seeds) for s in (baseline, candidate))
+    if first != second:
+        raise InputError(
+            f"{command}: a call draws {first} images for the baseline and {second} for the "
+            "candidate; calls of both are compared, so give batch_size and num_images for both"
+        )
+
+
+def _check_same(command: str, baseline: Sweep, candidate: Sweep, keys: Sequence[str]) -> None:
+    for key in keys:
         first, second = baseline.values[key], candidate.values[key]
         if first != second:
             raise InputError(
                 f"{command}: {key} is {first} for the baseline and {second} for the candidate; "
-                f"both are timed in one process, so give {key} once, for both"
+                f"calls of both are compared, so give {key} once, for both"
             )
-    rule = baseline.values["timing"]
-    if rule not in ("short", "full"):
-        raise InputError(f"timing={'off' if rule is False else rule}: must be short or full")
 
 
 def pair_document(found: PairedTiming, overrides: dict[str, list[str]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from turbo_lab import gate
 from turbo_lab.baseline import Baseline, how_to_make, names, own_folder, read_baseline
-from turbo_lab.commands.bench import check_same_run
+from turbo_lab.commands.bench import check_same_calls, check_same_run
 from turbo_lab.commands.gate_checks import (
     Overrides,
     Sides,
@@ -104,8 +104,12 @@ def check_sides(policy: Policy, overrides: Overrides, has_baseline: bool) -> Non
     """What is wrong with either side, or with timing them in one run, before a minute's work."""
     sides = ("candidate", "baseline") if has_baseline else ("candidate",)
     found = [compose_side("gate", side, [*overrides[side], "tracking=none"]) for side in sides]
-    if policy.latency is not None and has_baseline:
+    if not has_baseline:
+        return
+    if policy.latency is not None:
         check_same_run("gate", found[1], found[0])
+    if policy.latency is not None or policy.memory is not None:
+        check_same_calls("gate", found[1], found[0])
 
 
 def draw_sides(policy: Policy, overrides: Overrides, has_baseline: bool) -> Sides:

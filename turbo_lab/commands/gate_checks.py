@@ -294,12 +294,21 @@ def _stored_latency(margin: float, sides: Sides) -> Row:
         note = f"the stored baseline was timed elsewhere ({other}); {_NEEDS_BASELINE}"
         return gate.failed_check("latency", "uncovered", note)
     worker, cell = worker_of(sweep), sweep.cells[0]
+    images, then = len(cell.batches[0].layout.seeds), _images_a_call(stored)
+    if images != then:
+        note = f"a call draws {images} images, the stored baseline's drew {then}"
+        return gate.failed_check("latency", "uncovered", note)
     worker.prepare(cell.recipe)
     timing = worker.time_cell(cell, "full", sweep.fingerprint)
     note = "; ".join(["the stored baseline's calls were timed then", *timing.warnings])
     return gate.stored_ratio_check(
         "latency", timing.samples_s, stored.timing_samples_s, margin, note
     )
+
+
+def _images_a_call(stored: Baseline) -> int:
+    """Of the timing lane, which calls a cell's first batch."""
+    return min(int(stored.parameters["batch_size"]), len(stored.keys))
 
 
 def _memory(policy: Policy, sides: Sides) -> Row:

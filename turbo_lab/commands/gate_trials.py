@@ -20,7 +20,7 @@ from turbo_lab.commands.gate_checks import (
     side_of,
 )
 from turbo_lab.commands.sides import compose_points, worker_of
-from turbo_lab.commands.words import print_document, take_flag, take_option
+from turbo_lab.commands.words import print_document, take_flag, take_option, whole_number
 from turbo_lab.compare import Key, hold_family, known_direction
 from turbo_lab.errors import InputError
 from turbo_lab.policy import Policy
@@ -154,16 +154,15 @@ def _with_goldens(
 ) -> list[BlindnessOutcome]:
     """What the goldens say of the same faults, at T0."""
     from turbo_lab.golden.library import open_library
-    from turbo_lab.golden.thresholds import read_thresholds
+    from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.faults import FAULTS
     from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.gate_blindness import SAMPLE_FAULTS
     from turbo_lab.trials.mutate import mutate as mutate_goldens
 
-    cases = loaded_cases(open_library(), names)
-    tried, _ = mutate_goldens(
-        cases, read_thresholds(), judge_embed(), (*SAMPLE_FAULTS, *FAULTS), ()
-    )
+    library = open_library()
+    cases, faults = loaded_cases(library, names), (*SAMPLE_FAULTS, *FAULTS)
+    tried, _ = mutate_goldens(cases, thresholds_of(library), judge_embed(), faults, ())
     said = {fault.name: fault.caught for fault in tried if fault.cases}
     return [
         dataclasses.replace(
@@ -248,8 +247,4 @@ def _order(keys: Sequence[Key]) -> np.ndarray:
 
 
 def _number(text: str | None, option: str, default: int, least: int) -> int:
-    if text is None:
-        return default
-    if not text.isdigit() or int(text) < least:
-        raise InputError(f"{option}={text}: must be a whole number of at least {least}")
-    return int(text)
+    return default if text is None else whole_number(text, option, least)

@@ -9,7 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.commands.words import check_writable, print_document, take_flag, take_option
+from turbo_lab.commands.words import (
+    check_writable,
+    print_document,
+    take_flag,
+    take_option,
+    whole_number,
+)
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.golden.golden import Accepted, Golden
 from turbo_lab.golden.judge import OTHER_WORK, Observation, if_meant
@@ -374,9 +380,7 @@ def _own_library() -> GoldenLibrary:
 def _count(text: str | None, option: str, default: int) -> int:
     if text is None:
         return default
-    if not text.isdigit():
-        raise InputError(f"{option}={text}: must be a whole number, at least 0")
-    return int(text)
+    return whole_number(text, option)
 
 
 def _day(text: str | None) -> str | None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import glob
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.commands.words import print_document, take_flag, take_key, take_option, write_text
+from turbo_lab.commands.words import (
+    print_document,
+    take_flag,
+    take_key,
+    take_option,
+    whole_number,
+    write_text,
+)
 from turbo_lab.errors import InputError, StoreError, unknown_name
-from turbo_lab.record import check_document
+from turbo_lab.record import check_document, read_object
 from turbo_lab.report.figures import CellDetails
 from turbo_lab.results import move_paths
 
@@ -62,6 +69,8 @@ def find_sweep(name: str, store: str | None) -> Path:
         return folder / found[0] / "sweep.json"
     if found:
         raise InputError(f"{name}: fits {len(found)} sweeps; write more of one: {', '.join(found)}")
+    if name and any(folder.glob(f"{glob.escape(name)}*/begun.json")):
+        raise InputError(f"{name}: that sweep was cut off; the same command again finishes it")
     if not known:
         raise InputError(
             f"{name}: no such file, and {folder.parent} holds no sweep; name its store with "
@@ -72,12 +81,7 @@ def find_sweep(name: str, store: str | None) -> Path:
 
 def read_sweep(path: Path, store: str | None) -> dict[str, Any]:
     """A sweep document; its paths moved to ``store`` where that is another folder."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path}: is damaged ({error}); run the same sweep again") from error
-    if not isinstance(content, dict):
-        raise StoreError(f"{path}: is damaged (no JSON object); run the same sweep again")
+    content = read_object(path, "run the same sweep again")
     values = check_document(content, "sweep", str(path))
     if not values["cells"]:
         raise InputError(f"{path}: the sweep has no cells; there is nothing to show")
@@ -136,8 +140,4 @@ def _markdown(values: Mapping[str, Any]) -> str:
 
 
 def _count(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isdigit():
-        raise InputError(f"--images={text}: must be a whole number, at least 0")
-    return int(text)
+    return None if text is None else whole_number(text, "--images")

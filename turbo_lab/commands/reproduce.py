@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from turbo_lab.commands.words import print_document, take_flag, take_key
+from turbo_lab.commands.words import print_document, take_flag, take_key, whole_number
 from turbo_lab.errors import InputError
 from turbo_lab.record import Record
 from turbo_lab.spec import as_plain
@@ -30,12 +30,11 @@ def main(arguments: list[str]) -> int:
             "reproduce: name one record: a PNG file, a record's path, a cell or record id, or an "
             "MLflow run id"
         )
-    if threads is not None and not threads.isdigit():
-        raise InputError(f"num_threads={threads}: must be a whole number, at least 1")
+    num_threads = None if threads is None else whole_number(threads, "num_threads", 1)
     from turbo_lab.trials.reproduce import reproduce
 
     claim = _claim(arguments[0], store, uri)
-    found = reproduce(claim, device, None if threads is None else int(threads))
+    found = reproduce(claim, device, num_threads)
     values = as_plain(found)
     values["fingerprint_difference"] = [
         {"key": key, "recorded": before, "here": here}

@@ -48,6 +48,15 @@ def take_key(arguments: list[str], key: str) -> str | None:
     return None
 
 
+def whole_number(text: str, name: str, least: int = 0) -> int:
+    """What ``name=text`` says. Raises ``InputError``; ``²`` is a digit and no number."""
+    from turbo_lab.errors import InputError
+
+    if not text.isdecimal() or int(text) < least:
+        raise InputError(f"{name}={text}: must be a whole number of at least {least}")
+    return int(text)
+
+
 def check_writable(path: Path, option: str) -> None:
     """A file that ``option`` names can be made; its folder is. Raises ``InputError``."""
     from turbo_lab.errors import InputError

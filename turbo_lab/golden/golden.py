@@ -132,7 +132,7 @@ def read_golden(values: Mapping[str, Any], where: str) -> Golden:
     if rest.pop("digest", None) != _own_digest({k: v for k, v in values.items() if k != "digest"}):
         raise StoreError(
             f"{where}: was edited by hand, or is damaged (its digest does not fit); restore it "
-            "from version control, or delete its folder and run turbo-lab golden record"
+            "from version control, or delete its folder and record it anew"
         )
     return Golden(
         **rest

@@ -18,7 +18,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -69,7 +68,7 @@ class GoldenLibrary:
     def cases(self) -> dict[str, tuple[str, ...]]:
         """Name to overrides, in order. Raises :class:`StoreError` where it cannot be read."""
         path = self.root / _CASES
-        values = _read_json(path)
+        values = records.read_object(path)
         found = records.check_document(values, "golden-cases", str(path)).get("cases")
         if not isinstance(found, dict):
             raise StoreError(f'{path}: cases must be an object, as in {{"my-case": ["seed=1"]}}')
@@ -102,7 +101,7 @@ class GoldenLibrary:
     def read(self, name: str) -> Golden:
         """One golden's sidecar. Raises :class:`StoreError` with what is wrong."""
         path = self.root / name / _SIDECAR
-        golden = read_golden(_read_json(path), str(path))
+        golden = read_golden(records.read_object(path), str(path))
         if golden.name != name:
             raise StoreError(f"{path}: is the golden of {golden.name!r}; rename its folder back")
         return golden
@@ -235,7 +234,7 @@ def packaged_root() -> Path:
 def standard_cases() -> dict[str, tuple[str, ...]]:
     """What ``golden record`` records where nothing else is asked for."""
     path = conf_dir() / "golden" / "standard.json"
-    return {name: tuple(overrides) for name, overrides in _read_json(path).items()}
+    return {name: tuple(overrides) for name, overrides in records.read_object(path).items()}
 
 
 def check_known(names: list[str], known: Mapping[str, Any]) -> None:
@@ -282,20 +281,6 @@ def _what_fits(tensors: Mapping[str, Values], room: int) -> dict[str, Values]:
             kept[stage] = np.ascontiguousarray(values)
             room -= needed
     return kept
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise StoreError(f"{path}: is missing")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise StoreError(
-            f"{path}: is damaged ({error}); restore it from version control"
-        ) from error
-    if not isinstance(values, dict):
-        raise StoreError(f"{path}: is damaged (no JSON object); restore it from version control")
-    return values
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from turbo_lab.report.outputs import difference, number, published_columns
@@ -30,15 +31,16 @@ def print_compare(values: Mapping[str, Any]) -> None:
     for item in values["contenders"]:
         figures = [_figure(item["metrics"][name]) for name in names]
         latency = f"{item['latency_s']['p50'] * 1e3:.1f}"
-        table.add_row(item["label"], *figures, latency, "*" * (item["label"] in values["pareto"]))
+        front = "*" * (item["label"] in values["pareto"])
+        table.add_row(escape(item["label"]), *figures, latency, front)
     console.print(table)
     console.print("* not dominated in clip_score against latency, by their intervals\n")
     table = Table(box=None, pad_edge=False)
-    for column in (f"{values['candidate']} against", "is", "difference (95%)", "could see"):
+    for column in (f"{escape(values['candidate'])} against", "is", "difference (95%)", "could see"):
         table.add_column(column)
     for row in values["rows"]:
         effect = number(row["minimum_detectable_effect"])
-        table.add_row(row["name"], _WORDS[row["verdict"]], difference(row), effect)
+        table.add_row(escape(row["name"]), _WORDS[row["verdict"]], difference(row), effect)
     console.print(table)
     for label, rows in values.get("fidelity", {}).items():
         _print_fidelity(console, label, rows)
@@ -49,11 +51,11 @@ def print_compare(values: Mapping[str, Any]) -> None:
 def _print_fidelity(console: Console, label: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """How far images of one seed are apart."""
     table = Table(box=None, pad_edge=False)
-    for column in (f"images of the same seeds, against {label}", "mean (95%)", "worst"):
+    for column in (f"images of the same seeds, against {escape(label)}", "mean (95%)", "worst"):
         table.add_column(column, justify="left" if column.startswith("images") else "right")
     for row in rows:
         if row["mean"] is None:
-            table.add_row(row["name"], row["note"], "-")
+            table.add_row(row["name"], escape(row["note"]), "-")
             continue
         ci95 = row["ci95"]
         spread = "" if ci95 is None else f" ({number(ci95[0])} to {number(ci95[1])})"
@@ -67,13 +69,14 @@ def _print_published(console: Console, published: Mapping[str, Any]) -> None:
     """A table a protocol, so that no row stands beside one that it does not compare with."""
     console.print(f"\n{published['note']}.", highlight=False, markup=False)
     for protocol in published["protocols"]:
-        console.print(f"\n[bold]{protocol['id']}[/]: {protocol['measured']}", highlight=False)
+        measured = escape(protocol["measured"])
+        console.print(f"\n[bold]{protocol['id']}[/]: {measured}", highlight=False)
         columns = published_columns(protocol["rows"])
         table = Table(box=None, pad_edge=False)
         for column in columns:
             table.add_column(column)
         for row in protocol["rows"]:
-            table.add_row(*(row[name] or "-" for name in columns.values()))
+            table.add_row(*(escape(row[name] or "-") for name in columns.values()))
         console.print(table)
 
 

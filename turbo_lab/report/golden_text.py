@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from turbo_lab.report.terminal import open_console
@@ -42,15 +43,16 @@ def print_check(values: Mapping[str, Any], is_packaged: bool = False) -> None:
 
 
 def _explanation(row: Mapping[str, Any]) -> str:
-    parts = [row["message"]]
+    parts = [escape(row["message"])]
     first = row["first_divergence"]
     if first is not None:
         parts.append(f"first at [bold]{first['stage']}[/]{_size(first)}")
     if row["explanation"]:
-        parts.append(row["explanation"])
+        parts.append(escape(row["explanation"]))
     differs = row["fingerprint_difference"]
     if differs:
-        parts.append("; ".join(f"{d['key']}: {d['golden']} -> {d['here']}" for d in differs))
+        pairs = (f"{d['key']}: {d['golden']} -> {d['here']}" for d in differs)
+        parts.append(escape("; ".join(pairs)))
     return "\n".join(parts)
 
 
@@ -89,8 +91,8 @@ def print_list(rows: Sequence[Mapping[str, Any]]) -> None:
             row["name"],
             (row["outcome"] or "no golden")[:12],
             (row["accepted_at"] or "-")[:10],
-            row["accepted_by"] or "-",
-            row["reason"] or "-",
+            escape(row["accepted_by"] or "-"),
+            escape(row["reason"] or "-"),
         )
     open_console().print(table)
 

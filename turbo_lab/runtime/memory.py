@@ -35,7 +35,7 @@ def release() -> None:
 
 
 def give_back_what_is_freed() -> None:
-    """For the rest of this process every larger block is the system's own, and its again once freed.
+    """From now on every larger block of this process goes back to the system once it is freed.
 
     Else glibc keeps larger and larger blocks in a heap whose holes are a matter of
     chance: peaks of one and the same call lay 13% apart (standard deviation), and lie

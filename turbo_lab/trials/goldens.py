@@ -253,7 +253,9 @@ def _golden(
         keys=dict(seen.fingerprint["keys"]),
         at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+    is_move = old is None or old.outcome != seen.outcome
     # A move of the anchor leaves behind what stood beside it: it was accepted beside another.
+    beside = () if old is None or is_move else old.accepted[1:]
     return Golden(
         name=case.name,
         overrides=overrides,
@@ -264,9 +266,9 @@ def _golden(
         fingerprint=seen.fingerprint,
         stages=tuple(mark(value) for value in seen.stages),
         processes=processes,
-        accepted=(own,),
+        accepted=(own, *beside),
         known_bad={k: v for k, v in old.known_bad.items() if k != seen.outcome} if old else {},
-        parent=old.outcome if old else None,
+        parent=None if old is None else old.outcome if is_move else old.parent,
         thresholds={},
         tensors="",
         image="",
