@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from turbo_lab.spec import as_plain
 from turbo_lab.trials import mutate as mutation
 from turbo_lab.trials.faults import FAULTS, Fault
 from turbo_lab.trials.features import judge_embed
+from turbo_lab.trials.fresh import Stages, stages_in_fresh_process
 from turbo_lab.trials.harmless import HARMLESS
 from turbo_lab.trials.mutate import mutate
 
@@ -90,6 +92,25 @@ def test_a_fault_above_the_noise_must_be_seen_at_every_tier(
     print_mutation({"score": 1.0, "faults": as_plain(found), "harmless": []})
     text = " ".join(capsys.readouterr().out.split())
     assert "vae in bfloat16: missed at T1, T2 though above the harmless noise" in text
+
+
+def test_a_fresh_process_of_other_bits_is_an_alarm(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = [change for change in HARMLESS if change.name == "a fresh process"]
+    _, (honest,) = mutate(loaded, read_thresholds(), judge_embed(), (), fresh)
+    assert (honest.alarm, honest.tier, honest.cases) == (False, "T0", len(loaded))
+
+    def turned(cases: Mapping[str, Sequence[str]]) -> dict[str, Stages]:
+        found = stages_in_fresh_process(cases)
+        name = next(iter(found))
+        *others, pixels = found[name]
+        other = dataclasses.replace(pixels, values=pixels.values[:, ::-1].copy())
+        return found | {name: (*others, other)}
+
+    monkeypatch.setattr("turbo_lab.trials.run_case.stages_in_fresh_process", turned)
+    _, (moved,) = mutate(loaded, read_thresholds(), judge_embed(), (), fresh)
+    assert moved.alarm
 
 
 def test_without_thresholds_nothing_counts_as_caught(loaded: Loaded) -> None:

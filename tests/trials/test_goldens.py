@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -146,18 +147,18 @@ def test_what_fresh_processes_do_not_agree_on_is_not_minted(
 ) -> None:
     empty = GoldenLibrary(tmp_path / "goldens", tmp_path / "content")
     cases = {"two-steps": library.cases()["two-steps"]}
-    honest = goldens.outcomes_in_fresh_process(cases)
-
-    def one_bit_off(cases: object) -> dict[str, dict[str, str]]:
-        return {name: stages | {"vae": "0" * 64} for name, stages in honest.items()}
-
-    monkeypatch.setattr(goldens, "outcomes_in_fresh_process", one_bit_off)
+    stages = list(goldens.stages_in_fresh_process(cases)["two-steps"])
+    index = [value.stage for value in stages].index("vae")
+    off = stages[index].values.copy()
+    off.flat[0] = np.nextafter(off.flat[0], np.inf, dtype=off.dtype)
+    stages[index] = dataclasses.replace(stages[index], values=off)
+    monkeypatch.setattr(goldens, "stages_in_fresh_process", lambda _: {"two-steps": tuple(stages)})
     with pytest.raises(JudgementError, match="differs first at vae; nothing was recorded"):
         goldens.record(empty, cases, {}, 1, Accepted("", {}, "tests", "", "first"))
     assert not (tmp_path / "goldens").exists()
 
 
-def test_accepting_keeps_the_parent_and_needs_a_reason(
+def test_accepting_needs_a_reason_and_keeps_the_parent_of_what_has_not_changed(
     library: GoldenLibrary, in_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["golden", "accept", "two-steps"]) == 2
@@ -166,7 +167,7 @@ def test_accepting_keeps_the_parent_and_needs_a_reason(
     words = ["golden", "accept", "two-steps", "--reason", "a test", "--processes", "0"]
     assert main(words) == 0
     after = library.read("two-steps")
-    assert after.parent == before.outcome
+    assert (after.outcome, after.parent) == (before.outcome, before.parent)
     assert after.accepted[0].reason == "a test"
     assert document(capsys_cleared(capsys), "golden", "check", "two-steps")[0] == 0
 

@@ -36,7 +36,7 @@ from turbo_lab.golden.stages import (
 )
 from turbo_lab.progress import track
 from turbo_lab.spec import as_plain
-from turbo_lab.trials.fresh import outcomes_in_fresh_process
+from turbo_lab.trials.fresh import Stages, stages_in_fresh_process
 from turbo_lab.trials.run_case import Case, CaseRunner, Substitute, resolve_case
 
 Thresholds = Mapping[str, Mapping[str, Margin]]
@@ -225,14 +225,14 @@ def _observe(resolved: Sequence[Case], cases: Overrides, processes: int) -> dict
     runner = CaseRunner(resolved)
     seen = {case.name: runner.run(case) for case in resolved}
     for _ in track(range(processes), "fresh processes"):
-        _compare_fresh(seen, outcomes_in_fresh_process(cases))
+        _compare_fresh(seen, stages_in_fresh_process(cases))
     return seen
 
 
-def _compare_fresh(seen: Mapping[str, Observation], fresh: Mapping[str, Mapping[str, str]]) -> None:
+def _compare_fresh(seen: Mapping[str, Observation], fresh: Mapping[str, Stages]) -> None:
     for name, observation in seen.items():
-        for value in observation.stages:
-            if fresh[name][value.stage] != mark(value).sha256:
+        for here, value in zip(observation.marks, fresh[name], strict=True):
+            if here != mark(value):
                 raise JudgementError(
                     f"golden {name}: is not reproducible here: a fresh process differs first at "
                     f"{value.stage}; nothing was recorded. See docs/determinism.md"

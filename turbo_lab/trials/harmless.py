@@ -38,6 +38,10 @@ def _again(runner: CaseRunner, case: Case) -> Observation:
     return runner.run(case)
 
 
+def _fresh_process(runner: CaseRunner, case: Case) -> Observation:
+    return runner.run_fresh(case)
+
+
 def _after_other_work(runner: CaseRunner, case: Case) -> Observation:
     """Another size, other prompts and no adapters first: nothing of it may stay."""
     recipe = dataclasses.replace(case.batch.recipe, width=128, height=128, lora=())
@@ -148,6 +152,7 @@ def own_rows(seen: Observation, case: Case, rows: slice, size: int) -> Observati
 HARMLESS: tuple[Harmless, ...] = (
     Harmless("run again", "T0", _again),
     Harmless("after other work", "T0", _after_other_work),
+    Harmless("a fresh process", "T0", _fresh_process),
     Harmless("another thread count", "T1", _threads),
     Harmless("SDPA by plain math", "T1", _sdpa_math),
     Harmless("channels_last", "T1", _channels_last),

@@ -23,12 +23,10 @@ import numpy as np
 from turbo_lab.golden.golden import Golden, Margin
 from turbo_lab.golden.judge import Embed, Observation, judge
 from turbo_lab.golden.library import Material
-from turbo_lab.golden.stages import mark
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.progress import track
 from turbo_lab.spec import Batch, Layout
 from turbo_lab.trials.anchor import anchored
-from turbo_lab.trials.fresh import outcomes_in_fresh_process
 from turbo_lab.trials.goldens import today
 from turbo_lab.trials.harmless import HARMLESS, Run, own_rows, with_layout
 from turbo_lab.trials.resumed import resumed_sweep
@@ -72,7 +70,7 @@ def invariance(
         partial(_by_judgement, name, tier, run, asked, runner, thresholds, embed)
         for name, tier, run, asked in by_judgement
     ]
-    others = (_fresh_process, _adapters_off, _shared_work, _resumed, _saved_and_loaded)
+    others = (_adapters_off, _shared_work, _resumed, _saved_and_loaded)
     rows += [partial(row, cases, runner) for row in others]
     return [row() for row in track(rows, "rows")]
 
@@ -93,16 +91,6 @@ def _by_judgement(
         worst = max(worst, _levels(material.tensors["pixels"], seen.pixels()))
     holds = all(found.verdict == "pass" for found in verdicts) if verdicts else None
     return Invariance(name, tier, holds, len(cases), worst, "against the golden")
-
-
-def _fresh_process(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
-    fresh = outcomes_in_fresh_process({c.name: golden.overrides for c, golden, _ in cases})
-    holds = all(
-        fresh[case.name][value.stage] == mark(value).sha256
-        for case, *_ in cases
-        for value in runner.run(case).stages
-    )
-    return Invariance("a fresh process", "T0", holds, len(cases), None, "every stage's hash")
 
 
 def _turned(runner: CaseRunner, case: Case) -> Observation:

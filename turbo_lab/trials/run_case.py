@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -24,6 +25,7 @@ from turbo_lab.planning import Sweep, resolve_points
 from turbo_lab.record import BatchRecord
 from turbo_lab.spec import Batch, Cell
 from turbo_lab.store import Store, reuse_key
+from turbo_lab.trials.fresh import Stages, stages_in_fresh_process
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +43,8 @@ class Case:
     """One cell of one batch."""
     sweep: Sweep
     """What it was resolved with: files, device, fingerprint."""
+    overrides: tuple[str, ...]
+    """That it was composed from."""
 
     @property
     def batch(self) -> Batch:
@@ -69,13 +73,14 @@ def resolve_case(name: str, overrides: Sequence[str]) -> Case:
             f"golden {name}: a case is one batch of one cell, this is {len(cells)} cells and "
             f"{batches} batches; give one value a key and num_images of at most batch_size"
         )
-    return Case(name, cells[0], found[0])
+    return Case(name, cells[0], found[0], tuple(overrides))
 
 
 class CaseRunner:
     """Runs cases one after the other, in this process, with one resident pipeline."""
 
     def __init__(self, cases: Sequence[Case]) -> None:
+        self._cases = tuple(cases)
         models: dict[str, Path] = {}
         adapters: dict[str, tuple[str, Path]] = {}
         vaes: dict[str, Path] = {}
@@ -112,6 +117,14 @@ class CaseRunner:
             pixels = worker.run(case.batch, case.cell.negative_prompt)
         stages.append(StageValue("pixels", "uint8", _through_png(case, pixels)))
         return Observation(case.cell.cell_id, tuple(stages), case.sweep.fingerprint)
+
+    @cached_property
+    def _fresh(self) -> dict[str, Stages]:
+        return stages_in_fresh_process({case.name: case.overrides for case in self._cases})
+
+    def run_fresh(self, case: Case) -> Observation:
+        """One of this runner's cases, as a fresh process drew it beside the others."""
+        return Observation(case.cell.cell_id, self._fresh[case.name], case.sweep.fingerprint)
 
 
 def case_threads(case: Case) -> int:
