@@ -87,6 +87,38 @@ def test_wrong_images_are_explained(suite: Path) -> None:
     assert code == 1 and "float64 (1, 4, 4, 3) is not (N, H, W, 3) uint8 RGB" in text
 
 
+def test_grey_is_an_image_and_transparency_is_refused(suite: Path) -> None:
+    (suite / "test_it.py").write_text(
+        "import numpy as np\n"
+        "from PIL import Image\n"
+        "GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)\n"
+        "def test_array(golden_image):\n"
+        "    golden_image.check(GREY)\n"
+        "def test_pictures(golden_image):\n"
+        "    golden_image.check([Image.fromarray(GREY), Image.fromarray(GREY[::-1].copy())])\n"
+    )
+    assert run(suite, "--golden-record")[0] == 0
+    assert run(suite)[0] == 0
+    (suite / "test_it.py").write_text(
+        "from PIL import Image\n"
+        "def test_alpha(golden_image):\n"
+        "    golden_image.check(Image.new('RGBA', (4, 4)))\n"
+    )
+    code, text = run(suite, "--golden-record")
+    assert code == 1 and "put it on a background: image.convert('RGB')" in text
+
+
+def test_another_recipe_is_uncovered_and_says_how_pytest_accepts_it(suite: Path) -> None:
+    assert run(suite, "--golden-record")[0] == 0
+    (suite / "test_it.py").write_text(
+        SUITE.format(offset=0, stage=0).replace('"steps": 1', '"steps": 2')
+    )
+    code, text = run(suite)
+    assert code == 1 and "uncovered: the case names other work now" in text
+    assert 'if that is meant: pytest --golden-accept "REASON" TEST' in text
+    assert "turbo-lab golden" not in text
+
+
 def test_a_stock_pipeline_is_traced(tiny_sdxl_dir: Path, suite: Path) -> None:
     (suite / "test_it.py").write_text(
         "import torch\n"

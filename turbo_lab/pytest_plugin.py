@@ -41,6 +41,7 @@ _PICTURES: dict[str, dict[str, bytes]] = {}
 _WRITTEN: list[str] = []
 _KEY = "turbo_lab_goldens"
 _NEW = "has no golden; run pytest --golden-record"
+_ACCEPT = 'pytest --golden-accept "REASON" TEST'
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,8 +73,10 @@ class GoldenImage:
     ) -> None:
         """Compare images with the golden of this test; fails it where they differ.
 
-        ``images``: (H, W, 3) or (N, H, W, 3) uint8, a PIL image or a list of
-        them. ``stages``: further tensors or arrays by name, in order, such as
+        ``images``: uint8 of (H, W), (H, W, 3) or (N, H, W, 3), a PIL image or a
+        list of them; grey is kept as three equal channels, and an alpha channel
+        raises ``ValueError``: what is behind it decides how it looks.
+        ``stages``: further tensors or arrays by name, in order, such as
         ``{"latents.0": latents}``. ``recipe``: what the images were made from;
         another recipe is another case, and ``uncovered``. ``name`` tells several
         checks of one test apart.
@@ -124,7 +127,10 @@ class GoldenImage:
 
         golden = library.read(case)
         material = library.material(golden)
-        verdict = judge(golden, material, seen, read_thresholds(), _today(), judge_embed())
+        verdict = judge(
+            golden, material, seen, read_thresholds(), _today(), judge_embed(),
+            remedy=f"if that is meant: {_ACCEPT}",
+        )  # fmt: skip
         if verdict.verdict == "pass":
             return
         if reason:
@@ -174,7 +180,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
         return None
     terminalreporter.section("golden images")
     terminalreporter.line("record new ones     pytest --golden-record")
-    terminalreporter.line('if it is meant      pytest --golden-accept "REASON" TEST')
+    terminalreporter.line(f"if it is meant      {_ACCEPT}")
     terminalreporter.line("see them            pytest --golden-report goldens.html")
     return None
 
@@ -291,13 +297,23 @@ def _value(stage: str, tensor: Any) -> StageValue:
 
 def _pixels(images: Any) -> Any:
     """(N, H, W, 3) uint8; anything else fails with what it is."""
-    array = np.asarray(images) if not isinstance(images, list) else np.stack(
-        [np.asarray(image) for image in images]
-    )  # fmt: skip
+    if isinstance(images, list):
+        array = np.stack([_of_three_channels(np.asarray(image)) for image in images])
+    else:
+        array = _of_three_channels(np.asarray(images))
     array = array[None] if array.ndim == 3 else array
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
-        raise ValueError(f"golden_image: {array.dtype} {array.shape} is not (N, H, W, 3) uint8 RGB")
+        remedy = "; put it on a background: image.convert('RGB')" if array.shape[-1] == 4 else ""
+        raise ValueError(
+            f"golden_image: {array.dtype} {array.shape} is not (N, H, W, 3) uint8 RGB{remedy}"
+        )
     return array
+
+
+def _of_three_channels(image: np.ndarray) -> np.ndarray:
+    """Grey, (H, W) or (..., 1), as RGB; what has channels as it is."""
+    grey = image[..., None] if image.ndim == 2 else image
+    return np.repeat(grey, 3, axis=-1) if grey.shape[-1] == 1 else image
 
 
 def _on_cuda(tensor: Any) -> bool:

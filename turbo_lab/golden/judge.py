@@ -132,17 +132,20 @@ def judge(
     today: datetime.date,
     embed: Embed | None = None,
     tier: Tier | None = None,
+    remedy: str | None = None,
 ) -> CaseVerdict:
     """Compare a run with its golden.
 
     ``embed``: (N, H, W, 3) uint8 to (N, d) features, for T2. ``tier``: judge at
     this tier, whatever the fingerprint says; for calibration and mutation.
+    ``remedy``: what is said of a case that names other work, if not :func:`if_meant`.
     """
     choice = choose(golden, seen.fingerprint["keys"], today)
     if tier is not None:
         choice = TierChoice(tier, choice.differs, None)
     if seen.cell_id != golden.cell_id:
-        return CaseVerdict(golden.name, "uncovered", None, f"{OTHER_WORK}; {if_meant(golden.name)}")
+        message = f"{OTHER_WORK}; {remedy or if_meant(golden.name)}"
+        return CaseVerdict(golden.name, "uncovered", None, message)
     if choice.tier is None:
         reason = choice.reason or ""
         return CaseVerdict(
