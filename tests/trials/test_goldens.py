@@ -165,7 +165,8 @@ def test_accepting_needs_a_reason_and_keeps_the_parent_of_what_has_not_changed(
     assert "say why" in capsys.readouterr().err
     before = library.read("two-steps")
     words = ["golden", "accept", "two-steps", "--reason", "a test", "--processes", "0"]
-    assert main(words) == 0
+    code, values = document(capsys, *words)
+    assert (code, values["accepted"][0]["parent"]) == (0, before.parent)
     after = library.read("two-steps")
     assert (after.outcome, after.parent) == (before.outcome, before.parent)
     assert after.accepted[0].reason == "a test"

@@ -145,10 +145,20 @@ def _accept(arguments: list[str]) -> int:
     if expires is None:
         moved = record(library, named, thresholds_of(library), processes, acceptance, True)
         outcomes = {golden.name: golden.outcome for golden in moved}
+        parents = {golden.name: golden.parent for golden in moved}
     else:
         outcomes = _accept_beside(library, named, acceptance, processes)
-    rows = [_accepted_row(name, outcome, old.get(name), expires)
-            for name, outcome in outcomes.items()]  # fmt: skip
+        parents = {}
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "outcome": outcome,
+            "parent": parents.get(name),
+            "expires": expires,
+            "was_known_bad": old[name].known_bad.get(outcome) if name in old else None,
+        }
+        for name, outcome in outcomes.items()
+    ]
     if as_json:
         print_document("golden accept", {"accepted": rows})
         return 0
@@ -158,18 +168,6 @@ def _accept(arguments: list[str]) -> int:
         if row["was_known_bad"]:
             print(f"{'':32} was known bad ({row['was_known_bad']}) and is no longer")
     return 0
-
-
-def _accepted_row(
-    name: str, outcome: str, old: Golden | None, expires: str | None
-) -> dict[str, Any]:
-    return {
-        "name": name,
-        "outcome": outcome,
-        "parent": old.outcome if old and expires is None else None,
-        "expires": expires,
-        "was_known_bad": old.known_bad.get(outcome) if old else None,
-    }
 
 
 def _accept_beside(

@@ -19,6 +19,7 @@ from turbo_lab import environment, images
 from turbo_lab.cards import locate, locate_adapter, locate_vae, model_card
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.worker import Weights, Worker
+from turbo_lab.golden.judge import WINDOW_TOLERANCE
 from turbo_lab.golden.stages import StageValue, mark
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.golden.tiers import choose_tier
@@ -27,8 +28,6 @@ from turbo_lab.similarity import window_density
 from turbo_lab.spec import Batch, Layout, Recipe
 from turbo_lab.store import Store
 from turbo_lab.trials.run_case import stage_value
-
-LEVELS = 2  # as golden/judge.py has it at T1
 
 
 @dataclass(frozen=True)
@@ -295,5 +294,5 @@ def _compare(claimed: ClaimedImage, pixels: np.ndarray, stage: str | None) -> di
         "stage": stage or "pixels",
         "image": str(claimed.path),
         "max_abs": int(apart.max()),
-        "window_density": window_density(before, pixels, tolerance=LEVELS),
+        "window_density": window_density(before, pixels, tolerance=WINDOW_TOLERANCE["T1"]),
     }
