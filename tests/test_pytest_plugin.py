@@ -71,6 +71,7 @@ def test_the_life_of_a_golden(suite: Path) -> None:
     assert run(suite)[0] == 0
 
 
+@pytest.mark.slow
 def test_it_works_under_xdist_and_recording_moves_nothing(suite: Path) -> None:
     assert run(suite, "--golden-record", "-n", "2")[0] == 0
     (suite / "test_it.py").write_text(SUITE.format(offset=1, stage=0))
@@ -87,6 +88,7 @@ def test_wrong_images_are_explained(suite: Path) -> None:
     assert code == 1 and "float64 (1, 4, 4, 3) is not (N, H, W, 3) uint8 RGB" in text
 
 
+@pytest.mark.slow
 def test_grey_is_an_image_and_transparency_is_refused(suite: Path) -> None:
     (suite / "test_it.py").write_text(
         "import numpy as np\n"
@@ -119,6 +121,7 @@ def test_another_recipe_is_uncovered_and_says_how_pytest_accepts_it(suite: Path)
     assert "turbo-lab golden" not in text
 
 
+@pytest.mark.slow
 def test_a_stock_pipeline_is_traced(tiny_sdxl_dir: Path, suite: Path) -> None:
     (suite / "test_it.py").write_text(
         "import torch\n"
@@ -159,6 +162,7 @@ def test_tests_of_one_name_have_a_golden_each(suite: Path) -> None:
     assert {"TestDark.test_draw", "TestLight.test_draw", "test_word-a"} <= names
 
 
+@pytest.mark.slow
 def test_the_report_is_one_page_whatever_runs_the_tests(suite: Path) -> None:
     assert run(suite, "--golden-record")[0] == 0
     (suite / "test_it.py").write_text(SUITE.format(offset=1, stage=1))
@@ -173,6 +177,7 @@ def test_the_report_is_one_page_whatever_runs_the_tests(suite: Path) -> None:
     assert "the whole fingerprint" in pages[0]
 
 
+@pytest.mark.slow
 def test_on_another_device_images_decide(suite: Path) -> None:
     """Rounding passes there and another picture does not; both are judged, none is an error."""
     assert run(suite, "--golden-record")[0] == 0
@@ -186,6 +191,7 @@ def test_on_another_device_images_decide(suite: Path) -> None:
     assert code == 1 and "golden test_gradient: regression: window_density" in text
 
 
+@pytest.mark.slow
 def test_tensors_of_64_bits_are_not_rounded(suite: Path) -> None:
     template = (
         "import numpy as np\n"
@@ -215,6 +221,7 @@ def made_elsewhere(suite: Path, test: str, **keys: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_damaged_golden_is_an_error_of_its_test_and_in_the_page(suite: Path) -> None:
     assert run(suite, "--golden-record")[0] == 0
     sidecar = suite / "goldens" / "test_it" / "test_gradient" / "golden.json"

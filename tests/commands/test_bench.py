@@ -31,6 +31,7 @@ def test_a_batch_lies_on_the_line_by_the_images_that_were_drawn(
         assert row["latency_s"]["n"] >= 6 and row["latency_s"]["p99"] is None
 
 
+@pytest.mark.slow
 def test_two_sides_have_a_ratio_and_name_no_winner_over_themselves(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -244,6 +244,7 @@ def test_a_candidate_that_does_not_run_is_an_error_in_every_output(
     assert "timestep_cond" in (folder / "broken.xml").read_text()
 
 
+@pytest.mark.slow
 def test_what_was_drawn_before_is_told_and_drawn_anew_where_wanted(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

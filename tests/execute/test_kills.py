@@ -190,6 +190,7 @@ def test_killed_in_the_middle_of_a_file(server: Server, whole: Whole, tmp_path: 
     resume(server, folder, whole)
 
 
+@pytest.mark.slow
 def test_killed_at_a_few_random_instants(server: Server, whole: Whole, tmp_path: Path) -> None:
     kill_at_random(server, whole, tmp_path, kills=5, seed=1)
 

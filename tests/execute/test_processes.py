@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 GRID = ("num_inference_steps=1,2", "guidance_scale=0,2", "num_images=4", "batch_size=2")
 QUICK = ("tracking=none", "timing=off", "metrics=none", "num_threads=1")
 ROOT = str(Path(__file__).parents[2])
@@ -48,6 +50,7 @@ def deterministic_part(store: Path) -> dict[str, str]:
     return {str(f.relative_to(store)): f.read_bytes().hex() for f in files}
 
 
+@pytest.mark.slow
 def test_second_run_reuses_everything_and_a_longer_one_adds_to_it(tmp_path: Path) -> None:
     first, _ = run(tmp_path)
     assert len(set(pixels(first))) == 16
@@ -64,6 +67,7 @@ def test_second_run_reuses_everything_and_a_longer_one_adds_to_it(tmp_path: Path
     assert set(pixels(first)) < set(pixels(more))
 
 
+@pytest.mark.slow
 def test_killed_sweep_is_resumed_to_the_store_of_another_fresh_process(tmp_path: Path) -> None:
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()

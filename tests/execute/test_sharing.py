@@ -228,6 +228,7 @@ print("imported:", *[m for m in ("torch", "diffusers", "mlflow") if m in sys.mod
 """
 
 
+@pytest.mark.slow
 def test_finished_sweep_runs_again_without_torch_and_mlflow(model: Path) -> None:
     grid = ("num_inference_steps=1,2", "num_images=1", "timing=off", "metrics=none")
     local = ("model=local", f"model.path={model}", "num_threads=1", "resolution=64")

@@ -167,6 +167,7 @@ def _quiet(world: World) -> _Quiet:
     return stage  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_a_run_leaves_its_log(world: World, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     stage = _quiet(world)
@@ -189,6 +190,7 @@ def test_the_loss_falls_and_a_run_leaves_its_log(world: World, tmp_path: Path) -
     assert (tmp_path / "curves.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(world: World, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     whole = _quiet(world)
@@ -245,6 +247,7 @@ def _conditioning() -> Conditioning:
     )
 
 
+@pytest.mark.slow
 def test_the_teacher_and_its_student_take_a_step_each() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)

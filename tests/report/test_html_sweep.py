@@ -216,6 +216,7 @@ def test_a_single_cell_without_timing_or_images(tmp_path: Path) -> None:
     assert found == {"sections": ["figures", "images", "environment"], "rows": 1}
 
 
+@pytest.mark.slow
 def test_three_hundred_cells(tmp_path: Path) -> None:
     """Built in seconds, and the browser lays out only what is in sight."""
     document, details, pictures = large_sweep(tmp_path, 300)

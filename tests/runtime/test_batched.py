@@ -76,6 +76,7 @@ def test_grid_needs_44_rows_an_image_in_7_calls_and_stays_within_tolerance(folde
     assert batched.work.text_rows == exact.work.text_rows == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [SCHEDULERS, SCHEDULERS[2:4]])
 def test_several_schedulers_stay_within_tolerance_and_do_the_planned_work(
     folder: Path, names: tuple[str, ...]

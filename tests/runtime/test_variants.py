@@ -119,6 +119,7 @@ def traced(*overrides: str) -> tuple[Worker, Sweep]:
     return worker, sweep
 
 
+@pytest.mark.slow
 def test_timing_a_compiled_unet_compiles_nothing_anew() -> None:
     """A clock inside what is compiled would be traced, and its marks be guarded, at each call."""
     worker, sweep = traced()
@@ -135,6 +136,7 @@ def test_timing_a_compiled_unet_compiles_nothing_anew() -> None:
     assert not torch._dynamo.config.fail_on_recompile_limit_hit
 
 
+@pytest.mark.slow
 def test_a_compiled_unet_takes_adapters_and_gives_them_back() -> None:
     worker, sweep = traced()
     batch = sweep.cells[0].batches[0]
@@ -153,6 +155,7 @@ def test_a_compiled_unet_takes_adapters_and_gives_them_back() -> None:
     assert np.array_equal(images(batch.recipe), plain)
 
 
+@pytest.mark.slow
 def test_past_the_limit_of_shapes_is_an_error_of_that_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("turbo_lab.runtime.pipeline._MAX_SHAPES", 1)
     worker, sweep = traced()
@@ -165,6 +168,7 @@ def test_past_the_limit_of_shapes_is_an_error_of_that_cell(monkeypatch: pytest.M
             worker.run(dataclasses.replace(batch, layout=one), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["int8wo", "int8dq", "float8wo"])
 def test_a_quantised_unet_draws_nearly_the_same_and_takes_adapters(name: str) -> None:
     own, quantised = drawn(), drawn(f"quantization={name}")

@@ -94,6 +94,7 @@ def test_a_fault_above_the_noise_must_be_seen_at_every_tier(
     assert "vae in bfloat16: missed at T1, T2 though above the harmless noise" in text
 
 
+@pytest.mark.slow
 def test_a_fresh_process_of_other_bits_is_an_alarm(
     loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +120,7 @@ def test_without_thresholds_nothing_counts_as_caught(loaded: Loaded) -> None:
         mutate(bare, {}, judge_embed(), FAULTS[:1], ())
 
 
+@pytest.mark.slow
 def test_the_invariance_suite_says_what_was_compared_and_what_could_not_be(
     one: GoldenLibrary, capsys: pytest.CaptureFixture[str]
 ) -> None:

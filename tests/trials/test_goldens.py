@@ -142,6 +142,7 @@ def explained_with(
     return checked, check_document([checked], ())["cases"][0]
 
 
+@pytest.mark.slow
 def test_what_fresh_processes_do_not_agree_on_is_not_minted(
     tmp_path: Path, library: GoldenLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
