@@ -6,6 +6,7 @@ import pytest
 
 from turbo_lab.commands.gate_checks import _memory_side
 from turbo_lab.execute.footprint import compare_footprints
+from turbo_lab.trials.gate_blindness import hold_unet_twice
 
 SMALL = ["prompt='a red apple'", "metrics=none", "num_threads=1"]
 
@@ -19,3 +20,11 @@ def test_a_larger_image_takes_more_and_the_same_takes_the_same() -> None:
     assert all(10 << 20 < peak < 300 << 20 for peak in baseline)
     assert max(baseline) < 1.05 * min(baseline)
     assert min(candidate) > 1.5 * max(baseline)
+
+
+@pytest.mark.slow
+def test_a_unet_that_is_held_twice_shows_on_its_side_only() -> None:
+    side = _memory_side("baseline", SMALL)
+    candidate, baseline = compare_footprints(side, side, num_pairs=2, fault=hold_unet_twice)
+    unet_bytes = 5_790_628 * 4
+    assert min(candidate) - max(baseline) == pytest.approx(unet_bytes, rel=0.2)

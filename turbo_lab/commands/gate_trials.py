@@ -21,7 +21,7 @@ from turbo_lab.commands.gate_checks import (
 )
 from turbo_lab.commands.sides import compose_points, worker_of
 from turbo_lab.commands.words import print_document, take_flag, take_option, whole_number
-from turbo_lab.compare import Key, hold_family, known_direction
+from turbo_lab.compare import Key, Row, hold_family, known_direction
 from turbo_lab.errors import InputError
 from turbo_lab.policy import Policy
 from turbo_lab.spec import as_plain
@@ -118,6 +118,8 @@ def mutate(arguments: list[str]) -> int:
         found = _with_goldens(found, policy.goldens)
     if policy.latency is not None:
         found.append(_slower(settings[0], policy.latency))
+    if policy.memory is not None:
+        found.append(_heavier(settings[0], policy.memory))
     values = {
         "score": sum(outcome.caught for outcome in found) / len(found),
         "catch_rates": _catch_rates(found),
@@ -180,7 +182,7 @@ def _slower(setting: Setting, margin: float) -> BlindnessOutcome:
     """The latency check of a candidate whose UNet takes twice as long."""
     from turbo_lab import gate
     from turbo_lab.runtime.pairs import compare_calls
-    from turbo_lab.trials.gate_blindness import SLOWER, BlindnessOutcome, slower_unet
+    from turbo_lab.trials.gate_blindness import SLOWER, slower_unet
 
     worker, cell = setting.worker, setting.cell
     worker.prepare(cell.recipe)
@@ -192,10 +194,28 @@ def _slower(setting: Setting, margin: float) -> BlindnessOutcome:
 
     with worker.thread_count():
         found = compare_calls(call, slow, "short", worker.device)
-    row = gate.ratio_check("latency", found.blocks_b_s, found.blocks_a_s, margin)
-    return BlindnessOutcome(
-        SLOWER, "", row.verdict != "pass", {row.name: row.verdict}, {row.name: row.difference}
+    return _by_one_check(
+        SLOWER, gate.ratio_check("latency", found.blocks_b_s, found.blocks_a_s, margin)
     )
+
+
+def _heavier(setting: Setting, margin: float) -> BlindnessOutcome:
+    """The memory check of a candidate that holds its UNet twice."""
+    from turbo_lab import gate
+    from turbo_lab.execute.footprint import compare_footprints
+    from turbo_lab.trials.gate_blindness import HEAVIER, hold_unet_twice
+
+    worker = setting.worker
+    side = (worker.weights, worker.device, worker.num_threads, setting.cell)
+    peaks = compare_footprints(side, side, fault=hold_unet_twice)
+    return _by_one_check(HEAVIER, gate.ratio_check("memory", *peaks, margin))
+
+
+def _by_one_check(fault: str, row: Row) -> BlindnessOutcome:
+    from turbo_lab.trials.gate_blindness import BlindnessOutcome
+
+    caught = row.verdict != "pass"
+    return BlindnessOutcome(fault, "", caught, {row.name: row.verdict}, {row.name: row.difference})
 
 
 def _catch_rates(found: Sequence[BlindnessOutcome]) -> dict[str, dict[str, int]]:

@@ -8,6 +8,7 @@ small model does, and would hide what it takes.
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
@@ -18,6 +19,8 @@ from turbo_lab.spec import Cell
 
 Side = tuple[Weights, str, int, Cell]
 """Weights, device, threads and the cell whose first batch is drawn."""
+Fault = Callable[[Worker], None]
+"""Done to a worker that has loaded its cell: a function of a module, as it goes to a process."""
 
 NUM_PAIRS = 8
 """Fewer have no interval."""
@@ -26,12 +29,13 @@ _PRELOAD = ["turbo_lab.runtime.sampler", "turbo_lab.runtime.lora"]
 
 
 def compare_footprints(
-    candidate: Side, baseline: Side, num_pairs: int = NUM_PAIRS
+    candidate: Side, baseline: Side, num_pairs: int = NUM_PAIRS, fault: Fault | None = None
 ) -> tuple[list[int], list[int]]:
     """(candidate's, baseline's) peaks in bytes, ``num_pairs`` each, taken by turns.
 
     One process a peak on a CPU, where a peak cannot be taken back; one a side on a
-    GPU, whose allocator's can. Raises :class:`JudgementError` where one dies.
+    GPU, whose allocator's can. ``fault`` is put into the candidate. Raises
+    :class:`JudgementError` where a process dies.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
@@ -40,14 +44,14 @@ def compare_footprints(
     try:
         with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
             for _ in range(turns):
-                for side, peaks in zip((candidate, baseline), found, strict=True):
-                    peaks += pool.submit(peaks_of, side, calls).result()
+                found[0].extend(pool.submit(peaks_of, candidate, calls, fault).result())
+                found[1].extend(pool.submit(peaks_of, baseline, calls).result())
     except BrokenProcessPool as error:
         raise JudgementError(f"memory: a process that drew one batch died ({error})") from error
     return found
 
 
-def peaks_of(side: Side, calls: int) -> list[int]:
+def peaks_of(side: Side, calls: int, fault: Fault | None = None) -> list[int]:
     """Peaks of ``calls`` calls in this process, in bytes over what it held before loading.
 
     A first round is thrown away: it brings in code pages and the caches of the math
@@ -56,17 +60,19 @@ def peaks_of(side: Side, calls: int) -> list[int]:
     from turbo_lab.runtime.memory import give_back_what_is_freed, release  # torch
 
     give_back_what_is_freed()
-    _round(side, 1)
+    _round(side, 1, fault)
     release()
-    return _round(side, calls)
+    return _round(side, calls, fault)
 
 
-def _round(side: Side, calls: int) -> list[int]:
+def _round(side: Side, calls: int, fault: Fault | None) -> list[int]:
     """Load, call, and let go of it all."""
     weights, device, num_threads, cell = side
     before = PeakMemory(device).peaks()
     worker = Worker(weights, device, num_threads)
     worker.prepare(cell.recipe)
+    if fault is not None:
+        fault(worker)
     call, found = worker.stock_call(cell), []
     with worker.thread_count():
         for _ in range(calls):

@@ -1,12 +1,14 @@
 """Which faults the gate would see: each put into the candidate, each check asked.
 
 To the goldens' faults come those that only a sample shows: one black frame in
-twenty, noise, blur, a shuffled prompt set, another adapter, and one that only a
-clock shows. A fault is tried at the first of the stated settings that can show it.
+twenty, noise, blur, a shuffled prompt set, another adapter, and two that only a
+clock and a look at the memory show. A fault is tried at the first of the stated
+settings that can show it.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -123,6 +125,7 @@ SAMPLE_FAULTS: tuple[Fault, ...] = (
     Fault("wrong lora", loading=lora_call(_another_adapter), applies=has_lora),
 )
 SLOWER = "unet twice as slow"
+HEAVIER = "unet held twice"
 
 
 def blindness(
@@ -158,6 +161,12 @@ def draw(worker: Worker, cell: Cell, fault: Fault | None = None) -> Images:
     finally:
         worker.forget_adapters()
     return np.concatenate(rows)
+
+
+def hold_unet_twice(worker: Worker) -> None:
+    """A copy of the UNet that nothing uses stays beside it."""
+    pipeline = worker.pipeline()
+    pipeline.spare = copy.deepcopy(pipeline.unet)
 
 
 @contextmanager
