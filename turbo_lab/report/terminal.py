@@ -6,7 +6,7 @@ import sys
 
 from rich.console import Console
 
-# Columns where standard output is a file or a pipe: wide enough that no row of ours wraps.
+# Columns where standard output is a file or a pipe: wide enough for nearly every row of ours.
 _WIDTH = 120
 
 
