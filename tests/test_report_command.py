@@ -25,9 +25,11 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store with two sweeps, their images and one measured cell."""
     monkeypatch.chdir(tmp_path)
     store = Store(tmp_path / "turbo-lab-store")
-    images = store.root / "images"
+    images = store.root / "batches"
     images.mkdir()
     values = sweep_document(images) | {"store": str(store.root)}
+    for row in values["cells"]:
+        row["record"] = str(store.root / "records" / "record.json")
     for name in ("abc123", "abd456"):
         path = store.sweep_folder(name) / "sweep.json"
         store.write_document(path, document("sweep", values | {"sweep_id": name}))
@@ -87,7 +89,7 @@ def test_a_store_that_was_copied(store: Store, tmp_path: Path) -> None:
 
 
 def test_missing_images_are_said(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    (store.root / "images" / "0-0.png").unlink()
+    (store.root / "batches" / "0-0.png").unlink()
     assert main(["report", "abc"]) == 3
     assert "1 images are not there" in capsys.readouterr().err
 
@@ -148,5 +150,5 @@ def test_a_document_that_is_none(
 
 
 def test_a_damaged_image_is_named(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    (store.root / "images" / "0-0.png").write_bytes(b"no image")
+    (store.root / "batches" / "0-0.png").write_bytes(b"no image")
     assert "turbo-lab store verify" in failed(["abc"], capsys)

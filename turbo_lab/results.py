@@ -7,9 +7,11 @@ documents. Torch is imported only where a figure is missing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from turbo_lab.confine import confined
+from turbo_lab.errors import StoreError
 from turbo_lab.execute.sweep import SweepContext, SweepOutcome
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.sources import (
@@ -257,16 +259,27 @@ def sheet(values: Mapping[str, Any]) -> bytes:
 
 
 def move_paths(values: dict[str, Any], root: Path) -> None:
-    """A sweep of a store that was moved: its document names files where they were made."""
-    old = Path(values["store"])
+    """Make a sweep document name the files of the store at ``root``, wherever it was made.
+
+    Raises :class:`StoreError` for a record or image that is not a file of its store: what a
+    document names is shown and uploaded.
+    """
+    old, where = str(values["store"]), f"sweep {values['sweep_id']}"
     values["store"] = str(root)
-
-    def moved(name: str) -> str:
-        path = Path(name)
-        return str(root / path.relative_to(old)) if path.is_relative_to(old) else name
-
     for row in values["cells"]:
         if row.get("record"):
-            row["record"] = moved(row["record"])
+            row["record"] = _moved(row["record"], old, root, "records", where)
         for entry in row["images"]:
-            entry["path"] = moved(entry["path"])
+            entry["path"] = _moved(entry["path"], old, root, "batches", where)
+
+
+def _moved(name: Any, old: str, root: Path, kind: str, where: str) -> str:
+    """Return the path in ``root/kind`` for one in ``old/kind``."""
+    path = PurePath(str(name))
+    if not path.is_relative_to(f"{old}/{kind}"):
+        raise StoreError(
+            f"{where}: {name!a} is not in {kind} of its store ({old}); only files of the "
+            "store are read: run the same sweep again"
+        )
+    relative = path.relative_to(old).as_posix()
+    return str(confined(root, relative, where, StoreError, links=False))

@@ -21,6 +21,7 @@ from turbo_lab.cards.hub import (
     single_file_config,
 )
 from turbo_lab.cards.packaged import link_together, packaged_files
+from turbo_lab.confine import file_name
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache, digest
 
@@ -102,10 +103,10 @@ def component_files(folder: Path, variant: str | None) -> dict[str, Path]:
     ``None`` takes plain names, else the one variant that is there.
     """
     found = {INDEX_FILE: folder / INDEX_FILE}
-    for component in _components(read_json(folder / INDEX_FILE)):
+    for component in _components(folder / INDEX_FILE):
         part = folder / component
         if component.startswith("tokenizer"):
-            names = {p.name: p for p in sorted(part.glob("*")) if p.suffix in _TOKENIZER_FILES}
+            names = {path.name: path for path in _tokenizer_files(part)}
             if not names:
                 raise MissingFilesError(f"model: {part} has no tokenizer files")
         else:
@@ -118,13 +119,34 @@ def component_files(folder: Path, variant: str | None) -> dict[str, Path]:
     return found
 
 
-def _components(index: Mapping[str, Any]) -> list[str]:
-    """Of a ``model_index.json``, those that take part in an image."""
+def _components(index: Path) -> list[str]:
+    """Return the components of a ``model_index.json`` that take part in an image."""
     return [
-        name
-        for name, about in index.items()
-        if isinstance(about, list) and about[0] is not None and name not in _UNUSED
+        file_name(name, f"model: {index}")
+        for name, about in read_json(index).items()
+        if isinstance(about, list) and about and about[0] is not None and name not in _UNUSED
     ]
+
+
+def _tokenizer_files(part: Path) -> list[Path]:
+    """Return the files of a tokenizer's folder, in the order of their names."""
+    found = (path for path in sorted(part.glob("*")) if path.suffix in _TOKENIZER_FILES)
+    return [path for path in found if path.is_file()]
+
+
+def _shards(index: Path) -> list[str]:
+    """Return the file names in a shard index, each once, in order."""
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise InputError(
+            f"model: {index}: weight_map must be an object of tensor names and file names; "
+            "get the file again"
+        )
+    names = {file_name(name, f"model: {index}: weight_map") for name in weight_map.values()}
+    for name in names:
+        if not name.endswith(".safetensors"):
+            raise InputError(f"model: {index}: weight_map: {name}: only safetensors are loaded")
+    return sorted(names)
 
 
 def _weight_files(part: Path, variant: str | None) -> dict[str, Path]:
@@ -141,7 +163,7 @@ def _weight_files(part: Path, variant: str | None) -> dict[str, Path]:
         if whole.is_file():
             return names | {f"{stem}.safetensors": whole}
         if index.is_file():
-            shards = sorted(set(read_json(index)["weight_map"].values()))
+            shards = _shards(index)
             if gone := [name for name in shards if not (part / name).is_file()]:
                 raise MissingFilesError(f"model: {part / gone[0]} is missing (named by {index})")
             names |= {name: part / name for name in shards}
@@ -154,6 +176,19 @@ def _weight_files(part: Path, variant: str | None) -> dict[str, Path]:
         )
     wanted = f"{stem}{'.' + variant if variant else ''}.safetensors"
     raise MissingFilesError(f"model: {part / wanted} is missing")
+
+
+def _has_unlisted_index(sources: Mapping[str, Path]) -> bool:
+    """Return whether a shard index that ``sources`` leaves out lies next to whole weights.
+
+    diffusers would load the shards that it names, which are neither checked nor hashed.
+    """
+    return any(
+        path.with_name(f"{path.name}.index.json").is_file()
+        and f"{relative}.index.json" not in sources
+        for relative, path in sources.items()
+        if relative.endswith(".safetensors")
+    )
 
 
 def _variants(part: Path, stem: str) -> list[str]:
@@ -178,7 +213,8 @@ def _from_folder(
         if revision is None:
             raise
         raise MissingFilesError(f"{error}; run: {download_command(card)}") from error
-    if any(path != folder / relative for relative, path in sources.items()):
+    is_plain = all(path == folder / relative for relative, path in sources.items())
+    if not is_plain or _has_unlisted_index(sources):
         # A variant's files under plain names: the same bytes load the same way everywhere.
         folder = link_together(card.name, sources, cache)
     index = read_json(folder / INDEX_FILE)
@@ -215,9 +251,9 @@ def _single_file(card: ModelCard, path: Path, cache: DigestCache) -> ModelFiles:
     value, config = cache.file(path), single_file_config()
     configs = {
         str(file.relative_to(config)): cache.file(file)
-        for component in _components(read_json(config / INDEX_FILE))
-        for file in sorted((config / component).glob("*"))
-        if file.suffix in _TOKENIZER_FILES and not file.name.endswith(".index.json")
+        for component in _components(config / INDEX_FILE)
+        for file in _tokenizer_files(config / component)
+        if not file.name.endswith(".index.json")
     }
     return ModelFiles(
         name=card.name,

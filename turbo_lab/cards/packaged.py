@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.errors import MissingFilesError, StoreError
+from turbo_lab.confine import confined
+from turbo_lab.errors import InputError, MissingFilesError, StoreError
 from turbo_lab.identity import DigestCache, digest, user_cache
 
 WEIGHTS = Path(__file__).parent.parent / "models" / "weights"
@@ -81,15 +82,16 @@ def link_together(name: str, files: Mapping[str, Path], cache: DigestCache) -> P
             shutil.rmtree(_aside(target))
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=target.parent))
-        for relative, path in files.items():
-            _link(path.resolve(), temporary / relative)
         try:
+            for relative, path in files.items():
+                _link(path.resolve(), confined(temporary, relative, f"model={name}"))
             temporary.rename(target)
         except OSError:
             # Another process was first. Anything else is raised again.
-            shutil.rmtree(temporary)
             if not target.is_dir():
                 raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise StoreError(
             f"model={name}: {user_cache()} cannot be used ({error.strerror or error}); "
@@ -110,8 +112,14 @@ def _aside(folder: Path) -> Path:
 
 
 def _link(source: Path, target: Path) -> None:
+    """Link or copy one file to a name that does not exist yet."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
+    except FileExistsError as error:
+        raise InputError(
+            f"model: {target.name}: two files of the model have this name here; rename one"
+        ) from error
     except OSError:  # another file system, or one without hard links
-        shutil.copy2(source, target)
+        with source.open("rb") as original, target.open("xb") as copy:
+            shutil.copyfileobj(original, copy)

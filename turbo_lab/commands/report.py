@@ -80,14 +80,25 @@ def find_sweep(name: str, store: str | None) -> Path:
 
 
 def read_sweep(path: Path, store: str | None) -> dict[str, Any]:
-    """A sweep document; its paths moved to ``store`` where that is another folder."""
+    """A sweep document; its paths moved to ``store``, else to the store that it lies in.
+
+    Raises :class:`StoreError` where it names files outside its store.
+    """
     content = read_object(path, "run the same sweep again")
     values = check_document(content, "sweep", str(path))
     if not values["cells"]:
         raise InputError(f"{path}: the sweep has no cells; there is nothing to show")
-    if store is not None:
-        move_paths(values, Path(store).resolve())
+    move_paths(values, _store_of(path, str(values["store"]), store))
     return values
+
+
+def _store_of(path: Path, named: str, given: str | None) -> Path:
+    """Return the store whose files are shown: ``given``, the one around ``path``, or ``named``."""
+    if given is not None:
+        return Path(given).resolve()
+    above = path.resolve().parents
+    is_inside = len(above) > 2 and above[1].name == "sweeps" and (above[2] / "store.json").is_file()
+    return above[2] if is_inside else Path(named).resolve()
 
 
 def cell_details(values: Mapping[str, Any]) -> dict[str, CellDetails]:
@@ -124,8 +135,10 @@ def _html(values: Mapping[str, Any], shown: int | None) -> tuple[str, int]:
     cells = values["cells"]
     limit = pictures_a_cell(len(cells)) if shown is None else shown
     paths = [Path(entry["path"]) for row in cells for entry in row["images"][:limit]]
+    # What a document calls its store may be any folder of the user's.
+    is_store = (Path(values["store"]) / "store.json").is_file()
     try:
-        pictures = read_pictures(paths)
+        pictures = read_pictures(paths) if is_store else {}
     except OSError as error:
         raise StoreError(f"{error}: an image of the sweep cannot be read; "
                          "turbo-lab store verify says what is damaged") from error  # fmt: skip

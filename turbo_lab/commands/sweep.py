@@ -20,7 +20,8 @@ from turbo_lab.cards import AdapterFiles, ModelFiles, VaeFiles
 from turbo_lab.commands.settings import judge, timing_rule
 from turbo_lab.commands.sides import worker_of
 from turbo_lab.commands.words import print_document
-from turbo_lab.errors import IncompleteError, InputError
+from turbo_lab.confine import refuse_links
+from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.execute.sweep import Progress, SweepContext, SweepOutcome, run_plan
 from turbo_lab.metrics.sources import MetricContext
 from turbo_lab.plan import Plan
@@ -329,9 +330,12 @@ def sync_store(values: Mapping[str, Any], as_json: bool) -> int:
     tracker = Tracker(settings)
     sweeps, cut_off = [], []
     for path in sorted((store.root / "sweeps").glob("*/sweep.json")):
+        sheet = path.with_name("sheet.png")
+        for file in (path, sheet):
+            refuse_links(store.root, file, StoreError)
         document_values = store.read_sweep(path)
         results.move_paths(document_values, store.root)  # it may have been made elsewhere
-        tracker.project(document_values, path.parent / "sheet.png")
+        tracker.project(document_values, sheet)
         sweeps.append(path.parent.name)
         if not as_json:
             print(f"{path.parent.name}  {settings.uri}")

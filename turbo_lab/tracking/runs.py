@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turbo_lab.errors import InputError
+from turbo_lab.confine import check_regular, read_regular
+from turbo_lab.errors import InputError, StoreError
 from turbo_lab.projection import (
     PREFIX,
     cell_metrics,
@@ -119,6 +120,7 @@ class Runs:
             ids[cell["record_id"]] = run.info.run_id
         news |= not _is_done(parent) or _IMAGES not in parent.data.tags
         if sheet is not None and self.settings.images != "none" and news:
+            check_regular(sheet, error=StoreError)
             self._client.log_artifact(parent_id, str(sheet))
             self._client.set_tag(parent_id, _IMAGES, "sheet")
         # How many were reused is another number each time; these are the sweep's own.
@@ -255,13 +257,16 @@ class Runs:
         run_id, wanted = run.info.run_id, self.settings.images
         with tempfile.TemporaryDirectory() as aside:
             folder = Path(aside)
-            (folder / "record.json").write_bytes(Path(cell["record"]).read_bytes())
+            record = read_regular(Path(cell["record"]), error=StoreError)
+            (folder / "record.json").write_bytes(record)
             if wanted == "all" and cell["images"]:
                 (folder / "images").mkdir()
                 for index, image in enumerate(cell["images"]):
                     slug = re.sub(r"[^a-z0-9]+", "-", image["prompt"].lower()).strip("-")[:60]
-                    name = f"{index:04d}-{slug}-seed{image['seed']}.png"
-                    (folder / "images" / name).symlink_to(image["path"])
+                    name = f"{index:04d}-{slug}-seed{int(image['seed'])}.png"
+                    # Copied, not linked: a link would be followed, wherever it leads by then.
+                    content = read_regular(Path(image["path"]), error=StoreError)
+                    (folder / "images" / name).write_bytes(content)
             self._client.log_artifacts(run_id, aside)
         if run.data.tags.get(_IMAGES) != wanted:
             self._client.set_tag(run_id, _IMAGES, wanted)

@@ -1,0 +1,154 @@
+"""Names and files that another person may have written: confined to their folder, or refused.
+
+Owns the policy for every path that is read from a file, and for every file that is
+opened in a folder that somebody else may have made:
+
+- A name in a file (a weight map, ``model_index.json``, a sweep, a batch, a golden) stays in
+  the folder it belongs to. That is checked on the text and again after links are resolved.
+- What is copied to others or into a user's folders (images, records, contact sheets), and
+  every document of a store, is a regular file that no symbolic link leads to.
+- A model folder, an adapter or a prompt file that the user names is read through links, since
+  weights are often linked from a shared folder. It is only parsed and hashed, never sent on.
+- A snapshot of the Hugging Face cache links to its blobs, and never out of its repository.
+- A pipe, a socket or a device is never opened: reading one may wait for ever.
+- A file is written under a name that did not exist, then renamed. No link is written through.
+
+Refuses by raising a :class:`TurboLabError` that names the file, the value and the remedy.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from turbo_lab.errors import InputError, TurboLabError
+
+_MAX_PART_BYTES, _MAX_NAME_BYTES = 255, 1024
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_HEX = re.compile(r"[0-9a-f]{1,64}")
+_REMEDY = "correct the name, or get the file from a source that you trust"
+
+
+def confined(
+    root: Path,
+    name: Any,
+    field: str,
+    error: type[TurboLabError] = InputError,
+    *,
+    links: bool = True,
+) -> Path:
+    """Return ``root / name`` for a relative name that stays below ``root``, links resolved.
+
+    ``field``: where the name was read, for the message. ``links``: whether there may be
+    symbolic links on the way, as long as they stay inside. Nothing needs to exist.
+    Raises ``error``.
+    """
+    path = root / _checked(name, field, error)
+    if not links:
+        refuse_links(root, path, error)
+        return path
+    home, real = os.path.realpath(root), os.path.realpath(path)
+    if not real.startswith(home.rstrip("/") + "/"):
+        raise _refused(field, name, f"leads out of {root} through a symbolic link", error)
+    return path
+
+
+def file_name(name: Any, field: str, error: type[TurboLabError] = InputError) -> str:
+    """Return a name that is one part of a path: no folders. Raises ``error``."""
+    checked = _checked(name, field, error)
+    if "/" in checked:
+        raise _refused(field, name, "must be the name of a file or folder, without a path", error)
+    return checked
+
+
+def hex_name(name: Any, field: str, error: type[TurboLabError] = InputError) -> str:
+    """Return an id that names a file or folder: 1 to 64 lower-case hex digits. Raises ``error``."""
+    if not isinstance(name, str) or not _HEX.fullmatch(name):
+        raise _refused(field, name, "must be an id of 1 to 64 lower-case hex digits", error)
+    return name
+
+
+def _checked(name: Any, field: str, error: type[TurboLabError]) -> str:
+    """Return ``name`` where its text alone cannot lead out of a folder."""
+    if not isinstance(name, str) or not name:
+        raise _refused(field, name, "must be a text that is not empty", error)
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        raise _refused(field, name, "must be valid Unicode", error) from None
+    if _CONTROL.search(name) or "\\" in name:
+        raise _refused(field, name, "must not hold a backslash or a control character", error)
+    if name.startswith("/") or {"", ".", ".."} & set(name.split("/")):
+        raise _refused(field, name, "must be a relative path without '.' and '..'", error)
+    longest = max(len(part) for part in encoded.split(b"/"))
+    if len(encoded) > _MAX_NAME_BYTES or longest > _MAX_PART_BYTES:
+        rule = f"must have at most {_MAX_PART_BYTES} bytes a part and {_MAX_NAME_BYTES} in all"
+        raise _refused(field, name, rule, error)
+    return name
+
+
+def _refused(field: str, name: Any, rule: str, error: type[TurboLabError]) -> TurboLabError:
+    shown = ascii(name)
+    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+    return error(f"{field}: {shown}: {rule}; {_REMEDY}")
+
+
+def read_regular(
+    path: Path, *, follow_links: bool = False, error: type[TurboLabError] = InputError
+) -> bytes:
+    """Return the content of a regular file; see :func:`open_regular`."""
+    with open_regular(path, follow_links=follow_links, error=error) as file:
+        return file.read()
+
+
+def open_regular(
+    path: Path, *, follow_links: bool = False, error: type[TurboLabError] = InputError
+) -> BinaryIO:
+    """Open a regular file for reading. Raises ``error`` for anything else, or ``OSError``.
+
+    ``follow_links``: whether ``path`` itself may be a symbolic link.
+    """
+    check_regular(path, follow_links=follow_links, error=error)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    handle = os.open(path, flags if follow_links else flags | os.O_NOFOLLOW)
+    file = os.fdopen(handle, "rb")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):  # it was replaced since
+        file.close()
+        raise error(f"{path}: is not a regular file any more; try again")
+    return file
+
+
+def check_regular(
+    path: Path, *, follow_links: bool = False, error: type[TurboLabError] = InputError
+) -> None:
+    """Raise ``error`` for what is there and not a regular file; ``OSError`` if nothing is."""
+    mode = (path.stat() if follow_links else path.lstat()).st_mode
+    if not stat.S_ISREG(mode):
+        raise error(
+            f"{path}: is {_kind(mode)}, not a regular file; remove it, or put the file itself there"
+        )
+
+
+def _kind(mode: int) -> str:
+    kinds = (
+        (stat.S_ISLNK, "a symbolic link"),
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a named pipe"),
+        (stat.S_ISSOCK, "a socket"),
+    )
+    return next((text for matches, text in kinds if matches(mode)), "a device")
+
+
+def refuse_links(root: Path, path: Path, error: type[TurboLabError] = InputError) -> None:
+    """Raise ``error`` where a part of ``path`` below ``root`` is a symbolic link."""
+    at = root
+    for part in path.relative_to(root).parts:
+        at /= part
+        if at.is_symlink():
+            raise error(
+                f"{at}: is a symbolic link, and nothing in {root} may be one; put the file or "
+                "folder itself there"
+            )
