@@ -29,6 +29,7 @@ from turbo_lab.projection import (
     sweep_name,
     sweep_tags,
 )
+from turbo_lab.tracking import database
 from turbo_lab.tracking.settings import TrackingSettings
 
 if TYPE_CHECKING:
@@ -60,10 +61,11 @@ class Runs:
             logging.getLogger(noisy).setLevel(logging.WARNING)
         from mlflow.tracking import MlflowClient
 
-        if settings.artifacts is not None:
-            _sync_once_a_checkpoint()
-        self._client = MlflowClient(tracking_uri=settings.uri)
         with self._alone():
+            if settings.database is not None:
+                database.listen()
+                database.ensure(settings.database, settings.uri, settings.artifacts)
+            self._client = MlflowClient(tracking_uri=settings.uri)
             found = self._client.get_experiment_by_name(EXPERIMENT)
             location = None if settings.artifacts is None else settings.artifacts.as_uri()
             self._experiment = (
@@ -140,10 +142,11 @@ class Runs:
         First openings collide while its schema is created, and two projections of
         one sweep would make each run twice.
         """
-        if self.settings.artifacts is None:
+        path = self.settings.database
+        if path is None:
             yield
             return
-        with (self.settings.artifacts.parent / ".mlflow.lock").open("w") as handle:
+        with path.with_name(".mlflow.lock").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
@@ -270,24 +273,6 @@ class Runs:
             self._client.log_artifacts(run_id, aside)
         if run.data.tags.get(_IMAGES) != wanted:
             self._client.set_tag(run_id, _IMAGES, wanted)
-
-
-def _sync_once_a_checkpoint() -> None:
-    """SQLite's write-ahead log: MLflow commits nine times a run, each with several syncs otherwise.
-
-    A power cut may cost the last runs, never the file; ``turbo-lab sync`` makes them again.
-    """
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    if not event.contains(Engine, "connect", _on_connect):
-        event.listen(Engine, "connect", _on_connect)
-
-
-def _on_connect(connection: Any, record: object) -> None:
-    if type(connection).__module__.startswith("sqlite3"):
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _is_done(run: Run) -> bool:

@@ -1,14 +1,17 @@
-"""Where a sweep is projected to, and how much of it."""
+"""Where a sweep is projected to, how much of it, and how long a sweep waits for that."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from turbo_lab.errors import InputError
 from turbo_lab.projection import content_digest
+from turbo_lab.tracking.database import sqlite_uri
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,18 @@ class TrackingSettings:
             return None
         if values["kind"] == "server":
             return cls(str(values["uri"]), None, values["images"])
-        here = Path.cwd()
-        return cls(f"sqlite:///{here / 'mlflow.db'}", here / "mlartifacts", values["images"])
+        return cls.local(Path.cwd(), values["images"])
+
+    @classmethod
+    def local(cls, folder: Path, images: str) -> TrackingSettings:
+        """Return the settings for ``mlflow.db`` and ``mlartifacts`` in a folder."""
+        return cls(sqlite_uri(folder / "mlflow.db"), folder / "mlartifacts", images)
+
+    @property
+    def database(self) -> Path | None:
+        """The SQLite file; ``None`` for a server or another kind of database."""
+        found = re.match(r"sqlite(?:\+\w+)?:///(?!file:|:memory:)([^?]+)", self.uri)
+        return None if found is None else Path(unquote(found[1])).resolve()
 
     def mark(self, values: Mapping[str, Any]) -> dict[str, Any] | None:
         """What a projection of a sweep would leave behind, by content and place.
@@ -40,9 +53,8 @@ class TrackingSettings:
         Equal marks mean that nothing is new. ``None`` where the local database is gone.
         """
         place: dict[str, Any] = {"uri": self.uri, "images": self.images}
-        if self.artifacts is not None:
-            database = Path(self.uri.removeprefix("sqlite:///"))
-            if not database.exists():
+        if self.database is not None:
+            if not self.database.exists():
                 return None
-            place["inode"] = database.stat().st_ino  # a database made anew is another one
+            place["inode"] = self.database.stat().st_ino  # a new file is another database
         return {**place, "content": content_digest(values)}

@@ -15,7 +15,7 @@ from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
 
 
 def settings(folder: Path, images: str = "all") -> TrackingSettings:
-    return TrackingSettings(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts", images)
+    return TrackingSettings.local(folder, images)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,162 @@
+"""The SQLite file of a local MLflow: how it is made, mended and moved.
+
+MLflow creates its schema in dozens of transactions; a kill between two of them leaves a
+file that no version of MLflow opens again. So the file is made under another name and
+renamed once it is complete. What such a kill left is replaced; a database that holds
+anything is never replaced or migrated. The caller holds the lock.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from turbo_lab.errors import IncompleteError
+
+# What SQLite keeps next to a database.
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+_UNFINISHED = ".unfinished"
+# Tables that MLflow fills while it creates its schema; the last step adds an experiment.
+_BOOKKEEPING = ("alembic_version", "workspaces")
+
+
+def ensure(path: Path, uri: str, artifacts: Path | None) -> None:
+    """Make the database unless it is there, complete and of this MLflow's schema.
+
+    ``artifacts``: folder for the artifacts of its default experiment; ``None``: MLflow's own.
+    Raises ``IncompleteError`` for a file that this MLflow cannot use.
+    """
+    if path.exists() and not _is_half_made(path):
+        _check_schema(path, uri)
+        return
+    _make(path, artifacts)
+    _reconnect(uri)
+
+
+def sqlite_uri(path: Path) -> str:
+    """Return the SQLAlchemy address of a file.
+
+    SQLAlchemy decodes ``%``. MLflow does not, and makes the folder of the undecoded path
+    for an address that begins with ``sqlite:///``; naming the driver avoids that.
+    """
+    quoted = str(path).replace("%", "%25").replace("?", "%3F")
+    return f"{'sqlite' if quoted == str(path) else 'sqlite+pysqlite'}:///{quoted}"
+
+
+def _is_half_made(path: Path) -> bool:
+    """Return whether a first opening that was killed left the file: no table has a row."""
+    with _read(path) as connection:
+        return not any(
+            connection.execute(f"SELECT 1 FROM {_quoted(name)} LIMIT 1").fetchone()
+            for name in _tables(connection) - {*_BOOKKEEPING}
+        )
+
+
+def _check_schema(path: Path, uri: str) -> None:
+    """Refuse a database of another MLflow: opening one makes MLflow migrate it unasked."""
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    with _read(path) as connection:
+        rows: list[tuple[str]] = []
+        if "alembic_version" in _tables(connection):
+            rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    found, expected = [row[0] for row in rows], _get_latest_schema_revision()
+    if found != [expected]:
+        raise IncompleteError(
+            f"{path}: its schema is {' '.join(found) or 'unknown'} and this MLflow needs "
+            f"{expected}; copy the file, then run `mlflow db upgrade {shlex.quote(uri)}`, or "
+            "install the MLflow that made it, or move the file away"
+        )
+
+
+def _make(path: Path, artifacts: Path | None) -> None:
+    """Create the schema aside, then rename the file into place."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    aside = path.with_name(path.name + _UNFINISHED)
+    _remove(aside)
+    try:
+        root = artifacts or Path.cwd() / "mlruns"
+        store = SqlAlchemyStore(sqlite_uri(aside), root.as_uri())
+        store.engine.dispose()
+        _settle(aside)
+    except BaseException:
+        _remove(aside)
+        raise
+    # A write-ahead log of a deleted database would be replayed into the new one.
+    _remove(path)
+    aside.replace(path)
+
+
+def _settle(path: Path) -> None:
+    """Bring a finished database to the disk, with no file next to it."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _reconnect(uri: str) -> None:
+    """Drop this process's connections to the file that was there before."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    engine = SqlAlchemyStore._engine_map.get(uri)
+    if engine is not None:
+        engine.dispose()
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", *_SIDE_FILES):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+@contextmanager
+def _read(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection; an unreadable file is an error with its remedy."""
+    try:
+        with closing(sqlite3.connect(path, timeout=20)) as connection:
+            yield connection
+    except sqlite3.DatabaseError as error:
+        raise IncompleteError(
+            f"{path}: cannot be read as an SQLite database ({error}); move it away or mend it"
+        ) from error
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return {name for (name,) in rows if not name.startswith("sqlite_")}
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def listen() -> None:
+    """Set the journal of every SQLite database that SQLAlchemy opens from now on.
+
+    With a write-ahead log MLflow's nine commits per run cost no sync each. A power cut may
+    lose the last runs, never the file; ``turbo-lab sync`` makes them again.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    if not event.contains(Engine, "connect", _on_connect):
+        event.listen(Engine, "connect", _on_connect)
+
+
+def _on_connect(connection: Any, record: object) -> None:
+    if not type(connection).__module__.startswith("sqlite3"):
+        return
+    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    # Nobody reads an unfinished file: it needs neither syncs nor a log.
+    is_unfinished = path.endswith(_UNFINISHED)
+    connection.execute(f"PRAGMA journal_mode={'MEMORY' if is_unfinished else 'WAL'}")
+    connection.execute(f"PRAGMA synchronous={'OFF' if is_unfinished else 'NORMAL'}")
