@@ -75,12 +75,15 @@ class Worker:
     def prepare(self, recipe: Recipe) -> None:
         """Make a recipe's weights resident. Raises ``TurboLabError`` where they do not fit."""
         began = time.perf_counter()
-        import torch
+        from turbo_lab.runtime.imports import uncollected_imports
 
-        from turbo_lab.runtime import lora
-        from turbo_lab.runtime.pipeline import compile_unet, load_pipeline, quantize_unet
-        from turbo_lab.runtime.sampler import Sampler
-        from turbo_lab.runtime.stock import StockSampler, why_not_covered
+        with uncollected_imports():
+            import torch
+
+            from turbo_lab.runtime import lora
+            from turbo_lab.runtime.pipeline import compile_unet, load_pipeline, quantize_unet
+            from turbo_lab.runtime.sampler import Sampler
+            from turbo_lab.runtime.stock import StockSampler, why_not_covered
 
         model = (recipe.model, recipe.dtype, recipe.variant)
         if self._model != model:
