@@ -114,7 +114,7 @@ def test_help_of_a_grid_names_every_key(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["sweep", "-h"]) == 0
     text = capsys.readouterr().out
     # Groups that no sweep is told about are named where they matter.
-    assert {key for key in _known_keys() if f"  {key}=" not in text} <= {"execute", "golden"}
+    assert {key for key in _known_keys() if f"  {key}=" not in text} <= {"golden"}
 
 
 def test_generate_then_show(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

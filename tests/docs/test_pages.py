@@ -1,0 +1,74 @@
+"""Links and anchors of the documents resolve, the index is complete, pictures are small."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *DOCS.rglob("*.md"),
+        *(ROOT / "experiments").glob("*.md"),
+        *(ROOT / "experiments").glob("*/*.md"),
+    ]
+)
+MOST_BYTES = 150 * 1024
+
+
+def prose(path: Path) -> str:
+    """A page without its code blocks."""
+    return re.sub(r"^ *```.*?^ *```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def links(path: Path) -> list[str]:
+    text = re.sub(r"`[^`\n]*`", "", prose(path))
+    return re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'src="([^"]+)"', text)
+
+
+def anchors(path: Path) -> set[str]:
+    """Anchors of a page's headings, by GitHub's rule."""
+    titles = re.findall(r"^#+ (.+)$", prose(path), flags=re.M)
+    plain = [re.sub(r"[^\w\- ]", "", title.lower()) for title in titles]
+    return {title.replace(" ", "-") for title in plain}
+
+
+def broken(path: Path) -> list[str]:
+    """Links of a page that lead nowhere."""
+    wrong = []
+    for link in links(path):
+        if link.startswith(("http://", "https://")):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            wrong.append(link)
+    return wrong
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_resolve(path: Path) -> None:
+    assert broken(path) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# A heading, with `code`\n")
+    page = tmp_path / "page.md"
+    page.write_text("[a](other.md#a-heading-with-code) [b](missing.md) [c](other.md#nowhere)\n")
+    assert broken(page) == ["missing.md", "other.md#nowhere"]
+
+
+def test_the_index_links_every_page() -> None:
+    linked = {link.partition("#")[0] for link in links(DOCS / "index.md")}
+    assert {path.name for path in DOCS.glob("*.md")} - {"index.md"} <= linked
+
+
+def test_pictures_are_small() -> None:
+    pictures = [*DOCS.rglob("*.png"), *DOCS.rglob("*.jpg")]
+    assert pictures
+    large = [path.name for path in pictures if path.stat().st_size > MOST_BYTES]
+    assert large == []
