@@ -1,58 +1,67 @@
-# make sweep: the default sweep. make test: the tests (make test-slow: those of minutes). Each does all of its own set-up.
+# `make sweep` runs the default sweep, `make test` the tests; `make help` lists every target.
+# Each target does its own set-up in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
-.PHONY: sweep test test-slow goldens lint format setup lock wheel clean
+.DEFAULT_GOAL := sweep
+.PHONY: help sweep test test-slow goldens lint format setup lock wheel sdist clean
 
-sweep: setup
+help: ## show this list
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
+	  | while IFS='|' read -r target about; do printf '  make %-10s %s\n' "$$target" "$$about"; done
+	@printf '\n  PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS="-k prompts" the tests.\n'
+
+sweep: setup ## run the default sweep (the default target)
 	$(BIN)/turbo-lab sweep
 
-test: setup
+test: setup ## run the fast tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
-# What takes minutes, such as fifty kills of a running sweep.
-test-slow: setup
+# These take minutes; one of them kills a running sweep fifty times.
+test-slow: setup ## run the slow tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
-# The packaged goldens hold here, and catch every fault that is put in.
-goldens: setup
+goldens: setup ## check the packaged goldens, and that they catch every injected fault
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/turbo-lab golden check
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/turbo-lab golden mutate
 
-lint: setup
+lint: setup ## check style and types (ruff, mypy)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: setup
+format: setup ## fix style where it can be fixed automatically
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-setup: $(STAMP)
+setup: $(STAMP) ## install the locked packages and turbo-lab into .venv
 
-# The stamp is written last: an installation that was cut off is done again.
+# The stamp is written last, so that an interrupted installation is repeated.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "turbo-lab needs Python 3.11 or newer; make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
-# On all cores, and once: without it every process that imports diffusers takes twice as long
-# where Python may not write byte-code. Left out: a file of torch in the syntax of Python 3.12.
+# Compile all modules once, on all cores. Otherwise each process that imports diffusers takes twice
+# as long where Python may not write byte code. Skipped: a file of torch in Python 3.12 syntax.
 	$(BIN)/python -m compileall -q -j 0 -x py312_ $(VENV)/lib
 	touch $@
 
-# Resolve anew, keeping what is installed where it still fits. Needs uv.
-lock:
+# Installed versions are kept where they still fit.
+lock: ## resolve requirements.lock again (needs uv)
 	uv pip compile pyproject.toml --extra test --extra train --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
 	  -o requirements.lock
 	sed -i '1i # Exact versions with hashes: runtime, test and train extras, Linux x86-64, Python 3.11. Made by: make lock' requirements.lock
 
-wheel: setup
+wheel: setup ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
 
-clean:
+sdist: setup ## build the source archive into dist/
+	$(BIN)/python -m hatchling build -t sdist -d dist
+
+clean: ## remove .venv, builds and caches
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
