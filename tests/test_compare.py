@@ -12,7 +12,6 @@ from turbo_lab.compare import (
     compare_figure,
     hold_family,
     judge_pairs,
-    pareto,
     winners_and_losers,
     worst,
 )
@@ -181,16 +180,6 @@ def test_the_worst_decides() -> None:
     assert worst(["pass", "uncovered", "regression"]) == "regression"
     assert worst(["pass", "inconclusive"]) == "inconclusive"
     assert worst(["pass"]) == "pass"
-
-
-def test_a_point_is_dominated_only_where_intervals_are_apart() -> None:
-    points = {
-        "fast": ((0.70, 0.72), (0.05, 0.06)),
-        "good": ((0.80, 0.82), (0.20, 0.22)),
-        "bad": ((0.60, 0.62), (0.21, 0.23)),
-        "close": ((0.79, 0.81), (0.19, 0.23)),
-    }
-    assert pareto(points) == ["fast", "good", "close"]
 
 
 def test_winners_and_losers_by_prompt() -> None:

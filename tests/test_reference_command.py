@@ -133,9 +133,9 @@ def test_few_and_equal_images_are_warned_of(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "write reference build FOLDER"),
-        (("photos", "more"), "write reference build FOLDER"),
-        (("nowhere",), "reference build nowhere: is no folder"),
+        ((), "usage: reference build FOLDER"),
+        (("photos", "more"), "usage: reference build FOLDER"),
+        (("nowhere",), "reference build nowhere: is not a folder"),
         (("photos", "--output", "r.npz"), "--output r.npz: must end in .safetensors"),
         (("photos", "--output", "there.safetensors"), "there.safetensors: exists; remove it"),
         (("photos", "metrics.extractor=nowhere"), "metrics.extractor=nowhere: unknown"),
@@ -147,16 +147,3 @@ def test_wrong_words(
     (folder.parent / "there.safetensors").touch()
     assert build(*arguments) == 2
     assert message in capsys.readouterr().err
-
-
-def test_scenes_without_their_icons_say_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from experiments.nano import world
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(world, "__file__", str(tmp_path / "world.py"))
-    assert build("scenes") == 2
-    assert "bash experiments/nano/fetch_icons.sh; the reference itself is packaged" in (
-        capsys.readouterr().err
-    )

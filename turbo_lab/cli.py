@@ -35,7 +35,7 @@ _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for 
   turbo-lab baseline set NAME SWEEP | list | show NAME
   turbo-lab reproduce RECORD | IMAGE.png       draw it again here, and say what is identical
   turbo-lab report   SWEEP [--format markdown] one file: figures, plots, images
-  turbo-lab reference build FOLDER | scenes    what distances are taken to
+  turbo-lab reference build FOLDER             what distances are taken to
   turbo-lab models   list | show NAME | verify  what can be run; verify hashes weights again
   turbo-lab store    verify | du | gc          look after the store
   turbo-lab doctor                             what this machine can run, and why not
@@ -254,6 +254,11 @@ def _compare(arguments: list[str]) -> int:
 
 
 def _gate(arguments: list[str]) -> int:
+    if arguments and arguments[0] in ("calibrate", "mutate"):
+        from turbo_lab.commands import gate_trials
+
+        name, *rest = arguments
+        return {"calibrate": gate_trials.calibrate, "mutate": gate_trials.mutate}[name](rest)
     from turbo_lab.commands.gate import main as gate
 
     return gate(arguments)

@@ -7,7 +7,7 @@ compare figures of different fingerprints.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -201,22 +201,6 @@ def worst(verdicts: Sequence[str]) -> str:
         if verdict in verdicts:
             return verdict
     return "pass"
-
-
-def pareto(points: Mapping[str, tuple[tuple[float, float], tuple[float, float]]]) -> list[str]:
-    """Names that no other dominates. Points: (interval of quality, interval of latency).
-
-    More quality and less latency are better. A point dominates another only
-    where one interval is better throughout and the other is not worse throughout.
-    """
-
-    def dominates(a: str, b: str) -> bool:
-        (quality_a, latency_a), (quality_b, latency_b) = points[a], points[b]
-        better = quality_a[0] > quality_b[1], latency_a[1] < latency_b[0]
-        worse = quality_a[1] < quality_b[0], latency_a[0] > latency_b[1]
-        return any(better) and not any(worse)
-
-    return [name for name in points if not any(dominates(o, name) for o in points if o != name)]
 
 
 def winners_and_losers(

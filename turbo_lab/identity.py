@@ -12,7 +12,10 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _CHUNK_BYTES = 1 << 20
 
@@ -36,6 +39,17 @@ def sha256_text(text: str) -> str:
 def digest(value: Any) -> str:
     """sha256 of a value's canonical JSON."""
     return sha256_text(canonical_json(value))
+
+
+def array_sha256(dtype: str, values: npt.NDArray[Any]) -> str:
+    """Return the sha256 of the line ``dtype shape`` followed by the values, rows first.
+
+    ``dtype`` names the tensor's own type, such as ``bfloat16``; ``values`` may hold it
+    in a wider one.
+    """
+    state = hashlib.sha256(f"{dtype} {values.shape}\n".encode("ascii"))
+    state.update(values.tobytes())
+    return state.hexdigest()
 
 
 class DigestCache:

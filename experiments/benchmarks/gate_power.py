@@ -26,8 +26,9 @@ import numpy as np
 from turbo_lab import gate, stats
 from turbo_lab.commands.gate_checks import draw_side, features_of
 from turbo_lab.commands.gate_trials import _order
-from turbo_lab.commands.sides import compose_side, worker_of
+from turbo_lab.commands.sides import compose_side
 from turbo_lab.compare import compare_figure, hold_family
+from turbo_lab.execute.worker import worker_for
 from turbo_lab.metrics.evaluate import loaded_extractor
 from turbo_lab.metrics.inputs import unit_rows
 from turbo_lab.policy import Policy
@@ -64,7 +65,7 @@ def latency_calls(factor: float, count: int, num_threads: int) -> list[str]:
     """
     sweep = compose_side("gate", "candidate", ["gate=release", "tracking=none", "batch_size=1",
                                                f"num_threads={num_threads}"])  # fmt: skip
-    worker, cell = worker_of(sweep), sweep.cells[0]
+    worker, cell = worker_for(sweep), sweep.cells[0]
     worker.prepare(cell.recipe)
     call = worker.stock_call(cell)
     verdicts = []

@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from turbo_lab.cards import WEIGHTS, locate_adapter, locate_vae
 from turbo_lab.cli import main
-from turbo_lab.commands.sides import compose_side, worker_of
+from turbo_lab.commands.sides import compose_side
 from turbo_lab.environment import ABSENT
 from turbo_lab.errors import InputError, MissingFilesError
-from turbo_lab.execute.worker import Worker
+from turbo_lab.execute.worker import Worker, worker_for
 from turbo_lab.planning import Sweep
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import compile_unet
@@ -45,7 +45,7 @@ def other_vae(tmp_path: Path) -> Path:
 
 def drawn(*overrides: str) -> np.ndarray:
     sweep = compose_side("sweep", "candidate", [*SMALL, *overrides])
-    worker = worker_of(sweep)
+    worker = worker_for(sweep)
     batch = sweep.cells[0].batches[0]
     worker.prepare(batch.recipe)
     worker.new_group()
@@ -113,7 +113,7 @@ def test_a_sweep_over_vaes_records_each_and_its_images_are_reproduced(
 def traced(*overrides: str) -> tuple[Worker, Sweep]:
     """A worker whose UNet is compiled by a backend that only traces: as torch.compile calls it."""
     sweep = compose_side("sweep", "candidate", [*SMALL, *overrides])
-    worker = worker_of(sweep)
+    worker = worker_for(sweep)
     worker.prepare(sweep.cells[0].recipe)
     compile_unet(worker.pipeline(), backend="eager")
     return worker, sweep
@@ -202,14 +202,14 @@ def test_weights_of_another_torchao_and_half_on_a_cpu_are_refused() -> None:
     recipe = sweep.cells[0].recipe
     other = dataclasses.replace(recipe, variant=(("quantization", "int8wo torchao 0.1"),))
     with pytest.raises(MissingFilesError, match=r"pip install torchao==0\.1"):
-        worker_of(sweep).prepare(other)
+        worker_for(sweep).prepare(other)
 
 
 @pytest.mark.slow
 def test_a_compiled_unet_shares_its_work_to_the_bit() -> None:
     """Compiled once: alone through the stock call, and after other cells through ours."""
     sweep = compose_side("sweep", "candidate", [*SMALL, "compile=default"])
-    worker = worker_of(sweep)
+    worker = worker_for(sweep)
     batch = sweep.cells[0].batches[0]
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     worker.prepare(batch.recipe)

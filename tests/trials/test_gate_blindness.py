@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from turbo_lab.commands.gate_trials import _catch_rates
-from turbo_lab.commands.sides import compose_side, worker_of
-from turbo_lab.execute.worker import Worker
+from turbo_lab.commands.sides import compose_side
+from turbo_lab.execute.worker import Worker, worker_for
 from turbo_lab.spec import Cell
 from turbo_lab.trials.gate_blindness import (
     SAMPLE_FAULTS,
@@ -26,7 +26,7 @@ Drawn = tuple[Worker, Cell, np.ndarray]
 def drawn() -> Iterator[Drawn]:
     """Six images in two batches, healthy."""
     sweep = compose_side("gate", "candidate", ["gate=release", "lora=flat@0.8", *SIX])
-    worker, cell = worker_of(sweep), sweep.cells[0]
+    worker, cell = worker_for(sweep), sweep.cells[0]
     yield worker, cell, draw(worker, cell)
 
 

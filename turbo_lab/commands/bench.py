@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turbo_lab.commands.sides import compose_side, split_sides, worker_of
+from turbo_lab.commands.sides import compose_side, split_sides
 from turbo_lab.commands.words import print_document, write_text
 from turbo_lab.errors import InputError
 from turbo_lab.execute.sweep import CELL_FAILURES
+from turbo_lab.execute.worker import worker_for
 from turbo_lab.planning import Sweep, resolve_points
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def bench_cells(points: Sequence[GridPoint], as_json: bool, html: str | None = N
     rule = sweep.values["timing"]
     if rule not in ("short", "full"):
         raise InputError(f"timing={'off' if rule is False else rule}: must be short or full")
-    store, worker = Store(Path(sweep.values["store"])), worker_of(sweep)
+    store, worker = Store(Path(sweep.values["store"])), worker_for(sweep)
     rows: list[dict[str, Any]] = []
     for cell in sweep.cells:
         row: dict[str, Any] = {"axes": dict(cell.axes), "status": "done", "error": None}
@@ -108,7 +109,7 @@ def compare_overrides(
     rule = str(sweeps[0].values["timing"])
     calls = []
     for sweep in sweeps:
-        worker, cell = worker_of(sweep), sweep.cells[0]
+        worker, cell = worker_for(sweep), sweep.cells[0]
         worker.prepare(cell.recipe)
         calls.append(worker.stock_call(cell))
     with worker.thread_count():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from turbo_lab.analysis.pareto import pareto
 from turbo_lab.baseline import Baseline
 from turbo_lab.commands.gate import row_document
 from turbo_lab.commands.gate_checks import side_of
@@ -24,7 +25,7 @@ from turbo_lab.commands.words import (
     take_option,
     write_text,
 )
-from turbo_lab.compare import Row, compare_figure, hold_family, pareto, winners_and_losers, worst
+from turbo_lab.compare import Row, compare_figure, hold_family, winners_and_losers, worst
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.published import published_document, refuse_published
 from turbo_lab.record import Timing

@@ -40,17 +40,12 @@ CODES = {"error": 4, "regression": 1, "uncovered": 3, "inconclusive": 3, "pass":
 
 
 def main(arguments: list[str]) -> int:
-    """``gate gate=NAME [candidate.KEY=...] [baseline.KEY=...]``, ``calibrate`` or ``mutate``.
+    """``gate gate=NAME [candidate.KEY=...] [baseline.KEY=...]``.
 
     ``--json``, ``--junit FILE``, ``--markdown FILE`` and ``--html FILE`` write
     the verdict in those forms. ``--fresh``: the candidate is drawn anew, whatever
     the store holds of the same weights and versions.
     """
-    if arguments and arguments[0] in ("calibrate", "mutate"):
-        from turbo_lab.commands import gate_trials
-
-        name, *rest = arguments
-        return {"calibrate": gate_trials.calibrate, "mutate": gate_trials.mutate}[name](rest)
     as_json, is_fresh = take_flag(arguments, "--json"), take_flag(arguments, "--fresh")
     files = {kind: take_option(arguments, f"--{kind}") for kind in ("junit", "markdown", "html")}
     refuse_published("gate", *arguments)

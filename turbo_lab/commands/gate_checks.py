@@ -281,7 +281,7 @@ def _latency(policy: Policy, sides: Sides) -> Row:
 
 def _stored_latency(margin: float, sides: Sides) -> Row:
     """Against times that a stored baseline brings, where nothing of the environment differs."""
-    from turbo_lab.commands.sides import worker_of
+    from turbo_lab.execute.worker import worker_for
     from turbo_lab.golden.tiers import choose_tier
 
     stored, sweep = sides.stored, sides.candidate.sweep
@@ -293,7 +293,7 @@ def _stored_latency(margin: float, sides: Sides) -> Row:
         other = ", ".join(name for name, *_ in choice.differs)
         note = f"the stored baseline was timed elsewhere ({other}); {_NEEDS_BASELINE}"
         return gate.failed_check("latency", "uncovered", note)
-    worker, cell = worker_of(sweep), sweep.cells[0]
+    worker, cell = worker_for(sweep), sweep.cells[0]
     images, then = len(cell.batches[0].layout.seeds), _images_a_call(stored)
     if images != then:
         note = f"a call draws {images} images, the stored baseline's drew {then}"
@@ -325,10 +325,10 @@ def _memory(policy: Policy, sides: Sides) -> Row:
 
 
 def _memory_side(side: str, overrides: Sequence[str]) -> Side:
-    from turbo_lab.commands.sides import worker_of
+    from turbo_lab.execute.worker import worker_for
 
     sweep = compose_side("gate", side, [*overrides, "tracking=none"])
-    worker = worker_of(sweep)
+    worker = worker_for(sweep)
     return worker.weights, worker.device, worker.num_threads, sweep.cells[0]
 
 

@@ -19,10 +19,11 @@ from turbo_lab.commands.gate_checks import (
     quality_checks,
     side_of,
 )
-from turbo_lab.commands.sides import compose_points, worker_of
+from turbo_lab.commands.sides import compose_points
 from turbo_lab.commands.words import print_document, take_flag, take_option, whole_number
 from turbo_lab.compare import Key, Row, hold_family, known_direction
 from turbo_lab.errors import InputError
+from turbo_lab.execute.worker import worker_for
 from turbo_lab.policy import Policy
 from turbo_lab.spec import as_plain
 
@@ -148,7 +149,7 @@ def _setting(name: str, done: Executed) -> Setting:
 
     sweep = done.sweep
     context = results.metric_context(sweep.values, list(sweep.library.prompt_sets.values()))
-    return Setting(name, sweep.cells[0], worker_of(sweep), side_of(done), context)
+    return Setting(name, sweep.cells[0], worker_for(sweep), side_of(done), context)
 
 
 def _with_goldens(

@@ -1,13 +1,10 @@
 """``turbo-lab reference build``: the statistics that distances are taken to, from images.
 
-Owns which files of a folder count and what a folder must be like. The scenes
-that the nano family draws are rendered anew from their icons, which only a
-checkout of turbo-lab has.
+Owns which files of a folder count and what a folder must be like.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from turbo_lab.commands.words import print_document, take_flag, take_key, take_option
-from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache, digest, hash_file
 from turbo_lab.images import pixel_sha256
 from turbo_lab.progress import StderrProgress
@@ -26,11 +23,11 @@ from turbo_lab.progress import StderrProgress
 if TYPE_CHECKING:
     from turbo_lab.metrics.inputs import Extractor
     from turbo_lab.metrics.reference import Reference
+    from turbo_lab.metrics.sources import ExtractorSource
 
 Images = npt.NDArray[np.uint8]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _BATCH = 32
-_SCENES = "experiments.nano.world"
 
 
 @dataclass(frozen=True)
@@ -48,29 +45,44 @@ class Source:
 
 
 def main(arguments: list[str]) -> int:
-    """``reference build FOLDER|scenes [--features] [--output FILE] [--json]``.
+    """``reference build FOLDER [--features] [--output FILE] [--json]``.
 
-    The judge is named as a sweep names it: ``metrics.extractor=NAME`` and
+    The extractor is named as a sweep names it: ``metrics.extractor=NAME`` and
     ``metrics.pretrained=FILE``; ``device=cuda`` computes its features there.
     """
     from turbo_lab.metrics.sources import extractor_source
 
     as_json, keep = take_flag(arguments, "--json"), take_flag(arguments, "--features")
     output, device = take_option(arguments, "--output"), take_key(arguments, "device") or "cpu"
-    judge = extractor_source(
+    extractor = extractor_source(
         take_key(arguments, "metrics.extractor") or "nano-clip",
         take_key(arguments, "metrics.pretrained"),
     )
     if len(arguments) != 2 or arguments[0] != "build" or arguments[1].startswith("-"):
         raise InputError(
-            "reference: write reference build FOLDER, or reference build scenes; it takes "
-            "--features, --output FILE, metrics.extractor=NAME and metrics.pretrained=FILE"
+            "reference: usage: reference build FOLDER [--features] [--output FILE] "
+            "[metrics.extractor=NAME] [metrics.pretrained=FILE]"
         )
-    source = _scenes() if arguments[1] == "scenes" else folder_source(Path(arguments[1]))
-    path = Path(output or f"{source.name}-{judge.name}.safetensors")
+    values = write(folder_source(Path(arguments[1])), extractor, keep, device, output)
+    if as_json:
+        print_document("reference build", values)
+    else:
+        print_reference(values)
+    return 0
+
+
+def write(
+    source: Source, extractor: ExtractorSource, keep: bool, device: str, output: str | None
+) -> dict[str, Any]:
+    """Build a reference and write it; returns the fields of the ``reference build`` document.
+
+    ``keep``: keep each image's features, which ``kid`` and ``cmmd`` need. ``output``: the
+    file; ``None`` names it by source and extractor. Raises :class:`InputError` if it exists.
+    """
+    path = Path(output or f"{source.name}-{extractor.name}.safetensors")
     _check_output(path)
-    reference, distinct = build(source, judge, keep, device, path)
-    values = {
+    reference, distinct = build(source, extractor, keep, device, path)
+    return {
         "path": str(path.resolve()),
         "name": reference.name,
         "n": reference.n,
@@ -82,17 +94,12 @@ def main(arguments: list[str]) -> int:
         "digest": hash_file(path),
         "warnings": list(_warnings(reference, distinct)),
     }
-    if as_json:
-        print_document("reference build", values)
-    else:
-        _print(values)
-    return 0
 
 
 def folder_source(folder: Path) -> Source:
     """All images below a folder, by name; raises :class:`InputError` where there are none."""
     if not folder.is_dir():
-        raise InputError(f"reference build {folder}: is no folder; name one with images, or scenes")
+        raise InputError(f"reference build {folder}: is not a folder; name one with images")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
         raise InputError(
@@ -103,12 +110,9 @@ def folder_source(folder: Path) -> Source:
 
 
 def build(
-    source: Source, judge: Any, keep_features: bool, device: str, path: Path
+    source: Source, extractor: ExtractorSource, keep_features: bool, device: str, path: Path
 ) -> tuple[Reference, int]:
-    """Write the reference of all images; returns it and how many of them are distinct.
-
-    ``judge``: a :class:`turbo_lab.metrics.sources.ExtractorSource`.
-    """
+    """Write the reference of all images; returns it and how many of them are distinct."""
     from turbo_lab.metrics.cache import CachedExtractor, FeatureCache
     from turbo_lab.metrics.reference import build_reference, save_reference
 
@@ -117,20 +121,20 @@ def build(
     def load() -> Extractor:
         from turbo_lab.metrics.extractor import load_judge
 
-        return load_judge(judge, cache, device)
+        return load_judge(extractor, cache, device)
 
-    extractor = CachedExtractor(judge.name, judge.digest(cache), load, FeatureCache(), device)
+    cached = CachedExtractor(extractor.name, extractor.digest(cache), load, FeatureCache(), device)
     rows, hashes, progress = [], [], StderrProgress()
     progress.begin(source.count)
     try:
         for images in source.batches:
-            rows.append(extractor.image_features(images))
+            rows.append(cached.image_features(images))
             hashes += [pixel_sha256(image) for image in images]
             progress.advance(len(images))
     finally:
         progress.end()
     reference = build_reference(
-        np.concatenate(rows), source.name, extractor.digest, judge.name, keep_features
+        np.concatenate(rows), source.name, cached.digest, extractor.name, keep_features
     )
     # In no order: the statistics do not depend on one.
     save_reference(path, reference, {"images": digest(sorted(hashes)), **source.about})
@@ -173,30 +177,6 @@ def _size(pixels: Images) -> str:
     return f"{pixels.shape[1]}x{pixels.shape[0]}"
 
 
-def _scenes() -> Source:
-    """Renders of the held-out pairs, as the packaged ``scenes-heldout`` is made of them."""
-    missing = (
-        "reference build scenes: renders the nano family's icons, which only a checkout of "
-        "turbo-lab has: run it there after bash experiments/nano/fetch_icons.sh; the reference "
-        "itself is packaged: reference=scenes-heldout"
-    )
-    parent = importlib.util.find_spec("experiments")
-    if parent is None or importlib.util.find_spec(_SCENES) is None:
-        raise MissingFilesError(missing)
-    world_module = importlib.import_module(_SCENES)
-    try:
-        world = world_module.World.load(Path(str(world_module.__file__)).parent / "work" / "icons")
-    except (FileNotFoundError, ModuleNotFoundError) as error:
-        raise MissingFilesError(f"{missing} ({error})") from error
-    times, seed = world_module.REFERENCE_RENDERS, world_module.REFERENCE_SEED
-    return Source(
-        "scenes-heldout",
-        times * len(world_module.pairs("heldout")),
-        world.renders("heldout", "noto", times, seed),
-        {"seed": str(seed), "style": "noto"},
-    )
-
-
 def _check_output(path: Path) -> None:
     """Before any image is read. A reference that figures name must not change under its name."""
     if path.suffix != ".safetensors":
@@ -216,7 +196,8 @@ def _warnings(reference: Reference, distinct: int) -> Iterator[str]:
         yield f"only {distinct} of the {reference.n} images are distinct"
 
 
-def _print(values: dict[str, Any]) -> None:
+def print_reference(values: dict[str, Any]) -> None:
+    """Print what was built and how to use it; warnings go to standard error."""
     for text in values["warnings"]:
         print(f"warning: {text}", file=sys.stderr)
     kept = "with" if values["features"] else "without"

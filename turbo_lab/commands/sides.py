@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from turbo_lab import config
 from turbo_lab.errors import InputError
-from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.planning import Sweep, resolve_points
 
 SIDES = ("candidate", "baseline")
@@ -46,20 +45,3 @@ def compose_side(command: str, side: str, overrides: Sequence[str]) -> Sweep:
             f"{command}: the {side} is a grid of {len(sweep.cells)} cells; give one value a key"
         )
     return sweep
-
-
-def worker_of(sweep: Sweep) -> Worker:
-    """A worker for everything that a sweep names."""
-    library = sweep.library
-    weights = Weights(
-        models={key: files.path for key, (_, files) in library.models.items()},
-        adapters={key: (f.name, f.path) for key, f in library.adapters.items()},
-        vaes={key: files.path for key, files in library.vaes.items()},
-    )
-    return Worker(
-        weights,
-        sweep.device,
-        sweep.values["num_threads"],
-        share=sweep.values["share"],
-        split_on_out_of_memory=sweep.may_split,
-    )

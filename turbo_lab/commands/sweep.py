@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from turbo_lab import environment, results
 from turbo_lab.cards import AdapterFiles, ModelFiles, VaeFiles
 from turbo_lab.commands.settings import judge, timing_rule
-from turbo_lab.commands.sides import worker_of
 from turbo_lab.commands.words import print_document
 from turbo_lab.confine import refuse_links
 from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.execute.sweep import Progress, SweepContext, SweepOutcome, run_plan
+from turbo_lab.execute.worker import worker_for
 from turbo_lab.metrics.sources import MetricContext
 from turbo_lab.plan import Plan
 from turbo_lab.planning import Sweep, plan_sweep, resolve_points, start_warnings
@@ -94,7 +94,7 @@ def execute(
         store.begin_sweep(results.begun_values(plan, sweep.sweep_id, context))
     if plan.groups and tracker is not None:
         context = _tracked(context, tracker, sweep, plan)
-    outcome = run_plan(plan, worker_of(sweep), context, progress)
+    outcome = run_plan(plan, worker_for(sweep), context, progress)
     document_values = _sweep_values(sweep, plan, context, outcome, metrics, judged)
     return Executed(sweep, plan, context, outcome, document_values)
 

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from turbo_lab import images
-from turbo_lab.golden.stages import values_sha256
-from turbo_lab.identity import canonical_json
+from turbo_lab.identity import array_sha256, canonical_json
 from turbo_lab.record import BatchRecord, ImageEntry
 from turbo_lab.spec import Batch, as_plain
 from turbo_lab.store import Store
@@ -181,7 +180,7 @@ def commit_batch(
 def stage_sha256(tensor: Any) -> str:
     """As a golden's mark has it: of a float tensor on any device."""
     dtype = str(tensor.dtype).removeprefix("torch.")
-    return values_sha256(dtype, tensor.detach().to("cpu").float().numpy())
+    return array_sha256(dtype, tensor.detach().to("cpu").float().numpy())
 
 
 def readable(about: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from turbo_lab.spec import Batch, Cell, Layout, Recipe
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
 
+    from turbo_lab.planning import Sweep
     from turbo_lab.runtime.batched import BatchedGroup
     from turbo_lab.runtime.sampler import Sampler, SharedWork
     from turbo_lab.runtime.stock import StockSampler
@@ -297,3 +298,20 @@ class Worker:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+def worker_for(sweep: Sweep) -> Worker:
+    """Return a worker that can draw every cell of a sweep."""
+    library = sweep.library
+    weights = Weights(
+        models={key: files.path for key, (_, files) in library.models.items()},
+        adapters={key: (f.name, f.path) for key, f in library.adapters.items()},
+        vaes={key: files.path for key, files in library.vaes.items()},
+    )
+    return Worker(
+        weights,
+        sweep.device,
+        sweep.values["num_threads"],
+        share=sweep.values["share"],
+        split_on_out_of_memory=sweep.may_split,
+    )

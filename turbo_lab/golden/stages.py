@@ -9,7 +9,6 @@ Farach-Colton 2004), mostly within a fifth.
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from turbo_lab.identity import digest
+from turbo_lab.identity import array_sha256, digest
 
 Values = npt.NDArray[Any]
 
@@ -95,17 +94,10 @@ def mark(value: StageValue) -> StageMark:
         stage=value.stage,
         dtype=value.dtype,
         shape=tuple(values.shape),
-        sha256=values_sha256(value.dtype, values),
+        sha256=array_sha256(value.dtype, values),
         norm=float(np.linalg.norm(flat)),
         sketch=base64.b64encode(_sketch(flat).astype("<f4").tobytes()).decode("ascii"),
     )
-
-
-def values_sha256(dtype: str, values: Values) -> str:
-    """Of the line ``dtype shape`` and the values, rows first."""
-    state = hashlib.sha256(f"{dtype} {values.shape}\n".encode("ascii"))
-    state.update(np.ascontiguousarray(values).tobytes())
-    return state.hexdigest()
 
 
 def ordered_by_worth(stages: Sequence[StageValue]) -> dict[str, Values]:

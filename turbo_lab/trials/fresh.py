@@ -1,7 +1,7 @@
-"""Cases in a process of their own: the only way to see what a process brings along.
+"""Draw cases in a fresh process, which shows what depends on the process itself.
 
-``python -m turbo_lab.trials.fresh FILE`` reads ``{name: overrides}`` from standard
-input and writes every stage of each case to a safetensors file.
+Owns the file by which every stage of each case comes back; the process runs
+:mod:`turbo_lab.trials.draw_cases`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def stages_in_fresh_process(cases: Mapping[str, Sequence[str]]) -> dict[str, Sta
     with tempfile.TemporaryDirectory(prefix="turbo-lab-fresh-") as folder:
         file = Path(folder) / "stages.safetensors"
         done = subprocess.run(
-            [sys.executable, "-m", "turbo_lab.trials.fresh", str(file)],
+            [sys.executable, "-m", "turbo_lab.trials.draw_cases", str(file)],
             input=json.dumps({name: list(overrides) for name, overrides in cases.items()}),
             capture_output=True,
             text=True,
@@ -50,22 +50,10 @@ def _read(file: Path) -> dict[str, Stages]:
     return found
 
 
-def _write(file: Path, found: Mapping[str, Stages]) -> None:
+def write_stages(file: Path, found: Mapping[str, Stages]) -> None:
+    """Write every stage of each case, by the case's name, to a safetensors file."""
     from safetensors.numpy import save_file
 
     tensors = {f"{n} {v.stage}": v.values for n, stages in found.items() for v in stages}
     listed = {name: [(v.stage, v.dtype) for v in stages] for name, stages in found.items()}
     save_file(tensors, file, {"stages": json.dumps(listed)})
-
-
-def _main() -> None:
-    from turbo_lab.trials.run_case import CaseRunner, resolve_case
-
-    wanted = json.loads(sys.stdin.read())
-    cases = [resolve_case(name, overrides) for name, overrides in wanted.items()]
-    runner = CaseRunner(cases)
-    _write(Path(sys.argv[1]), {case.name: runner.run(case).stages for case in cases})
-
-
-if __name__ == "__main__":
-    _main()

@@ -1,0 +1,1 @@
+"""Pure numbers: statistics, similarity of images, latency fits, Pareto fronts."""

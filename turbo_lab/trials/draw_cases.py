@@ -1,0 +1,26 @@
+"""Draw golden cases and write every stage of each to a file.
+
+``python -m turbo_lab.trials.draw_cases FILE`` reads ``{name: overrides}`` as JSON
+from standard input and writes a safetensors file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from turbo_lab.trials.fresh import write_stages
+from turbo_lab.trials.run_case import CaseRunner, resolve_case
+
+
+def main() -> None:
+    """Read the cases, draw them in this process, write their stages."""
+    wanted = json.loads(sys.stdin.read())
+    cases = [resolve_case(name, overrides) for name, overrides in wanted.items()]
+    runner = CaseRunner(cases)
+    write_stages(Path(sys.argv[1]), {case.name: runner.run(case).stages for case in cases})
+
+
+if __name__ == "__main__":
+    main()
