@@ -6,9 +6,21 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tests.golden_cases import Loaded
+    from turbo_lab.golden.library import GoldenLibrary
+    from turbo_lab.identity import DigestCache
+    from turbo_lab.metrics.extractor import ClipExtractor
+    from turbo_lab.metrics.sources import ExtractorSource
+    from turbo_lab.trials.run_case import CaseRunner
 
 # Before any test module imports a library: they read these when they are imported.
 _HOME = Path(tempfile.mkdtemp(prefix="turbo-lab-tests-"))
@@ -77,3 +89,84 @@ def packaged_weights(tiny_sdxl_dir: Path, tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(f"turbo_lab.cards.{module}.WEIGHTS", weights)
     monkeypatch.setattr("turbo_lab.models.WEIGHTS", weights)
     return weights
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny CLIP extractor's folder. Do not change it."""
+    from tests.tiny_clip import save_tiny_clip
+
+    return save_tiny_clip(tmp_path_factory.mktemp("judge") / "tiny-clip")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> DigestCache:
+    """A digest cache that all tests of a worker share."""
+    from turbo_lab.identity import DigestCache
+
+    return DigestCache(tmp_path_factory.mktemp("cache") / "digests.jsonl")
+
+
+@pytest.fixture(scope="session")
+def source(clip_folder: Path) -> ExtractorSource:
+    """The files of the tiny CLIP extractor."""
+    from turbo_lab.metrics.sources import extractor_source
+
+    return extractor_source(str(clip_folder))
+
+
+@pytest.fixture(scope="session")
+def extractor(source: ExtractorSource, cache: DigestCache) -> ClipExtractor:
+    """The tiny CLIP extractor, loaded."""
+    from turbo_lab.metrics.extractor import ClipExtractor
+
+    return ClipExtractor(source, cache, batch_size=8)
+
+
+@pytest.fixture(scope="session")
+def images() -> np.ndarray:
+    """(20, 32, 32, 3) uint8: coloured noise, each image with a mean of its own."""
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    base = generator.uniform(0, 200, (20, 1, 1, 3))
+    return (base + generator.uniform(0, 55, (20, 32, 32, 3))).round().astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> GoldenLibrary:
+    """Goldens of the shipped model: two cases, each drawn in one fresh process as well."""
+    from tests.golden_cases import CASES
+    from turbo_lab.golden.golden import Accepted
+    from turbo_lab.golden.library import GoldenLibrary
+    from turbo_lab.trials.goldens import record
+
+    root = tmp_path_factory.mktemp("goldens")
+    made = GoldenLibrary(root / "goldens", root / "content")
+    cases = {name: (*overrides, "num_threads=1") for name, overrides in CASES.items()}
+    record(made, cases, {}, processes=1, acceptance=Accepted("", {}, "tests", "", "first"))
+    return made
+
+
+@pytest.fixture(scope="session")
+def loaded(library: GoldenLibrary) -> Loaded:
+    """The cases of ``library``, resolved."""
+    from turbo_lab.trials.calibrate import load_cases
+
+    return load_cases(library)
+
+
+@pytest.fixture(scope="session")
+def runner(loaded: Loaded) -> CaseRunner:
+    """A runner of those cases, with one resident pipeline."""
+    from turbo_lab.trials.run_case import CaseRunner
+
+    return CaseRunner([case for case, *_ in loaded])
+
+
+@pytest.fixture
+def in_folder(library: GoldenLibrary, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working directory of someone who has the goldens of ``library``."""
+    monkeypatch.chdir(library.root.parent)
+    monkeypatch.setenv("TURBO_LAB_GOLDENS", str(library.content))
+    yield library.root.parent

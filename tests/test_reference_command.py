@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.metrics.conftest import cache, clip_folder, extractor, images, source  # noqa: F401
 from turbo_lab.cli import main
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.evaluate import measure
@@ -19,7 +18,7 @@ from turbo_lab.metrics.sources import MetricContext, extractor_source, reference
 
 
 @pytest.fixture
-def folder(tmp_path: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
+def folder(tmp_path: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Path:
     """20 images, one of them in a folder below, and a file that is none."""
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "photos"
@@ -36,9 +35,9 @@ def build(*arguments: str | Path) -> int:
 
 def test_a_folder_becomes_a_reference(
     folder: Path,
-    clip_folder: Path,  # noqa: F811
-    extractor: ClipExtractor,  # noqa: F811
-    images: np.ndarray,  # noqa: F811
+    clip_folder: Path,
+    extractor: ClipExtractor,
+    images: np.ndarray,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     judge = f"metrics.extractor={clip_folder}"
@@ -62,8 +61,8 @@ def test_a_folder_becomes_a_reference(
 
 def test_its_own_images_are_at_distance_zero(
     folder: Path,
-    clip_folder: Path,  # noqa: F811
-    images: np.ndarray,  # noqa: F811
+    clip_folder: Path,
+    images: np.ndarray,
 ) -> None:
     judge = f"metrics.extractor={clip_folder}"
     assert build(folder, judge, "--features", "--output", "r.safetensors") == 0
@@ -107,7 +106,7 @@ def spoil_count(folder: Path) -> None:
     ],
 )
 def test_what_is_no_reference_is_refused_and_nothing_is_written(
-    spoil, message: str, folder: Path, clip_folder: Path,  # noqa: F811
+    spoil, message: str, folder: Path, clip_folder: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     spoil(folder)
@@ -118,7 +117,7 @@ def test_what_is_no_reference_is_refused_and_nothing_is_written(
 
 def test_few_and_equal_images_are_warned_of(
     folder: Path,
-    clip_folder: Path,  # noqa: F811
+    clip_folder: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for path in sorted(folder.rglob("*.png"))[10:]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.metrics.conftest import PROMPTS
+from tests.tiny_clip import PROMPTS
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.cache import CachedExtractor, FeatureCache

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.metrics.conftest import PROMPTS
+from tests.tiny_clip import PROMPTS
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache, digest
 from turbo_lab.metrics import METRICS, SETS, metric_names

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.metrics.conftest import PROMPTS, save_tiny_clip
+from tests.tiny_clip import PROMPTS, save_tiny_clip
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.extractor import ClipExtractor, preprocess

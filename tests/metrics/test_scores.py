@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.metrics.conftest import PROMPTS
+from tests.tiny_clip import PROMPTS
 from turbo_lab.metrics.clip_score import clip_score
 from turbo_lab.metrics.diversity import diversity
 from turbo_lab.metrics.extractor import ClipExtractor, preprocess

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tests.trials.conftest import Loaded
+from tests.golden_cases import Loaded
 from turbo_lab.golden.golden import Golden
 from turbo_lab.golden.judge import judge
 from turbo_lab.golden.library import Material

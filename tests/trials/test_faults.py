@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.trials.conftest import Loaded
+from tests.golden_cases import Loaded
 from turbo_lab.golden.judge import judge
 from turbo_lab.trials.faults import FAULTS, Fault
 from turbo_lab.trials.goldens import today

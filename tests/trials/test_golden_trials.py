@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trials.conftest import Loaded
+from tests.golden_cases import Loaded
 from tests.trials.test_goldens import faulty
 from turbo_lab.cli import main
 from turbo_lab.errors import JudgementError

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trials.conftest import Loaded
+from tests.golden_cases import Loaded
 from turbo_lab.cli import main
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden.golden import Accepted, Golden, Margin

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.trials.conftest import Loaded
+from tests.golden_cases import Loaded
 from turbo_lab.trials import resumed
 from turbo_lab.trials.resumed import resumed_sweep
 from turbo_lab.trials.run_case import CaseRunner

@@ -1,19 +1,15 @@
-"""A judge with random weights in nano-clip's folder layout, and images to judge."""
+"""A CLIP network with random weights in nano-clip's folder layout."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import numpy as np
-import pytest
 import torch
 from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
-from turbo_lab.identity import DigestCache
-from turbo_lab.metrics.extractor import ClipExtractor
-from turbo_lab.metrics.sources import CONFIG_FILE, WEIGHTS_FILE, ExtractorSource, extractor_source
+from turbo_lab.metrics.sources import CONFIG_FILE, WEIGHTS_FILE
 
 PROMPTS = tuple(f"a {color} circle" for color in ("red", "green", "blue", "pink")) + tuple(
     f"two {color} squares" for color in ("red", "green", "blue", "pink", "grey", "black")
@@ -67,31 +63,3 @@ def _save_tokenizer(folder: Path) -> int:
     )
     tokenizer.save_pretrained(folder)
     return len(words)
-
-
-@pytest.fixture(scope="session")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_clip(tmp_path_factory.mktemp("judge") / "tiny-clip")
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> DigestCache:
-    return DigestCache(tmp_path_factory.mktemp("cache") / "digests.jsonl")
-
-
-@pytest.fixture(scope="session")
-def source(clip_folder: Path) -> ExtractorSource:
-    return extractor_source(str(clip_folder))
-
-
-@pytest.fixture(scope="session")
-def extractor(source: ExtractorSource, cache: DigestCache) -> ClipExtractor:
-    return ClipExtractor(source, cache, batch_size=8)
-
-
-@pytest.fixture(scope="session")
-def images() -> np.ndarray:
-    """(20, 32, 32, 3) uint8: coloured noise, each image of its own mean."""
-    generator = np.random.default_rng(0)
-    base = generator.uniform(0, 200, (20, 1, 1, 3))
-    return (base + generator.uniform(0, 55, (20, 32, 32, 3))).round().astype(np.uint8)
