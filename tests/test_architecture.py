@@ -45,9 +45,9 @@ RANKS: dict[str, float] = {
 }
 # Modules on their way to the packages above.
 MOVING: dict[str, float] = {
-    "turbo_lab.stats": 1,
-    "turbo_lab.similarity": 1,
-    "turbo_lab.scaling": 1,
+    "turbo_lab.analysis.stats": 1,
+    "turbo_lab.analysis.similarity": 1,
+    "turbo_lab.analysis.latency_fit": 1,
     "turbo_lab.confine": 1.1,
     "turbo_lab.models": 2,
     "turbo_lab.spec": 3.1,

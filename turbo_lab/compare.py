@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from turbo_lab import stats
+from turbo_lab.analysis import stats
 from turbo_lab.errors import InputError
 from turbo_lab.record import Measurement
 

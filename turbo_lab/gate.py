@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from turbo_lab import stats
+from turbo_lab.analysis import stats
 from turbo_lab.compare import Row, hold_family, spread_of, worst
 from turbo_lab.errors import InputError
 from turbo_lab.golden.judge import CaseVerdict

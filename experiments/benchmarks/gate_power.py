@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from turbo_lab import gate, stats
+from turbo_lab import gate
+from turbo_lab.analysis import stats
 from turbo_lab.commands.gate_checks import draw_side, features_of
 from turbo_lab.commands.gate_trials import _order
 from turbo_lab.commands.sides import compose_side

@@ -17,6 +17,13 @@ from functools import cache
 
 import numpy as np
 
+from turbo_lab.analysis.stats import (
+    Interval,
+    bootstrap_mean_ci,
+    bootstrap_ratio_ci,
+    median_ci,
+    proportion_ci,
+)
 from turbo_lab.metrics.diversity import diversity
 from turbo_lab.metrics.frechet import (
     bootstrap_interval,
@@ -30,13 +37,6 @@ from turbo_lab.metrics.kernel import (
     polynomial_kernel,
 )
 from turbo_lab.metrics.reference import Reference
-from turbo_lab.stats import (
-    Interval,
-    bootstrap_mean_ci,
-    bootstrap_ratio_ci,
-    median_ci,
-    proportion_ci,
-)
 
 Draw = Callable[[np.random.Generator], tuple[Interval | None, float]]
 PROMPTS, EACH, D = 64, 4, 8

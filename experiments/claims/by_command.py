@@ -33,7 +33,7 @@ from experiments.claims.rules import (
     more_than,
     some,
 )
-from turbo_lab.stats import bootstrap_mean_ci
+from turbo_lab.analysis.stats import bootstrap_mean_ci
 
 _GPU = "device=cuda dtype=float16"
 

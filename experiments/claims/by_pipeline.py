@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.claims.lab import REAL, Lab, Row, untested
 from experiments.claims.rules import all_below, every, exactly, more_than
-from turbo_lab.stats import bootstrap_mean_ci
+from turbo_lab.analysis.stats import bootstrap_mean_ci
 
 Facts = Mapping[str, Any]
 _MEMORY_RUNS = 3

@@ -30,12 +30,12 @@ from PIL import Image, ImageDraw, ImageFont
 from experiments.nano.sample import border_colour
 from experiments.nano.vae import psnr
 from experiments.nano.world import COLOURS, World, caption, pairs, to_uint8
+from turbo_lab.analysis.stats import bootstrap_mean_ci, median_ci, proportion_ci
 from turbo_lab.cards.packaged import WEIGHTS, assemble
 from turbo_lab.metrics import SETS
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.sources import MetricContext, extractor_source, reference_source
 from turbo_lab.record import Measurement
-from turbo_lab.stats import bootstrap_mean_ci, median_ci, proportion_ci
 
 BATCH_SIZE = 32
 Images = npt.NDArray[np.uint8]

@@ -204,7 +204,7 @@ def test_a_fingerprint_follows_what_it_was_measured_with(
 PROBE = """
 import sys
 from pathlib import Path
-import turbo_lab.metrics, turbo_lab.stats
+import turbo_lab.metrics, turbo_lab.analysis.stats
 from turbo_lab.metrics.sources import *
 {extra}
 context = MetricContext(extractor_source({folder!r}), None, ("a", "b"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from turbo_lab.analysis.latency_fit import fits
 from turbo_lab.report.html_bench import bench_report
-from turbo_lab.scaling import fits
 
 
 def cells() -> list[dict]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from turbo_lab import stats
+from turbo_lab.analysis import stats
 from turbo_lab.errors import InputError
 from turbo_lab.metrics.reference import build_reference
 from turbo_lab.policy import QualityRule

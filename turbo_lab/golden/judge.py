@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from turbo_lab.analysis.similarity import tile_ssim, window_density
 from turbo_lab.golden.golden import Accepted, Golden, Margin
 from turbo_lab.golden.library import Material
 from turbo_lab.golden.stages import (
@@ -30,7 +31,6 @@ from turbo_lab.golden.stages import (
     stage_kind,
 )
 from turbo_lab.golden.tiers import Tier, TierChoice, choose_tier, unread_keys
-from turbo_lab.similarity import tile_ssim, window_density
 
 # A pixel that differs by no more levels than this does not count as differing.
 WINDOW_TOLERANCE: Mapping[Tier, int] = {"T1": 2, "T2": 16}

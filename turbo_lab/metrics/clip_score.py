@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from turbo_lab.analysis.stats import MIN_CLUSTERS, bootstrap_mean_ci
 from turbo_lab.metrics.inputs import Floats, MetricInputs, Score, unit_rows
-from turbo_lab.stats import MIN_CLUSTERS, bootstrap_mean_ci
 
 
 def compute(inputs: MetricInputs) -> Score:

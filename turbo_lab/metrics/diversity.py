@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from turbo_lab.analysis.stats import MIN_CLUSTERS, bootstrap_mean_ci, cluster_index
 from turbo_lab.metrics.inputs import Floats, MetricInputs, Score, unit_rows
-from turbo_lab.stats import MIN_CLUSTERS, bootstrap_mean_ci, cluster_index
 
 ADVISED_SEEDS = 4
 

@@ -15,10 +15,10 @@ from collections.abc import Hashable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from turbo_lab.analysis.stats import MIN_CLUSTERS, Interval, cluster_index
 from turbo_lab.errors import InputError
 from turbo_lab.metrics.inputs import Floats, MetricInputs, Score
 from turbo_lab.metrics.reference import Reference, check_extractor, finite_rows
-from turbo_lab.stats import MIN_CLUSTERS, Interval, cluster_index
 
 Array = npt.NDArray[np.float64]
 BOOTSTRAP_RESAMPLES = 400

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from turbo_lab.analysis.stats import Interval
 from turbo_lab.errors import InputError
-from turbo_lab.stats import Interval
 
 Floats = npt.NDArray[np.floating[Any]]
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from turbo_lab.analysis.stats import MIN_CLUSTERS, cluster_index, t_quantile
 from turbo_lab.metrics.inputs import Floats, MetricInputs, Score, unit_rows
 from turbo_lab.metrics.reference import Reference, check_extractor
-from turbo_lab.stats import MIN_CLUSTERS, cluster_index, t_quantile
 
 Array = npt.NDArray[np.float64]
 Kernel = Callable[[Array, Array], Array]

@@ -1,6 +1,6 @@
 """Paired fidelity: how far each image is from a baseline's of the same seed and prompt.
 
-Joins the figures of :mod:`turbo_lab.similarity`, the judge's cosine and LPIPS into
+Joins the figures of :mod:`turbo_lab.analysis.similarity`, the judge's cosine and LPIPS into
 one row a figure, with an interval over prompts and the worst image. LPIPS needs
 weights that do not ship: it is unscored where they are not on this machine.
 """
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from turbo_lab import similarity
+from turbo_lab.analysis import similarity
+from turbo_lab.analysis.stats import Interval, bootstrap_mean_ci
 from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.metrics.inputs import Floats, unit_rows
 from turbo_lab.metrics.lpips import lpips
-from turbo_lab.stats import Interval, bootstrap_mean_ci
 
 Images = npt.NDArray[np.uint8]
 WINDOW_TOLERANCE = 2

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from turbo_lab.analysis.stats import proportion_ci
 from turbo_lab.metrics.clip_score import few_prompts_note
 from turbo_lab.metrics.inputs import Floats, MetricInputs, Score, unit_rows
-from turbo_lab.stats import proportion_ci
 
 
 def compute(inputs: MetricInputs) -> Score:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from turbo_lab.analysis.latency_fit import position
 from turbo_lab.analysis.pareto import pareto
 from turbo_lab.report.figures import Column, Interval, label, short_axis
 from turbo_lab.report.page import Html, escape, tag
 from turbo_lab.report.svg import SERIES, WIDTH, Scale, chart, line, path, plot_area, text_width
-from turbo_lab.scaling import position
 
 Cells = Sequence[Mapping[str, Any]]
 # Above so many cells intervals and labels would cover the points.

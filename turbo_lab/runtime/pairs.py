@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from turbo_lab.analysis.stats import Interval, bootstrap_ratio_ci
 from turbo_lab.errors import InputError
 from turbo_lab.runtime.conditions import ConditionsLog
 from turbo_lab.runtime.timing import (
@@ -27,7 +28,6 @@ from turbo_lab.runtime.timing import (
     unstable_warning,
     warm_up,
 )
-from turbo_lab.stats import Interval, bootstrap_ratio_ci
 
 MIN_PAIRS = 8
 """Fewest pairs of blocks that get an interval."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from turbo_lab import environment, images
+from turbo_lab.analysis.similarity import window_density
 from turbo_lab.cards import locate, locate_adapter, locate_vae, model_card
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.worker import Weights, Worker
@@ -24,7 +25,6 @@ from turbo_lab.golden.stages import StageValue, mark
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.golden.tiers import choose_tier
 from turbo_lab.record import Record
-from turbo_lab.similarity import window_density
 from turbo_lab.spec import Batch, Layout, Recipe
 from turbo_lab.store import Store
 from turbo_lab.trials.run_case import stage_value

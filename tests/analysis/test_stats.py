@@ -13,7 +13,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turbo_lab.stats import (
+from turbo_lab.analysis.stats import (
     MIN_CLUSTERS,
     bootstrap_difference_ci,
     bootstrap_mean_ci,
@@ -365,6 +365,6 @@ def test_t_quantile_equals_scipy(degrees: int) -> None:
 def test_only_numpy_is_imported(extra: str, loaded: str) -> None:
     """The second case shows that the first can fail."""
     heavy = "print(sorted({'torch', 'scipy'} & {*sys.modules}))"
-    code = f"import sys, turbo_lab.stats\n{extra}\n{heavy}"
+    code = f"import sys, turbo_lab.analysis.stats\n{extra}\n{heavy}"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == loaded

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turbo_lab.similarity import exact_pixel_rate, max_abs, psnr, tile_ssim, window_density
+from turbo_lab.analysis.similarity import exact_pixel_rate, max_abs, psnr, tile_ssim, window_density
 
 
 def picture(seed: int = 0, side: int = 256) -> np.ndarray:

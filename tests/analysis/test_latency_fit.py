@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from turbo_lab.scaling import fits, position
+from turbo_lab.analysis.latency_fit import fits, position
 
 
 def cell(p50: float | None, **axes: Any) -> dict[str, Any]:
