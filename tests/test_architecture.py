@@ -48,7 +48,7 @@ MOVING: dict[str, float] = {
     "turbo_lab.analysis.stats": 1,
     "turbo_lab.analysis.similarity": 1,
     "turbo_lab.analysis.latency_fit": 1,
-    "turbo_lab.confine": 1.1,
+    "turbo_lab.untrusted.paths": 1.1,
     "turbo_lab.models": 2,
     "turbo_lab.spec": 3.1,
     "turbo_lab.resolve": 3.1,

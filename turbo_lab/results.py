@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from turbo_lab.confine import confined
 from turbo_lab.errors import StoreError
 from turbo_lab.execute.sweep import SweepContext, SweepOutcome
 from turbo_lab.identity import DigestCache
@@ -26,6 +25,7 @@ from turbo_lab.prompts import DATA, PromptSet, read_prompts
 from turbo_lab.record import Measurement, Record, Timing
 from turbo_lab.spec import as_plain
 from turbo_lab.store import Store, images_of, read_image, record_id
+from turbo_lab.untrusted.paths import confined
 
 
 def metric_context(values: Mapping[str, Any], prompt_sets: Sequence[PromptSet]) -> MetricContext:

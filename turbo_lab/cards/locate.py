@@ -21,9 +21,9 @@ from turbo_lab.cards.hub import (
     single_file_config,
 )
 from turbo_lab.cards.packaged import link_together, packaged_files
-from turbo_lab.confine import file_name
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache, digest
+from turbo_lab.untrusted.paths import file_name
 
 INDEX_FILE = "model_index.json"
 # Components that do not take part in text to image.

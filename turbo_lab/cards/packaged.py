@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.confine import confined
 from turbo_lab.errors import InputError, MissingFilesError, StoreError
 from turbo_lab.identity import DigestCache, digest, user_cache
+from turbo_lab.untrusted.paths import confined
 
 WEIGHTS = Path(__file__).parent.parent / "models" / "weights"
 CARD_FILE = "card.json"

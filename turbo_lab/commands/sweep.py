@@ -19,7 +19,6 @@ from turbo_lab import environment, results
 from turbo_lab.cards import AdapterFiles, ModelFiles, VaeFiles
 from turbo_lab.commands.settings import judge, timing_rule
 from turbo_lab.commands.words import print_document
-from turbo_lab.confine import refuse_links
 from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.execute.sweep import Progress, SweepContext, SweepOutcome, run_plan
 from turbo_lab.execute.worker import worker_for
@@ -32,6 +31,7 @@ from turbo_lab.resolve import Library, pin_revisions
 from turbo_lab.spec import Cell
 from turbo_lab.store import Store
 from turbo_lab.tracking import Tracker, TrackingSettings
+from turbo_lab.untrusted.paths import refuse_links
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turbo_lab.confine import check_regular, read_regular
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.projection import (
     PREFIX,
@@ -31,6 +30,7 @@ from turbo_lab.projection import (
 )
 from turbo_lab.tracking import database
 from turbo_lab.tracking.settings import TrackingSettings
+from turbo_lab.untrusted.paths import check_regular, read_regular
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
