@@ -63,7 +63,7 @@ def tiny_sdxl_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def packaged_weights(tiny_sdxl_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """``models/weights`` as the package stores it, in miniature; ours points there."""
+    """``data/weights`` as the package stores it, in miniature; ours points there."""
     weights = tmp_path / "weights"
     parts = {name: f"shared/{name}" for name in ("vae", "text_encoder", "text_encoder_2")}
     parts |= {name: f"shared/{name}" for name in ("tokenizer", "tokenizer_2")}
@@ -87,7 +87,7 @@ def packaged_weights(tiny_sdxl_dir: Path, tmp_path: Path, monkeypatch: pytest.Mo
         (home / "card.json").write_text(json.dumps(card))
     for module in ("packaged", "adapter"):
         monkeypatch.setattr(f"turbo_lab.cards.{module}.WEIGHTS", weights)
-    monkeypatch.setattr("turbo_lab.models.WEIGHTS", weights)
+    monkeypatch.setattr("turbo_lab.cards.catalog.WEIGHTS", weights)
     return weights
 
 

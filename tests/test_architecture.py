@@ -49,7 +49,7 @@ MOVING: dict[str, float] = {
     "turbo_lab.analysis.similarity": 1,
     "turbo_lab.analysis.latency_fit": 1,
     "turbo_lab.untrusted.paths": 1.1,
-    "turbo_lab.models": 2,
+    "turbo_lab.cards.catalog": 2,
     "turbo_lab.spec": 3.1,
     "turbo_lab.resolve": 3.1,
     "turbo_lab.prompts": 3.1,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.test_cards import TO_Q, lora
+from tests.cards.test_cards import TO_Q, lora
 from turbo_lab import config, environment
 from turbo_lab.cards import locate_adapter
 from turbo_lab.errors import InputError

@@ -184,19 +184,19 @@ def _show(arguments: list[str]) -> int:
 
 
 def _models(arguments: list[str]) -> int:
-    from turbo_lab import models
+    from turbo_lab.cards import catalog
     from turbo_lab.report.table import model_card_text, models_table
 
     as_json = take_flag(arguments, "--json")
     if arguments == ["list"]:
-        rows = models.list_models()
+        rows = catalog.list_models()
         if as_json:
             print_json({"schema": 1, "turbo_lab": __version__, "models": rows})
         else:
             models_table(rows)
         return 0
     if len(arguments) == 2 and arguments[0] == "show":
-        card = models.show_model(arguments[1])
+        card = catalog.show_model(arguments[1])
         if as_json:
             print_json({"schema": 1, "turbo_lab": __version__, **card})
         else:

@@ -31,7 +31,7 @@ from experiments.nano.world import World, caption, pairs
 
 # Scenes drawn of each training pair for the cached latents.
 SCENES_A_PAIR = 24
-SHIPPED = Path(__file__).parents[2] / "turbo_lab" / "models" / "weights"
+SHIPPED = Path(__file__).parents[2] / "turbo_lab" / "data" / "weights"
 # What ships of each stage's modules.
 _SHIPPED_FILES = {
     ("vae", "average"): "nano-vae/diffusion_pytorch_model.safetensors",

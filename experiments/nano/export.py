@@ -30,7 +30,7 @@ from turbo_lab.metrics.reference import build_reference, save_reference
 from turbo_lab.metrics.sources import extractor_source
 
 PACKAGE = Path(__file__).parents[2] / "turbo_lab"
-WEIGHTS = PACKAGE / "models" / "weights"
+WEIGHTS = PACKAGE / "data" / "weights"
 LICENSE_SOURCE = "LICENSE and NOTICE of turbo-lab, whose authors trained these weights"
 # conf/stage/lora.yaml, transfer.yaml and lcm.yaml train this rank.
 LORA_RANK = 16

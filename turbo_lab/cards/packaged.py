@@ -1,6 +1,6 @@
 """The family that ships with the package, and putting its shared parts together.
 
-Owns ``models/weights``: each model's ``card.json`` says in which folder each
+Owns ``data/weights``: each model's ``card.json`` says in which folder each
 component lies, and shared ones are stored once. Owns the user's cache of
 assembled folders too, which a stock ``from_pretrained`` loads.
 """
@@ -19,7 +19,7 @@ from turbo_lab.errors import InputError, MissingFilesError, StoreError
 from turbo_lab.identity import DigestCache, digest, user_cache
 from turbo_lab.untrusted.paths import confined
 
-WEIGHTS = Path(__file__).parent.parent / "models" / "weights"
+WEIGHTS = Path(__file__).parent.parent / "data" / "weights"
 CARD_FILE = "card.json"
 # Files beside the components that belong to a pipeline's folder.
 _ROOT_FILES = ("model_index.json", "pytorch_lora_weights.safetensors")

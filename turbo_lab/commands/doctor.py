@@ -111,7 +111,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _models() -> Iterator[Finding]:
-    from turbo_lab.models import list_models, show_model
+    from turbo_lab.cards.catalog import list_models, show_model
 
     for row in list_models():
         name, kind = row["name"], "model" if row["kind"] == "pipeline" else row["kind"]

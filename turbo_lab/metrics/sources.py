@@ -23,7 +23,7 @@ WEIGHTS_FILE = "open_clip_model.safetensors"
 CONFIG_FILE = "open_clip_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt")
 _PACKAGE = Path(__file__).parent.parent
-NANO_CLIP = _PACKAGE / "models" / "weights" / "nano-clip"
+NANO_CLIP = _PACKAGE / "data" / "weights" / "nano-clip"
 REFERENCES = _PACKAGE / "data" / "reference"
 
 # open_clip/constants.py: OPENAI_DATASET_MEAN and _STD, its default for every model

@@ -1,7 +1,7 @@
 """The models that can be run: a table, and all that is known about one.
 
 Owns the ``models list`` and ``models show`` documents. The weights that ship
-lie in ``weights``; what they are made of is in :mod:`turbo_lab.cards.packaged`.
+lie in ``data/weights``; what they are made of is in :mod:`turbo_lab.cards.packaged`.
 No torch: nothing is loaded to show it.
 """
 

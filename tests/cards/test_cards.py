@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from turbo_lab import models
 from turbo_lab.cards import (
     adapter_card,
     adapter_names,
     assemble,
+    catalog,
     check_adapter_fits,
     conf_dir,
     locate,
@@ -418,22 +418,22 @@ def test_wrong_adapters(tmp_path: Path) -> None:
 
 
 def test_list_says_what_is_ready(packaged_weights: Path) -> None:
-    status = {(row["kind"], row["name"]): row["status"] for row in models.list_models()}
+    status = {(row["kind"], row["name"]): row["status"] for row in catalog.list_models()}
     assert status["pipeline", "nano-turbo"] == "ready"
     assert status["pipeline", "sdxl-turbo"] == status["adapter", "flat"] == "missing"
     assert status["pipeline", "local"] == "needs a path"
 
 
 def test_show(packaged_weights: Path) -> None:
-    shown = models.show_model("nano-turbo")
+    shown = catalog.show_model("nano-turbo")
     assert Path(shown["path"]).is_dir()
     assert json.loads(json.dumps(shown)) == shown
     assert shown["license"] == "Apache-2.0" and shown["revision"] is None
     assert len(shown["digest"]) == 64 and shown["size_bytes"] > 0
     assert shown["trained_on"] == "nothing" and shown["parameters"] == 1
-    absent = models.show_model("sdxl-turbo")
+    absent = catalog.show_model("sdxl-turbo")
     assert absent["path"] is None and absent["digest"] is None
     assert absent["revision"] == model_card("sdxl-turbo").revision
     assert "hf download" in absent["missing"]
     with pytest.raises(InputError, match=r"model=nano: unknown"):
-        models.show_model("nano")
+        catalog.show_model("nano")
