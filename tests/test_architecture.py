@@ -50,9 +50,9 @@ MOVING: dict[str, float] = {
     "turbo_lab.analysis.latency_fit": 1,
     "turbo_lab.untrusted.paths": 1.1,
     "turbo_lab.cards.catalog": 2,
-    "turbo_lab.spec": 3.1,
-    "turbo_lab.resolve": 3.1,
-    "turbo_lab.prompts": 3.1,
+    "turbo_lab.request.recipe": 3.1,
+    "turbo_lab.request.resolve": 3.1,
+    "turbo_lab.request.prompts": 3.1,
     "turbo_lab.record": 4,
     "turbo_lab.claims": 4,
     "turbo_lab.upkeep": 4,
@@ -264,8 +264,8 @@ def test_the_package_does_not_know_the_experiments() -> None:
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("turbo_lab.spec", "from turbo_lab.store import Store"),
-        ("turbo_lab.spec", "def f():\n    from turbo_lab import planning"),
+        ("turbo_lab.request.recipe", "from turbo_lab.store import Store"),
+        ("turbo_lab.request.recipe", "def f():\n    from turbo_lab import planning"),
         ("turbo_lab.plan", "import turbo_lab.tracking.runs"),
         ("turbo_lab.metrics", "from turbo_lab.compare import Row"),
         ("turbo_lab.store", "import importlib\nimportlib.import_module('turbo_lab.cli')"),
@@ -279,7 +279,9 @@ def test_the_rank_guard_can_fail(name: str, code: str) -> None:
 
 def test_the_rank_guard_passes_over_what_is_never_run() -> None:
     trees = modules()
-    trees["turbo_lab.spec"] = ast.parse("if TYPE_CHECKING:\n    from turbo_lab.store import Store")
+    trees["turbo_lab.request.recipe"] = ast.parse(
+        "if TYPE_CHECKING:\n    from turbo_lab.store import Store"
+    )
     assert rank_violations(trees) == []
 
 
@@ -293,8 +295,8 @@ def test_the_circle_guard_can_fail_inside_a_package() -> None:
 @pytest.mark.parametrize("code", ["import experiments.nano", "NAME = 'experiments.nano.world'"])
 def test_the_experiments_guard_can_fail(code: str) -> None:
     trees = modules()
-    trees["turbo_lab.spec"] = ast.parse(code)
-    assert "turbo_lab.spec" in experiments_named(trees)
+    trees["turbo_lab.request.recipe"] = ast.parse(code)
+    assert "turbo_lab.request.recipe" in experiments_named(trees)
 
 
 def test_heavy_packages_are_imported_lazily() -> None:

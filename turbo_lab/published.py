@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from turbo_lab.errors import InputError
-from turbo_lab.prompts import DATA
-from turbo_lab.spec import as_plain
+from turbo_lab.request.prompts import DATA
+from turbo_lab.request.recipe import as_plain
 
 TABLE = DATA.parent / "published_reference.csv"
 NOTE = (

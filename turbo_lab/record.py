@@ -17,7 +17,7 @@ from typing import Any
 
 from turbo_lab import __version__
 from turbo_lab.errors import StoreError
-from turbo_lab.spec import as_plain
+from turbo_lab.request.recipe import as_plain
 
 SCHEMA = 1
 
@@ -41,7 +41,7 @@ class BatchRecord:
     """One committed batch."""
 
     batch_id: str
-    """See :class:`turbo_lab.spec.Batch`."""
+    """See :class:`turbo_lab.request.recipe.Batch`."""
     reuse_key: str
     """Batch id, fingerprint keys and exactness; the name of the folder."""
     exactness: str
@@ -63,7 +63,7 @@ class Record:
     record_id: str
     """sha256 of cell id, fingerprint keys and exactness."""
     cell_id: str
-    """See :class:`turbo_lab.spec.Cell`."""
+    """See :class:`turbo_lab.request.recipe.Cell`."""
     status: str
     """``done`` or ``failed``."""
     error: str | None

@@ -97,7 +97,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.num_threads)
     warnings.simplefilter("ignore")
-    from turbo_lab.prompts import DATA, read_prompts
+    from turbo_lab.request.prompts import DATA, read_prompts
 
     known = read_prompts(DATA / "scenes-heldout.txt").prompts
     texts = [known[i % options.prompts] for i in range(options.images)]

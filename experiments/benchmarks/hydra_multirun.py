@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from turbo_lab.cards import locate, model_card
-from turbo_lab.prompts import DATA, read_prompts
+from turbo_lab.request.prompts import DATA, read_prompts
 
 _GRID = ["num_inference_steps=1,2,3,4", "guidance_scale=0,0.5,1,1.5,2,3"]
 _BY_HAND = Path(__file__).parent / "hydra_basic" / "run.py"

@@ -27,11 +27,11 @@ from typing import Any
 import torch
 
 from turbo_lab.cards import locate, model_card
-from turbo_lab.prompts import DATA, read_prompts
-from turbo_lab.resolve import canonical_scheduler
+from turbo_lab.request.prompts import DATA, read_prompts
+from turbo_lab.request.recipe import Layout, image_order, split_layouts
+from turbo_lab.request.resolve import canonical_scheduler
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import load_pipeline
-from turbo_lab.spec import Layout, image_order, split_layouts
 
 STEPS, GUIDANCE, BATCH_SIZE = (1, 2, 3, 4), (0, 0.5, 1, 1.5, 2, 3), 16
 VARIANTS = {

@@ -41,7 +41,7 @@ from experiments.nano.world import (
     pairs,
     to_uint8,
 )
-from turbo_lab import prompts
+from turbo_lab.request import prompts
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_an_unknown_split_lists_the_known_ones() -> None:
 
 @pytest.mark.parametrize("split", ["all", "train", "heldout"])
 def test_the_packaged_prompts_are_the_worlds_captions(split: str) -> None:
-    path = Path(prompts.__file__).parent / "data" / "prompts" / f"scenes-{split}.txt"
+    path = Path(prompts.__file__).parents[1] / "data" / "prompts" / f"scenes-{split}.txt"
     assert path.read_text().splitlines() == [caption(*pair) for pair in pairs(split)]
 
 

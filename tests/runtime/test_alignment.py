@@ -9,11 +9,11 @@ import torch
 
 from turbo_lab.cards import locate, model_card
 from turbo_lab.plan import WorkDone
-from turbo_lab.resolve import canonical_scheduler
+from turbo_lab.request.recipe import Batch, Layout, Recipe
+from turbo_lab.request.resolve import canonical_scheduler
 from turbo_lab.runtime import pipeline
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.sampler import Sampler, SharedWork
-from turbo_lab.spec import Batch, Layout, Recipe
 
 
 def test_weights_that_were_saved_again_lie_elsewhere_and_draw_the_same(

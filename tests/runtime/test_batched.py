@@ -23,12 +23,12 @@ from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.identity import canonical_json
 from turbo_lab.plan import WorkDone, planned_rows
-from turbo_lab.resolve import canonical_scheduler
+from turbo_lab.request.recipe import Batch, Layout, Recipe
+from turbo_lab.request.resolve import canonical_scheduler
 from turbo_lab.runtime.batched import BatchedGroup
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.pipeline import load_pipeline
 from turbo_lab.runtime.sampler import Sampler, SharedWork
-from turbo_lab.spec import Batch, Layout, Recipe
 from turbo_lab.trials.run_case import resolve_case
 
 # What share=batched promises of an image beside the exact one.

@@ -12,13 +12,13 @@ import torch
 
 from turbo_lab.cards import locate, locate_adapter, model_card
 from turbo_lab.plan import WorkDone
-from turbo_lab.resolve import canonical_scheduler
+from turbo_lab.request.recipe import Batch, Layout, Recipe
+from turbo_lab.request.resolve import canonical_scheduler
 from turbo_lab.runtime import lora
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import cut_prompts, load_pipeline
 from turbo_lab.runtime.sampler import Sampler, SharedWork
-from turbo_lab.spec import Batch, Layout, Recipe
 
 THINGS = ("rocket", "panda", "cactus", "sun")
 PROMPTS = tuple(f"a {thing} on a blue background" for thing in THINGS)

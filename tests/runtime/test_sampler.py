@@ -12,12 +12,12 @@ import torch
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab.identity import canonical_json
 from turbo_lab.plan import Group, Job, WorkDone, planned_rows
+from turbo_lab.request.recipe import MAX_SEED, Batch, Layout, Recipe
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import load_pipeline, make_scheduler
 from turbo_lab.runtime.sampler import Sampler, SharedWork
 from turbo_lab.runtime.stock import StockSampler, why_not_covered
-from turbo_lab.spec import MAX_SEED, Batch, Layout, Recipe
 
 LAYOUT = Layout(("a red apple", "b", "c <&> d", ""), (1, 2, 3, MAX_SEED))
 SCHEDULERS = (

@@ -21,10 +21,10 @@ from turbo_lab.environment import ABSENT
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.worker import Worker, worker_for
 from turbo_lab.planning import Sweep
+from turbo_lab.request.recipe import Layout, Recipe
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import compile_unet
 from turbo_lab.runtime.stages import StageClock
-from turbo_lab.spec import Layout, Recipe
 from turbo_lab.trials.reproduce import claim_of_png, reproduce
 
 SMALL = ("num_images=2", "batch_size=2", "num_threads=1", "num_inference_steps=2",
@@ -187,9 +187,9 @@ def test_quantisation_is_known_by_its_kind_and_torchaos_version(
 
     [(key, value)] = recipe("quantization=int8wo")
     assert key == "quantization" and re.fullmatch(r"int8wo torchao \d+\.\d+.*", value)
-    monkeypatch.setattr("turbo_lab.resolve.package_version", lambda name: "99.0")
+    monkeypatch.setattr("turbo_lab.request.resolve.package_version", lambda name: "99.0")
     assert recipe("quantization=int8wo") == (("quantization", "int8wo torchao 99.0"),)
-    monkeypatch.setattr("turbo_lab.resolve.package_version", lambda name: ABSENT)
+    monkeypatch.setattr("turbo_lab.request.resolve.package_version", lambda name: ABSENT)
     with pytest.raises(MissingFilesError, match=r"pip install 'turbo-lab\[quantize\]'"):
         recipe("quantization=int8wo")
     assert recipe() == ()

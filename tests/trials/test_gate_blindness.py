@@ -10,7 +10,7 @@ import pytest
 from turbo_lab.commands.gate_trials import _catch_rates
 from turbo_lab.commands.sides import compose_side
 from turbo_lab.execute.worker import Worker, worker_for
-from turbo_lab.spec import Cell
+from turbo_lab.request.recipe import Cell
 from turbo_lab.trials.gate_blindness import (
     SAMPLE_FAULTS,
     BlindnessOutcome,

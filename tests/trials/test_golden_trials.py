@@ -18,7 +18,7 @@ from turbo_lab.golden.golden import Margin
 from turbo_lab.golden.library import GoldenLibrary
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.report.golden_text import print_mutation
-from turbo_lab.spec import as_plain
+from turbo_lab.request.recipe import as_plain
 from turbo_lab.trials import mutate as mutation
 from turbo_lab.trials.faults import FAULTS, Fault
 from turbo_lab.trials.features import judge_embed

@@ -29,8 +29,8 @@ from turbo_lab.compare import Row, compare_figure, hold_family, winners_and_lose
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.published import published_document, refuse_published
 from turbo_lab.record import Timing
+from turbo_lab.request.recipe import as_plain
 from turbo_lab.results import latest_timing
-from turbo_lab.spec import as_plain
 
 METRICS = ("clip_score", "r_precision")
 _MOST_STEPS = 50

@@ -17,7 +17,7 @@ from pathlib import Path
 from turbo_lab import environment
 from turbo_lab.commands.words import print_document, take_flag, take_key
 from turbo_lab.errors import InputError, TurboLabError
-from turbo_lab.spec import as_plain
+from turbo_lab.request.recipe import as_plain
 
 _FREE_BYTES = 1 << 30
 _MARKS = {"ok": "ok", "note": "--", "problem": "!!"}

@@ -30,7 +30,7 @@ from turbo_lab.compare import Row, winners_and_losers
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.policy import Policy
 from turbo_lab.published import refuse_published
-from turbo_lab.spec import as_plain
+from turbo_lab.request.recipe import as_plain
 
 if TYPE_CHECKING:
     from turbo_lab.commands.sweep import Executed

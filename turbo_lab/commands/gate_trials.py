@@ -25,7 +25,7 @@ from turbo_lab.compare import Key, Row, hold_family, known_direction
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.policy import Policy
-from turbo_lab.spec import as_plain
+from turbo_lab.request.recipe import as_plain
 
 if TYPE_CHECKING:
     from turbo_lab.commands.sweep import Executed

@@ -28,7 +28,7 @@ from turbo_lab.golden.library import (
     standard_cases,
 )
 from turbo_lab.golden.thresholds import thresholds_of
-from turbo_lab.spec import as_plain
+from turbo_lab.request.recipe import as_plain
 
 _CODES = {"error": 4, "regression": 1, "uncovered": 3, "pass": 0}
 

@@ -9,7 +9,7 @@ from typing import Any
 from turbo_lab import upkeep
 from turbo_lab.commands.words import print_document, take_flag, take_key
 from turbo_lab.errors import InputError, unknown_name
-from turbo_lab.spec import as_plain
+from turbo_lab.request.recipe import as_plain
 from turbo_lab.store import Store
 
 

@@ -27,8 +27,8 @@ from turbo_lab.plan import Plan
 from turbo_lab.planning import Sweep, plan_sweep, resolve_points, start_warnings
 from turbo_lab.projection import content_digest
 from turbo_lab.record import Measurement, Record, document
-from turbo_lab.resolve import Library, pin_revisions
-from turbo_lab.spec import Cell
+from turbo_lab.request.recipe import Cell
+from turbo_lab.request.resolve import Library, pin_revisions
 from turbo_lab.store import Store
 from turbo_lab.tracking import Tracker, TrackingSettings
 from turbo_lab.untrusted.paths import refuse_links

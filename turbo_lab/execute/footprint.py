@@ -14,8 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 
 from turbo_lab.errors import JudgementError
 from turbo_lab.execute.worker import Weights, Worker
+from turbo_lab.request.recipe import Cell
 from turbo_lab.runtime.host import PeakMemory
-from turbo_lab.spec import Cell
 
 Side = tuple[Weights, str, int, Cell]
 """Weights, device, threads and the cell whose first batch is drawn."""

@@ -21,7 +21,7 @@ from turbo_lab.execute.interrupt import Interrupts
 from turbo_lab.execute.worker import Worker
 from turbo_lab.plan import Group, Job, Plan
 from turbo_lab.record import Record
-from turbo_lab.spec import Batch, Cell, as_plain
+from turbo_lab.request.recipe import Batch, Cell, as_plain
 from turbo_lab.store import Store, record_id, reuse_key
 
 # What a model, an adapter or a device may refuse; anything else is our own bug.
@@ -360,7 +360,7 @@ class _Driver:
 
 def parameters(cell: Cell) -> dict[str, Any]:
     """A cell's config keys as a person would write them."""
-    from turbo_lab.spec import format_lora
+    from turbo_lab.request.recipe import format_lora
 
     request = cell.request
     return {

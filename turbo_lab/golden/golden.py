@@ -16,7 +16,7 @@ from turbo_lab import record as records
 from turbo_lab.errors import StoreError
 from turbo_lab.golden.stages import StageMark, outcome_digest
 from turbo_lab.identity import digest
-from turbo_lab.spec import as_plain
+from turbo_lab.request.recipe import as_plain
 
 
 @dataclass(frozen=True)

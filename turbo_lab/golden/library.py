@@ -38,7 +38,7 @@ from turbo_lab.golden.golden import Golden, Margin, golden_document, read_golden
 from turbo_lab.golden.stages import StageValue, Values, mark, stage_kind
 from turbo_lab.identity import user_cache
 from turbo_lab.images import encode_png
-from turbo_lab.prompts import DATA
+from turbo_lab.request.prompts import DATA
 
 IN_GIT_BYTES = 60 << 10
 """What one case may take in the repository, its sidecar included."""

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from turbo_lab.plan import first_rows
+from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime.sampler import Run, Sampler, to_uint8
-from turbo_lab.spec import Batch
 
 # Rows of a UNet call: a guided batch of 16, which is where a CPU's cost of a row stops falling
 # (nano-turbo at 64x64; 64 and 128 rows cost the same a row).

@@ -21,9 +21,9 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 
 from turbo_lab.plan import WorkDone, end_key, is_guided, start_key
+from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime import noise
 from turbo_lab.runtime.pipeline import make_scheduler
-from turbo_lab.spec import Batch
 
 # Encodings kept for later groups: enough for a prompt set of 1,024 at batch 16.
 _KEPT_ENCODINGS = 64

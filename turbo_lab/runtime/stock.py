@@ -13,11 +13,11 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 
 from turbo_lab.plan import WorkDone, is_guided
+from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import make_scheduler
 from turbo_lab.runtime.sampler import Observer, SharedWork, pass_on
 from turbo_lab.runtime.trace import traced_call
-from turbo_lab.spec import Batch
 
 
 def why_not_covered(pipeline: StableDiffusionXLPipeline) -> str | None:

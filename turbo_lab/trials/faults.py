@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from turbo_lab.spec import Batch, Recipe
+from turbo_lab.request.recipe import Batch, Recipe
 
 Pipeline = Any
 Scope = Callable[[Pipeline], AbstractContextManager[Any]]

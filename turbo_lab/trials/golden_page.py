@@ -10,7 +10,7 @@ from typing import Any
 from turbo_lab import images
 from turbo_lab.golden.judge import CaseVerdict
 from turbo_lab.golden.library import to_strip
-from turbo_lab.spec import as_plain
+from turbo_lab.request.recipe import as_plain
 from turbo_lab.trials.goldens import Checked
 
 _WORST = ("error", "regression", "uncovered", "pass")

@@ -35,7 +35,7 @@ from turbo_lab.golden.stages import (
     ordered_by_worth,
 )
 from turbo_lab.progress import track
-from turbo_lab.spec import as_plain
+from turbo_lab.request.recipe import as_plain
 from turbo_lab.trials.fresh import Stages, stages_in_fresh_process
 from turbo_lab.trials.run_case import Case, CaseRunner, Substitute, resolve_case
 

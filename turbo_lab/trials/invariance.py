@@ -25,7 +25,7 @@ from turbo_lab.golden.judge import Embed, Observation, judge
 from turbo_lab.golden.library import Material
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.progress import track
-from turbo_lab.spec import Batch, Layout
+from turbo_lab.request.recipe import Batch, Layout
 from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.goldens import today
 from turbo_lab.trials.harmless import HARMLESS, Run, own_rows, with_layout

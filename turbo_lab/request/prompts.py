@@ -17,7 +17,7 @@ from typing import Any
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import digest
 
-DATA = Path(__file__).parent / "data" / "prompts"
+DATA = Path(__file__).parent.parent / "data" / "prompts"
 _FORMATS_BY_SUFFIX = {".jsonl": "jsonl", ".ndjson": "jsonl", ".tsv": "parti", ".json": "coco"}
 
 

@@ -30,8 +30,8 @@ from turbo_lab.cards import (
 from turbo_lab.environment import ABSENT, package_version
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import canonical_json, sha256_text
-from turbo_lab.prompts import PromptSet, prompts_from_config
-from turbo_lab.spec import (
+from turbo_lab.request.prompts import PromptSet, prompts_from_config
+from turbo_lab.request.recipe import (
     Batch,
     Cell,
     Layout,

@@ -9,7 +9,7 @@ import pytest
 
 from turbo_lab.cards import conf_dir
 from turbo_lab.errors import InputError
-from turbo_lab.prompts import from_text, prompts_from_config, read_prompts
+from turbo_lab.request.prompts import from_text, prompts_from_config, read_prompts
 
 
 def write(path: Path, text: str | bytes) -> Path:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turbo_lab.errors import InputError
-from turbo_lab.spec import (
+from turbo_lab.request.recipe import (
     MAX_SEED,
     SCHEDULERS,
     Batch,
