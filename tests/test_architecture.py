@@ -28,7 +28,7 @@ RANKS: dict[str, float] = {
     "turbo_lab.environment": 2.1,
     "turbo_lab.config": 3,
     "turbo_lab.request": 3.1,
-    "turbo_lab.store": 4,
+    "turbo_lab.store.store": 4,
     "turbo_lab.planning": 5,
     "turbo_lab.metrics": 5.1,
     "turbo_lab.tracking": 6,
@@ -53,9 +53,9 @@ MOVING: dict[str, float] = {
     "turbo_lab.request.recipe": 3.1,
     "turbo_lab.request.resolve": 3.1,
     "turbo_lab.request.prompts": 3.1,
-    "turbo_lab.record": 4,
-    "turbo_lab.claims": 4,
-    "turbo_lab.upkeep": 4,
+    "turbo_lab.store.record": 4,
+    "turbo_lab.store.locks": 4,
+    "turbo_lab.store.maintenance": 4,
     "turbo_lab.plan": 5,
     "turbo_lab.schedule": 5,
     "turbo_lab.forecast": 5,
@@ -264,11 +264,11 @@ def test_the_package_does_not_know_the_experiments() -> None:
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("turbo_lab.request.recipe", "from turbo_lab.store import Store"),
+        ("turbo_lab.request.recipe", "from turbo_lab.store.store import Store"),
         ("turbo_lab.request.recipe", "def f():\n    from turbo_lab import planning"),
         ("turbo_lab.plan", "import turbo_lab.tracking.runs"),
         ("turbo_lab.metrics", "from turbo_lab.compare import Row"),
-        ("turbo_lab.store", "import importlib\nimportlib.import_module('turbo_lab.cli')"),
+        ("turbo_lab.store.store", "import importlib\nimportlib.import_module('turbo_lab.cli')"),
     ],
 )
 def test_the_rank_guard_can_fail(name: str, code: str) -> None:
@@ -280,7 +280,7 @@ def test_the_rank_guard_can_fail(name: str, code: str) -> None:
 def test_the_rank_guard_passes_over_what_is_never_run() -> None:
     trees = modules()
     trees["turbo_lab.request.recipe"] = ast.parse(
-        "if TYPE_CHECKING:\n    from turbo_lab.store import Store"
+        "if TYPE_CHECKING:\n    from turbo_lab.store.store import Store"
     )
     assert rank_violations(trees) == []
 

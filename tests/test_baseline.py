@@ -20,9 +20,9 @@ from turbo_lab.baseline import (
 from turbo_lab.cli import main
 from turbo_lab.commands.sides import compose_side
 from turbo_lab.errors import InputError, StoreError
-from turbo_lab.record import Measurement, Record
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.store import Store
+from turbo_lab.store.record import Measurement, Record
+from turbo_lab.store.store import Store
 
 
 def made(name: str = "release") -> Baseline:

@@ -16,7 +16,7 @@ from turbo_lab.compare import (
     worst,
 )
 from turbo_lab.errors import InputError
-from turbo_lab.record import Measurement
+from turbo_lab.store.record import Measurement
 
 KEYS = [(f"prompt {i % 64}", i) for i in range(128)]
 

@@ -14,8 +14,8 @@ import pytest
 from tests.report.documents import sweep_document
 from turbo_lab.cli import main
 from turbo_lab.commands.report import cell_details
-from turbo_lab.record import Measurement, Record, document
-from turbo_lab.store import Store
+from turbo_lab.store.record import Measurement, Record, document
+from turbo_lab.store.store import Store
 
 FINGERPRINT = {"keys": {"torch": "2.15.0"}, "options": {}}
 

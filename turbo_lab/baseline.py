@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from turbo_lab import record as records
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.identity import digest
-from turbo_lab.record import Measurement
 from turbo_lab.request.prompts import DATA
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.store import Store, images_of
+from turbo_lab.store import record as records
+from turbo_lab.store.record import Measurement
+from turbo_lab.store.store import Store, images_of
 
 PACKAGED = DATA.parent / "baselines"
 """Of the models that ship."""

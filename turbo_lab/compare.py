@@ -14,7 +14,7 @@ import numpy as np
 
 from turbo_lab.analysis import stats
 from turbo_lab.errors import InputError
-from turbo_lab.record import Measurement
+from turbo_lab.store.record import Measurement
 
 ALPHA = 0.05
 Key = tuple[str, int]

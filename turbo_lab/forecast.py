@@ -16,9 +16,9 @@ from itertools import islice
 from typing import Any
 
 from turbo_lab.plan import Group, Plan, planned_rows
-from turbo_lab.record import Record, Timing
 from turbo_lab.schedule import evaluations
-from turbo_lab.store import Store
+from turbo_lab.store.record import Record, Timing
+from turbo_lab.store.store import Store
 
 # Enough for a mean; a store of years is not read through for a forecast.
 _MAX_SAMPLES = 400

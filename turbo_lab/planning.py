@@ -20,7 +20,7 @@ from turbo_lab.plan import Plan, make_plan, plan_document, start_of
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.request.resolve import Library, resolve
 from turbo_lab.schedule import NUM_TRAIN_TIMESTEPS
-from turbo_lab.store import Store, reuse_key
+from turbo_lab.store.store import Store, reuse_key
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turbo_lab.identity import digest
-from turbo_lab.record import encode_floats
+from turbo_lab.store.record import encode_floats
 
 PREFIX = "turbo_lab."
 # MLflow cuts longer parameters silently.

@@ -21,10 +21,10 @@ from turbo_lab.metrics.sources import (
     reference_source,
 )
 from turbo_lab.plan import Plan, PlannedCell
-from turbo_lab.record import Measurement, Record, Timing
 from turbo_lab.request.prompts import DATA, PromptSet, read_prompts
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.store import Store, images_of, read_image, record_id
+from turbo_lab.store.record import Measurement, Record, Timing
+from turbo_lab.store.store import Store, images_of, read_image, record_id
 from turbo_lab.untrusted.paths import confined
 
 

@@ -24,9 +24,9 @@ from turbo_lab import config
 from turbo_lab.execute.commit import commit_batch
 from turbo_lab.execute.sweep import parameters
 from turbo_lab.planning import Sweep, resolve_points
-from turbo_lab.record import Record
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.store import Store, record_id, reuse_key
+from turbo_lab.store.record import Record
+from turbo_lab.store.store import Store, record_id, reuse_key
 
 _IMAGES = 2
 # Run in the timed process: what it says of itself goes to standard error at its end.

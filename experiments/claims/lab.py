@@ -20,7 +20,7 @@ from PIL import Image
 
 from experiments.claims.rules import UNTESTED, Verdict
 from turbo_lab.analysis.stats import bootstrap_mean_ci
-from turbo_lab.store import Store
+from turbo_lab.store.store import Store
 
 ROOT = str(Path(__file__).parents[2])
 

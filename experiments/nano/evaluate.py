@@ -35,7 +35,7 @@ from turbo_lab.cards.packaged import WEIGHTS, assemble
 from turbo_lab.metrics import SETS
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.sources import MetricContext, extractor_source, reference_source
-from turbo_lab.record import Measurement
+from turbo_lab.store.record import Measurement
 
 BATCH_SIZE = 32
 Images = npt.NDArray[np.uint8]

@@ -81,7 +81,7 @@ def test_a_store_that_another_process_has_open_keeps_its_open_ends(
     sweep_id = json.loads(capsys.readouterr().out)["sweep_id"]
     (tmp_path / "made" / "sweeps" / sweep_id / "sweep.json").unlink()
     holder = (
-        "import sys; from pathlib import Path; from turbo_lab.store import Store; "
+        "import sys; from pathlib import Path; from turbo_lab.store.store import Store; "
         "store = Store(Path('made')); print('open', flush=True); sys.stdin.read()"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

@@ -23,9 +23,9 @@ from typing import Any
 
 import pytest
 
-from turbo_lab import upkeep
 from turbo_lab.errors import IncompleteError
-from turbo_lab.store import Store
+from turbo_lab.store import maintenance
+from turbo_lab.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 SWEEP = ("sweep", "num_inference_steps=1,2", "guidance_scale=0,2", "num_images=4", "batch_size=2",
@@ -139,7 +139,7 @@ def check_sound(folder: Path) -> None:
     """Whatever is there is whole: pixels as hashed, records of whole cells only."""
     root = folder / "turbo-lab-store"
     if (root / "store.json").exists():
-        assert list(upkeep.verify(Store(root))) == []
+        assert list(maintenance.verify(Store(root))) == []
 
 
 def resume(server: Server, folder: Path, whole: Whole) -> None:
@@ -149,7 +149,7 @@ def resume(server: Server, folder: Path, whole: Whole) -> None:
     assert deterministic_part(folder) == whole.content
     check_sound(folder)
     store = Store(folder / "turbo-lab-store")
-    upkeep.gc(store)
+    maintenance.gc(store)
     assert list((store.root / "tmp").iterdir()) == []
 
 
@@ -325,11 +325,11 @@ def test_verify_and_gc_beside_a_running_sweep(server: Server, whole: Whole, tmp_
     with ThreadPoolExecutor(max_workers=1) as threads:
         sweep = threads.submit(server.run, folder)
         while not sweep.done():
-            assert list(upkeep.verify(store)) == []
-            upkeep.gc(store)
-            upkeep.usage(store)
+            assert list(maintenance.verify(store)) == []
+            maintenance.gc(store)
+            maintenance.usage(store)
             try:
-                upkeep.gc(store, with_orphans=True)
+                maintenance.gc(store, with_orphans=True)
             except IncompleteError:
                 refused += 1
     assert sweep.result().code == 0, sweep.result().errors

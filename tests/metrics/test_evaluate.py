@@ -25,7 +25,7 @@ from turbo_lab.metrics.sources import (
     metric_fingerprints,
     reference_source,
 )
-from turbo_lab.record import document, dump, read_measurement
+from turbo_lab.store.record import document, dump, read_measurement
 
 SEEDS = tuple(range(20))
 TEXTS = tuple(PROMPTS[i % len(PROMPTS)] for i in range(20))

@@ -20,7 +20,7 @@ from turbo_lab.execute.commit import commit_batch
 from turbo_lab.planning import Sweep, plan_sweep, resolve_points
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import Library, pin_revisions, resolve
-from turbo_lab.store import Store, reuse_key
+from turbo_lab.store.store import Store, reuse_key
 
 SHAPES = {f"unet.{TO_Q}.lora_A.weight": (4, 32), f"unet.{TO_Q}.lora_B.weight": (32, 4)}
 

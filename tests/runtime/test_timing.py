@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from turbo_lab.errors import InputError
-from turbo_lab.record import document, read_timing
 from turbo_lab.runtime import timing as module
 from turbo_lab.runtime.stages import STAGES, StageClock
 from turbo_lab.runtime.timing import (
@@ -24,6 +23,7 @@ from turbo_lab.runtime.timing import (
     timing,
     timing_rule,
 )
+from turbo_lab.store.record import document, read_timing
 
 
 class FakeTime:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.report.documents import sweep_document
 from turbo_lab.errors import IncompleteError
-from turbo_lab.store import Store
+from turbo_lab.store.store import Store
 from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from turbo_lab import images
 from turbo_lab.cli import main
-from turbo_lab.store import Store
+from turbo_lab.store.store import Store
 
 SWEEP = ("sweep", "num_inference_steps=1,2", "num_images=2", "batch_size=2", "num_threads=1",
          "timing=off", "metrics=none")  # fmt: skip

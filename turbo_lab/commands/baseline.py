@@ -11,7 +11,7 @@ from turbo_lab.commands.report import find_sweep, read_sweep
 from turbo_lab.commands.words import print_document, take_flag, take_key, whole_number
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.published import refuse_published
-from turbo_lab.store import Store
+from turbo_lab.store.store import Store
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 

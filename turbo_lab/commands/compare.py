@@ -28,9 +28,9 @@ from turbo_lab.commands.words import (
 from turbo_lab.compare import Row, compare_figure, hold_family, winners_and_losers, worst
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.published import published_document, refuse_published
-from turbo_lab.record import Timing
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.results import latest_timing
+from turbo_lab.store.record import Timing
 
 METRICS = ("clip_score", "r_precision")
 _MOST_STEPS = 50

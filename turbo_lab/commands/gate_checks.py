@@ -181,7 +181,7 @@ def _frechet(policy: Policy, sides: Sides) -> Row:
 def features_of(done: Executed) -> tuple[list[Key], np.ndarray, tuple[str, str]]:
     """(prompt, seed) and judge's features of every image, and the judge's name and digest."""
     from turbo_lab.metrics.evaluate import loaded_extractor
-    from turbo_lab.store import images_of, read_image
+    from turbo_lab.store.store import images_of, read_image
 
     store = done.context.store
     (record,) = done.outcome.records.values()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from turbo_lab.commands.words import print_document, take_flag, take_key, whole_number
 from turbo_lab.errors import InputError
-from turbo_lab.record import Record
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.store import Store
+from turbo_lab.store.record import Record
+from turbo_lab.store.store import Store
 
 if TYPE_CHECKING:
     from turbo_lab.trials.reproduce import Claim

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from turbo_lab import upkeep
 from turbo_lab.commands.words import print_document, take_flag, take_key
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.store import Store
+from turbo_lab.store import maintenance
+from turbo_lab.store.store import Store
 
 
 def main(arguments: list[str]) -> int:
@@ -27,11 +27,11 @@ def _verify(arguments: list[str]) -> int:
     """``store verify [store=DIR] [--remove-damaged] [--json]``."""
     as_json, removes = take_flag(arguments, "--json"), take_flag(arguments, "--remove-damaged")
     store = _open(arguments)
-    removed: list[upkeep.Damage] = []
+    removed: list[maintenance.Damage] = []
     if removes:
-        removed, damaged = upkeep.remove_damaged(store)
+        removed, damaged = maintenance.remove_damaged(store)
     else:
-        damaged = list(upkeep.verify(store))
+        damaged = list(maintenance.verify(store))
     if as_json:
         values = {"removed": _plain(removed), "damaged": _plain(damaged)}
         print_document("store verify", {"store": str(store.root), **values})
@@ -43,7 +43,7 @@ def _verify(arguments: list[str]) -> int:
 
 
 def _print_damage(
-    store: Store, removed: Sequence[upkeep.Damage], damaged: Sequence[upkeep.Damage]
+    store: Store, removed: Sequence[maintenance.Damage], damaged: Sequence[maintenance.Damage]
 ) -> None:
     for word, rows in (("removed", removed), ("damaged", damaged)):
         for row in rows:
@@ -60,7 +60,7 @@ def _du(arguments: list[str]) -> int:
     """``store du [store=DIR] [--json]``."""
     as_json = take_flag(arguments, "--json")
     store = _open(arguments)
-    by_kind, by_model = upkeep.usage(store)
+    by_kind, by_model = maintenance.usage(store)
     if as_json:
         values = {"kinds": _plain(by_kind), "models": _plain(by_model)}
         print_document("store du", {"store": str(store.root), **values})
@@ -76,7 +76,7 @@ def _gc(arguments: list[str]) -> int:
     as_json, dry_run = take_flag(arguments, "--json"), take_flag(arguments, "--dry-run")
     with_orphans = take_flag(arguments, "--orphans")
     store = _open(arguments)
-    found = upkeep.gc(store, with_orphans, dry_run)
+    found = maintenance.gc(store, with_orphans, dry_run)
     freed_bytes = sum(garbage.size_bytes for garbage in found)
     if as_json:
         removed = [str(garbage.path) for garbage in found]

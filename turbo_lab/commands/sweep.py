@@ -26,10 +26,10 @@ from turbo_lab.metrics.sources import MetricContext
 from turbo_lab.plan import Plan
 from turbo_lab.planning import Sweep, plan_sweep, resolve_points, start_warnings
 from turbo_lab.projection import content_digest
-from turbo_lab.record import Measurement, Record, document
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import Library, pin_revisions
-from turbo_lab.store import Store
+from turbo_lab.store.record import Measurement, Record, document
+from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker, TrackingSettings
 from turbo_lab.untrusted.paths import refuse_links
 
@@ -178,7 +178,7 @@ def _finish_generate(
     sweep: Sweep, plan: Plan, store: Store, outcome: SweepOutcome, as_json: bool
 ) -> int:
     """Link the images where the user looks for them, and name each."""
-    from turbo_lab.store import images_of
+    from turbo_lab.store.store import images_of
 
     folder = Path(sweep.values["output"])
     rows: list[dict[str, Any]] = []

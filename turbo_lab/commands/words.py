@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.record import document
+from turbo_lab.store.record import document
 
 
 def take_flag(arguments: list[str], flag: str) -> bool:

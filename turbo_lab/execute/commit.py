@@ -17,9 +17,9 @@ import numpy as np
 
 from turbo_lab import images
 from turbo_lab.identity import array_sha256, canonical_json
-from turbo_lab.record import BatchRecord, ImageEntry
 from turbo_lab.request.recipe import Batch, as_plain
-from turbo_lab.store import Store
+from turbo_lab.store.record import BatchRecord, ImageEntry
+from turbo_lab.store.store import Store
 
 # Batches in flight; two keep the device busy while one is written.
 _QUEUE_LENGTH = 4

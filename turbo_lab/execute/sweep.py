@@ -20,9 +20,9 @@ from turbo_lab.execute.commit import Committer
 from turbo_lab.execute.interrupt import Interrupts
 from turbo_lab.execute.worker import Worker
 from turbo_lab.plan import Group, Job, Plan
-from turbo_lab.record import Record
 from turbo_lab.request.recipe import Batch, Cell, as_plain
-from turbo_lab.store import Store, record_id, reuse_key
+from turbo_lab.store.record import Record
+from turbo_lab.store.store import Store, record_id, reuse_key
 
 # What a model, an adapter or a device may refuse; anything else is our own bug.
 CELL_FAILURES = (TurboLabError, RuntimeError, ValueError, MemoryError)

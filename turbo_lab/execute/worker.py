@@ -17,8 +17,8 @@ import numpy as np
 
 from turbo_lab.errors import TurboLabError
 from turbo_lab.plan import WorkDone
-from turbo_lab.record import Timing
 from turbo_lab.request.recipe import Batch, Cell, Layout, Recipe
+from turbo_lab.store.record import Timing
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline

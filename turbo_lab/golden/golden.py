@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from turbo_lab import record as records
 from turbo_lab.errors import StoreError
 from turbo_lab.golden.stages import StageMark, outcome_digest
 from turbo_lab.identity import digest
 from turbo_lab.request.recipe import as_plain
+from turbo_lab.store import record as records
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from turbo_lab import record as records
 from turbo_lab.cards import conf_dir
 from turbo_lab.errors import InputError, StoreError, unknown_name
 from turbo_lab.golden.golden import Golden, Margin, golden_document, read_golden
@@ -39,6 +38,7 @@ from turbo_lab.golden.stages import StageValue, Values, mark, stage_kind
 from turbo_lab.identity import user_cache
 from turbo_lab.images import encode_png
 from turbo_lab.request.prompts import DATA
+from turbo_lab.store import record as records
 
 IN_GIT_BYTES = 60 << 10
 """What one case may take in the repository, its sidecar included."""

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from turbo_lab import record as records
 from turbo_lab.errors import StoreError
 from turbo_lab.golden.golden import Margin
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
 from turbo_lab.identity import digest
 from turbo_lab.request.recipe import as_plain
+from turbo_lab.store import record as records
 
 # A threshold is this many times the worst that harmless changes were seen to do, and
 # calibration fails where it has come to be more than RATCHET times that.

@@ -1,6 +1,6 @@
 """Measuring one cell: one extractor pass, many metrics, each with its own fate.
 
-Owns the step from images to :class:`turbo_lab.record.Measurement`. A metric
+Owns the step from images to :class:`turbo_lab.store.record.Measurement`. A metric
 that fails, whatever it raises, becomes a measurement without a value whose note
 starts with ``error:``; the rest goes on. No value is ever made up.
 """
@@ -23,7 +23,7 @@ from turbo_lab.metrics.cache import CachedExtractor, FeatureCache
 from turbo_lab.metrics.inputs import Extractor, MetricInputs, Score
 from turbo_lab.metrics.reference import Reference, load_reference
 from turbo_lab.metrics.sources import MetricContext, details_or_error
-from turbo_lab.record import Measurement
+from turbo_lab.store.record import Measurement
 
 _LOADED: dict[tuple[str, str], Extractor] = {}
 _CACHED: dict[tuple[str, str, Path], Extractor] = {}

@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from turbo_lab.store import read_image
+from turbo_lab.store.store import read_image
 
 _MAX_SIDE = 12_000
 _GUTTER, _MARGIN, _LABEL_HEIGHT = 10, 24, 30

@@ -14,8 +14,8 @@ from typing import Any
 
 from turbo_lab.errors import IncompleteError
 from turbo_lab.identity import digest
-from turbo_lab.record import document
-from turbo_lab.store import Store
+from turbo_lab.store.record import document
+from turbo_lab.store.store import Store
 from turbo_lab.tracking.runs import Runs
 from turbo_lab.tracking.settings import TrackingSettings
 

@@ -24,9 +24,9 @@ from turbo_lab.golden.judge import WINDOW_TOLERANCE
 from turbo_lab.golden.stages import StageValue, mark
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.golden.tiers import choose_tier
-from turbo_lab.record import Record
 from turbo_lab.request.recipe import Batch, Layout, Recipe
-from turbo_lab.store import Store
+from turbo_lab.store.record import Record
+from turbo_lab.store.store import Store
 from turbo_lab.trials.run_case import stage_value
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turbo_lab.errors import StoreError
-from turbo_lab.record import (
+from turbo_lab.store.record import (
     SCHEMA,
     BatchRecord,
     ImageEntry,

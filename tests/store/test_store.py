@@ -12,20 +12,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from turbo_lab import store as store_module
 from turbo_lab.errors import StoreError, WriteError
 from turbo_lab.images import encode_png, pixel_sha256
-from turbo_lab.record import BatchRecord, ImageEntry, Measurement, Record
-from turbo_lab.store import Store, read_image, reuse_key
+from turbo_lab.store import store as store_module
+from turbo_lab.store.record import BatchRecord, ImageEntry, Measurement, Record
+from turbo_lab.store.store import Store, read_image, reuse_key
 
-ROOT = str(Path(__file__).parents[1])
+ROOT = str(Path(__file__).parents[2])
 KEY = "ab" + "0" * 62
 # Makes the store, or opens it, and writes the same record as the others, with its own mark.
 MAKER = """
 import sys
 from pathlib import Path
-from turbo_lab.record import Record
-from turbo_lab.store import Store
+from turbo_lab.store.record import Record
+from turbo_lab.store.store import Store
 sys.stdin.readline()
 store = Store(Path(sys.argv[1]))
 mark = {"mark": sys.argv[2]}

@@ -33,11 +33,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from turbo_lab import record as records
-from turbo_lab.claims import Claims
 from turbo_lab.errors import InputError, StoreError, WriteError
 from turbo_lab.identity import digest
-from turbo_lab.record import BatchRecord, Measurement, Record, Timing
+from turbo_lab.store import record as records
+from turbo_lab.store.locks import Claims
+from turbo_lab.store.record import BatchRecord, Measurement, Record, Timing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,7 +122,7 @@ class Store:
     def claim(self, key: str, wait: bool = False) -> bool:
         """Take a batch in hand, so that another sweep on this store leaves it alone.
 
-        See :meth:`turbo_lab.claims.Claims.take`.
+        See :meth:`turbo_lab.store.locks.Claims.take`.
         """
         with _explained(self.root):
             return self.claims.take(key, wait)

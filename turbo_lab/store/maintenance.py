@@ -17,7 +17,7 @@ from pathlib import Path
 
 from turbo_lab import images
 from turbo_lab.errors import IncompleteError, TurboLabError
-from turbo_lab.store import Store
+from turbo_lab.store.store import Store
 
 # What reading a document that we did not write leads to.
 _UNREADABLE = (TurboLabError, KeyError, TypeError, AttributeError)

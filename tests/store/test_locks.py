@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from turbo_lab.claims import Claims
+from turbo_lab.store.locks import Claims
 
-ROOT = str(Path(__file__).parents[1])
+ROOT = str(Path(__file__).parents[2])
 # Does as it is told, a line a time, and answers with a line.
 OTHER = """
 import sys
 from pathlib import Path
-from turbo_lab.claims import Claims
+from turbo_lab.store.locks import Claims
 claims = Claims(Path(sys.argv[1]))
 for line in sys.stdin:
     verb, *names = line.split()

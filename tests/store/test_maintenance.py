@@ -16,17 +16,17 @@ import pytest
 
 from turbo_lab import images
 from turbo_lab.cli import main
-from turbo_lab.record import BatchRecord, ImageEntry, Measurement, Record
-from turbo_lab.store import Store
+from turbo_lab.store.record import BatchRecord, ImageEntry, Measurement, Record
+from turbo_lab.store.store import Store
 
-ROOT = str(Path(__file__).parents[1])
+ROOT = str(Path(__file__).parents[2])
 KEYS = ("a" * 64, "b" * 64)
 RECORD = "c" * 64
 # A process in the middle of a commit: its folder is there, with half of a file.
 WRITER = """
 import sys
 from pathlib import Path
-from turbo_lab.store import Store
+from turbo_lab.store.store import Store
 with Store(Path(sys.argv[1]))._aside() as partial:
     (partial / "half.png").write_bytes(b"x" * 100)
     print(partial, flush=True)

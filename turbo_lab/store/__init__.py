@@ -1,0 +1,1 @@
+"""What is kept: the folder layout, records, locks and maintenance."""
