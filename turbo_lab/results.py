@@ -20,7 +20,7 @@ from turbo_lab.metrics.sources import (
     metric_fingerprints,
     reference_source,
 )
-from turbo_lab.plan import Plan, PlannedCell
+from turbo_lab.planning.plan import Plan, PlannedCell
 from turbo_lab.request.prompts import DATA, PromptSet, read_prompts
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.record import Measurement, Record, Timing

@@ -22,7 +22,7 @@ from turbo_lab.cards import locate, model_card
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.identity import canonical_json
-from turbo_lab.plan import WorkDone, planned_rows
+from turbo_lab.planning.plan import WorkDone, planned_rows
 from turbo_lab.request.recipe import Batch, Layout, Recipe
 from turbo_lab.request.resolve import canonical_scheduler
 from turbo_lab.runtime.batched import BatchedGroup

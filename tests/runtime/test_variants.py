@@ -20,7 +20,7 @@ from turbo_lab.commands.sides import compose_side
 from turbo_lab.environment import ABSENT
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.worker import Worker, worker_for
-from turbo_lab.planning import Sweep
+from turbo_lab.planning.resolved_sweep import Sweep
 from turbo_lab.request.recipe import Layout, Recipe
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import compile_unet

@@ -11,7 +11,7 @@ from turbo_lab.commands.words import print_document, write_text
 from turbo_lab.errors import InputError
 from turbo_lab.execute.sweep import CELL_FAILURES
 from turbo_lab.execute.worker import worker_for
-from turbo_lab.planning import Sweep, resolve_points
+from turbo_lab.planning.resolved_sweep import Sweep, resolve_points
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint

@@ -233,7 +233,7 @@ def _catch_rates(found: Sequence[BlindnessOutcome]) -> dict[str, dict[str, int]]
 
 def compose_prompts(arguments: Sequence[str]) -> tuple[str, ...]:
     """The prompts that a candidate would draw."""
-    from turbo_lab.planning import resolve_points
+    from turbo_lab.planning.resolved_sweep import resolve_points
 
     (found,) = resolve_points(compose_points("gate", arguments)).library.prompt_sets.values()
     return found.prompts

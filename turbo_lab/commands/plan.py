@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from turbo_lab.commands.settings import check_settings
 from turbo_lab.commands.words import print_document
-from turbo_lab.planning import plan_values, resolve_points
+from turbo_lab.planning.resolved_sweep import plan_values, resolve_points
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from turbo_lab import config
 from turbo_lab.errors import InputError
-from turbo_lab.planning import Sweep, resolve_points
+from turbo_lab.planning.resolved_sweep import Sweep, resolve_points
 
 SIDES = ("candidate", "baseline")
 

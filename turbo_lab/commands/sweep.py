@@ -23,8 +23,8 @@ from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.execute.sweep import Progress, SweepContext, SweepOutcome, run_plan
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.metrics.sources import MetricContext
-from turbo_lab.plan import Plan
-from turbo_lab.planning import Sweep, plan_sweep, resolve_points, start_warnings
+from turbo_lab.planning.plan import Plan
+from turbo_lab.planning.resolved_sweep import Sweep, plan_sweep, resolve_points, start_warnings
 from turbo_lab.projection import content_digest
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import Library, pin_revisions

@@ -19,7 +19,7 @@ from turbo_lab.errors import IncompleteError, TurboLabError
 from turbo_lab.execute.commit import Committer
 from turbo_lab.execute.interrupt import Interrupts
 from turbo_lab.execute.worker import Worker
-from turbo_lab.plan import Group, Job, Plan
+from turbo_lab.planning.plan import Group, Job, Plan
 from turbo_lab.request.recipe import Batch, Cell, as_plain
 from turbo_lab.store.record import Record
 from turbo_lab.store.store import Store, record_id, reuse_key

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from turbo_lab.errors import TurboLabError
-from turbo_lab.plan import WorkDone
+from turbo_lab.planning.plan import WorkDone
 from turbo_lab.request.recipe import Batch, Cell, Layout, Recipe
 from turbo_lab.store.record import Timing
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
 
-    from turbo_lab.planning import Sweep
+    from turbo_lab.planning.resolved_sweep import Sweep
     from turbo_lab.runtime.batched import BatchedGroup
     from turbo_lab.runtime.sampler import Sampler, SharedWork
     from turbo_lab.runtime.stock import StockSampler

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from turbo_lab.plan import first_rows
+from turbo_lab.planning.plan import first_rows
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime.sampler import Run, Sampler, to_uint8
 

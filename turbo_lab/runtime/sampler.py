@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionXLPipeline
 
-from turbo_lab.plan import WorkDone, end_key, is_guided, start_key
+from turbo_lab.planning.plan import WorkDone, end_key, is_guided, start_key
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime import noise
 from turbo_lab.runtime.pipeline import make_scheduler
@@ -76,9 +76,9 @@ class SharedWork:
     """What the batches of a group have in common so far; empty for each new group."""
 
     starts: dict[Hashable, FirstEvaluation] = field(default_factory=dict)
-    """By :func:`turbo_lab.plan.start_key`."""
+    """By :func:`turbo_lab.planning.plan.start_key`."""
     end: tuple[Hashable, Decoding] | None = None
-    """The last decoding with its :func:`turbo_lab.plan.end_key`; images are too large for more."""
+    """The last decoding, by :func:`turbo_lab.planning.plan.end_key`; more would be too large."""
 
 
 @dataclass

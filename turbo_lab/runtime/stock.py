@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionXLPipeline
 
-from turbo_lab.plan import WorkDone, is_guided
+from turbo_lab.planning.plan import WorkDone, is_guided
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import make_scheduler

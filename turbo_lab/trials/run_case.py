@@ -21,7 +21,7 @@ from turbo_lab.execute.commit import commit_batch
 from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.golden.judge import Observation
 from turbo_lab.golden.stages import StageValue
-from turbo_lab.planning import Sweep, resolve_points
+from turbo_lab.planning.resolved_sweep import Sweep, resolve_points
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.store.record import BatchRecord
 from turbo_lab.store.store import Store, reuse_key

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 
 from turbo_lab.identity import canonical_json
-from turbo_lab.plan import MAX_JOBS_TOGETHER, make_plan, plan_document
+from turbo_lab.planning.plan import MAX_JOBS_TOGETHER, make_plan, plan_document
 from turbo_lab.request.recipe import Batch, Cell, Recipe, Request, image_order, split_layouts
 
 TURBO = canonical_json(

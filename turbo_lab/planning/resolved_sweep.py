@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from turbo_lab import environment
 from turbo_lab.errors import InputError
-from turbo_lab.forecast import forecast
 from turbo_lab.identity import digest
-from turbo_lab.plan import Plan, make_plan, plan_document, start_of
+from turbo_lab.planning.forecast import forecast
+from turbo_lab.planning.plan import Plan, make_plan, plan_document, start_of
+from turbo_lab.planning.scheduler_table import NUM_TRAIN_TIMESTEPS
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.request.resolve import Library, resolve
-from turbo_lab.schedule import NUM_TRAIN_TIMESTEPS
 from turbo_lab.store.store import Store, reuse_key
 
 if TYPE_CHECKING:

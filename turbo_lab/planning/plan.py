@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from turbo_lab.planning.scheduler_table import FirstEvaluation, evaluations, first_evaluation
 from turbo_lab.request.recipe import Batch, Cell, Layout, Recipe
-from turbo_lab.schedule import FirstEvaluation, evaluations, first_evaluation
 
 # Batches whose latents and conditioning are in memory at once with share=batched.
 MAX_JOBS_TOGETHER = 32

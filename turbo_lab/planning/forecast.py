@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from turbo_lab.plan import Group, Plan, planned_rows
-from turbo_lab.schedule import evaluations
+from turbo_lab.planning.plan import Group, Plan, planned_rows
+from turbo_lab.planning.scheduler_table import evaluations
 from turbo_lab.store.record import Record, Timing
 from turbo_lab.store.store import Store
 

@@ -1,0 +1,1 @@
+"""What will run: the resolved sweep, its plan, the scheduler table and the forecast."""
