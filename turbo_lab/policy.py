@@ -14,7 +14,7 @@ from typing import Any
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.golden.coverage import FEATURES
 from turbo_lab.golden.tiers import TIERS, Tier
-from turbo_lab.metrics import metric_info
+from turbo_lab.metrics.table import metric_info
 
 # Figures with a value an image; the others cannot be paired.
 PAIRED_FIGURES = ("clip_score", "r_precision")

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import turbo_lab.metrics as table
 from turbo_lab.compare import compare_figure
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
-from turbo_lab.metrics import measurement_name, metric_info, metric_names
+from turbo_lab.metrics import table
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.extractor import ClipExtractor
 from turbo_lab.metrics.sources import ExtractorSource, MetricContext, metric_fingerprints
+from turbo_lab.metrics.table import measurement_name, metric_info, metric_names
 
 CODE = """
 from turbo_lab.metrics import MetricInfo
@@ -122,7 +122,10 @@ def test_unknown_names_list_the_added_ones(install: Callable[..., None]) -> None
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no_info", r"gives a str \(brightness_metrics:NO_INFO\); must be a turbo_lab.metrics.M"),
+        (
+            "no_info",
+            r"gives a str \(brightness_metrics:NO_INFO\); must be a turbo_lab.metrics.table.M",
+        ),
         ("absent", "brightness-metrics 1.2 fails to load it .AttributeError"),
     ],
 )

@@ -14,7 +14,6 @@ import pytest
 from tests.tiny_clip import PROMPTS
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache, digest
-from turbo_lab.metrics import METRICS, SETS, metric_names
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.extractor import ClipExtractor
 from turbo_lab.metrics.reference import build_reference, save_reference
@@ -25,6 +24,7 @@ from turbo_lab.metrics.sources import (
     metric_fingerprints,
     reference_source,
 )
+from turbo_lab.metrics.table import METRICS, SETS, metric_names
 from turbo_lab.store.record import document, dump, read_measurement
 
 SEEDS = tuple(range(20))

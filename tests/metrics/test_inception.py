@@ -12,7 +12,7 @@ import torch
 
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache
-from turbo_lab.metrics import SETS, measurement_name, sources
+from turbo_lab.metrics import sources
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.extractor import ClipExtractor
 from turbo_lab.metrics.inception import InceptionExtractor
@@ -25,6 +25,7 @@ from turbo_lab.metrics.sources import (
     inception_source,
     metric_fingerprints,
 )
+from turbo_lab.metrics.table import SETS, measurement_name
 
 
 @pytest.fixture(scope="module")

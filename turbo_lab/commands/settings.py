@@ -10,8 +10,8 @@ from typing import Any
 
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
-from turbo_lab.metrics import metric_names
 from turbo_lab.metrics.sources import MetricContext, metric_details
+from turbo_lab.metrics.table import metric_names
 from turbo_lab.planning.resolved_sweep import Sweep
 from turbo_lab.results import metric_context
 from turbo_lab.tracking import TrackingSettings

@@ -101,7 +101,7 @@ def execute(
 
 def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
     """Run ``sweep`` or ``generate`` on a grid; returns the exit code."""
-    from turbo_lab.metrics import metric_names
+    from turbo_lab.metrics.table import metric_names
     from turbo_lab.progress import StderrProgress
 
     values = points[0].values

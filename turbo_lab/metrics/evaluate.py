@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from turbo_lab.errors import MissingFilesError, TurboLabError
 from turbo_lab.identity import DigestCache, digest
-from turbo_lab.metrics import MetricInfo, measurement_name, metric_info
 from turbo_lab.metrics.cache import CachedExtractor, FeatureCache
 from turbo_lab.metrics.inputs import Extractor, MetricInputs, Score
 from turbo_lab.metrics.reference import Reference, load_reference
 from turbo_lab.metrics.sources import MetricContext, details_or_error
+from turbo_lab.metrics.table import MetricInfo, measurement_name, metric_info
 from turbo_lab.store.record import Measurement
 
 _LOADED: dict[tuple[str, str], Extractor] = {}
@@ -43,7 +43,7 @@ def measure(
     """One measurement a name, in that order.
 
     ``images``: N of (H, W, 3) uint8 in [0, 255], RGB; ``prompts``, ``seeds``: N
-    each. ``names``: of :data:`turbo_lab.metrics.METRICS`; an unknown one raises
+    each. ``names``: of :data:`turbo_lab.metrics.table.METRICS`; an unknown one raises
     :class:`InputError` before any work. ``extractor``: an already loaded judge
     of ``context.extractor``; otherwise one is loaded and kept for this process,
     and with ``features`` only if some image or text is not among them.

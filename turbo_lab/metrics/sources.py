@@ -17,7 +17,7 @@ from typing import Any
 
 from turbo_lab.errors import InputError, MissingFilesError, TurboLabError, unknown_name
 from turbo_lab.identity import DigestCache, digest
-from turbo_lab.metrics import measurement_name, metric_info, provider
+from turbo_lab.metrics.table import measurement_name, metric_info, provider
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
 CONFIG_FILE = "open_clip_config.json"

@@ -1,0 +1,220 @@
+"""The table of metrics: what each figure is, without the code that computes it.
+
+Owns names, units, directions and versions, so that a plan or a report can
+speak of a metric with no torch imported. Raise a metric's ``version`` whenever
+its value for equal input changes: it is part of every fingerprint.
+
+A package adds a metric by an entry point of the group ``turbo_lab.metrics``:
+its name is the metric's, its object a :class:`MetricInfo`. The module that
+holds it should be light; ``path`` names the one that computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Literal
+
+from turbo_lab.errors import InputError, unknown_name
+
+ENTRY_POINTS = "turbo_lab.metrics"
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """One row of the table."""
+
+    unit: str
+    """Of the value, such as ``cosine``."""
+    direction: Literal["higher", "lower", "none"]
+    """Which way is better."""
+    version: int
+    """Raised when the value for equal input changes."""
+    path: str
+    """``module:function`` that computes it; imported only when it is measured."""
+    needs_text: bool
+    """Whether it compares images with their prompts."""
+    needs_reference: bool
+    """Whether it compares with the stored statistics of a reference set."""
+    same_n_only: bool
+    """Whether its expectation depends on n, so that figures of another n do not compare."""
+    summary: str
+    """One line for ``--help`` and reports."""
+    judge: Literal["chosen", "inception"] = "chosen"
+    """``chosen``: by the extractor that the request names; ``inception``: by that alone."""
+
+
+METRICS: Mapping[str, MetricInfo] = {
+    "clip_score": MetricInfo(
+        unit="cosine",
+        direction="higher",
+        version=1,
+        path="turbo_lab.metrics.clip_score:compute",
+        needs_text=True,
+        needs_reference=False,
+        same_n_only=False,
+        summary="mean cosine of image and prompt embeddings",
+    ),
+    "fd": MetricInfo(
+        unit="squared distance",
+        direction="lower",
+        version=2,
+        path="turbo_lab.metrics.frechet:compute",
+        needs_text=False,
+        needs_reference=True,
+        same_n_only=True,
+        summary="Fréchet distance of image embeddings to a reference set",
+    ),
+    "fid": MetricInfo(
+        unit="squared distance",
+        direction="lower",
+        version=2,
+        path="turbo_lab.metrics.frechet:compute",
+        needs_text=False,
+        needs_reference=True,
+        same_n_only=True,
+        summary="Fréchet distance of torch-fidelity's Inception features to a reference set",
+        judge="inception",
+    ),
+    "fd_infinity": MetricInfo(
+        unit="squared distance",
+        direction="lower",
+        version=2,
+        path="turbo_lab.metrics.frechet:compute_infinity",
+        needs_text=False,
+        needs_reference=True,
+        same_n_only=False,
+        summary="Fréchet distance extrapolated to infinitely many images",
+    ),
+    "kid": MetricInfo(
+        unit="squared MMD",
+        direction="lower",
+        version=1,
+        path="turbo_lab.metrics.kernel:compute_kid",
+        needs_text=False,
+        needs_reference=True,
+        same_n_only=False,
+        summary="unbiased squared MMD with a cubic kernel to a reference set",
+    ),
+    "cmmd": MetricInfo(
+        unit="1000 x squared MMD",
+        direction="lower",
+        version=1,
+        path="turbo_lab.metrics.kernel:compute_cmmd",
+        needs_text=False,
+        needs_reference=True,
+        same_n_only=False,
+        summary="unbiased squared MMD with a Gaussian kernel to a reference set",
+    ),
+    "r_precision": MetricInfo(
+        unit="fraction",
+        direction="higher",
+        version=1,
+        path="turbo_lab.metrics.r_precision:compute",
+        needs_text=True,
+        needs_reference=False,
+        same_n_only=False,
+        summary="share of images whose own prompt is nearest in the prompt set",
+    ),
+    "diversity": MetricInfo(
+        unit="cosine distance",
+        direction="higher",
+        version=1,
+        path="turbo_lab.metrics.diversity:compute",
+        needs_text=False,
+        needs_reference=False,
+        same_n_only=False,
+        summary="mean distance between images of one prompt from several seeds",
+    ),
+}
+
+SETS: Mapping[str, tuple[str, ...]] = {
+    "none": (),
+    "default": ("clip_score", "fd"),
+    "full": ("clip_score", "fd", "fd_infinity", "kid", "cmmd", "r_precision", "diversity"),
+}
+DEFAULT = SETS["default"]
+
+
+def metric_names(choice: str) -> tuple[str, ...]:
+    """``none``, ``default``, ``full``, or metric names joined by commas.
+
+    Raises :class:`turbo_lab.errors.InputError` for an unknown one.
+    """
+    if choice in SETS:
+        return SETS[choice]
+    names = tuple(dict.fromkeys(part.strip() for part in choice.split(",")))
+    for name in names:
+        metric_info(name)
+    return names
+
+
+def metric_info(name: str) -> MetricInfo:
+    """The row of a metric; ``fd/nano-clip`` is the row ``fd``."""
+    root = name.partition("/")[0]
+    if root in METRICS:
+        return METRICS[root]
+    added = _added()
+    if root not in added:
+        raise unknown_name("metrics", name, [*METRICS, *added, *SETS])
+    return _loaded(added[root])
+
+
+def provider(name: str) -> dict[str, str]:
+    """Which package an added metric is from, for its fingerprint; empty for our own."""
+    root = name.partition("/")[0]
+    if root in METRICS:
+        return {}
+    distribution = _added()[root].dist
+    assert distribution is not None  # entry_points() gives none without one
+    return {"package": distribution.name, "package_version": distribution.version}
+
+
+@cache
+def _added() -> Mapping[str, EntryPoint]:
+    """Metrics of other packages; looked for only where a name is none of ours."""
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        if point.name in METRICS or point.name in SETS or not point.name.isidentifier():
+            raise InputError(
+                f"metrics: {_package(point)} adds {point.name!r}, which is taken or no name; it "
+                "must be a new word of letters, digits and _"
+            )
+        if point.name in found:
+            both = f"{_package(found[point.name])} and {_package(point)}"
+            raise InputError(f"metrics: {both} both add {point.name}; uninstall one")
+        found[point.name] = point
+    return found
+
+
+@cache
+def _loaded(point: EntryPoint) -> MetricInfo:
+    try:
+        info = point.load()
+    except Exception as error:  # of another's module: as many kinds as it likes
+        raise InputError(
+            f"metrics={point.name}: {_package(point)} fails to load it "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    if not isinstance(info, MetricInfo):
+        raise InputError(
+            f"metrics={point.name}: {_package(point)} gives a {type(info).__name__} "
+            f"({point.value}); must be a turbo_lab.metrics.table.MetricInfo"
+        )
+    return info
+
+
+def _package(point: EntryPoint) -> str:
+    return "a package" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+
+
+def measurement_name(name: str, extractor: str) -> str:
+    """``fd`` is measured as ``fd/<extractor>``: a distance means nothing without it.
+
+    Only ``fid`` has a judge of its own in its name.
+    """
+    info = metric_info(name)
+    names_it = info.needs_reference and info.judge == "chosen"
+    return f"{name}/{extractor}" if names_it else name
