@@ -59,7 +59,7 @@ MOVING: dict[str, float] = {
     "turbo_lab.planning.plan": 5,
     "turbo_lab.planning.scheduler_table": 5,
     "turbo_lab.planning.forecast": 5,
-    "turbo_lab.projection": 6,
+    "turbo_lab.tracking.projection": 6,
     "turbo_lab.runtime.stages": 6.1,
     "turbo_lab.runtime.pairs": 6.1,
     "turbo_lab.execute.sweep": 7,

@@ -25,12 +25,12 @@ from turbo_lab.execute.worker import worker_for
 from turbo_lab.metrics.sources import MetricContext
 from turbo_lab.planning.plan import Plan
 from turbo_lab.planning.resolved_sweep import Sweep, plan_sweep, resolve_points, start_warnings
-from turbo_lab.projection import content_digest
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import Library, pin_revisions
 from turbo_lab.store.record import Measurement, Record, document
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker, TrackingSettings
+from turbo_lab.tracking.projection import content_digest
 from turbo_lab.untrusted.paths import refuse_links
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab.errors import InputError, StoreError
-from turbo_lab.projection import (
+from turbo_lab.tracking import database
+from turbo_lab.tracking.projection import (
     PREFIX,
     cell_metrics,
     cell_name,
@@ -28,7 +29,6 @@ from turbo_lab.projection import (
     sweep_name,
     sweep_tags,
 )
-from turbo_lab.tracking import database
 from turbo_lab.tracking.settings import TrackingSettings
 from turbo_lab.untrusted.paths import check_regular, read_regular
 

@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from turbo_lab.errors import InputError
-from turbo_lab.projection import content_digest
 from turbo_lab.tracking.database import sqlite_uri
+from turbo_lab.tracking.projection import content_digest
 
 
 @dataclass(frozen=True)
