@@ -35,7 +35,7 @@ from turbo_lab.metrics.inputs import unit_rows
 from turbo_lab.policy import Policy
 from turbo_lab.results import metric_context
 from turbo_lab.runtime.host import HostLoad
-from turbo_lab.runtime.pairs import compare_calls
+from turbo_lab.runtime.paired_timing import compare_calls
 from turbo_lab.store.record import Measurement
 from turbo_lab.store.store import images_of, read_image
 

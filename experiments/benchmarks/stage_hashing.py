@@ -2,7 +2,7 @@
 
     python -m experiments.benchmarks.stage_hashing [--pairs 12] [--num-threads 1]
 
-Blocks of both take turns in one process (see ``turbo_lab/runtime/pairs.py``), each
+Blocks of both take turns in one process (see ``turbo_lab/runtime/paired_timing.py``), each
 run from nothing shared, and the clock is the process's own CPU time, which other
 programs do not add to. A sweep hashes on its commit thread; here it is done where the
 images are drawn, so that the figure is the most it can add. A golden's marks have a
@@ -19,7 +19,7 @@ import numpy as np
 
 from turbo_lab.execute.commit import stage_sha256
 from turbo_lab.golden.stages import StageValue, mark
-from turbo_lab.runtime.pairs import PairedTiming, compare_calls
+from turbo_lab.runtime.paired_timing import PairedTiming, compare_calls
 from turbo_lab.runtime.timing import TimingRule
 from turbo_lab.trials.run_case import Case, CaseRunner, resolve_case, stage_value
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from turbo_lab.cli import main
-from turbo_lab.runtime import pairs
+from turbo_lab.runtime import paired_timing
 from turbo_lab.runtime.timing import TimingRule
 
 ONE = ["num_threads=1", "num_images=2", "prompts=scenes-demo"]
@@ -36,7 +36,7 @@ def test_two_sides_have_a_ratio_and_name_no_winner_over_themselves(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = TimingRule("short", 1, 0.0, 1, 0.0, 6, 0.0)
-    monkeypatch.setattr(pairs, "timing_rule", lambda name: quick)
+    monkeypatch.setattr(paired_timing, "timing_rule", lambda name: quick)
     assert main(["bench", "nano-turbo", "nano-sdxl", *ONE, "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert values["verdict"] == "B is slower" and values["ratio"] > 3  # 25 steps with guidance

@@ -13,7 +13,7 @@ import pytest
 
 from turbo_lab.errors import InputError
 from turbo_lab.runtime import timing as module
-from turbo_lab.runtime.stages import STAGES, StageClock
+from turbo_lab.runtime.stage_clock import STAGES, StageClock
 from turbo_lab.runtime.timing import (
     RULES,
     TimingRule,
@@ -199,7 +199,7 @@ def test_stages_add_up_to_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     def wait(ms: float) -> None:
         fake.now_ns += round(ms * 1e6)
 
-    monkeypatch.setattr("turbo_lab.runtime.stages.time.perf_counter_ns", fake.clock)
+    monkeypatch.setattr("turbo_lab.runtime.stage_clock.time.perf_counter_ns", fake.clock)
     pipeline = FakePipeline(wait)
     decode = pipeline.vae.decode
     with StageClock(pipeline) as stages:

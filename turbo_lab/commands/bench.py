@@ -15,7 +15,7 @@ from turbo_lab.planning.resolved_sweep import Sweep, resolve_points
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
-    from turbo_lab.runtime.pairs import PairedTiming
+    from turbo_lab.runtime.paired_timing import PairedTiming
 
 
 def is_pair(arguments: Sequence[str]) -> bool:
@@ -99,7 +99,7 @@ def compare_overrides(
     command: str, overrides: Mapping[str, Sequence[str]], num_pairs: int = 12
 ) -> PairedTiming:
     """Load both sides and time the candidate against the baseline."""
-    from turbo_lab.runtime.pairs import compare_calls
+    from turbo_lab.runtime.paired_timing import compare_calls
 
     sweeps = [
         compose_side(command, side, [*overrides[side], "tracking=none"])

@@ -182,7 +182,7 @@ def _with_goldens(
 def _slower(setting: Setting, margin: float) -> BlindnessOutcome:
     """The latency check of a candidate whose UNet takes twice as long."""
     from turbo_lab import gate
-    from turbo_lab.runtime.pairs import compare_calls
+    from turbo_lab.runtime.paired_timing import compare_calls
     from turbo_lab.trials.gate_blindness import SLOWER, slower_unet
 
     worker, cell = setting.worker, setting.cell

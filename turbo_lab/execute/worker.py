@@ -277,7 +277,7 @@ class Worker:
 
     def time_cell(self, cell: Cell, rule_name: str, fingerprint: Mapping[str, Any]) -> Timing:
         """The timing lane: the stock call on the cell's first batch, nothing shared."""
-        from turbo_lab.runtime.stages import StageClock
+        from turbo_lab.runtime.stage_clock import StageClock
         from turbo_lab.runtime.timing import measure_call, timing, timing_rule
 
         call = self.stock_call(cell)

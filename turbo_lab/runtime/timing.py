@@ -21,7 +21,7 @@ from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.runtime.conditions import Conditions, ConditionsLog
 from turbo_lab.runtime.host import MemoryPeaks, PeakMemory
-from turbo_lab.runtime.stages import StageClock
+from turbo_lab.runtime.stage_clock import StageClock
 from turbo_lab.store.record import LatencySummary, Timing
 
 P99_SAMPLES = 500

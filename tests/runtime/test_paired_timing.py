@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from turbo_lab.errors import InputError
-from turbo_lab.runtime.pairs import PairedTiming, compare_calls
+from turbo_lab.runtime.paired_timing import PairedTiming, compare_calls
 from turbo_lab.runtime.timing import TimingRule
 
 RULE = TimingRule("test", 1, 1.0, 1, 0.0, 6, 0.1)
