@@ -17,7 +17,7 @@ _Item = TypeVar("_Item")
 
 
 class StderrProgress:
-    """Counts what is done; see :class:`turbo_lab.execute.sweep.Progress`."""
+    """Counts what is done; see :class:`turbo_lab.execute.driver.Progress`."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)

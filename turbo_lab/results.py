@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from turbo_lab.errors import StoreError
-from turbo_lab.execute.sweep import SweepContext, SweepOutcome
+from turbo_lab.execute.driver import SweepContext, SweepOutcome
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.sources import (
     MetricContext,

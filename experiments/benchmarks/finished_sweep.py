@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from turbo_lab import config
-from turbo_lab.execute.commit import commit_batch
-from turbo_lab.execute.sweep import parameters
+from turbo_lab.execute.committer import commit_batch
+from turbo_lab.execute.driver import parameters
 from turbo_lab.planning.resolved_sweep import Sweep, resolve_points
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.record import Record

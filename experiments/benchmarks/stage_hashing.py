@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from turbo_lab.execute.commit import stage_sha256
+from turbo_lab.execute.committer import stage_sha256
 from turbo_lab.golden.stages import StageValue, mark
 from turbo_lab.runtime.paired_timing import PairedTiming, compare_calls
 from turbo_lab.runtime.timing import TimingRule

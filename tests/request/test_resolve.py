@@ -16,7 +16,7 @@ from tests.cards.test_cards import TO_Q, lora
 from turbo_lab import config, environment
 from turbo_lab.cards import locate_adapter
 from turbo_lab.errors import InputError
-from turbo_lab.execute.commit import commit_batch
+from turbo_lab.execute.committer import commit_batch
 from turbo_lab.planning.resolved_sweep import Sweep, plan_sweep, resolve_points
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import Library, pin_revisions, resolve

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from turbo_lab.commands.sides import compose_side, split_sides
 from turbo_lab.commands.words import print_document, write_text
 from turbo_lab.errors import InputError
-from turbo_lab.execute.sweep import CELL_FAILURES
+from turbo_lab.execute.driver import CELL_FAILURES
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.planning.resolved_sweep import Sweep, resolve_points
 

@@ -23,7 +23,7 @@ from turbo_lab.policy import Policy
 
 if TYPE_CHECKING:
     from turbo_lab.commands.sweep import Executed
-    from turbo_lab.execute.footprint import Side
+    from turbo_lab.execute.peak_memory import Side
     from turbo_lab.golden.library import GoldenLibrary
     from turbo_lab.trials.run_case import Case
 
@@ -312,7 +312,7 @@ def _images_a_call(stored: Baseline) -> int:
 
 
 def _memory(policy: Policy, sides: Sides) -> Row:
-    from turbo_lab.execute.footprint import compare_footprints
+    from turbo_lab.execute.peak_memory import compare_footprints
 
     assert policy.memory is not None
     if sides.baseline is None:

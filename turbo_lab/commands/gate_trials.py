@@ -203,7 +203,7 @@ def _slower(setting: Setting, margin: float) -> BlindnessOutcome:
 def _heavier(setting: Setting, margin: float) -> BlindnessOutcome:
     """The memory check of a candidate that holds its UNet twice."""
     from turbo_lab import gate
-    from turbo_lab.execute.footprint import compare_footprints
+    from turbo_lab.execute.peak_memory import compare_footprints
     from turbo_lab.trials.gate_blindness import HEAVIER, hold_unet_twice
 
     worker = setting.worker

@@ -20,7 +20,7 @@ from turbo_lab.cards import AdapterFiles, ModelFiles, VaeFiles
 from turbo_lab.commands.settings import judge, timing_rule
 from turbo_lab.commands.words import print_document
 from turbo_lab.errors import IncompleteError, InputError, StoreError
-from turbo_lab.execute.sweep import Progress, SweepContext, SweepOutcome, run_plan
+from turbo_lab.execute.driver import Progress, SweepContext, SweepOutcome, run_plan
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.metrics.sources import MetricContext
 from turbo_lab.planning.plan import Plan

@@ -19,7 +19,7 @@ import numpy as np
 
 from turbo_lab import images
 from turbo_lab.errors import IncompleteError
-from turbo_lab.execute.sweep import SweepContext, run_plan
+from turbo_lab.execute.driver import SweepContext, run_plan
 from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.planning.resolved_sweep import Sweep, plan_sweep
 from turbo_lab.store.store import Store

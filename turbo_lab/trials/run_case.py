@@ -17,7 +17,7 @@ import numpy as np
 
 from turbo_lab import config, images
 from turbo_lab.errors import InputError
-from turbo_lab.execute.commit import commit_batch
+from turbo_lab.execute.committer import commit_batch
 from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.golden.judge import Observation
 from turbo_lab.golden.stages import StageValue

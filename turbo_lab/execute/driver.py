@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from turbo_lab.errors import IncompleteError, TurboLabError
-from turbo_lab.execute.commit import Committer
+from turbo_lab.execute.committer import Committer
 from turbo_lab.execute.interrupt import Interrupts
 from turbo_lab.execute.worker import Worker
 from turbo_lab.planning.plan import Group, Job, Plan
