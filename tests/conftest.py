@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from tests.golden_cases import Loaded
     from turbo_lab.golden.library import GoldenLibrary
+    from turbo_lab.golden.run_case import CaseRunner
     from turbo_lab.identity import DigestCache
     from turbo_lab.metrics.extractor import ClipExtractor
     from turbo_lab.metrics.sources import ExtractorSource
-    from turbo_lab.trials.run_case import CaseRunner
 
 # Before any test module imports a library: they read these when they are imported.
 _HOME = Path(tempfile.mkdtemp(prefix="turbo-lab-tests-"))
@@ -137,9 +137,9 @@ def images() -> np.ndarray:
 def library(tmp_path_factory: pytest.TempPathFactory) -> GoldenLibrary:
     """Goldens of the shipped model: two cases, each drawn in one fresh process as well."""
     from tests.golden_cases import CASES
-    from turbo_lab.golden.golden import Accepted
+    from turbo_lab.golden.document import Accepted
     from turbo_lab.golden.library import GoldenLibrary
-    from turbo_lab.trials.goldens import record
+    from turbo_lab.golden.lifecycle import record
 
     root = tmp_path_factory.mktemp("goldens")
     made = GoldenLibrary(root / "goldens", root / "content")
@@ -159,7 +159,7 @@ def loaded(library: GoldenLibrary) -> Loaded:
 @pytest.fixture(scope="session")
 def runner(loaded: Loaded) -> CaseRunner:
     """A runner of those cases, with one resident pipeline."""
-    from turbo_lab.trials.run_case import CaseRunner
+    from turbo_lab.golden.run_case import CaseRunner
 
     return CaseRunner([case for case, *_ in loaded])
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from turbo_lab.golden.golden import Golden
+from turbo_lab.golden.document import Golden
 from turbo_lab.golden.library import Material
-from turbo_lab.trials.run_case import Case
+from turbo_lab.golden.run_case import Case
 
 CASES = {
     "two-steps": ("prompt='a key on a blue background'", "num_inference_steps=2", "seed=3"),

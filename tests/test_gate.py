@@ -15,7 +15,7 @@ from turbo_lab import gate
 from turbo_lab.cards import conf_dir
 from turbo_lab.compare import Row
 from turbo_lab.errors import InputError
-from turbo_lab.golden.judge import CaseVerdict
+from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.policy import Policy
 from turbo_lab.report.html_gate import gate_report

@@ -27,8 +27,8 @@ from turbo_lab import environment
 from turbo_lab.commands.words import check_writable
 from turbo_lab.compare import worst
 from turbo_lab.errors import InputError, StoreError
-from turbo_lab.golden.golden import Accepted, Golden
-from turbo_lab.golden.judge import CaseVerdict, Observation, judge
+from turbo_lab.golden.document import Accepted, Golden
+from turbo_lab.golden.judgement import CaseVerdict, Observation, judge
 from turbo_lab.golden.library import GoldenLibrary, check_name
 from turbo_lab.golden.stages import StageValue, mark, ordered_by_worth
 from turbo_lab.golden.thresholds import read_thresholds
@@ -123,7 +123,7 @@ class GoldenImage:
             _write(library, case, seen, recipe, "first recording", None)
             _WRITTEN.append(f"recorded  {self._file}::{case}")
             return
-        from turbo_lab.trials.features import judge_embed
+        from turbo_lab.golden.embedding import judge_embed
 
         golden = library.read(case)
         material = library.material(golden)
@@ -219,7 +219,7 @@ def _write(
     reason: str,
     old: Golden | None,
 ) -> None:
-    from turbo_lab.trials.goldens import who
+    from turbo_lab.golden.lifecycle import who
 
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     keys = dict(seen.fingerprint["keys"])
@@ -244,8 +244,8 @@ def _write(
 
 
 def _remember(verdict: CaseVerdict, golden: Golden, expected: Any, seen: Observation) -> None:
+    from turbo_lab.golden.lifecycle import Checked
     from turbo_lab.trials.golden_page import check_document, pictures_of
-    from turbo_lab.trials.goldens import Checked
 
     keys = {"golden": golden.fingerprint["keys"], "here": seen.fingerprint["keys"]}
     checked = [Checked(verdict, expected, seen.pixels(), fingerprints=keys)]
@@ -254,8 +254,8 @@ def _remember(verdict: CaseVerdict, golden: Golden, expected: Any, seen: Observa
 
 
 def _row_without_images(name: str, verdict: str, message: str) -> dict[str, Any]:
+    from turbo_lab.golden.lifecycle import Checked
     from turbo_lab.trials.golden_page import check_document
-    from turbo_lab.trials.goldens import Checked
 
     checked = [Checked(CaseVerdict(name, verdict, None, message))]
     (row,) = check_document(checked, ())["cases"]
@@ -290,7 +290,7 @@ def _value(stage: str, tensor: Any) -> StageValue:
         is_narrow = tensor.dtype.kind == "f" and tensor.dtype.itemsize <= 4
         kept = tensor.astype(np.float32) if is_narrow else tensor.copy()
         return StageValue(stage, str(tensor.dtype), kept)
-    from turbo_lab.trials.run_case import stage_value
+    from turbo_lab.golden.run_case import stage_value
 
     return stage_value(stage, tensor)
 

@@ -29,17 +29,17 @@ from pathlib import Path
 
 import numpy as np
 
-from turbo_lab.golden.judge import judge
+from turbo_lab.golden.embedding import judge_embed
+from turbo_lab.golden.judgement import judge
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
+from turbo_lab.golden.lifecycle import Checked, today
+from turbo_lab.golden.run_case import CaseRunner
 from turbo_lab.golden.thresholds import thresholds_of
 from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.calibrate import load_cases
 from turbo_lab.trials.faults import FAULTS
-from turbo_lab.trials.features import judge_embed
 from turbo_lab.trials.golden_page import check_document, write_page
-from turbo_lab.trials.goldens import Checked, today
 from turbo_lab.trials.mutate import run_with
-from turbo_lab.trials.run_case import CaseRunner
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from turbo_lab.golden.golden import Accepted, Golden, Margin
-from turbo_lab.golden.judge import Observation
+from turbo_lab.golden.document import Accepted, Golden, Margin
+from turbo_lab.golden.judgement import Observation
 from turbo_lab.golden.library import GoldenLibrary
 from turbo_lab.golden.stages import StageValue, mark
 

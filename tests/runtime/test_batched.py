@@ -21,6 +21,7 @@ from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab.cards import locate, model_card
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import Weights, Worker
+from turbo_lab.golden.run_case import resolve_case
 from turbo_lab.identity import canonical_json
 from turbo_lab.planning.plan import WorkDone, planned_rows
 from turbo_lab.request.recipe import Batch, Layout, Recipe
@@ -29,7 +30,6 @@ from turbo_lab.runtime.batched import BatchedGroup
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.pipeline import load_pipeline
 from turbo_lab.runtime.sampler import Sampler, SharedWork
-from turbo_lab.trials.run_case import resolve_case
 
 # What share=batched promises of an image beside the exact one.
 MAX_LEVELS, MAX_SHARE = 1, 0.01

@@ -6,15 +6,15 @@ import dataclasses
 from typing import Any
 
 from tests.golden_cases import Loaded
-from turbo_lab.golden.golden import Golden
-from turbo_lab.golden.judge import judge
+from turbo_lab.golden.document import Golden
+from turbo_lab.golden.judgement import judge
 from turbo_lab.golden.library import Material
+from turbo_lab.golden.lifecycle import today
+from turbo_lab.golden.run_case import Case, CaseRunner
 from turbo_lab.golden.stages import mark
 from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.faults import FAULTS
-from turbo_lab.trials.goldens import today
 from turbo_lab.trials.mutate import run_with
-from turbo_lab.trials.run_case import Case, CaseRunner
 
 
 def made_elsewhere(one: tuple[Case, Golden, Material]) -> tuple[Case, Golden, Any]:

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden.test_lifecycle import faulty
 from tests.golden_cases import Loaded
-from tests.trials.test_goldens import faulty
 from turbo_lab.cli import main
 from turbo_lab.errors import JudgementError
-from turbo_lab.golden.golden import Margin
+from turbo_lab.golden.document import Margin
+from turbo_lab.golden.embedding import judge_embed
+from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
 from turbo_lab.golden.library import GoldenLibrary
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.report.golden_text import print_mutation
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.trials import mutate as mutation
 from turbo_lab.trials.faults import FAULTS, Fault
-from turbo_lab.trials.features import judge_embed
-from turbo_lab.trials.fresh import Stages, stages_in_fresh_process
 from turbo_lab.trials.harmless import HARMLESS
 from turbo_lab.trials.mutate import mutate
 
@@ -109,7 +109,7 @@ def test_a_fresh_process_of_other_bits_is_an_alarm(
         other = dataclasses.replace(pixels, values=pixels.values[:, ::-1].copy())
         return found | {name: (*others, other)}
 
-    monkeypatch.setattr("turbo_lab.trials.run_case.stages_in_fresh_process", turned)
+    monkeypatch.setattr("turbo_lab.golden.run_case.stages_in_fresh_process", turned)
     _, (moved,) = mutate(loaded, read_thresholds(), judge_embed(), (), fresh)
     assert moved.alarm
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.golden_cases import Loaded
+from turbo_lab.golden.run_case import CaseRunner
 from turbo_lab.trials import resumed
 from turbo_lab.trials.resumed import resumed_sweep
-from turbo_lab.trials.run_case import CaseRunner
 
 
 def test_a_resumed_sweep_leaves_what_an_uninterrupted_one_does(

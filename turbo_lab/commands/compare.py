@@ -119,8 +119,8 @@ def _fidelity(
     import numpy as np
 
     from turbo_lab import images
+    from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.metrics.paired import paired_fidelity
-    from turbo_lab.trials.features import judge_embed
 
     embed, found = judge_embed(), {}
     mine = candidate.figures.parameters

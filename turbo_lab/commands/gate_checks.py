@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from turbo_lab.commands.sweep import Executed
     from turbo_lab.execute.peak_memory import Side
     from turbo_lab.golden.library import GoldenLibrary
-    from turbo_lab.trials.run_case import Case
+    from turbo_lab.golden.run_case import Case
 
 Overrides = Mapping[str, Sequence[str]]
 _NEEDS_BASELINE = "needs a baseline in the same run: give baseline.KEY=VALUE"
@@ -211,9 +211,9 @@ def _golden_checks(policy: Policy, candidate: Executed) -> Iterator[Row]:
 def _goldens(policy: Policy, library: GoldenLibrary, model: str) -> Iterator[Row]:
     """The goldens at their tiers, and what they are goldens of."""
     from turbo_lab.golden.coverage import lacking
+    from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.golden.lifecycle import check
     from turbo_lab.golden.thresholds import thresholds_of
-    from turbo_lab.trials.features import judge_embed
-    from turbo_lab.trials.goldens import check
 
     names = list(policy.goldens or library.cases())
     checked = check(library, names, thresholds_of(library), judge_embed())
@@ -229,8 +229,8 @@ def _goldens(policy: Policy, library: GoldenLibrary, model: str) -> Iterator[Row
 
 
 def _invariance(library: GoldenLibrary, names: Sequence[str]) -> Row:
+    from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.golden.thresholds import thresholds_of
-    from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.invariance import invariance
 
     rows = invariance(loaded_cases(library, names), thresholds_of(library), judge_embed())
@@ -240,8 +240,8 @@ def _invariance(library: GoldenLibrary, names: Sequence[str]) -> Row:
 
 
 def _mutation(library: GoldenLibrary, names: Sequence[str]) -> Row:
+    from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.golden.thresholds import thresholds_of
-    from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.mutate import mutate
 
     faults, harmless = mutate(loaded_cases(library, names), thresholds_of(library), judge_embed())

@@ -156,10 +156,10 @@ def _with_goldens(
     found: Sequence[BlindnessOutcome], names: Sequence[str]
 ) -> list[BlindnessOutcome]:
     """What the goldens say of the same faults, at T0."""
+    from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.golden.library import open_library
     from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.faults import FAULTS
-    from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.gate_blindness import SAMPLE_FAULTS
     from turbo_lab.trials.mutate import mutate as mutate_goldens
 

@@ -17,8 +17,8 @@ from turbo_lab.commands.words import (
     whole_number,
 )
 from turbo_lab.errors import InputError, unknown_name
-from turbo_lab.golden.golden import Accepted, Golden
-from turbo_lab.golden.judge import OTHER_WORK, Observation, if_meant
+from turbo_lab.golden.document import Accepted, Golden
+from turbo_lab.golden.judgement import OTHER_WORK, Observation, if_meant
 from turbo_lab.golden.library import (
     GoldenLibrary,
     check_known,
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 def _record(arguments: list[str]) -> int:
     """``golden record [NAME KEY=VALUE ...] [--processes N] [--reason TEXT]``."""
-    from turbo_lab.trials.goldens import record, who
+    from turbo_lab.golden.lifecycle import record, who
 
     processes = _count(take_option(arguments, "--processes"), "--processes", 3)
     reason = take_option(arguments, "--reason") or "first recording"
@@ -97,9 +97,9 @@ def _cases_to_record(library: GoldenLibrary, arguments: list[str]) -> dict[str, 
 
 def _check(arguments: list[str]) -> int:
     """``golden check [NAME ...] [--explain] [--json] [--html FILE]``."""
-    from turbo_lab.trials.features import judge_embed
+    from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.golden.lifecycle import check
     from turbo_lab.trials.golden_page import check_document, write_page
-    from turbo_lab.trials.goldens import check
 
     as_json, explain = take_flag(arguments, "--json"), take_flag(arguments, "--explain")
     html = take_option(arguments, "--html")
@@ -125,7 +125,7 @@ def _check(arguments: list[str]) -> int:
 
 def _accept(arguments: list[str]) -> int:
     """``golden accept NAME ... --reason TEXT [--expires DAY] [--processes N] [--json]``."""
-    from turbo_lab.trials.goldens import record, who
+    from turbo_lab.golden.lifecycle import record, who
 
     as_json = take_flag(arguments, "--json")
     reason = take_option(arguments, "--reason")
@@ -177,7 +177,7 @@ def _accept_beside(
     processes: int,
 ) -> dict[str, str]:
     """A temporary acceptance, outcome by name: the anchor stays where it is."""
-    from turbo_lab.trials.goldens import observe_reproducible
+    from turbo_lab.golden.lifecycle import observe_reproducible
 
     outcomes = {}
     for name, seen in observe_reproducible(cases, processes).items():
@@ -202,7 +202,7 @@ def _of_same_work(library: GoldenLibrary, name: str, seen: Observation) -> Golde
 
 def _reject(arguments: list[str]) -> int:
     """``golden reject NAME --reason TEXT [--json]``: what this environment gives is known bad."""
-    from turbo_lab.trials.goldens import observe_reproducible
+    from turbo_lab.golden.lifecycle import observe_reproducible
 
     as_json = take_flag(arguments, "--json")
     reason = take_option(arguments, "--reason")
@@ -274,9 +274,9 @@ def _prune(arguments: list[str]) -> int:
 def _calibrate(arguments: list[str]) -> int:
     """``golden calibrate [--write] [--json]``: thresholds from harmless changes."""
     from turbo_lab.environment import package_version
+    from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.golden.thresholds import RATCHET, SAFETY, thresholds_document
     from turbo_lab.trials.calibrate import calibrate, load_cases
-    from turbo_lab.trials.features import judge_embed
 
     as_json, write = take_flag(arguments, "--json"), take_flag(arguments, "--write")
     _no_more("calibrate", arguments)
@@ -309,8 +309,8 @@ def _calibrate(arguments: list[str]) -> int:
 
 def _mutate(arguments: list[str]) -> int:
     """``golden mutate [--json]``: which faults the goldens catch, and what alarms falsely."""
+    from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.trials.calibrate import load_cases
-    from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.mutate import mutate
 
     as_json = take_flag(arguments, "--json")
@@ -335,8 +335,8 @@ def _mutate(arguments: list[str]) -> int:
 
 def _invariance(arguments: list[str]) -> int:
     """``golden invariance [--json]``: what must not matter, and what was measured."""
+    from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.trials.calibrate import load_cases
-    from turbo_lab.trials.features import judge_embed
     from turbo_lab.trials.invariance import invariance
 
     as_json = take_flag(arguments, "--json")

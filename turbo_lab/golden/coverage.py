@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from turbo_lab.golden.golden import Golden
+from turbo_lab.golden.document import Golden
 
 FEATURES: Mapping[str, Callable[[Golden, str], bool]] = {
     "candidate_model": lambda golden, model: golden.recipe["model"] == model,

@@ -33,7 +33,7 @@ from safetensors.numpy import load, save
 
 from turbo_lab.cards import conf_dir
 from turbo_lab.errors import InputError, StoreError, unknown_name
-from turbo_lab.golden.golden import Golden, Margin, golden_document, read_golden
+from turbo_lab.golden.document import Golden, Margin, golden_document, read_golden
 from turbo_lab.golden.stages import StageValue, Values, mark, stage_kind
 from turbo_lab.identity import user_cache
 from turbo_lab.images import encode_png

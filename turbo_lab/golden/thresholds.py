@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from turbo_lab.errors import StoreError
-from turbo_lab.golden.golden import Margin
+from turbo_lab.golden.document import Margin
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
 from turbo_lab.identity import digest
 from turbo_lab.request.recipe import as_plain

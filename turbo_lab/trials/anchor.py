@@ -11,10 +11,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from turbo_lab.golden.golden import Accepted, Golden
+from turbo_lab.golden.document import Accepted, Golden
 from turbo_lab.golden.library import Material
+from turbo_lab.golden.run_case import Case, CaseRunner
 from turbo_lab.golden.tiers import choose_tier
-from turbo_lab.trials.run_case import Case, CaseRunner
 
 Loaded = tuple[Case, Golden, Material]
 

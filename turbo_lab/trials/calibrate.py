@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from turbo_lab.errors import InputError, JudgementError
-from turbo_lab.golden.golden import Golden, Margin
-from turbo_lab.golden.judge import (
+from turbo_lab.golden.document import Golden, Margin
+from turbo_lab.golden.judgement import (
     FIGURES,
     OTHER_WORK,
     STAGE_FIGURE,
@@ -22,13 +22,13 @@ from turbo_lab.golden.judge import (
     measure_figures,
 )
 from turbo_lab.golden.library import GoldenLibrary, Material
+from turbo_lab.golden.run_case import Case, CaseRunner, resolve_case
 from turbo_lab.golden.stages import differences, stage_kind
 from turbo_lab.golden.thresholds import is_loose, margin
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.progress import track
 from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.harmless import HARMLESS
-from turbo_lab.trials.run_case import Case, CaseRunner, resolve_case
 
 Seen = dict[str, dict[str, list[float]]]
 Thresholds = Mapping[str, Mapping[str, Margin]]

@@ -10,8 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from turbo_lab.trials.fresh import write_stages
-from turbo_lab.trials.run_case import CaseRunner, resolve_case
+from turbo_lab.golden.fresh_process import write_stages
+from turbo_lab.golden.run_case import CaseRunner, resolve_case
 
 
 def main() -> None:

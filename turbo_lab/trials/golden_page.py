@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from turbo_lab import images
-from turbo_lab.golden.judge import CaseVerdict
+from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.golden.library import to_strip
+from turbo_lab.golden.lifecycle import Checked
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.trials.goldens import Checked
 
 _WORST = ("error", "regression", "uncovered", "pass")
 

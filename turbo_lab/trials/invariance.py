@@ -20,17 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from turbo_lab.golden.golden import Golden, Margin
-from turbo_lab.golden.judge import Embed, Observation, judge
+from turbo_lab.golden.document import Golden, Margin
+from turbo_lab.golden.judgement import Embed, Observation, judge
 from turbo_lab.golden.library import Material
+from turbo_lab.golden.lifecycle import today
+from turbo_lab.golden.run_case import Case, CaseRunner
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.progress import track
 from turbo_lab.request.recipe import Batch, Layout
 from turbo_lab.trials.anchor import anchored
-from turbo_lab.trials.goldens import today
 from turbo_lab.trials.harmless import HARMLESS, Run, own_rows, with_layout
 from turbo_lab.trials.resumed import resumed_sweep
-from turbo_lab.trials.run_case import Case, CaseRunner
 
 Loaded = tuple[Case, Golden, Material]
 

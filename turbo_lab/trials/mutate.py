@@ -11,25 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from turbo_lab.errors import JudgementError
-from turbo_lab.golden.golden import Golden, Margin
-from turbo_lab.golden.judge import (
-    FIGURES,
-    CaseVerdict,
-    Embed,
-    Observation,
-    judge,
-    margins_of,
-)
+from turbo_lab.golden.document import Golden, Margin
+from turbo_lab.golden.judgement import FIGURES, CaseVerdict, Embed, Observation, judge, margins_of
 from turbo_lab.golden.library import Material
+from turbo_lab.golden.lifecycle import today
+from turbo_lab.golden.run_case import Case, CaseRunner
 from turbo_lab.golden.stages import StageDifference
 from turbo_lab.golden.thresholds import noise_of
 from turbo_lab.golden.tiers import TIERS, Tier
 from turbo_lab.progress import track
 from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.faults import FAULTS, Fault
-from turbo_lab.trials.goldens import today
 from turbo_lab.trials.harmless import HARMLESS, Harmless
-from turbo_lab.trials.run_case import Case, CaseRunner
 
 Loaded = tuple[Case, Golden, Material]
 Thresholds = Mapping[str, Mapping[str, Margin]]

@@ -20,14 +20,14 @@ from turbo_lab.analysis.similarity import window_density
 from turbo_lab.cards import locate, locate_adapter, locate_vae, model_card
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.worker import Weights, Worker
-from turbo_lab.golden.judge import WINDOW_TOLERANCE
+from turbo_lab.golden.judgement import WINDOW_TOLERANCE
+from turbo_lab.golden.run_case import stage_value
 from turbo_lab.golden.stages import StageValue, mark
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.golden.tiers import choose_tier
 from turbo_lab.request.recipe import Batch, Layout, Recipe
 from turbo_lab.store.record import Record
 from turbo_lab.store.store import Store
-from turbo_lab.trials.run_case import stage_value
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from turbo_lab import images
 from turbo_lab.errors import IncompleteError
 from turbo_lab.execute.driver import SweepContext, run_plan
 from turbo_lab.execute.worker import Weights, Worker
+from turbo_lab.golden.run_case import Case, case_threads
 from turbo_lab.planning.resolved_sweep import Sweep, plan_sweep
 from turbo_lab.store.store import Store
 from turbo_lab.trials.faults import patched
-from turbo_lab.trials.run_case import Case, case_threads
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,11 @@ from turbo_lab.errors import (
     StoreError,
     TurboLabError,
 )
-from turbo_lab.golden.golden import Accepted, Golden, Margin
-from turbo_lab.golden.judge import CaseVerdict, Embed, Observation, choose, if_meant, judge
+from turbo_lab.golden.document import Accepted, Golden, Margin
+from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
+from turbo_lab.golden.judgement import CaseVerdict, Embed, Observation, choose, if_meant, judge
 from turbo_lab.golden.library import GoldenLibrary, Material, twin_text
+from turbo_lab.golden.run_case import Case, CaseRunner, Substitute, resolve_case
 from turbo_lab.golden.stages import (
     StageDifference,
     Values,
@@ -36,8 +38,6 @@ from turbo_lab.golden.stages import (
 )
 from turbo_lab.progress import track
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.trials.fresh import Stages, stages_in_fresh_process
-from turbo_lab.trials.run_case import Case, CaseRunner, Substitute, resolve_case
 
 Thresholds = Mapping[str, Mapping[str, Margin]]
 Overrides = Mapping[str, Sequence[str]]

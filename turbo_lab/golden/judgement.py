@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from turbo_lab.analysis.similarity import tile_ssim, window_density
-from turbo_lab.golden.golden import Accepted, Golden, Margin
+from turbo_lab.golden.document import Accepted, Golden, Margin
 from turbo_lab.golden.library import Material
 from turbo_lab.golden.stages import (
     STAGE_KINDS,

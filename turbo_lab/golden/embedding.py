@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from turbo_lab.golden.judge import Embed
+from turbo_lab.golden.judgement import Embed
 
 
 def judge_embed() -> Embed:

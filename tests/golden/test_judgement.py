@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.golden.observations import KEYS, THRESHOLDS, changed, observation, recorded
-from turbo_lab.golden.golden import Accepted, Golden
-from turbo_lab.golden.judge import CaseVerdict, Observation, judge
+from turbo_lab.golden.document import Accepted, Golden
+from turbo_lab.golden.judgement import CaseVerdict, Observation, judge
 from turbo_lab.golden.library import GoldenLibrary
 from turbo_lab.golden.stages import StageValue, mark, ordered_by_worth
 

@@ -19,13 +19,13 @@ from turbo_lab import config, images
 from turbo_lab.errors import InputError
 from turbo_lab.execute.committer import commit_batch
 from turbo_lab.execute.worker import Weights, Worker
-from turbo_lab.golden.judge import Observation
+from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
+from turbo_lab.golden.judgement import Observation
 from turbo_lab.golden.stages import StageValue
 from turbo_lab.planning.resolved_sweep import Sweep, resolve_points
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.store.record import BatchRecord
 from turbo_lab.store.store import Store, reuse_key
-from turbo_lab.trials.fresh import Stages, stages_in_fresh_process
 
 if TYPE_CHECKING:
     import torch

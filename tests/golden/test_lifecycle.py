@@ -17,15 +17,15 @@ import torch
 from tests.golden_cases import Loaded
 from turbo_lab.cli import main
 from turbo_lab.errors import JudgementError
-from turbo_lab.golden.golden import Accepted, Golden, Margin
+from turbo_lab.golden import lifecycle
+from turbo_lab.golden.document import Accepted, Golden, Margin
 from turbo_lab.golden.library import GoldenLibrary, Material
+from turbo_lab.golden.lifecycle import Checked, check
+from turbo_lab.golden.run_case import Case, CaseRunner, resolve_case
 from turbo_lab.golden.thresholds import read_thresholds, thresholds_document
 from turbo_lab.runtime import pipeline
-from turbo_lab.trials import goldens
 from turbo_lab.trials.faults import FAULTS, patched
 from turbo_lab.trials.golden_page import check_document
-from turbo_lab.trials.goldens import Checked, check
-from turbo_lab.trials.run_case import Case, CaseRunner, resolve_case
 
 
 def document(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict]:  # type: ignore[type-arg]
@@ -138,7 +138,7 @@ def explained_with(
     (found,) = [f for f in FAULTS if f.name == fault]
     runner.worker.prepare(case.cell.recipe)
     with found.running(runner.worker.pipeline()):
-        checked = goldens._check_one(runner, case, golden, material, {}, None, explain=True)
+        checked = lifecycle._check_one(runner, case, golden, material, {}, None, explain=True)
     return checked, check_document([checked], ())["cases"][0]
 
 
@@ -148,14 +148,16 @@ def test_what_fresh_processes_do_not_agree_on_is_not_minted(
 ) -> None:
     empty = GoldenLibrary(tmp_path / "goldens", tmp_path / "content")
     cases = {"two-steps": library.cases()["two-steps"]}
-    stages = list(goldens.stages_in_fresh_process(cases)["two-steps"])
+    stages = list(lifecycle.stages_in_fresh_process(cases)["two-steps"])
     index = [value.stage for value in stages].index("vae")
     off = stages[index].values.copy()
     off.flat[0] = np.nextafter(off.flat[0], np.inf, dtype=off.dtype)
     stages[index] = dataclasses.replace(stages[index], values=off)
-    monkeypatch.setattr(goldens, "stages_in_fresh_process", lambda _: {"two-steps": tuple(stages)})
+    monkeypatch.setattr(
+        lifecycle, "stages_in_fresh_process", lambda _: {"two-steps": tuple(stages)}
+    )
     with pytest.raises(JudgementError, match="differs first at vae; nothing was recorded"):
-        goldens.record(empty, cases, {}, 1, Accepted("", {}, "tests", "", "first"))
+        lifecycle.record(empty, cases, {}, 1, Accepted("", {}, "tests", "", "first"))
     assert not (tmp_path / "goldens").exists()
 
 
