@@ -151,7 +151,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> GoldenLibrary:
 @pytest.fixture(scope="session")
 def loaded(library: GoldenLibrary) -> Loaded:
     """The cases of ``library``, resolved."""
-    from turbo_lab.trials.calibrate import load_cases
+    from turbo_lab.trials.golden_calibration import load_cases
 
     return load_cases(library)
 

@@ -9,8 +9,8 @@ from turbo_lab.golden.judgement import judge
 from turbo_lab.golden.lifecycle import today
 from turbo_lab.golden.run_case import CaseRunner
 from turbo_lab.trials.faults import FAULTS, Fault
+from turbo_lab.trials.golden_mutation import run_with
 from turbo_lab.trials.harmless import HARMLESS, Harmless
-from turbo_lab.trials.mutate import run_with
 
 _WITHOUT_LORA = [fault for fault in FAULTS if not fault.name.startswith("lora")]
 

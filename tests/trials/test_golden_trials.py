@@ -21,10 +21,10 @@ from turbo_lab.golden.library import GoldenLibrary
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.report.golden_text import print_mutation
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.trials import mutate as mutation
+from turbo_lab.trials import golden_mutation as mutation
 from turbo_lab.trials.faults import FAULTS, Fault
+from turbo_lab.trials.golden_mutation import mutate
 from turbo_lab.trials.harmless import HARMLESS
-from turbo_lab.trials.mutate import mutate
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_calibration_is_written_read_again_and_ratchets(
     one: GoldenLibrary, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     quick = [change for change in HARMLESS if change.name in ("run again", "SDPA by plain math")]
-    monkeypatch.setattr("turbo_lab.trials.calibrate.HARMLESS", quick)
+    monkeypatch.setattr("turbo_lab.trials.golden_calibration.HARMLESS", quick)
     assert main(["golden", "calibrate", "--write", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert values["provenance"]["identical"]["run again"] == 1

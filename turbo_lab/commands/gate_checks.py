@@ -231,7 +231,7 @@ def _goldens(policy: Policy, library: GoldenLibrary, model: str) -> Iterator[Row
 def _invariance(library: GoldenLibrary, names: Sequence[str]) -> Row:
     from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.golden.thresholds import thresholds_of
-    from turbo_lab.trials.invariance import invariance
+    from turbo_lab.trials.golden_invariance import invariance
 
     rows = invariance(loaded_cases(library, names), thresholds_of(library), judge_embed())
     asked = [row for row in rows if row.cases]
@@ -242,7 +242,7 @@ def _invariance(library: GoldenLibrary, names: Sequence[str]) -> Row:
 def _mutation(library: GoldenLibrary, names: Sequence[str]) -> Row:
     from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.golden.thresholds import thresholds_of
-    from turbo_lab.trials.mutate import mutate
+    from turbo_lab.trials.golden_mutation import mutate
 
     faults, harmless = mutate(loaded_cases(library, names), thresholds_of(library), judge_embed())
     shown = [fault for fault in faults if fault.cases]
@@ -253,7 +253,7 @@ def _mutation(library: GoldenLibrary, names: Sequence[str]) -> Row:
 
 def loaded_cases(library: GoldenLibrary, names: Sequence[str]) -> list[tuple[Case, Any, Any]]:
     """Recorded cases by name, in the policy's order; no name means all."""
-    from turbo_lab.trials.calibrate import load_cases
+    from turbo_lab.trials.golden_calibration import load_cases
 
     found = {one[0].name: one for one in load_cases(library)}
     absent = [name for name in names if name not in found]

@@ -161,7 +161,7 @@ def _with_goldens(
     from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.faults import FAULTS
     from turbo_lab.trials.gate_blindness import SAMPLE_FAULTS
-    from turbo_lab.trials.mutate import mutate as mutate_goldens
+    from turbo_lab.trials.golden_mutation import mutate as mutate_goldens
 
     library = open_library()
     cases, faults = loaded_cases(library, names), (*SAMPLE_FAULTS, *FAULTS)

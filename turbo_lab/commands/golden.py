@@ -276,7 +276,7 @@ def _calibrate(arguments: list[str]) -> int:
     from turbo_lab.environment import package_version
     from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.golden.thresholds import RATCHET, SAFETY, thresholds_document
-    from turbo_lab.trials.calibrate import calibrate, load_cases
+    from turbo_lab.trials.golden_calibration import calibrate, load_cases
 
     as_json, write = take_flag(arguments, "--json"), take_flag(arguments, "--write")
     _no_more("calibrate", arguments)
@@ -310,8 +310,8 @@ def _calibrate(arguments: list[str]) -> int:
 def _mutate(arguments: list[str]) -> int:
     """``golden mutate [--json]``: which faults the goldens catch, and what alarms falsely."""
     from turbo_lab.golden.embedding import judge_embed
-    from turbo_lab.trials.calibrate import load_cases
-    from turbo_lab.trials.mutate import mutate
+    from turbo_lab.trials.golden_calibration import load_cases
+    from turbo_lab.trials.golden_mutation import mutate
 
     as_json = take_flag(arguments, "--json")
     _no_more("mutate", arguments)
@@ -336,8 +336,8 @@ def _mutate(arguments: list[str]) -> int:
 def _invariance(arguments: list[str]) -> int:
     """``golden invariance [--json]``: what must not matter, and what was measured."""
     from turbo_lab.golden.embedding import judge_embed
-    from turbo_lab.trials.calibrate import load_cases
-    from turbo_lab.trials.invariance import invariance
+    from turbo_lab.trials.golden_calibration import load_cases
+    from turbo_lab.trials.golden_invariance import invariance
 
     as_json = take_flag(arguments, "--json")
     _no_more("invariance", arguments)

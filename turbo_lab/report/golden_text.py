@@ -11,7 +11,7 @@ from rich.table import Table
 from turbo_lab.report.terminal import open_console
 
 if TYPE_CHECKING:
-    from turbo_lab.trials.calibrate import Calibration
+    from turbo_lab.trials.golden_calibration import Calibration
 
 _SHORT = {
     "T1 latents_max_abs": "T1\nlatents\nmax",

@@ -20,9 +20,9 @@ from turbo_lab.golden.stages import StageDifference
 from turbo_lab.golden.thresholds import noise_of
 from turbo_lab.golden.tiers import TIERS, Tier
 from turbo_lab.progress import track
-from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.faults import FAULTS, Fault
 from turbo_lab.trials.harmless import HARMLESS, Harmless
+from turbo_lab.trials.reanchor import anchored
 
 Loaded = tuple[Case, Golden, Material]
 Thresholds = Mapping[str, Mapping[str, Margin]]

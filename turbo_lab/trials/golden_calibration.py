@@ -27,8 +27,8 @@ from turbo_lab.golden.stages import differences, stage_kind
 from turbo_lab.golden.thresholds import is_loose, margin
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.progress import track
-from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.harmless import HARMLESS
+from turbo_lab.trials.reanchor import anchored
 
 Seen = dict[str, dict[str, list[float]]]
 Thresholds = Mapping[str, Mapping[str, Margin]]

@@ -12,9 +12,9 @@ from turbo_lab.golden.library import Material
 from turbo_lab.golden.lifecycle import today
 from turbo_lab.golden.run_case import Case, CaseRunner
 from turbo_lab.golden.stages import mark
-from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.faults import FAULTS
-from turbo_lab.trials.mutate import run_with
+from turbo_lab.trials.golden_mutation import run_with
+from turbo_lab.trials.reanchor import anchored
 
 
 def made_elsewhere(one: tuple[Case, Golden, Material]) -> tuple[Case, Golden, Any]:

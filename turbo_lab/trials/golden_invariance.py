@@ -28,8 +28,8 @@ from turbo_lab.golden.run_case import Case, CaseRunner
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.progress import track
 from turbo_lab.request.recipe import Batch, Layout
-from turbo_lab.trials.anchor import anchored
 from turbo_lab.trials.harmless import HARMLESS, Run, own_rows, with_layout
+from turbo_lab.trials.reanchor import anchored
 from turbo_lab.trials.resumed import resumed_sweep
 
 Loaded = tuple[Case, Golden, Material]
