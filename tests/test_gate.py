@@ -18,8 +18,8 @@ from turbo_lab.errors import InputError
 from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.policy import Policy
-from turbo_lab.report.html_gate import gate_report
-from turbo_lab.report.outputs import gate_junit, gate_markdown
+from turbo_lab.report.html.gate import gate_report
+from turbo_lab.report.markdown import gate_junit, gate_markdown
 
 RELEASE = yaml.safe_load((conf_dir() / "gate" / "release.yaml").read_text())
 NASTY = "<b>| `x` & \"y\" <script>errors.push('ran')</script>"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.test_html_compare import document
+from tests.report.html.test_compare import document
 from turbo_lab.cli import main
 from turbo_lab.errors import InputError
 from turbo_lab.published import PROTOCOLS, TABLE, published, published_document, refuse_published
-from turbo_lab.report.compare_text import print_compare
-from turbo_lab.report.html_compare import compare_report
+from turbo_lab.report.html.compare import compare_report
+from turbo_lab.report.text.compare import print_compare
 
 NUMBER = r"\d+(\.\d+)?"
 

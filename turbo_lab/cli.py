@@ -185,7 +185,7 @@ def _show(arguments: list[str]) -> int:
 
 def _models(arguments: list[str]) -> int:
     from turbo_lab.cards import catalog
-    from turbo_lab.report.table import model_card_text, models_table
+    from turbo_lab.report.text.tables import model_card_text, models_table
 
     as_json = take_flag(arguments, "--json")
     if arguments == ["list"]:

@@ -204,7 +204,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     if not target or not _ROWS:
         return
-    from turbo_lab.report.html_golden import golden_report
+    from turbo_lab.report.html.golden import golden_report
 
     rows = sorted(_ROWS, key=lambda row: str(row["name"]))
     page = golden_report({"verdict": worst([r["verdict"] for r in rows]), "cases": rows}, _PICTURES)
@@ -245,7 +245,7 @@ def _write(
 
 def _remember(verdict: CaseVerdict, golden: Golden, expected: Any, seen: Observation) -> None:
     from turbo_lab.golden.lifecycle import Checked
-    from turbo_lab.trials.golden_page import check_document, pictures_of
+    from turbo_lab.report.golden_check import check_document, pictures_of
 
     keys = {"golden": golden.fingerprint["keys"], "here": seen.fingerprint["keys"]}
     checked = [Checked(verdict, expected, seen.pixels(), fingerprints=keys)]
@@ -255,7 +255,7 @@ def _remember(verdict: CaseVerdict, golden: Golden, expected: Any, seen: Observa
 
 def _row_without_images(name: str, verdict: str, message: str) -> dict[str, Any]:
     from turbo_lab.golden.lifecycle import Checked
-    from turbo_lab.trials.golden_page import check_document
+    from turbo_lab.report.golden_check import check_document
 
     checked = [Checked(CaseVerdict(name, verdict, None, message))]
     (row,) = check_document(checked, ())["cases"]

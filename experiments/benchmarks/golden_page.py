@@ -35,10 +35,10 @@ from turbo_lab.golden.library import GoldenLibrary, packaged_root
 from turbo_lab.golden.lifecycle import Checked, today
 from turbo_lab.golden.run_case import CaseRunner
 from turbo_lab.golden.thresholds import thresholds_of
+from turbo_lab.report.golden_check import check_document, write_page
 from turbo_lab.trials.faults import FAULTS
 from turbo_lab.trials.golden_calibration import load_cases
 from turbo_lab.trials.golden_mutation import run_with
-from turbo_lab.trials.golden_page import check_document, write_page
 from turbo_lab.trials.reanchor import anchored
 
 FLAGS = (

@@ -23,9 +23,9 @@ from turbo_lab.golden.library import GoldenLibrary, Material
 from turbo_lab.golden.lifecycle import Checked, check
 from turbo_lab.golden.run_case import Case, CaseRunner, resolve_case
 from turbo_lab.golden.thresholds import read_thresholds, thresholds_document
+from turbo_lab.report.golden_check import check_document
 from turbo_lab.runtime import pipeline
 from turbo_lab.trials.faults import FAULTS, patched
-from turbo_lab.trials.golden_page import check_document
 
 
 def document(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict]:  # type: ignore[type-arg]

@@ -9,8 +9,8 @@ import numpy as np
 
 from tests.report.documents import cell, sweep_document
 from turbo_lab.images import encode_png
-from turbo_lab.report.figures import CellDetails
-from turbo_lab.report.pictures import Picture, read_pictures
+from turbo_lab.report.columns import CellDetails
+from turbo_lab.report.html.pictures import Picture, read_pictures
 
 NASTY = '</script><img src=x onerror="errors.push(\'prompt ran\')"> & "quotes"'
 

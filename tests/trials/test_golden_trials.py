@@ -19,7 +19,7 @@ from turbo_lab.golden.embedding import judge_embed
 from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
 from turbo_lab.golden.library import GoldenLibrary
 from turbo_lab.golden.thresholds import read_thresholds
-from turbo_lab.report.golden_text import print_mutation
+from turbo_lab.report.text.golden import print_mutation
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.trials import golden_mutation as mutation
 from turbo_lab.trials.faults import FAULTS, Fault

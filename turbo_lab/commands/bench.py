@@ -82,14 +82,14 @@ def bench_cells(points: Sequence[GridPoint], as_json: bool, html: str | None = N
     if as_json:
         print_document("bench", {"cells": rows, "fits": as_plain(lines)})
     else:
-        from turbo_lab.report.table import bench_table
+        from turbo_lab.report.text.tables import bench_table
 
         bench_table(rows)
         for fit in lines:
             where = " ".join(f"{key}={value}" for key, value in fit.where.items())
             print(f"fit along {fit.axis}{' at ' if where else ''}{where}: {fit.text}")
     if html is not None:
-        from turbo_lab.report.html_bench import bench_report
+        from turbo_lab.report.html.bench import bench_report
 
         write_text(Path(html), bench_report({"cells": rows}, lines), "--html")
     return 3 if any(row["status"] == "failed" for row in rows) else 0

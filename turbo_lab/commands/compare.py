@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> int:
     if as_json:
         print_document("compare", values)
     else:
-        from turbo_lab.report.compare_text import print_compare
+        from turbo_lab.report.text.compare import print_compare
 
         print_compare(values)
         if html is not None:
@@ -295,8 +295,8 @@ def _pareto(contenders: Sequence[Contender]) -> list[str]:
 
 def _write_page(path: Path, values: Mapping[str, Any], contenders: Mapping[str, Contender]) -> None:
     """One self-contained HTML file, with the images of the prompts that it names."""
-    from turbo_lab.report.html_compare import compare_report
-    from turbo_lab.report.pictures import read_pictures
+    from turbo_lab.report.html.compare import compare_report
+    from turbo_lab.report.html.pictures import read_pictures
 
     named = {
         prompt

@@ -34,7 +34,7 @@ from turbo_lab.request.recipe import as_plain
 
 if TYPE_CHECKING:
     from turbo_lab.commands.sweep import Executed
-    from turbo_lab.report.pictures import Picture
+    from turbo_lab.report.html.pictures import Picture
 
 CODES = {"error": 4, "regression": 1, "uncovered": 3, "inconclusive": 3, "pass": 0}
 
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
     if as_json:
         print_document("gate", values)
     else:
-        from turbo_lab.report.gate_text import print_gate
+        from turbo_lab.report.text.gate import print_gate
 
         print_gate(values)
         for kind, path in files.items():
@@ -200,7 +200,7 @@ def _changed_most(
 
 def _pictures(values: Mapping[str, Any], sides: Sides) -> dict[str, dict[str, Picture]]:
     """Of each side drawn now, the first image of every prompt that the document names."""
-    from turbo_lab.report.pictures import read_pictures
+    from turbo_lab.report.html.pictures import read_pictures
 
     named = {prompt for pairs in values["prompts"].values() for prompt, _ in pairs}
     drawn = {"candidate": sides.candidate, "baseline": sides.baseline}
@@ -234,8 +234,8 @@ def _write_files(
     values: Mapping[str, Any], files: Mapping[str, str | None], sides: Sides | None
 ) -> None:
     """What was asked for. ``sides``: ``None`` where nothing was drawn."""
-    from turbo_lab.report.html_gate import gate_report
-    from turbo_lab.report.outputs import gate_junit, gate_markdown
+    from turbo_lab.report.html.gate import gate_report
+    from turbo_lab.report.markdown import gate_junit, gate_markdown
 
     writers: dict[str, Callable[[], str]] = {
         "junit": lambda: gate_junit(values),

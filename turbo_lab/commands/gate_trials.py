@@ -44,7 +44,7 @@ def calibrate(arguments: list[str]) -> int:
 
     ``--real``: so many whole gates, each of two seed sets of its own, run besides.
     """
-    from turbo_lab.report.gate_text import print_calibration
+    from turbo_lab.report.text.gate import print_calibration
     from turbo_lab.trials.gate_calibration import calibrate_gate
 
     as_json = take_flag(arguments, "--json")
@@ -104,7 +104,7 @@ def mutate(arguments: list[str]) -> int:
 
     Faults that the candidate cannot show are tried at further settings of it.
     """
-    from turbo_lab.report.gate_text import print_blindness
+    from turbo_lab.report.text.gate import print_blindness
     from turbo_lab.trials.gate_blindness import blindness
 
     as_json = take_flag(arguments, "--json")

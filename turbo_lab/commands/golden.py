@@ -99,7 +99,7 @@ def _check(arguments: list[str]) -> int:
     """``golden check [NAME ...] [--explain] [--json] [--html FILE]``."""
     from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.golden.lifecycle import check
-    from turbo_lab.trials.golden_page import check_document, write_page
+    from turbo_lab.report.golden_check import check_document, write_page
 
     as_json, explain = take_flag(arguments, "--json"), take_flag(arguments, "--explain")
     html = take_option(arguments, "--html")
@@ -115,7 +115,7 @@ def _check(arguments: list[str]) -> int:
     if as_json:
         print_document("golden check", values)
     else:
-        from turbo_lab.report.golden_text import print_check
+        from turbo_lab.report.text.golden import print_check
 
         print_check(values, library.root == packaged_root())
         if html is not None:
@@ -246,7 +246,7 @@ def _list(arguments: list[str]) -> int:
     if as_json:
         print_document("golden list", {"root": str(library.root.resolve()), "goldens": rows})
         return 0
-    from turbo_lab.report.golden_text import print_list
+    from turbo_lab.report.text.golden import print_list
 
     print_list(rows)
     print(f"\n{library.root}")
@@ -301,7 +301,7 @@ def _calibrate(arguments: list[str]) -> int:
     if as_json:
         print_document("golden calibrate", as_plain(values))
     else:
-        from turbo_lab.report.golden_text import print_calibration
+        from turbo_lab.report.text.golden import print_calibration
 
         print_calibration(found)
     return 1 if found.loose else 0
@@ -326,7 +326,7 @@ def _mutate(arguments: list[str]) -> int:
     if as_json:
         print_document("golden mutate", values)
     else:
-        from turbo_lab.report.golden_text import print_mutation
+        from turbo_lab.report.text.golden import print_mutation
 
         print_mutation(values)
     is_blind = values["score"] < 1 or any(fault.above_noise for fault in faults)
@@ -348,7 +348,7 @@ def _invariance(arguments: list[str]) -> int:
     if as_json:
         print_document("golden invariance", values)
     else:
-        from turbo_lab.report.golden_text import print_invariance
+        from turbo_lab.report.text.golden import print_invariance
 
         print_invariance(values["rows"])
     return 0 if holds else 1

@@ -24,7 +24,7 @@ def plan_points(points: Sequence[GridPoint], as_json: bool) -> int:
     if as_json:
         print_document("plan", values)
     else:
-        from turbo_lab.report.table import plan_table
+        from turbo_lab.report.text.tables import plan_table
 
         plan_table(values)
     return 0

@@ -17,7 +17,7 @@ from turbo_lab.commands.words import (
     write_text,
 )
 from turbo_lab.errors import InputError, StoreError, unknown_name
-from turbo_lab.report.figures import CellDetails
+from turbo_lab.report.columns import CellDetails
 from turbo_lab.results import move_paths
 from turbo_lab.store.record import check_document, read_object
 
@@ -129,8 +129,8 @@ def cell_details(values: Mapping[str, Any]) -> dict[str, CellDetails]:
 
 def _html(values: Mapping[str, Any], shown: int | None) -> tuple[str, int]:
     """The page, and how many images it wants and cannot find."""
-    from turbo_lab.report.html_sweep import sweep_report
-    from turbo_lab.report.pictures import pictures_a_cell, read_pictures
+    from turbo_lab.report.html.pictures import pictures_a_cell, read_pictures
+    from turbo_lab.report.html.sweep import sweep_report
 
     cells = values["cells"]
     limit = pictures_a_cell(len(cells)) if shown is None else shown
@@ -147,7 +147,7 @@ def _html(values: Mapping[str, Any], shown: int | None) -> tuple[str, int]:
 
 
 def _markdown(values: Mapping[str, Any]) -> str:
-    from turbo_lab.report.outputs import sweep_markdown
+    from turbo_lab.report.markdown import sweep_markdown
 
     return sweep_markdown(values)
 

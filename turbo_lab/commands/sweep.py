@@ -295,7 +295,7 @@ def _finish_sweep(
     if as_json:
         print_document("sweep", values)
         return code
-    from turbo_lab.report.table import sweep_table
+    from turbo_lab.report.text.tables import sweep_table
 
     sweep_table(values)
     print(f"\ncontact sheet   {sheet}")

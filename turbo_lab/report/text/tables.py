@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from turbo_lab.report.terminal import open_console
+from turbo_lab.report.text.terminal import open_console
 
 _MAX_PLAN_ROWS = 20
 # The figures of a sweep's table, in order; further metrics follow by name.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from turbo_lab.report.html_pairs import Pictures, prompt_pairs
-from turbo_lab.report.outputs import difference, note, number, taken_over
-from turbo_lab.report.page import Html, cell, join, page, pill, table, tag
+from turbo_lab.report.html.page import Html, cell, join, page, pill, table, tag
+from turbo_lab.report.html.pairs import Pictures, prompt_pairs
+from turbo_lab.report.markdown import difference, note, number, taken_over
 
 _WIDTH, _HEIGHT = 168, 24
 _NONE: Pictures = {}

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from turbo_lab.report.page import Html, tag
+from turbo_lab.report.html.page import Html, tag
 
 WIDTH, HEIGHT = 480, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 12, 44

@@ -70,7 +70,7 @@ def _explanation(item: Checked) -> str | None:
 
 def write_page(path: Path, values: dict[str, Any], checked: Sequence[Checked]) -> None:
     """One self-contained HTML file: expected, actual, difference and the stage chain."""
-    from turbo_lab.report.html_golden import golden_report
+    from turbo_lab.report.html.golden import golden_report
 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(golden_report(values, pictures_of(checked)), encoding="utf-8")

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tests.report.documents import sweep_document
-from turbo_lab.report.table import _interval, markdown_table, sweep_table
+from turbo_lab.report.text.tables import _interval, markdown_table, sweep_table
 
 
 def test_best_follows_each_figures_direction() -> None:

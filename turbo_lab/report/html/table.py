@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from turbo_lab.report.figures import Column, label, short_axis
-from turbo_lab.report.page import Html, cell, join, pill, table, tag
+from turbo_lab.report.columns import Column, label, short_axis
+from turbo_lab.report.html.page import Html, cell, join, pill, table, tag
 
 _MOST_CHOICES = 12
 Cells = Sequence[Mapping[str, Any]]

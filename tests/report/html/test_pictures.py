@@ -10,7 +10,12 @@ import pytest
 from PIL import Image
 
 from turbo_lab.images import encode_png
-from turbo_lab.report.pictures import pictures_a_cell, read_picture, read_pictures, without_text
+from turbo_lab.report.html.pictures import (
+    pictures_a_cell,
+    read_picture,
+    read_pictures,
+    without_text,
+)
 
 
 def noise(height: int, width: int) -> np.ndarray:

@@ -82,7 +82,7 @@ def taken_over(values: Mapping[str, Any]) -> str | None:
 
 def sweep_markdown(values: Mapping[str, Any]) -> str:
     """A sweep's table with what it was run with, for a job summary or an issue."""
-    from turbo_lab.report.table import markdown_table
+    from turbo_lab.report.text.tables import markdown_table
 
     counts, cells = values["counts"], values["cells"]
     ran = ", ".join(f"{counts[k]} {k}" for k in ("done", "reused", "failed") if counts[k])

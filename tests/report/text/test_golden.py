@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from turbo_lab.report.golden_text import print_check, print_list
+from turbo_lab.report.text.golden import print_check, print_list
 
 
 def case(**changes: Any) -> dict[str, Any]:

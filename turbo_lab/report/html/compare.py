@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from turbo_lab.report.figures import Column, interval_of, real
-from turbo_lab.report.html_gate import check_table
-from turbo_lab.report.html_pairs import Pictures, prompt_pairs
-from turbo_lab.report.html_sweep import FRONT
-from turbo_lab.report.html_table import figure_cell, table_legend
-from turbo_lab.report.outputs import published_columns
-from turbo_lab.report.page import Html, join, page, section, table, tag
-from turbo_lab.report.plots import Series, tradeoff
-from turbo_lab.report.svg import SERIES
+from turbo_lab.report.columns import Column, interval_of, real
+from turbo_lab.report.html.gate import check_table
+from turbo_lab.report.html.page import Html, join, page, section, table, tag
+from turbo_lab.report.html.pairs import Pictures, prompt_pairs
+from turbo_lab.report.html.plots import Series, tradeoff
+from turbo_lab.report.html.svg import SERIES
+from turbo_lab.report.html.sweep import FRONT
+from turbo_lab.report.html.table import figure_cell, table_legend
+from turbo_lab.report.markdown import published_columns
 
 _HOW = (
     "Paired by prompt and seed. The bar is the 95% interval of the candidate's difference, the "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from turbo_lab.report.page import Html, image, tag
-from turbo_lab.report.pictures import Picture
+from turbo_lab.report.html.page import Html, image, tag
+from turbo_lab.report.html.pictures import Picture
 
 _TINY = 256  # pixels: smaller images are enlarged without smoothing
 Pictures = Mapping[str, Mapping[str, Picture]]

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from turbo_lab.report.figures import CellDetails, label
-from turbo_lab.report.html_table import stem
-from turbo_lab.report.page import Html, join, scroll_class, tag
-from turbo_lab.report.svg import Scale, fit, line
+from turbo_lab.report.columns import CellDetails, label
+from turbo_lab.report.html.page import Html, join, scroll_class, tag
+from turbo_lab.report.html.svg import Scale, fit, line
+from turbo_lab.report.html.table import stem
 
 _WIDTH = 1000
 # More marks than this on one strip cannot be told apart.

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from turbo_lab.report.figures import CellDetails, Column, label
-from turbo_lab.report.page import Html, cell, image, join, table, tag
-from turbo_lab.report.pictures import Picture
+from turbo_lab.report.columns import CellDetails, Column, label
+from turbo_lab.report.html.page import Html, cell, image, join, table, tag
+from turbo_lab.report.html.pictures import Picture
 
 _TINY = 256  # pixels: smaller images are enlarged without smoothing
 _EDGE = 112  # CSS pixels of a thumbnail, to begin with

@@ -11,7 +11,7 @@ import pytest
 
 from tests.report.browser import run_in_page
 from tests.report.sweeps import NASTY, large_sweep, sweep_with_details
-from turbo_lab.report.html_sweep import sweep_report
+from turbo_lab.report.html.sweep import sweep_report
 
 HELPERS = """
 const $ = (q) => document.querySelector(q), all = (q) => [...document.querySelectorAll(q)];

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from turbo_lab.images import encode_png
-from turbo_lab.report.page import Html, cell, image, join, page, pill, table, tag
+from turbo_lab.report.html.page import Html, cell, image, join, page, pill, table, tag
 
 _WIDTH = 16  # rem of one 64 x 64 image
 _ORDER = ("error", "regression", "uncovered", "pass")

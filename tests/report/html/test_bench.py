@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from turbo_lab.analysis.latency_fit import fits
-from turbo_lab.report.html_bench import bench_report
+from turbo_lab.report.html.bench import bench_report
 
 
 def cells() -> list[dict]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.report.documents import sweep_document
-from turbo_lab.report.figures import Column, columns, label, varying_axes
+from turbo_lab.report.columns import Column, columns, label, varying_axes
 
 
 def column(values: list, intervals: list | None = None, direction: str = "higher") -> Column:

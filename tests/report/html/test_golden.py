@@ -11,7 +11,7 @@ import pytest
 
 from tests.report.browser import run_in_page
 from turbo_lab.images import encode_png
-from turbo_lab.report.html_golden import golden_report, heatmap
+from turbo_lab.report.html.golden import golden_report, heatmap
 
 NASTY = "<script>errors.push('prompt ran')</script> & \"quotes\""
 

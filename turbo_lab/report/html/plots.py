@@ -10,9 +10,9 @@ from typing import Any
 
 from turbo_lab.analysis.latency_fit import position
 from turbo_lab.analysis.pareto import pareto
-from turbo_lab.report.figures import Column, Interval, label, short_axis
-from turbo_lab.report.page import Html, escape, tag
-from turbo_lab.report.svg import SERIES, WIDTH, Scale, chart, line, path, plot_area, text_width
+from turbo_lab.report.columns import Column, Interval, label, short_axis
+from turbo_lab.report.html.page import Html, escape, tag
+from turbo_lab.report.html.svg import SERIES, WIDTH, Scale, chart, line, path, plot_area, text_width
 
 Cells = Sequence[Mapping[str, Any]]
 # Above so many cells intervals and labels would cover the points.

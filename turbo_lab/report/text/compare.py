@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from turbo_lab.report.outputs import difference, number, published_columns
-from turbo_lab.report.terminal import open_console
+from turbo_lab.report.markdown import difference, number, published_columns
+from turbo_lab.report.text.terminal import open_console
 
 _WORDS = {
     "pass": "[green]at least as good[/]",

@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
-from turbo_lab.report.outputs import changed_most, difference, note, number, taken_over
-from turbo_lab.report.terminal import open_console
+from turbo_lab.report.markdown import changed_most, difference, note, number, taken_over
+from turbo_lab.report.text.terminal import open_console
 
 _STYLES = {
     "pass": "green", "regression": "red", "inconclusive": "yellow", "uncovered": "yellow",

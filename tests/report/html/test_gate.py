@@ -10,8 +10,8 @@ import pytest
 
 from tests.report.browser import run_in_page
 from turbo_lab.compare import Row
-from turbo_lab.report.html_gate import gate_report, interval_plot
-from turbo_lab.report.outputs import gate_junit, gate_markdown
+from turbo_lab.report.html.gate import gate_report, interval_plot
+from turbo_lab.report.markdown import gate_junit, gate_markdown
 
 
 def check(verdict: str, ci95: Any, direction: str = "higher", **changes: Any) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report.documents import sweep_document
-from turbo_lab.report.figures import Column, columns, label
-from turbo_lab.report.plots import front, numeric_axes, scaling, series_by, tradeoff
-from turbo_lab.report.svg import Scale, fit
+from turbo_lab.report.columns import Column, columns, label
+from turbo_lab.report.html.plots import front, numeric_axes, scaling, series_by, tradeoff
+from turbo_lab.report.html.svg import Scale, fit
 
 
 def test_a_scale_by_hand() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from tests.report.browser import run_in_page
 from turbo_lab.compare import Row
 from turbo_lab.images import encode_png
-from turbo_lab.report.html_compare import compare_report
-from turbo_lab.report.pictures import Picture
+from turbo_lab.report.html.compare import compare_report
+from turbo_lab.report.html.pictures import Picture
 
 NASTY = "<img src=x onerror=\"errors.push('ran')\">"
 

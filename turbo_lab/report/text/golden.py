@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
-from turbo_lab.report.terminal import open_console
+from turbo_lab.report.text.terminal import open_console
 
 if TYPE_CHECKING:
     from turbo_lab.trials.golden_calibration import Calibration

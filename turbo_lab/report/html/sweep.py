@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from turbo_lab.report.figures import (
-    CellDetails,
-    Column,
-    columns,
-    label,
-    short_axis,
-    varying_axes,
-)
-from turbo_lab.report.html_gallery import gallery, prompt_table
-from turbo_lab.report.html_latency import latency_strips, stage_note
-from turbo_lab.report.html_table import figure_table
-from turbo_lab.report.page import Html, definitions, join, page, section, table, tag
-from turbo_lab.report.pictures import Picture
-from turbo_lab.report.plots import legend, numeric_axes, scaling, series_by, tradeoff
+from turbo_lab.report.columns import CellDetails, Column, columns, label, short_axis, varying_axes
+from turbo_lab.report.html.gallery import gallery, prompt_table
+from turbo_lab.report.html.latency import latency_strips, stage_note
+from turbo_lab.report.html.page import Html, definitions, join, page, section, table, tag
+from turbo_lab.report.html.pictures import Picture
+from turbo_lab.report.html.plots import legend, numeric_axes, scaling, series_by, tradeoff
+from turbo_lab.report.html.table import figure_table
 
 Cells = Sequence[Mapping[str, Any]]
 _TIMING = ("latency_ms", "throughput", "memory")

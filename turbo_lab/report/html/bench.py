@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turbo_lab.analysis.latency_fit import UNITS, LineFit, place
-from turbo_lab.report.figures import short_axis
-from turbo_lab.report.page import Html, page, section, table, tag
-from turbo_lab.report.svg import chart, line, path, plot_area
+from turbo_lab.report.columns import short_axis
+from turbo_lab.report.html.page import Html, page, section, table, tag
+from turbo_lab.report.html.svg import chart, line, path, plot_area
 
 Cells = Sequence[Mapping[str, Any]]
 _STAGES = ("text", "unet", "vae", "post", "other")

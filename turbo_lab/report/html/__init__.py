@@ -1,0 +1,1 @@
+"""HTML pages: one module per page, and the parts they share."""
