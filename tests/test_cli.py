@@ -135,7 +135,7 @@ def test_generate_then_show(own_folder: Path, capsys: pytest.CaptureFixture[str]
      "a, (list) [of] {things}", "größe 猫"],
 )  # fmt: skip
 def test_a_prompt_arrives_as_it_was_written(prompt: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from turbo_lab.commands import sweep
+    from turbo_lab.workflows import sweep
 
     seen = []
     monkeypatch.setattr(

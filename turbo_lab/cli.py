@@ -108,7 +108,7 @@ def _generate(arguments: list[str]) -> int:
     import dataclasses
 
     from turbo_lab import config
-    from turbo_lab.commands.sweep import run_points
+    from turbo_lab.workflows.sweep import run_points
 
     as_json = take_flag(arguments, "--json")
     prompt = None
@@ -150,7 +150,7 @@ def _bench(arguments: list[str]) -> int:
 
 def _run_points(command: str, arguments: list[str], as_json: bool) -> int:
     from turbo_lab import config
-    from turbo_lab.commands.sweep import run_points
+    from turbo_lab.workflows.sweep import run_points
 
     arguments = [a for a in arguments if a != "--json"]
     return config.run(command, arguments, lambda points: run_points(command, points, as_json))
@@ -290,7 +290,7 @@ def _doctor(arguments: list[str]) -> int:
 
 def _sync(arguments: list[str]) -> int:
     from turbo_lab import config
-    from turbo_lab.commands.sweep import sync_store
+    from turbo_lab.workflows.sweep import sync_store
 
     as_json = take_flag(arguments, "--json")
     return config.run("sync", arguments, lambda points: sync_store(points[0].values, as_json))

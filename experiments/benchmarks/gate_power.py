@@ -33,11 +33,11 @@ from turbo_lab.execute.worker import worker_for
 from turbo_lab.metrics.evaluate import loaded_extractor
 from turbo_lab.metrics.inputs import unit_rows
 from turbo_lab.policy import Policy
-from turbo_lab.results import metric_context
 from turbo_lab.runtime.host import HostLoad
 from turbo_lab.runtime.paired_timing import compare_calls
 from turbo_lab.store.record import Measurement
 from turbo_lab.store.store import images_of, read_image
+from turbo_lab.workflows.results import metric_context
 
 MARGIN, LOSS = 0.02, 0.04
 LATENCY_MARGIN, SLOWER = 0.2, 1.4

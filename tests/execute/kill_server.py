@@ -110,10 +110,6 @@ def main() -> None:
     import torch
     from diffusers import StableDiffusionXLPipeline  # noqa: F401
 
-    import turbo_lab.commands.sweep
-    import turbo_lab.metrics.evaluate
-    import turbo_lab.runtime.sampler  # noqa: F401
-
     torch.set_num_threads(1)  # a fork must not inherit a pool of threads
     print("ready", flush=True)
     for line in sys.stdin:

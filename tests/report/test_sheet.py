@@ -12,7 +12,7 @@ from PIL import Image
 from tests.report.documents import sweep_document
 from turbo_lab.errors import StoreError
 from turbo_lab.images import encode_png
-from turbo_lab.results import sheet
+from turbo_lab.workflows.results import sheet
 
 
 def picture(document: dict) -> np.ndarray:

@@ -25,7 +25,7 @@ from turbo_lab.request.recipe import Layout, Recipe
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import compile_unet
 from turbo_lab.runtime.stage_clock import StageClock
-from turbo_lab.trials.reproduce import claim_of_png, reproduce
+from turbo_lab.workflows.reproduce import claim_of_png, reproduce
 
 SMALL = ("num_images=2", "batch_size=2", "num_threads=1", "num_inference_steps=2",
          "tracking=none", "store=store")  # fmt: skip

@@ -54,8 +54,8 @@ def bench_cells(points: Sequence[GridPoint], as_json: bool, html: str | None = N
     """Time every cell of a grid, each time anew; draws nothing that is kept."""
     from turbo_lab.analysis.latency_fit import fits
     from turbo_lab.request.recipe import as_plain
-    from turbo_lab.results import timing_row
     from turbo_lab.store.store import Store, record_id
+    from turbo_lab.workflows.results import timing_row
 
     sweep = resolve_points(points)
     rule = sweep.values["timing"]

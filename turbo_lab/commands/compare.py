@@ -29,8 +29,8 @@ from turbo_lab.compare import Row, compare_figure, hold_family, winners_and_lose
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.published import published_document, refuse_published
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.results import latest_timing
 from turbo_lab.store.record import Timing
+from turbo_lab.workflows.results import latest_timing
 
 METRICS = ("clip_score", "r_precision")
 _MOST_STEPS = 50
@@ -185,8 +185,8 @@ def draw(overrides: Sequence[str], own: Sequence[str] = ()) -> Contender:
     ``own``: what is asked of this side alone, for its label. Raises
     :class:`JudgementError` where it cannot be drawn, timed or scored.
     """
-    from turbo_lab.commands.sweep import execute
     from turbo_lab.progress import StderrProgress
+    from turbo_lab.workflows.sweep import execute
 
     points = compose_points("compare", [*overrides, "tracking=none"])
     if len(points) != 1:

@@ -33,8 +33,8 @@ from turbo_lab.published import refuse_published
 from turbo_lab.request.recipe import as_plain
 
 if TYPE_CHECKING:
-    from turbo_lab.commands.sweep import Executed
     from turbo_lab.report.html.pictures import Picture
+    from turbo_lab.workflows.sweep import Executed
 
 CODES = {"error": 4, "regression": 1, "uncovered": 3, "inconclusive": 3, "pass": 0}
 

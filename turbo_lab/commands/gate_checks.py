@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from turbo_lab import gate, results
+from turbo_lab import gate
 from turbo_lab.baseline import Baseline, baseline_of
 from turbo_lab.commands.sides import compose_points, compose_side
 from turbo_lab.compare import Key, Row, compare_figure
 from turbo_lab.errors import InputError, JudgementError, TurboLabError
 from turbo_lab.policy import Policy
+from turbo_lab.workflows import results
 
 if TYPE_CHECKING:
-    from turbo_lab.commands.sweep import Executed
     from turbo_lab.execute.peak_memory import Side
     from turbo_lab.golden.library import GoldenLibrary
     from turbo_lab.golden.run_case import Case
+    from turbo_lab.workflows.sweep import Executed
 
 Overrides = Mapping[str, Sequence[str]]
 _NEEDS_BASELINE = "needs a baseline in the same run: give baseline.KEY=VALUE"
@@ -54,8 +55,8 @@ def draw_side(side: str, overrides: Sequence[str], policy: Policy) -> Executed:
 
     Raises :class:`JudgementError` where it cannot be drawn: nothing can be said of it.
     """
-    from turbo_lab.commands.sweep import execute
     from turbo_lab.progress import StderrProgress
+    from turbo_lab.workflows.sweep import execute
 
     points = compose_points("gate", [*overrides, "tracking=none"])
     if len(points) != 1:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from turbo_lab import results
 from turbo_lab.baseline import Baseline
 from turbo_lab.commands.gate import draw_sides, judge
 from turbo_lab.commands.gate_checks import (
@@ -26,11 +25,12 @@ from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.policy import Policy
 from turbo_lab.request.recipe import as_plain
+from turbo_lab.workflows import results
 
 if TYPE_CHECKING:
-    from turbo_lab.commands.sweep import Executed
     from turbo_lab.trials.gate_blindness import BlindnessOutcome, Check, Setting
     from turbo_lab.trials.gate_calibration import Figures, MetricCalibration
+    from turbo_lab.workflows.sweep import Executed
 
 
 _MORE_SETTINGS = (

@@ -18,8 +18,8 @@ from turbo_lab.commands.words import (
 )
 from turbo_lab.errors import InputError, StoreError, unknown_name
 from turbo_lab.report.columns import CellDetails
-from turbo_lab.results import move_paths
 from turbo_lab.store.record import check_document, read_object
+from turbo_lab.workflows.results import move_paths
 
 _FORMATS = {"html": "report.html", "markdown": "report.md"}
 
@@ -103,8 +103,8 @@ def _store_of(path: Path, named: str, given: str | None) -> Path:
 
 def cell_details(values: Mapping[str, Any]) -> dict[str, CellDetails]:
     """What the store has of each cell, by record id; empty where the store is not there."""
-    from turbo_lab.results import latest_timing
     from turbo_lab.store.store import Store
+    from turbo_lab.workflows.results import latest_timing
 
     root = Path(values["store"])
     if not (root / "store.json").is_file():

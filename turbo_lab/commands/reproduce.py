@@ -13,7 +13,7 @@ from turbo_lab.store.record import Record
 from turbo_lab.store.store import Store
 
 if TYPE_CHECKING:
-    from turbo_lab.trials.reproduce import Claim
+    from turbo_lab.workflows.reproduce import Claim
 
 _CODES = {"pass": 0, "regression": 1, "uncovered": 3}
 
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
             "MLflow run id"
         )
     num_threads = None if threads is None else whole_number(threads, "num_threads", 1)
-    from turbo_lab.trials.reproduce import reproduce
+    from turbo_lab.workflows.reproduce import reproduce
 
     claim = _claim(arguments[0], store, uri)
     found = reproduce(claim, device, num_threads)
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _claim(word: str, store: Path, uri: str | None) -> Claim:
-    from turbo_lab.trials.reproduce import claim_of_png, claim_of_record
+    from turbo_lab.workflows.reproduce import claim_of_png, claim_of_record
 
     path = Path(word)
     if path.suffix.lower() == ".png":

@@ -15,9 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turbo_lab import environment, results
+from turbo_lab import environment
 from turbo_lab.cards import AdapterFiles, ModelFiles, VaeFiles
-from turbo_lab.commands.settings import judge, timing_rule
 from turbo_lab.commands.words import print_document
 from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.execute.driver import Progress, SweepContext, SweepOutcome, run_plan
@@ -32,6 +31,8 @@ from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker, TrackingSettings
 from turbo_lab.tracking.projection import content_digest
 from turbo_lab.untrusted.paths import refuse_links
+from turbo_lab.workflows import results
+from turbo_lab.workflows.settings import judge, timing_rule
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint

@@ -13,8 +13,8 @@ from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.sources import MetricContext, metric_details
 from turbo_lab.metrics.table import metric_names
 from turbo_lab.planning.resolved_sweep import Sweep
-from turbo_lab.results import metric_context
 from turbo_lab.tracking import TrackingSettings
+from turbo_lab.workflows.results import metric_context
 
 
 def check_settings(sweep: Sweep) -> None:

@@ -1,0 +1,1 @@
+"""What a user wants done, as functions: run a sweep, reproduce a record."""
