@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from turbo_lab.cli import _COMMANDS
-from turbo_lab.commands.sides import compose_points, split_sides
+from turbo_lab.compare.sides import compose_points, split_sides
 from turbo_lab.policy import Policy
 
 ROOT = Path(__file__).parent.parent

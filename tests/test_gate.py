@@ -13,7 +13,7 @@ import yaml
 from tests.report.browser import run_in_page
 from turbo_lab import gate
 from turbo_lab.cards import conf_dir
-from turbo_lab.compare import Row
+from turbo_lab.compare.paired import Row
 from turbo_lab.errors import InputError
 from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.golden.tiers import Tier

@@ -138,7 +138,7 @@ def _generate(arguments: list[str]) -> int:
 
 def _bench(arguments: list[str]) -> int:
     from turbo_lab import config
-    from turbo_lab.commands.bench import bench_cells, bench_pair, is_pair
+    from turbo_lab.compare.latency import bench_cells, bench_pair, is_pair
 
     as_json, html = take_flag(arguments, "--json"), take_option(arguments, "--html")
     if is_pair(arguments):

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from turbo_lab.analysis import stats
-from turbo_lab.compare import Row, hold_family, spread_of, worst
+from turbo_lab.compare.paired import Row, hold_family, spread_of, worst
 from turbo_lab.errors import InputError
 from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.golden.tiers import TIERS, Tier

@@ -25,7 +25,7 @@ import pytest
 
 from turbo_lab import environment
 from turbo_lab.commands.words import check_writable
-from turbo_lab.compare import worst
+from turbo_lab.compare.paired import worst
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.golden.document import Accepted, Golden
 from turbo_lab.golden.judgement import CaseVerdict, Observation, judge

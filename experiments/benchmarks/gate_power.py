@@ -27,8 +27,8 @@ from turbo_lab import gate
 from turbo_lab.analysis import stats
 from turbo_lab.commands.gate_checks import draw_side, features_of
 from turbo_lab.commands.gate_trials import _order
-from turbo_lab.commands.sides import compose_side
-from turbo_lab.compare import compare_figure, hold_family
+from turbo_lab.compare.paired import compare_figure, hold_family
+from turbo_lab.compare.sides import compose_side
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.metrics.evaluate import loaded_extractor
 from turbo_lab.metrics.inputs import unit_rows

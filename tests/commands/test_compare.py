@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from turbo_lab.baseline import Baseline
 from turbo_lab.cli import main
 from turbo_lab.commands.compare import Contender, _steps_of_equal_latency
+from turbo_lab.compare.baseline import Baseline
 from turbo_lab.store.record import LatencySummary, Timing
 
 SMALL = ["prompts=scenes-demo", "num_images=8", "batch_size=8", "num_threads=1"]

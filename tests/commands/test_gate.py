@@ -272,7 +272,7 @@ def test_what_was_drawn_before_is_told_and_drawn_anew_where_wanted(
 def test_a_check_that_breaks_leaves_the_others_their_verdicts(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from turbo_lab.commands import bench
+    from turbo_lab.compare import latency as bench
 
     def broken(*_: object) -> None:
         raise RuntimeError("device-side assert")
@@ -366,7 +366,7 @@ def test_a_latency_that_did_not_pass_is_taken_again_and_says_so(
         candidate, baseline = next(blocks)
         return SimpleNamespace(blocks_a_s=baseline, blocks_b_s=candidate, warnings=("busy",))
 
-    monkeypatch.setattr("turbo_lab.commands.bench.compare_overrides", compare)
+    monkeypatch.setattr("turbo_lab.compare.latency.compare_overrides", compare)
     words = ["gate.latency=0.2", "gate.retries=1", "baseline.model=nano-turbo", *NO_GOLDENS]
     code, values = run(capsys, *words)
     [latency] = [check for check in values["checks"] if check["name"] == "latency"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from turbo_lab.compare import compare_figure
+from turbo_lab.compare.paired import compare_figure
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics import table

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from turbo_lab.commands.gate_trials import _catch_rates
-from turbo_lab.commands.sides import compose_side
+from turbo_lab.compare.sides import compose_side
 from turbo_lab.execute.worker import Worker, worker_for
 from turbo_lab.request.recipe import Cell
 from turbo_lab.trials.gate_blindness import (

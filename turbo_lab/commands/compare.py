@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from turbo_lab.analysis.pareto import pareto
-from turbo_lab.baseline import Baseline
 from turbo_lab.commands.gate import row_document
 from turbo_lab.commands.gate_checks import side_of
-from turbo_lab.commands.sides import SIDES, compose_points, split_sides
 from turbo_lab.commands.words import (
     check_writable,
     print_document,
@@ -25,9 +23,11 @@ from turbo_lab.commands.words import (
     take_option,
     write_text,
 )
-from turbo_lab.compare import Row, compare_figure, hold_family, winners_and_losers, worst
+from turbo_lab.compare.baseline import Baseline
+from turbo_lab.compare.paired import Row, compare_figure, hold_family, winners_and_losers, worst
+from turbo_lab.compare.published import published_document, refuse_published
+from turbo_lab.compare.sides import SIDES, compose_points, split_sides
 from turbo_lab.errors import InputError, JudgementError
-from turbo_lab.published import published_document, refuse_published
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.record import Timing
 from turbo_lab.workflows.results import latest_timing

@@ -145,7 +145,7 @@ def _goldens() -> Iterator[Finding]:
 
 
 def _baselines() -> Iterator[Finding]:
-    from turbo_lab.baseline import names, own_folder, read_baseline
+    from turbo_lab.compare.baseline import names, own_folder, read_baseline
 
     folder = own_folder()
     for name in names(folder):

@@ -8,8 +8,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab import gate
-from turbo_lab.baseline import Baseline, how_to_make, names, own_folder, read_baseline
-from turbo_lab.commands.bench import check_same_calls, check_same_run
 from turbo_lab.commands.gate_checks import (
     Overrides,
     Sides,
@@ -18,7 +16,6 @@ from turbo_lab.commands.gate_checks import (
     draw_side,
     side_of,
 )
-from turbo_lab.commands.sides import SIDES, compose_points, compose_side, split_sides
 from turbo_lab.commands.words import (
     check_writable,
     print_document,
@@ -26,10 +23,13 @@ from turbo_lab.commands.words import (
     take_option,
     write_text,
 )
-from turbo_lab.compare import Row, winners_and_losers
+from turbo_lab.compare.baseline import Baseline, how_to_make, names, own_folder, read_baseline
+from turbo_lab.compare.latency import check_same_calls, check_same_run
+from turbo_lab.compare.paired import Row, winners_and_losers
+from turbo_lab.compare.published import refuse_published
+from turbo_lab.compare.sides import SIDES, compose_points, compose_side, split_sides
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.policy import Policy
-from turbo_lab.published import refuse_published
 from turbo_lab.request.recipe import as_plain
 
 if TYPE_CHECKING:

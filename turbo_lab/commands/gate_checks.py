@@ -1,7 +1,7 @@
 """The checks of a gate that draw, time or run goldens.
 
 Owns the way from a policy and two sides to one row a check. What a row says is
-decided in :mod:`turbo_lab.gate` and :mod:`turbo_lab.compare`.
+decided in :mod:`turbo_lab.gate` and :mod:`turbo_lab.compare.paired`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from turbo_lab import gate
-from turbo_lab.baseline import Baseline, baseline_of
-from turbo_lab.commands.sides import compose_points, compose_side
-from turbo_lab.compare import Key, Row, compare_figure
+from turbo_lab.compare.baseline import Baseline, baseline_of
+from turbo_lab.compare.paired import Key, Row, compare_figure
+from turbo_lab.compare.sides import compose_points, compose_side
 from turbo_lab.errors import InputError, JudgementError, TurboLabError
 from turbo_lab.policy import Policy
 from turbo_lab.workflows import results
@@ -265,7 +265,7 @@ def loaded_cases(library: GoldenLibrary, names: Sequence[str]) -> list[tuple[Cas
 
 def _latency(policy: Policy, sides: Sides) -> Row:
     """Blocks of both sides mixed in one run; tried again where it did not pass, and says so."""
-    from turbo_lab.commands.bench import compare_overrides
+    from turbo_lab.compare.latency import compare_overrides
 
     assert policy.latency is not None
     if sides.baseline is None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from turbo_lab.baseline import Baseline
 from turbo_lab.commands.gate import draw_sides, judge
 from turbo_lab.commands.gate_checks import (
     draw_side,
@@ -18,9 +17,10 @@ from turbo_lab.commands.gate_checks import (
     quality_checks,
     side_of,
 )
-from turbo_lab.commands.sides import compose_points
 from turbo_lab.commands.words import print_document, take_flag, take_option, whole_number
-from turbo_lab.compare import Key, Row, hold_family, known_direction
+from turbo_lab.compare.baseline import Baseline
+from turbo_lab.compare.paired import Key, Row, hold_family, known_direction
+from turbo_lab.compare.sides import compose_points
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.policy import Policy

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from turbo_lab.baseline import Baseline
-from turbo_lab.compare import Row
+from turbo_lab.compare.baseline import Baseline
+from turbo_lab.compare.paired import Row
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import Worker
 from turbo_lab.metrics.evaluate import measure

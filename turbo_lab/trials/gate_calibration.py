@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from turbo_lab.analysis import stats
-from turbo_lab.compare import beyond_p, judge_pairs
+from turbo_lab.compare.paired import beyond_p, judge_pairs
 from turbo_lab.errors import InputError
 from turbo_lab.policy import QualityRule
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.report.browser import run_in_page
-from turbo_lab.compare import Row
+from turbo_lab.compare.paired import Row
 from turbo_lab.images import encode_png
 from turbo_lab.report.html.compare import compare_report
 from turbo_lab.report.html.pictures import Picture

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.report.browser import run_in_page
-from turbo_lab.compare import Row
+from turbo_lab.compare.paired import Row
 from turbo_lab.report.html.gate import gate_report, interval_plot
 from turbo_lab.report.markdown import gate_junit, gate_markdown
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from turbo_lab.compare import (
+from turbo_lab.compare.paired import (
     Row,
     compare_figure,
     hold_family,

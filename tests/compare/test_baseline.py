@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from turbo_lab.baseline import (
+from turbo_lab.cli import main
+from turbo_lab.compare.baseline import (
     PACKAGED,
     Baseline,
     baseline_of,
@@ -17,8 +18,7 @@ from turbo_lab.baseline import (
     read_baseline,
     write_baseline,
 )
-from turbo_lab.cli import main
-from turbo_lab.commands.sides import compose_side
+from turbo_lab.compare.sides import compose_side
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.record import Measurement, Record
@@ -130,7 +130,7 @@ def test_in_a_checkout_of_turbo_lab_the_packaged_ones_are_its_own(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert own_folder() == tmp_path / "baselines"
-    monkeypatch.chdir(Path(__file__).parent.parent)
+    monkeypatch.chdir(Path(__file__).parents[2])
     assert own_folder() == PACKAGED
 
 

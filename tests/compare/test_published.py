@@ -9,8 +9,14 @@ import pytest
 
 from tests.report.html.test_compare import document
 from turbo_lab.cli import main
+from turbo_lab.compare.published import (
+    PROTOCOLS,
+    TABLE,
+    published,
+    published_document,
+    refuse_published,
+)
 from turbo_lab.errors import InputError
-from turbo_lab.published import PROTOCOLS, TABLE, published, published_document, refuse_published
 from turbo_lab.report.html.compare import compare_report
 from turbo_lab.report.text.compare import print_compare
 

@@ -1,0 +1,1 @@
+"""One pipeline against another: paired differences, sides, baselines and latency."""
