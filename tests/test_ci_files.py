@@ -12,7 +12,7 @@ import yaml
 
 from turbo_lab.cli import _COMMANDS
 from turbo_lab.compare.sides import compose_points, split_sides
-from turbo_lab.policy import Policy
+from turbo_lab.gate.policy import Policy
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

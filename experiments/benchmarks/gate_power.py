@@ -23,16 +23,16 @@ from typing import Any
 
 import numpy as np
 
-from turbo_lab import gate
 from turbo_lab.analysis import stats
-from turbo_lab.commands.gate_checks import draw_side, features_of
 from turbo_lab.commands.gate_trials import _order
 from turbo_lab.compare.paired import compare_figure, hold_family
 from turbo_lab.compare.sides import compose_side
 from turbo_lab.execute.worker import worker_for
+from turbo_lab.gate import checks
+from turbo_lab.gate.policy import Policy
+from turbo_lab.gate.run_checks import draw_side, features_of
 from turbo_lab.metrics.evaluate import loaded_extractor
 from turbo_lab.metrics.inputs import unit_rows
-from turbo_lab.policy import Policy
 from turbo_lab.runtime.host import HostLoad
 from turbo_lab.runtime.paired_timing import compare_calls
 from turbo_lab.store.record import Measurement
@@ -73,7 +73,7 @@ def latency_calls(factor: float, count: int, num_threads: int) -> list[str]:
     with worker.thread_count():
         for seed in range(count):
             found = compare_calls(call, slowed(call, factor), "short", seed=seed)
-            row = gate.ratio_check("latency", found.blocks_b_s, found.blocks_a_s, LATENCY_MARGIN)
+            row = checks.ratio_check("latency", found.blocks_b_s, found.blocks_a_s, LATENCY_MARGIN)
             verdicts.append(hold_family([row])[0].verdict)
     return verdicts
 

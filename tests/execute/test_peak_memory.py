@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from turbo_lab.commands.gate_checks import _memory_side
 from turbo_lab.execute.peak_memory import compare_footprints
-from turbo_lab.trials.gate_blindness import hold_unet_twice
+from turbo_lab.gate.mutation import hold_unet_twice
+from turbo_lab.gate.run_checks import _memory_side
 
 SMALL = ["prompt='a red apple'", "metrics=none", "num_threads=1"]
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from turbo_lab.analysis.pareto import pareto
 from turbo_lab.commands.gate import row_document
-from turbo_lab.commands.gate_checks import side_of
 from turbo_lab.commands.words import (
     check_writable,
     print_document,
@@ -28,6 +27,7 @@ from turbo_lab.compare.paired import Row, compare_figure, hold_family, winners_a
 from turbo_lab.compare.published import published_document, refuse_published
 from turbo_lab.compare.sides import SIDES, compose_points, split_sides
 from turbo_lab.errors import InputError, JudgementError
+from turbo_lab.gate.run_checks import side_of
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.record import Timing
 from turbo_lab.workflows.results import latest_timing

@@ -7,15 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from turbo_lab import gate
-from turbo_lab.commands.gate_checks import (
-    Overrides,
-    Sides,
-    all_checks,
-    check_cases,
-    draw_side,
-    side_of,
-)
 from turbo_lab.commands.words import (
     check_writable,
     print_document,
@@ -29,7 +20,9 @@ from turbo_lab.compare.paired import Row, winners_and_losers
 from turbo_lab.compare.published import refuse_published
 from turbo_lab.compare.sides import SIDES, compose_points, compose_side, split_sides
 from turbo_lab.errors import InputError, JudgementError
-from turbo_lab.policy import Policy
+from turbo_lab.gate import checks as gate
+from turbo_lab.gate.policy import Policy
+from turbo_lab.gate.run_checks import Overrides, Sides, all_checks, check_cases, draw_side, side_of
 from turbo_lab.request.recipe import as_plain
 
 if TYPE_CHECKING:

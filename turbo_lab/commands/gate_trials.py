@@ -10,26 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from turbo_lab.commands.gate import draw_sides, judge
-from turbo_lab.commands.gate_checks import (
-    draw_side,
-    features_of,
-    loaded_cases,
-    quality_checks,
-    side_of,
-)
 from turbo_lab.commands.words import print_document, take_flag, take_option, whole_number
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import Key, Row, hold_family, known_direction
 from turbo_lab.compare.sides import compose_points
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import worker_for
-from turbo_lab.policy import Policy
+from turbo_lab.gate.policy import Policy
+from turbo_lab.gate.run_checks import draw_side, features_of, loaded_cases, quality_checks, side_of
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.workflows import results
 
 if TYPE_CHECKING:
-    from turbo_lab.trials.gate_blindness import BlindnessOutcome, Check, Setting
-    from turbo_lab.trials.gate_calibration import Figures, MetricCalibration
+    from turbo_lab.gate.calibration import Figures, MetricCalibration
+    from turbo_lab.gate.mutation import BlindnessOutcome, Check, Setting
     from turbo_lab.workflows.sweep import Executed
 
 
@@ -44,8 +38,8 @@ def calibrate(arguments: list[str]) -> int:
 
     ``--real``: so many whole gates, each of two seed sets of its own, run besides.
     """
+    from turbo_lab.gate.calibration import calibrate_gate
     from turbo_lab.report.text.gate import print_calibration
-    from turbo_lab.trials.gate_calibration import calibrate_gate
 
     as_json = take_flag(arguments, "--json")
     seeds = _number(take_option(arguments, "--seeds"), "--seeds", 8, 2)
@@ -87,8 +81,8 @@ def _real_gate(
 
 
 def _calibrate_distance(drawn: Executed, margin: float) -> MetricCalibration:
+    from turbo_lab.gate.calibration import calibrate_distance
     from turbo_lab.metrics.reference import load_reference
-    from turbo_lab.trials.gate_calibration import calibrate_distance
 
     context = results.metric_context(drawn.sweep.values, [])
     if context.reference is None:
@@ -104,8 +98,8 @@ def mutate(arguments: list[str]) -> int:
 
     Faults that the candidate cannot show are tried at further settings of it.
     """
+    from turbo_lab.gate.mutation import blindness
     from turbo_lab.report.text.gate import print_blindness
-    from turbo_lab.trials.gate_blindness import blindness
 
     as_json = take_flag(arguments, "--json")
     arguments, policy = _with_policy(arguments)
@@ -145,7 +139,7 @@ def _settings(arguments: Sequence[str], policy: Policy) -> list[Setting]:
 
 
 def _setting(name: str, done: Executed) -> Setting:
-    from turbo_lab.trials.gate_blindness import Setting
+    from turbo_lab.gate.mutation import Setting
 
     sweep = done.sweep
     context = results.metric_context(sweep.values, list(sweep.library.prompt_sets.values()))
@@ -156,11 +150,11 @@ def _with_goldens(
     found: Sequence[BlindnessOutcome], names: Sequence[str]
 ) -> list[BlindnessOutcome]:
     """What the goldens say of the same faults, at T0."""
+    from turbo_lab.gate.mutation import SAMPLE_FAULTS
     from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.golden.library import open_library
     from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.faults import FAULTS
-    from turbo_lab.trials.gate_blindness import SAMPLE_FAULTS
     from turbo_lab.trials.golden_mutation import mutate as mutate_goldens
 
     library = open_library()
@@ -181,9 +175,9 @@ def _with_goldens(
 
 def _slower(setting: Setting, margin: float) -> BlindnessOutcome:
     """The latency check of a candidate whose UNet takes twice as long."""
-    from turbo_lab import gate
+    from turbo_lab.gate import checks as gate
+    from turbo_lab.gate.mutation import SLOWER, slower_unet
     from turbo_lab.runtime.paired_timing import compare_calls
-    from turbo_lab.trials.gate_blindness import SLOWER, slower_unet
 
     worker, cell = setting.worker, setting.cell
     worker.prepare(cell.recipe)
@@ -202,9 +196,9 @@ def _slower(setting: Setting, margin: float) -> BlindnessOutcome:
 
 def _heavier(setting: Setting, margin: float) -> BlindnessOutcome:
     """The memory check of a candidate that holds its UNet twice."""
-    from turbo_lab import gate
     from turbo_lab.execute.peak_memory import compare_footprints
-    from turbo_lab.trials.gate_blindness import HEAVIER, hold_unet_twice
+    from turbo_lab.gate import checks as gate
+    from turbo_lab.gate.mutation import HEAVIER, hold_unet_twice
 
     worker = setting.worker
     side = (worker.weights, worker.device, worker.num_threads, setting.cell)
@@ -213,7 +207,7 @@ def _heavier(setting: Setting, margin: float) -> BlindnessOutcome:
 
 
 def _by_one_check(fault: str, row: Row) -> BlindnessOutcome:
-    from turbo_lab.trials.gate_blindness import BlindnessOutcome
+    from turbo_lab.gate.mutation import BlindnessOutcome
 
     caught = row.verdict != "pass"
     return BlindnessOutcome(fault, "", caught, {row.name: row.verdict}, {row.name: row.difference})
@@ -250,7 +244,7 @@ def _with_policy(arguments: list[str]) -> tuple[list[str], Policy]:
 
 def _pool(pool: Baseline) -> dict[str, Figures]:
     """By metric."""
-    from turbo_lab.trials.gate_calibration import Figures
+    from turbo_lab.gate.calibration import Figures
 
     order = _order(pool.keys)
     return {

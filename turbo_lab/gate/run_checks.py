@@ -1,7 +1,7 @@
 """The checks of a gate that draw, time or run goldens.
 
 Owns the way from a policy and two sides to one row a check. What a row says is
-decided in :mod:`turbo_lab.gate` and :mod:`turbo_lab.compare.paired`.
+decided in :mod:`turbo_lab.gate.checks` and :mod:`turbo_lab.compare.paired`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from turbo_lab import gate
 from turbo_lab.compare.baseline import Baseline, baseline_of
 from turbo_lab.compare.paired import Key, Row, compare_figure
 from turbo_lab.compare.sides import compose_points, compose_side
 from turbo_lab.errors import InputError, JudgementError, TurboLabError
-from turbo_lab.policy import Policy
+from turbo_lab.gate import checks as gate
+from turbo_lab.gate.policy import Policy
 from turbo_lab.workflows import results
 
 if TYPE_CHECKING:

@@ -10,13 +10,8 @@ import pytest
 from turbo_lab.commands.gate_trials import _catch_rates
 from turbo_lab.compare.sides import compose_side
 from turbo_lab.execute.worker import Worker, worker_for
+from turbo_lab.gate.mutation import SAMPLE_FAULTS, BlindnessOutcome, draw, slower_unet
 from turbo_lab.request.recipe import Cell
-from turbo_lab.trials.gate_blindness import (
-    SAMPLE_FAULTS,
-    BlindnessOutcome,
-    draw,
-    slower_unet,
-)
 
 SIX = ["prompts=scenes-demo", "num_images=6", "batch_size=3", "num_threads=1", "tracking=none"]
 Drawn = tuple[Worker, Cell, np.ndarray]

@@ -17,7 +17,7 @@ import numpy as np
 from turbo_lab.analysis import stats
 from turbo_lab.compare.paired import beyond_p, judge_pairs
 from turbo_lab.errors import InputError
-from turbo_lab.policy import QualityRule
+from turbo_lab.gate.policy import QualityRule
 
 if TYPE_CHECKING:
     from turbo_lab.metrics.reference import Reference

@@ -1,8 +1,8 @@
 """The gate: what each check says, and what the checks say together.
 
 Pure: owns the checks that need no pipeline, and how many verdicts become one.
-The policy is in :mod:`turbo_lab.policy`; what draws and times is in
-:mod:`turbo_lab.commands.gate_checks`.
+The policy is in :mod:`turbo_lab.gate.policy`; what draws and times is in
+:mod:`turbo_lab.gate.run_checks`.
 """
 
 from __future__ import annotations

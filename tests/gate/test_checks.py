@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from tests.report.browser import run_in_page
-from turbo_lab import gate
 from turbo_lab.cards import conf_dir
 from turbo_lab.compare.paired import Row
 from turbo_lab.errors import InputError
+from turbo_lab.gate import checks as gate
+from turbo_lab.gate.policy import Policy
 from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.golden.tiers import Tier
-from turbo_lab.policy import Policy
 from turbo_lab.report.html.gate import gate_report
 from turbo_lab.report.markdown import gate_junit, gate_markdown
 

@@ -7,9 +7,9 @@ import pytest
 
 from turbo_lab.analysis import stats
 from turbo_lab.errors import InputError
+from turbo_lab.gate.calibration import Figures, calibrate_distance, calibrate_gate
+from turbo_lab.gate.policy import QualityRule
 from turbo_lab.metrics.reference import build_reference
-from turbo_lab.policy import QualityRule
-from turbo_lab.trials.gate_calibration import Figures, calibrate_distance, calibrate_gate
 
 
 def pool(spread: float, seeds: int = 6) -> dict[str, Figures]:

@@ -1,0 +1,1 @@
+"""May this release go out: policy, checks, and the gate's own calibration and mutation."""
