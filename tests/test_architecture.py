@@ -108,20 +108,20 @@ MOVING: dict[str, float] = {
     "turbo_lab.gate.run_checks": 13,
     "turbo_lab.gate.mutation": 13,
     "turbo_lab.gate.calibration": 13,
-    "turbo_lab.commands.words": 4.05,
-    "turbo_lab.commands.baseline": 14,
-    "turbo_lab.commands.compare": 14,
-    "turbo_lab.commands.completion": 14,
-    "turbo_lab.commands.doctor": 14,
-    "turbo_lab.commands.gate": 14,
-    "turbo_lab.commands.gate_trials": 14,
-    "turbo_lab.commands.golden": 14,
-    "turbo_lab.commands.help": 14,
-    "turbo_lab.commands.plan": 14,
-    "turbo_lab.commands.reference": 14,
-    "turbo_lab.commands.report": 14,
-    "turbo_lab.commands.reproduce": 14,
-    "turbo_lab.commands.store": 14,
+    "turbo_lab.cli.arguments": 4.05,
+    "turbo_lab.cli.baseline": 14,
+    "turbo_lab.cli.compare": 14,
+    "turbo_lab.cli.completion": 14,
+    "turbo_lab.cli.doctor": 14,
+    "turbo_lab.cli.gate": 14,
+    "turbo_lab.cli.gate_trials": 14,
+    "turbo_lab.cli.golden": 14,
+    "turbo_lab.cli.help": 14,
+    "turbo_lab.cli.plan": 14,
+    "turbo_lab.cli.reference": 14,
+    "turbo_lab.cli.report": 14,
+    "turbo_lab.cli.reproduce": 14,
+    "turbo_lab.cli.store": 14,
 }
 HEAVY = ("torch", "diffusers", "transformers", "mlflow", "open_clip", "torchvision", "peft", "ray")
 # Where a heavy package may be imported when the module is.
@@ -361,7 +361,7 @@ def heavy_after(code: str, tmp_path: Path) -> list[str]:
     ids=lambda arguments: " ".join(arguments[:2]),
 )
 def test_light_commands_import_no_torch(arguments: list[str], tmp_path: Path) -> None:
-    code = f"from turbo_lab.cli import main\nassert main({arguments!r}) == 0"
+    code = f"from turbo_lab.cli.main import main\nassert main({arguments!r}) == 0"
     assert heavy_after(code, tmp_path) == []
 
 

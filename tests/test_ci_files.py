@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from turbo_lab.cli import _COMMANDS
+from turbo_lab.cli.main import _COMMANDS
 from turbo_lab.compare.sides import compose_points, split_sides
 from turbo_lab.gate.policy import Policy
 

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from turbo_lab import config
 from turbo_lab.cards import conf_dir
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 from turbo_lab.errors import InputError
 
 

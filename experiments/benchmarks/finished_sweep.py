@@ -32,7 +32,7 @@ _IMAGES = 2
 # Run in the timed process: what it says of itself goes to standard error at its end.
 _CODE = """
 import sys
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 code = main(sys.argv[1:])
 print("imported:", *[m for m in ("torch", "diffusers", "mlflow") if m in sys.modules],
       file=sys.stderr)

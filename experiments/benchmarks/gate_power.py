@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from turbo_lab.analysis import stats
-from turbo_lab.commands.gate_trials import _order
+from turbo_lab.cli.gate_trials import _order
 from turbo_lab.compare.paired import compare_figure, hold_family
 from turbo_lab.compare.sides import compose_side
 from turbo_lab.execute.worker import worker_for

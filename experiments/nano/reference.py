@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from experiments.nano import world
-from turbo_lab.commands.reference import Source, print_reference, write
+from turbo_lab.cli.reference import Source, print_reference, write
 from turbo_lab.metrics.sources import extractor_source
 
 ICONS = Path(__file__).parent / "work" / "icons"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 from turbo_lab.compare.baseline import (
     PACKAGED,
     Baseline,

@@ -52,7 +52,7 @@ def _watch(request: dict[str, Any], steps: list[str]) -> None:
 
 
 def _child(request: dict[str, Any], report: int) -> None:
-    from turbo_lab.cli import main
+    from turbo_lab.cli.main import main
 
     os.chdir(request["cwd"])
     for number in (1, 2):

@@ -13,7 +13,7 @@ from tests.cards.test_cards import TO_Q, lora
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab import images
 from turbo_lab.cards import locate_adapter
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 from turbo_lab.runtime.sampler import Sampler
 
 QUICK = ("tracking=none", "timing=off", "metrics=none", "num_threads=1", "num_images=2")

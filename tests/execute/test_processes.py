@@ -21,7 +21,7 @@ ROOT = str(Path(__file__).parents[2])
 def command(*overrides: str) -> list[str]:
     """A sweep that says on its last line of standard error whether it imported torch."""
     code = (
-        "import sys; from turbo_lab.cli import main; code = main(sys.argv[1:]); "
+        "import sys; from turbo_lab.cli.main import main; code = main(sys.argv[1:]); "
         "print('torch' in sys.modules, file=sys.stderr); sys.exit(code)"
     )
     return [sys.executable, "-c", code, "sweep", "--json", *GRID, *QUICK, *overrides]

@@ -15,7 +15,7 @@ import pytest
 import turbo_lab
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab import images
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 from turbo_lab.runtime.sampler import Sampler
 
 QUICK = ("tracking=none", "timing=off", "metrics=none", "num_threads=1", "resolution=64")
@@ -222,7 +222,7 @@ def test_split_images_differ_from_exact_ones_by_no_more_than_the_tolerance(
 
 RERUN = """
 import sys
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 assert main(sys.argv[1:]) == 0
 print("imported:", *[m for m in ("torch", "diffusers", "mlflow") if m in sys.modules])
 """

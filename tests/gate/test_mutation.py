@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from turbo_lab.commands.gate_trials import _catch_rates
+from turbo_lab.cli.gate_trials import _catch_rates
 from turbo_lab.compare.sides import compose_side
 from turbo_lab.execute.worker import Worker, worker_for
 from turbo_lab.gate.mutation import SAMPLE_FAULTS, BlindnessOutcome, draw, slower_unet

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from tests.golden_cases import Loaded
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden import lifecycle
 from turbo_lab.golden.document import Accepted, Golden, Margin

@@ -23,7 +23,7 @@ state = {{"full": len(full) // 2, "frozen": gc.get_freeze_count(), "enabled": gc
 print(json.dumps(state))
 """
 GENERATE = """
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 assert main(["generate", "a red apple", "num_threads=1", "--json"]) == 0
 """
 

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from turbo_lab.cards import WEIGHTS, locate_adapter, locate_vae
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 from turbo_lab.compare.sides import compose_side
 from turbo_lab.environment import ABSENT
 from turbo_lab.errors import InputError, MissingFilesError

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from turbo_lab import images
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 from turbo_lab.store.record import BatchRecord, ImageEntry, Measurement, Record
 from turbo_lab.store.store import Store
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.golden.test_lifecycle import faulty
 from tests.golden_cases import Loaded
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden.document import Margin
 from turbo_lab.golden.embedding import judge_embed

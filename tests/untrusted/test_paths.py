@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from turbo_lab.cards.packaged import link_together
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.identity import DigestCache
 from turbo_lab.untrusted.paths import confined, file_name, hex_name, read_regular, refuse_links

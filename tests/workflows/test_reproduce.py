@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from turbo_lab import images
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 from turbo_lab.store.store import Store
 
 SWEEP = ("sweep", "num_inference_steps=1,2", "num_images=2", "batch_size=2", "num_threads=1",

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from turbo_lab.analysis.pareto import pareto
-from turbo_lab.commands.gate import row_document
-from turbo_lab.commands.words import (
+from turbo_lab.cli.arguments import (
     check_writable,
     print_document,
     take_flag,
@@ -22,6 +21,7 @@ from turbo_lab.commands.words import (
     take_option,
     write_text,
 )
+from turbo_lab.cli.gate import row_document
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import Row, compare_figure, hold_family, winners_and_losers, worst
 from turbo_lab.compare.published import published_document, refuse_published

@@ -42,8 +42,8 @@ def command_help(command: str, overview: str) -> str:
 
 def _usage(command: str) -> Iterator[str]:
     """Of its subcommands: first lines of docstrings that begin with the command's name."""
-    folder = Path(__file__).parent
-    for path in [*folder.glob(f"{command}.py"), *sorted(folder.glob(f"{command}_*.py"))]:
+    package = Path(__file__).parent.parent
+    for path in sorted(package.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 line = (ast.get_docstring(node) or "").partition("\n")[0]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.report.documents import sweep_document
-from turbo_lab.cli import main
-from turbo_lab.commands.report import cell_details
+from turbo_lab.cli.main import main
+from turbo_lab.cli.report import cell_details
 from turbo_lab.store.record import Measurement, Record, document
 from turbo_lab.store.store import Store
 
@@ -96,7 +96,7 @@ def test_missing_images_are_said(store: Store, capsys: pytest.CaptureFixture[str
 
 def test_it_needs_no_torch(store: Store) -> None:
     code = (
-        "import sys; from turbo_lab.cli import main; assert main(['report', 'abc']) == 0;"
+        "import sys; from turbo_lab.cli.main import main; assert main(['report', 'abc']) == 0;"
         "assert not {'torch', 'diffusers', 'mlflow'} & set(sys.modules), 'heavy'"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from turbo_lab.commands.gate import draw_sides, judge
-from turbo_lab.commands.words import print_document, take_flag, take_option, whole_number
+from turbo_lab.cli.arguments import print_document, take_flag, take_option, whole_number
+from turbo_lab.cli.gate import draw_sides, judge
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import Key, Row, hold_family, known_direction
 from turbo_lab.compare.sides import compose_points

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.commands.words import print_document, take_flag, take_key
+from turbo_lab.cli.arguments import print_document, take_flag, take_key
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store import maintenance

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from turbo_lab import __version__
-from turbo_lab.commands.words import print_json, take_flag, take_option
+from turbo_lab.cli.arguments import print_json, take_flag, take_option
 from turbo_lab.errors import InputError, TurboLabError, unknown_name
 
 _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for few-step SDXL models
@@ -61,13 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, *rest = arguments
     try:
         if command.split("=")[0] in ("-sc", "--shell-completion"):
-            from turbo_lab.commands.completion import complete
+            from turbo_lab.cli.completion import complete
 
             return complete(arguments, list(_COMMANDS))
         if command not in _COMMANDS:
             raise unknown_name("command", command, _COMMANDS)
         if "--help" in rest or "-h" in rest:
-            from turbo_lab.commands.help import command_help
+            from turbo_lab.cli.help import command_help
 
             print(command_help(command, _USAGE), end="")
             return 0
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _plan(arguments: list[str]) -> int:
     from turbo_lab import config
-    from turbo_lab.commands.plan import plan_points
+    from turbo_lab.cli.plan import plan_points
 
     as_json = take_flag(arguments, "--json")
     arguments = _with_default_sweep(arguments)
@@ -230,60 +230,60 @@ def _verify_models(as_json: bool) -> int:
 
 
 def _golden(arguments: list[str]) -> int:
-    from turbo_lab.commands.golden import main as golden
+    from turbo_lab.cli.golden import main as golden
 
     return golden(arguments)
 
 
 def _reproduce(arguments: list[str]) -> int:
-    from turbo_lab.commands.reproduce import main as reproduce
+    from turbo_lab.cli.reproduce import main as reproduce
 
     return reproduce(arguments)
 
 
 def _store(arguments: list[str]) -> int:
-    from turbo_lab.commands.store import main as store
+    from turbo_lab.cli.store import main as store
 
     return store(arguments)
 
 
 def _compare(arguments: list[str]) -> int:
-    from turbo_lab.commands.compare import main as compare
+    from turbo_lab.cli.compare import main as compare
 
     return compare(arguments)
 
 
 def _gate(arguments: list[str]) -> int:
     if arguments and arguments[0] in ("calibrate", "mutate"):
-        from turbo_lab.commands import gate_trials
+        from turbo_lab.cli import gate_trials
 
         name, *rest = arguments
         return {"calibrate": gate_trials.calibrate, "mutate": gate_trials.mutate}[name](rest)
-    from turbo_lab.commands.gate import main as gate
+    from turbo_lab.cli.gate import main as gate
 
     return gate(arguments)
 
 
 def _baseline(arguments: list[str]) -> int:
-    from turbo_lab.commands.baseline import main as baseline
+    from turbo_lab.cli.baseline import main as baseline
 
     return baseline(arguments)
 
 
 def _report(arguments: list[str]) -> int:
-    from turbo_lab.commands.report import main as report
+    from turbo_lab.cli.report import main as report
 
     return report(arguments)
 
 
 def _reference(arguments: list[str]) -> int:
-    from turbo_lab.commands.reference import main as reference
+    from turbo_lab.cli.reference import main as reference
 
     return reference(arguments)
 
 
 def _doctor(arguments: list[str]) -> int:
-    from turbo_lab.commands.doctor import main as doctor
+    from turbo_lab.cli.doctor import main as doctor
 
     return doctor(arguments)
 

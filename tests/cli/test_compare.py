@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from turbo_lab.cli import main
-from turbo_lab.commands.compare import Contender, _steps_of_equal_latency
+from turbo_lab.cli.compare import Contender, _steps_of_equal_latency
+from turbo_lab.cli.main import main
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.store.record import LatencySummary, Timing
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.commands.words import (
+from turbo_lab.cli.arguments import (
     check_writable,
     print_document,
     take_flag,

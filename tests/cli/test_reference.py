@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.extractor import ClipExtractor

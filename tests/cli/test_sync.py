@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 
 SWEEP = ("sweep", "num_inference_steps=1", "num_images=2", "batch_size=2", "num_threads=1",
          "timing=off", "metrics=none", "tracking=none", "store=made")  # fmt: skip

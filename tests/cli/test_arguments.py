@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turbo_lab.commands.words import whole_number
+from turbo_lab.cli.arguments import whole_number
 from turbo_lab.errors import InputError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from turbo_lab.commands.words import (
+from turbo_lab.cli.arguments import (
     check_writable,
     print_document,
     take_flag,

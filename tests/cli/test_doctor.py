@@ -10,7 +10,7 @@ import pytest
 
 from tests.test_architecture import heavy_after
 from turbo_lab import environment
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 from turbo_lab.environment import Gpu
 
 
@@ -89,5 +89,5 @@ def test_unknown_words_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_no_torch_is_imported(tmp_path: Path) -> None:
-    code = "from turbo_lab.cli import main\nassert main(['doctor']) == 0"
+    code = "from turbo_lab.cli.main import main\nassert main(['doctor']) == 0"
     assert heavy_after(code, tmp_path) == []

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.commands.words import (
+from turbo_lab.cli.arguments import (
     print_document,
     take_flag,
     take_key,

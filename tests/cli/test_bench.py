@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 from turbo_lab.runtime import paired_timing
 from turbo_lab.runtime.timing import TimingRule
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from turbo_lab.cli import _COMMANDS, main
+from turbo_lab.cli.main import _COMMANDS, main
 from turbo_lab.config import _known_keys
 
 

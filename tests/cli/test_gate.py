@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from turbo_lab import environment
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 
 # Eight prompts: the fewest that have an interval. One golden: the suite checks them all.
 SMALL = ["prompts=scenes-demo", "num_images=8", "batch_size=8", "num_threads=1"]
