@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks import run_in_fork
 from turbo_lab.golden.library import GoldenLibrary
 
 SUITE = """
@@ -27,10 +28,18 @@ def test_stages(golden_image):
 """
 
 
+OPTIONS = ["-q", "-p", "no:cacheprovider"]
+
+
 def run(folder: Path, *words: str) -> tuple[int, str]:
-    """pytest in a process of its own, with nothing of our own suite's settings."""
+    """Run pytest in a fork, without our own suite's settings."""
+    return run_in_fork(pytest.main, [*OPTIONS, *words, "test_it.py"], folder=folder)
+
+
+def run_as_a_user(folder: Path, *words: str) -> tuple[int, str]:
+    """Run pytest in a new interpreter, which finds the plugin by its entry point."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words, "test_it.py"],
+        [sys.executable, "-m", "pytest", *OPTIONS, *words, "test_it.py"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -46,11 +55,11 @@ def suite(tmp_path: Path) -> Path:
 
 
 def test_the_life_of_a_golden(suite: Path) -> None:
-    code, text = run(suite)
+    code, text = run_as_a_user(suite)
     assert code == 1 and "has no golden; run pytest --golden-record" in text
     assert not (suite / "goldens").exists()
 
-    assert run(suite, "--golden-record")[0] == 0
+    assert run_as_a_user(suite, "--golden-record")[0] == 0
     assert (suite / "goldens" / "test_it" / "test_gradient" / "golden.json").exists()
     assert run(suite)[0] == 0
 
