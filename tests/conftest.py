@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     import numpy as np
 
-    from tests.golden_cases import Loaded
+    from tests.golden_cases import FreshDraws, Loaded
     from turbo_lab.golden.library import GoldenLibrary
     from turbo_lab.golden.run_case import CaseRunner
     from turbo_lab.identity import DigestCache
@@ -134,7 +134,15 @@ def images() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> GoldenLibrary:
+def fresh_draws() -> FreshDraws:
+    """The draws of fresh processes that all tests of a worker share."""
+    from tests.golden_cases import FreshDraws
+
+    return FreshDraws()
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory, fresh_draws: FreshDraws) -> GoldenLibrary:
     """Goldens of the shipped model: two cases, each drawn in one fresh process as well."""
     from tests.golden_cases import CASES
     from turbo_lab.golden.document import Accepted
@@ -144,7 +152,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> GoldenLibrary:
     root = tmp_path_factory.mktemp("goldens")
     made = GoldenLibrary(root / "goldens", root / "content")
     cases = {name: (*overrides, "num_threads=1") for name, overrides in CASES.items()}
-    record(made, cases, {}, processes=1, acceptance=Accepted("", {}, "tests", "", "first"))
+    with fresh_draws.used():
+        record(made, cases, {}, processes=1, acceptance=Accepted("", {}, "tests", "", "first"))
     return made
 
 
@@ -162,6 +171,13 @@ def runner(loaded: Loaded) -> CaseRunner:
     from turbo_lab.golden.run_case import CaseRunner
 
     return CaseRunner([case for case, *_ in loaded])
+
+
+@pytest.fixture
+def shared_fresh_draws(fresh_draws: FreshDraws) -> Iterator[None]:
+    """Take the fresh draws of known cases from those that tests share."""
+    with fresh_draws.used():
+        yield
 
 
 @pytest.fixture

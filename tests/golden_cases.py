@@ -1,8 +1,14 @@
-"""The cases that tests record goldens of."""
+"""The cases that tests record goldens of, and the draws of fresh processes that tests share."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import pytest
+
 from turbo_lab.golden.document import Golden
+from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
 from turbo_lab.golden.library import Material
 from turbo_lab.golden.run_case import Case
 
@@ -18,3 +24,25 @@ CASES = {
     ),
 }
 Loaded = list[tuple[Case, Golden, Material]]
+
+
+class FreshDraws:
+    """Every stage of cases from fresh processes: one process per list of cases, for all tests."""
+
+    def __init__(self) -> None:
+        self._drawn: dict[tuple[tuple[str, ...], ...], dict[str, Stages]] = {}
+
+    def __call__(self, cases: Mapping[str, Sequence[str]]) -> dict[str, Stages]:
+        """Return every stage of each case, as ``stages_in_fresh_process`` does."""
+        key = tuple((name, *overrides) for name, overrides in cases.items())
+        if key not in self._drawn:
+            self._drawn[key] = stages_in_fresh_process(cases)
+        return dict(self._drawn[key])
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Let recording and harmless changes take their fresh processes from here."""
+        with pytest.MonkeyPatch.context() as patch:
+            for module in ("lifecycle", "run_case"):
+                patch.setattr(f"turbo_lab.golden.{module}.stages_in_fresh_process", self)
+            yield

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.golden_cases import Loaded
+from tests.golden_cases import FreshDraws, Loaded
 from turbo_lab.cli.main import main
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden import lifecycle
@@ -144,11 +144,14 @@ def explained_with(
 
 @pytest.mark.slow
 def test_what_fresh_processes_do_not_agree_on_is_not_minted(
-    tmp_path: Path, library: GoldenLibrary, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    library: GoldenLibrary,
+    fresh_draws: FreshDraws,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     empty = GoldenLibrary(tmp_path / "goldens", tmp_path / "content")
     cases = {"two-steps": library.cases()["two-steps"]}
-    stages = list(lifecycle.stages_in_fresh_process(cases)["two-steps"])
+    stages = list(fresh_draws(library.cases())["two-steps"])
     index = [value.stage for value in stages].index("vae")
     off = stages[index].values.copy()
     off.flat[0] = np.nextafter(off.flat[0], np.inf, dtype=off.dtype)

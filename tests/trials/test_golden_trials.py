@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.golden.test_lifecycle import faulty
-from tests.golden_cases import Loaded
+from tests.golden_cases import FreshDraws, Loaded
 from turbo_lab.cli.main import main
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden.document import Margin
 from turbo_lab.golden.embedding import judge_embed
-from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
+from turbo_lab.golden.fresh_process import Stages
 from turbo_lab.golden.library import GoldenLibrary
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.report.text.golden import print_mutation
@@ -96,14 +96,15 @@ def test_a_fault_above_the_noise_must_be_seen_at_every_tier(
 
 @pytest.mark.slow
 def test_a_fresh_process_of_other_bits_is_an_alarm(
-    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, fresh_draws: FreshDraws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = [change for change in HARMLESS if change.name == "a fresh process"]
-    _, (honest,) = mutate(loaded, read_thresholds(), judge_embed(), (), fresh)
+    with fresh_draws.used():
+        _, (honest,) = mutate(loaded, read_thresholds(), judge_embed(), (), fresh)
     assert (honest.alarm, honest.tier, honest.cases) == (False, "T0", len(loaded))
 
     def turned(cases: Mapping[str, Sequence[str]]) -> dict[str, Stages]:
-        found = stages_in_fresh_process(cases)
+        found = fresh_draws(cases)
         name = next(iter(found))
         *others, pixels = found[name]
         other = dataclasses.replace(pixels, values=pixels.values[:, ::-1].copy())
