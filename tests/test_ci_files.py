@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from turbo_lab import config
 from turbo_lab.cli.main import _COMMANDS
-from turbo_lab.compare.sides import compose_points, split_sides
+from turbo_lab.compare.sides import split_sides
 from turbo_lab.gate.policy import Policy
 
 ROOT = Path(__file__).parent.parent
@@ -39,7 +40,7 @@ def test_every_gate_in_a_workflow_composes(path: Path) -> None:
         keys = [word for word in words if "=" in word]
         if command == "gate":
             for overrides in split_sides(keys).values():
-                (point,) = compose_points("gate", overrides)
+                (point,) = config.compose("gate", overrides)
                 assert Policy.from_config(point.values["gate"]).licenses
 
 

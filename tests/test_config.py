@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,8 @@ from turbo_lab.errors import InputError
 
 
 def expand(*arguments: str) -> list[config.GridPoint]:
-    """Our expansion."""
-    found: list[config.GridPoint] = []
-
-    def take(points: list[config.GridPoint]) -> int:
-        found.extend(points)
-        return 0
-
-    assert config.run("plan", arguments, take) == 0
-    return found
+    """Return our own expansion."""
+    return config.compose("plan", arguments)
 
 
 def composed(overrides: list[str]) -> dict[str, Any]:
@@ -135,7 +129,7 @@ def test_cfg_job_prints_the_composed_config(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert config.run("sweep", ["--cfg", "job", "seed=5"], lambda points: 1) == 0
+    assert config.compose("sweep", ["--cfg", "job", "seed=5"]) == []
     assert "seed: 5" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
@@ -157,6 +151,14 @@ def test_the_shell_completes_commands_keys_and_choices(
     assert main(["-sc", "query=bash"]) == 0
     found = set(capsys.readouterr().out.split())
     assert among <= found and bool(found) == bool(among)
+
+
+def test_the_command_line_of_the_process_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["pytest", "one word"])
+    expand("seed=1,2")
+    with pytest.raises(InputError):
+        expand("model=nano-turb")
+    assert sys.argv == ["pytest", "one word"]
 
 
 def test_a_grid_shows_no_configuration_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:

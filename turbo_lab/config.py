@@ -104,7 +104,7 @@ class PlanSweeper(Sweeper):  # type: ignore[misc]
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Compose once a group choice; swept values go into plain copies."""
+        """Compose once per group choice; put swept values into plain copies."""
         assert self.config is not None and self.hydra_context is not None
         assert self.task_function is not None
         loader, master = self.hydra_context.config_loader, self.config
@@ -132,11 +132,12 @@ class PlanSweeper(Sweeper):  # type: ignore[misc]
         return set(re.findall(r"\$\{([A-Za-z_]\w*)", text))
 
 
-def run(command: str, arguments: Sequence[str], task: Callable[[list[GridPoint]], int]) -> int:
-    """Run ``task`` on the grid that ``arguments`` spell; returns its exit code.
+def compose(command: str, arguments: Sequence[str]) -> list[GridPoint]:
+    """Return the points of the grid that ``arguments`` spell, in order.
 
-    Raises :class:`InputError` for anything Hydra refuses. Hydra's own flags
-    (``--cfg job``, ``--help``, shell completion) print and return 0.
+    The list is empty if one of Hydra's own flags (``--cfg job``, ``--hydra-help``,
+    ``--shell-completion``) printed something instead. Raises :class:`InputError` for
+    anything that Hydra refuses.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us as they are
     overrides = [a for a in arguments if not a.startswith("-")]
@@ -150,11 +151,7 @@ def run(command: str, arguments: Sequence[str], task: Callable[[list[GridPoint]]
     asks_hydra = any(flag.split("=")[0] in _HYDRA_FLAGS for flag in flags)
     if not asks_hydra:
         _check_overrides(overrides)
-    outcome: list[int] = []
-
-    def on_points(points: list[GridPoint]) -> None:
-        outcome.append(task(points))
-
+    points: list[GridPoint] = []
     main = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
     saved = sys.argv
     sys.argv = [
@@ -163,12 +160,12 @@ def run(command: str, arguments: Sequence[str], task: Callable[[list[GridPoint]]
         *([] if asks_hydra else ["hydra.mode=MULTIRUN"]),
     ]
     try:
-        main(on_points)()
+        main(points.extend)()
     except (HydraException, OmegaConfBaseException) as error:
         raise _in_our_words(error) from error
     finally:
         sys.argv = saved
-    return outcome[0] if outcome else 0
+    return points
 
 
 def _in_our_words(error: Exception) -> InputError:

@@ -79,15 +79,8 @@ def fill(store: Store, sweep: Sweep) -> None:
 
 
 def resolved(overrides: list[str]) -> Sweep:
-    """The grid as the command line has it."""
-    found: list[Sweep] = []
-
-    def take(points: list[config.GridPoint]) -> int:
-        found.append(resolve_points(points))
-        return 0
-
-    config.run("plan", overrides, take)
-    return found[0]
+    """Return the grid as the command line gives it."""
+    return resolve_points(config.compose("plan", overrides))
 
 
 def rerun(folder: Path, overrides: list[str]) -> tuple[float, float, str]:

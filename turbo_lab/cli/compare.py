@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from turbo_lab import config
 from turbo_lab.analysis.pareto import pareto
 from turbo_lab.cli.arguments import (
     check_writable,
@@ -25,7 +26,7 @@ from turbo_lab.cli.gate import row_document
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import Row, compare_figure, hold_family, winners_and_losers, worst
 from turbo_lab.compare.published import published_document, refuse_published
-from turbo_lab.compare.sides import SIDES, compose_points, split_sides
+from turbo_lab.compare.sides import SIDES, split_sides
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.gate.run_checks import side_of
 from turbo_lab.request.recipe import as_plain
@@ -188,7 +189,7 @@ def draw(overrides: Sequence[str], own: Sequence[str] = ()) -> Contender:
     from turbo_lab.progress import StderrProgress
     from turbo_lab.workflows.sweep import execute
 
-    points = compose_points("compare", [*overrides, "tracking=none"])
+    points = config.compose("compare", [*overrides, "tracking=none"])
     if len(points) != 1:
         raise InputError(f"compare: {len(points)} cells; give one value a key, and one model")
     progress = StderrProgress()

@@ -18,7 +18,8 @@ _WITH_KEYS = ("generate", "plan", "sweep", "bench", "compare", "gate", "sync")
 def complete(arguments: Sequence[str], commands: Sequence[str]) -> int:
     """``-sc install=SHELL``, ``uninstall=SHELL`` or ``query=SHELL``; returns the exit code."""
     if not any(word.startswith("query=") for word in arguments):
-        return config.run("", list(arguments), lambda points: 0)
+        config.compose("", arguments)  # Hydra prints
+        return 0
     line = os.environ.get("COMP_LINE", "")
     program, _, rest = line.partition(" ")
     command, space, rest = rest.lstrip().partition(" ")
@@ -32,7 +33,8 @@ def complete(arguments: Sequence[str], commands: Sequence[str]) -> int:
     before = dict(os.environ)
     os.environ.update(words)
     try:
-        return config.run("", list(arguments), lambda points: 0)
+        config.compose("", arguments)
     finally:
         os.environ.clear()
         os.environ.update(before)
+    return 0

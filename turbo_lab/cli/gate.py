@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from turbo_lab import config
 from turbo_lab.cli.arguments import (
     check_writable,
     print_document,
@@ -18,7 +19,7 @@ from turbo_lab.compare.baseline import Baseline, how_to_make, names, own_folder,
 from turbo_lab.compare.latency import check_same_calls, check_same_run
 from turbo_lab.compare.paired import Row, winners_and_losers
 from turbo_lab.compare.published import refuse_published
-from turbo_lab.compare.sides import SIDES, compose_points, compose_side, split_sides
+from turbo_lab.compare.sides import SIDES, compose_side, split_sides
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.gate import checks as gate
 from turbo_lab.gate.policy import Policy
@@ -83,7 +84,7 @@ def _refuse_policies_of_a_side(arguments: Sequence[str]) -> None:
 
 def policy_of(overrides: Sequence[str]) -> Policy:
     """The policy that a command line names, with every case that it names known."""
-    policy = Policy.from_config(compose_points("gate", overrides)[0].values["gate"])
+    policy = Policy.from_config(config.compose("gate", overrides)[0].values["gate"])
     check_cases(policy)
     return policy
 

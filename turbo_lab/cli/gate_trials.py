@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from turbo_lab import config
 from turbo_lab.cli.arguments import print_document, take_flag, take_option, whole_number
 from turbo_lab.cli.gate import draw_sides, judge
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import Key, Row, hold_family, known_direction
-from turbo_lab.compare.sides import compose_points
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.gate.policy import Policy
@@ -229,7 +229,7 @@ def compose_prompts(arguments: Sequence[str]) -> tuple[str, ...]:
     """The prompts that a candidate would draw."""
     from turbo_lab.planning.resolved_sweep import resolve_points
 
-    (found,) = resolve_points(compose_points("gate", arguments)).library.prompt_sets.values()
+    (found,) = resolve_points(config.compose("gate", arguments)).library.prompt_sets.values()
     return found.prompts
 
 
@@ -238,7 +238,7 @@ def _with_policy(arguments: list[str]) -> tuple[list[str], Policy]:
     if not any(a.startswith("gate=") for a in arguments):
         arguments = [*arguments, "gate=release"]
     arguments = [a.removeprefix("candidate.") for a in arguments]
-    values = compose_points("gate", arguments)[0].values
+    values = config.compose("gate", arguments)[0].values
     return arguments, Policy.from_config(values["gate"])
 
 

@@ -97,7 +97,8 @@ def _plan(arguments: list[str]) -> int:
 
     as_json = take_flag(arguments, "--json")
     arguments = _with_default_sweep(arguments)
-    return config.run("plan", arguments, lambda points: plan_points(points, as_json))
+    points = config.compose("plan", arguments)
+    return plan_points(points, as_json) if points else 0
 
 
 def _sweep(arguments: list[str]) -> int:
@@ -124,16 +125,14 @@ def _generate(arguments: list[str]) -> int:
     if prompt == "":
         raise InputError("generate: the prompt is empty; give at least one word")
 
-    def task(points: list[config.GridPoint]) -> int:
-        # Around Hydra's grammar, to which a backslash, a brace or an equals sign means something.
-        if prompt is not None:
-            points = [
-                dataclasses.replace(point, values={**point.values, "prompt": prompt})
-                for point in points
-            ]
-        return run_points("generate", points, as_json)
-
-    return config.run("generate", arguments, task)
+    points = config.compose("generate", arguments)
+    if prompt is not None:
+        # Not through Hydra's grammar, which gives backslashes, braces and equals signs a meaning.
+        points = [
+            dataclasses.replace(point, values={**point.values, "prompt": prompt})
+            for point in points
+        ]
+    return run_points("generate", points, as_json) if points else 0
 
 
 def _bench(arguments: list[str]) -> int:
@@ -145,7 +144,8 @@ def _bench(arguments: list[str]) -> int:
         if html is not None:
             raise InputError(f"--html {html}: bench draws the page of a grid, not of a pair")
         return bench_pair(arguments, as_json)
-    return config.run("bench", arguments, lambda points: bench_cells(points, as_json, html))
+    points = config.compose("bench", arguments)
+    return bench_cells(points, as_json, html) if points else 0
 
 
 def _run_points(command: str, arguments: list[str], as_json: bool) -> int:
@@ -153,7 +153,8 @@ def _run_points(command: str, arguments: list[str], as_json: bool) -> int:
     from turbo_lab.workflows.sweep import run_points
 
     arguments = [a for a in arguments if a != "--json"]
-    return config.run(command, arguments, lambda points: run_points(command, points, as_json))
+    points = config.compose(command, arguments)
+    return run_points(command, points, as_json) if points else 0
 
 
 def _with_default_sweep(arguments: list[str]) -> list[str]:
@@ -293,7 +294,8 @@ def _sync(arguments: list[str]) -> int:
     from turbo_lab.workflows.sweep import sync_store
 
     as_json = take_flag(arguments, "--json")
-    return config.run("sync", arguments, lambda points: sync_store(points[0].values, as_json))
+    points = config.compose("sync", arguments)
+    return sync_store(points[0].values, as_json) if points else 0
 
 
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {

@@ -25,21 +25,9 @@ def split_sides(arguments: Sequence[str]) -> dict[str, list[str]]:
     return {side: [*common, *own[side]] for side in SIDES}
 
 
-def compose_points(command: str, overrides: Sequence[str]) -> list[config.GridPoint]:
-    """The grid that overrides spell."""
-    found: list[config.GridPoint] = []
-
-    def take(points: list[config.GridPoint]) -> int:
-        found.extend(points)
-        return 0
-
-    config.run(command, list(overrides), take)
-    return found
-
-
 def compose_side(command: str, side: str, overrides: Sequence[str]) -> Sweep:
     """One side, resolved. Raises ``InputError`` where it is a grid."""
-    sweep = resolve_points(compose_points(command, overrides))
+    sweep = resolve_points(config.compose(command, overrides))
     if len(sweep.cells) != 1:
         raise InputError(
             f"{command}: the {side} is a grid of {len(sweep.cells)} cells; give one value a key"

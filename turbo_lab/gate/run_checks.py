@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from turbo_lab import config
 from turbo_lab.compare.baseline import Baseline, baseline_of
 from turbo_lab.compare.paired import Key, Row, compare_figure
-from turbo_lab.compare.sides import compose_points, compose_side
+from turbo_lab.compare.sides import compose_side
 from turbo_lab.errors import InputError, JudgementError, TurboLabError
 from turbo_lab.gate import checks as gate
 from turbo_lab.gate.policy import Policy
@@ -58,7 +59,7 @@ def draw_side(side: str, overrides: Sequence[str], policy: Policy) -> Executed:
     from turbo_lab.progress import StderrProgress
     from turbo_lab.workflows.sweep import execute
 
-    points = compose_points("gate", [*overrides, "tracking=none"])
+    points = config.compose("gate", [*overrides, "tracking=none"])
     if len(points) != 1:
         raise InputError(f"gate: the {side} is a grid of {len(points)} cells; one value a key")
     progress = StderrProgress()

@@ -54,17 +54,11 @@ class Case:
 
 def resolve_case(name: str, overrides: Sequence[str]) -> Case:
     """Compose a case. Raises ``InputError`` where it is a grid, or more than one batch."""
-    found: list[Sweep] = []
-
-    def take(points: list[config.GridPoint]) -> int:
-        found.append(resolve_points(points))
-        return 0
-
-    config.run("golden", [*overrides, "tracking=none"], take)
-    cells = found[0].cells
-    if found[0].exactness != "exact":
+    sweep = resolve_points(config.compose("golden", [*overrides, "tracking=none"]))
+    cells = sweep.cells
+    if sweep.exactness != "exact":
         raise InputError(
-            f"golden {name}: share={found[0].values['share']}: its rows have the bits of other "
+            f"golden {name}: share={sweep.values['share']}: its rows have the bits of other "
             "batches; a golden needs share=exact"
         )
     if len(cells) != 1 or len(cells[0].batches) != 1:
@@ -73,7 +67,7 @@ def resolve_case(name: str, overrides: Sequence[str]) -> Case:
             f"golden {name}: a case is one batch of one cell, this is {len(cells)} cells and "
             f"{batches} batches; give one value a key and num_images of at most batch_size"
         )
-    return Case(name, cells[0], found[0], tuple(overrides))
+    return Case(name, cells[0], sweep, tuple(overrides))
 
 
 class CaseRunner:
