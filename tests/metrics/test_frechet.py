@@ -181,6 +181,22 @@ def test_fewer_samples_than_features_is_noted_and_has_no_interval() -> None:
     assert score.note is not None and "n=10 is fewer than the 30 features" in score.note
 
 
+def test_an_interval_that_leaves_its_value_out_is_withheld() -> None:
+    """One image per prompt, and a reference of the same prompts: there is no bias to take off."""
+    draws = np.random.default_rng(3)
+    x = draws.normal(size=(128, 64))
+    reference = build_reference(
+        np.repeat(x, 4, axis=0) + 0.1 * draws.normal(size=(512, 64)), "r", "e"
+    )
+    interval, value = bootstrap_interval(x, reference), frechet_distance(x, reference)
+    assert interval is not None and interval[1] < value
+    score = frechet_score(x, reference)
+    assert score.value == value and score.ci95 is None
+    assert score.note == (
+        "no interval: the bias at this n exceeds the spread; draw more images per prompt"
+    )
+
+
 def test_a_weighted_resample_is_the_distance_of_the_resampled_rows() -> None:
     """The short cut against the plain way."""
     generator = np.random.default_rng(11)

@@ -44,7 +44,9 @@ def frechet_score(
     ``features``: (N, d) float. Biased upwards by about ``sigma^2 d (d + 5) / 4N``
     for an isotropic spread: only compare equal N, and do not gate on N < d
     (noted). The interval is :func:`bootstrap_interval`, of the distance at
-    infinite N, so it may lie below the value.
+    infinite N. It is withheld where it leaves the value out: the bias that
+    resampling takes off is then larger than the spread, or was not there (one image
+    per prompt and a reference of the same prompts).
     """
     data = _checked(features, reference)
     value = frechet_distance(data, reference)
@@ -53,10 +55,10 @@ def frechet_score(
         note = f"n={n} is fewer than the {d} features: biased, not for gating; no interval"
         return Score(value, n, None, note)
     ci95 = bootstrap_interval(data, reference, clusters, seed)
-    if ci95 is None or ci95[1] <= 0:
+    if ci95 is None or not ci95[0] <= value <= ci95[1]:
         return Score(value, n, None, _why_no_interval(ci95, d))
-    of = "these prompts" if _repeats(clusters, n) else "prompts drawn anew"
-    return Score(value, n, ci95, f"ci95 is at infinite n, of {of}; the value is biased up")
+    of = "these prompts" if _repeats(clusters, n) else "prompts resampled"
+    return Score(value, n, ci95, f"ci95 is at infinite n, {of}; the value is biased up")
 
 
 def compute_infinity(inputs: MetricInputs) -> Score:
@@ -144,10 +146,10 @@ def _repeats(clusters: Sequence[Hashable] | None, n: int) -> int:
 
 def _why_no_interval(ci95: Interval | None, d: int) -> str:
     if ci95 is not None:
-        return "no interval: n is too small for its bias to be taken off"
-    few = f"fewer than {MIN_CLUSTERS} prompts"
-    many = f"more than {BOOTSTRAP_MAX_FEATURES} features"
-    return f"no interval: {many if d > BOOTSTRAP_MAX_FEATURES else few}"
+        return "no interval: the bias at this n exceeds the spread; draw more images per prompt"
+    if d > BOOTSTRAP_MAX_FEATURES:
+        return f"no interval: more than {BOOTSTRAP_MAX_FEATURES} features"
+    return f"no interval: fewer than {MIN_CLUSTERS} prompts"
 
 
 def frechet_distance(features: Floats, reference: Reference) -> float:
