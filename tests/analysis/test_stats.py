@@ -27,7 +27,6 @@ from turbo_lab.analysis.stats import (
     proportion_ci,
     proportion_difference_ci,
     t_quantile,
-    tost,
     verdict,
 )
 
@@ -294,16 +293,6 @@ def test_holm_is_between_no_correction_and_bonferroni(p: list[float]) -> None:
     assert (np.diff(adjusted[order]) >= 0).all()
 
 
-def test_tost_shows_equivalence_only_inside_the_margin() -> None:
-    generator = np.random.default_rng(7)
-    base = generator.normal(size=80)
-    near = base + generator.normal(0.02, 0.1, 80)
-    assert tost(near, base, 0.1).p_value < 0.01
-    assert tost(near, base, 0.001).p_value > 0.05
-    worse = tost(base - 0.5, base, 0.1)
-    assert worse.p_lower > 0.99 > 0.01 > worse.p_upper
-
-
 # --- verdicts and sizes
 
 
@@ -354,11 +343,9 @@ def test_sizes_follow_the_rule_of_2_8() -> None:
         needed_n(1.0, 0.0)
 
 
-@pytest.mark.parametrize("degrees", [5, 7, 20, 500])
+@pytest.mark.parametrize("degrees", [1, 2, 5, 500])
 def test_t_quantile_equals_scipy(degrees: int) -> None:
-    assert t_quantile(0.975, degrees) == pytest.approx(
-        scipy.stats.t.ppf(0.975, degrees), rel=3e-3 if degrees < 7 else 1e-3
-    )
+    assert t_quantile(0.975, degrees) == pytest.approx(scipy.stats.t.ppf(0.975, degrees), rel=1e-9)
 
 
 @pytest.mark.parametrize("extra,loaded", [("", "[]"), ("import scipy", "['scipy']")])

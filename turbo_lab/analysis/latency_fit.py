@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from turbo_lab.analysis.stats import t_quantile
+
 Interval = tuple[float, float]
 UNITS: Mapping[str, tuple[str, float]] = {
     "batch_size": ("image", 1.0),
@@ -92,8 +94,6 @@ def _fit(
     axis: str, where: Mapping[str, Any], points: Sequence[tuple[float, float]]
 ) -> LineFit | None:
     """``None`` below three places: two always lie on a line."""
-    from scipy.special import stdtrit  # Student's t; exact where there is one degree of freedom
-
     unit, size = UNITS[axis]
     x, y = (np.asarray(values, dtype=np.float64) for values in zip(*points, strict=True))
     x = x / size
@@ -105,7 +105,7 @@ def _fit(
     residual = float(((y - fixed - slope * x) ** 2).sum())
     degrees = len(x) - 2
     noise = math.sqrt(residual / degrees)
-    t = float(stdtrit(degrees, 0.975))
+    t = t_quantile(0.975, degrees)
     slope_half = t * noise / math.sqrt(spread)
     fixed_half = t * noise * math.sqrt(1 / len(x) + float(x.mean()) ** 2 / spread)
     total = float(((y - y.mean()) ** 2).sum())

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -233,37 +232,6 @@ def holm(p_values: npt.ArrayLike) -> Array:
     return adjusted
 
 
-@dataclass(frozen=True)
-class Tost:
-    """Two one-sided tests: is a mean difference within plus or minus a margin?"""
-
-    p_lower: float
-    """Of "the difference is at or below -margin"."""
-    p_upper: float
-    """Of "the difference is at or above +margin"."""
-
-    @property
-    def p_value(self) -> float:
-        """Of "not equivalent": the larger of both; ``p_lower`` alone is non-inferiority."""
-        return max(self.p_lower, self.p_upper)
-
-
-def tost(
-    candidate: npt.ArrayLike,
-    baseline: npt.ArrayLike,
-    margin: float,
-    clusters: Sequence[Hashable] | None = None,
-    seed: int = 0,
-) -> Tost:
-    """Equivalence of paired samples by two one-sided sign-flip tests (Schuirmann 1987)."""
-    _check_margin(margin)
-    first, second = _pairs(candidate, baseline)
-    return Tost(
-        p_lower=permutation_test(first + margin, second, clusters, "greater", seed),
-        p_upper=permutation_test(first - margin, second, clusters, "less", seed),
-    )
-
-
 def verdict(ci: Interval | None, margin: float, direction: Direction) -> Verdict:
     """The one rule: an interval of ``candidate - baseline`` against a margin.
 
@@ -309,17 +277,10 @@ def needed_n(sd: float, effect: float, power: float = 0.8, alpha: float = 0.05) 
 
 
 def t_quantile(probability: float, degrees: int) -> float:
-    """Quantile of Student's t by the Cornish-Fisher series (Abramowitz-Stegun 26.7.5).
+    """Return a quantile of Student's t with ``degrees`` (>= 1) degrees of freedom."""
+    from scipy.special import stdtrit  # here: light commands read this module's verdicts only
 
-    Within 0.3% for ``degrees >= 5`` at 97.5%; avoids a dependency for one number.
-    """
-    z = _NORMAL.inv_cdf(probability)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return z + sum(term / float(degrees ** (i + 1)) for i, term in enumerate(terms))
+    return float(stdtrit(degrees, probability))
 
 
 def cluster_index(clusters: Sequence[Hashable]) -> npt.NDArray[np.int64]:
