@@ -170,6 +170,18 @@ def test_ranks_are_sorted() -> None:
     assert list(RANKS.values()) == sorted(RANKS.values())
 
 
+def page_ranks() -> list[tuple[str, int]]:
+    """Return the rows of the rank table in docs/architecture.md, from the top."""
+    page = PACKAGE.parent / "docs" / "architecture.md"
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| .+ \|$", page.read_text("utf-8"), flags=re.M)
+    return [(f"turbo_lab.{package}", int(number)) for number, package in rows]
+
+
+def test_the_architecture_page_shows_the_ranks() -> None:
+    packages = sorted((of, name) for name, of in RANKS.items() if name.count(".") == 1)
+    assert page_ranks() == [(name, int(of)) for of, name in packages]
+
+
 def test_imports_go_from_a_higher_rank_to_a_lower_one() -> None:
     assert rank_violations(modules()) == []
 

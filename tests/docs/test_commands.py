@@ -10,7 +10,7 @@ import pytest
 
 from tests.docs.test_pages import PAGES, ROOT
 from turbo_lab import config
-from turbo_lab.cli import main
+from turbo_lab.cli.main import main
 
 # Keys of single commands, which are not in conf/.
 OF_A_COMMAND = {"baselines", "published"}

@@ -72,3 +72,22 @@ def test_pictures_are_small() -> None:
     assert pictures
     large = [path.name for path in pictures if path.stat().st_size > MOST_BYTES]
     assert large == []
+
+
+def missing_files(text: str) -> list[str]:
+    """Files that a page names in code marks and that are not in the repository."""
+    named = re.findall(r"`((?:turbo_lab|tests|experiments|conf|docs)/[\w./-]+\.\w+)`", text)
+    return [name for name in named if "NAME" not in name and not (ROOT / name).is_file()]
+
+
+# The changelog may speak of files that are gone.
+@pytest.mark.parametrize(
+    "path", [p for p in PAGES if p.name != "CHANGELOG.md"], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_files_that_a_page_names_are_there(path: Path) -> None:
+    assert missing_files(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_missing_file_is_found() -> None:
+    text = "`turbo_lab/nowhere.py`, `turbo_lab/errors.py` and `turbo_lab/cli/NAME.py`"
+    assert missing_files(text) == ["turbo_lab/nowhere.py"]
