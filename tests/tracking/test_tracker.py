@@ -186,6 +186,7 @@ def test_cells_arrive_while_the_sweep_goes_on(fresh) -> None:
     _, document, where = fresh
     live = Tracker(where)
     live.begin(head_of(document))
+    live.start()
     arrived = threading.Event()
 
     def second():
@@ -213,6 +214,7 @@ def test_sweep_that_is_given_up_is_killed_until_it_is_resumed(fresh) -> None:
     _, document, where = fresh
     live = Tracker(where)
     live.begin(head_of(document))
+    live.start()
     live.add(lambda: document["cells"][0])
     live.give_up()
     client = client_of(where)
@@ -234,6 +236,7 @@ def test_failure_on_the_way_is_made_good_at_the_end(fresh) -> None:
     _, document, where = fresh
     live = Tracker(where)
     live.begin(head_of(document))
+    live.start()
 
     def lost():
         raise OSError("the server is away")
@@ -248,6 +251,7 @@ def test_our_own_error_on_the_way_is_not_hidden(fresh) -> None:
     _, document, where = fresh
     live = Tracker(where)
     live.begin(head_of(document))
+    live.start()
     live.add(lambda: {}["no such row"])
     with pytest.raises(KeyError, match="no such row"):
         live.project(document, None)
@@ -257,6 +261,7 @@ def test_nothing_is_projected_while_a_latency_is_measured(fresh) -> None:
     _, document, where = fresh
     live, is_asked = Tracker(where), threading.Event()
     live.begin(head_of(document))
+    live.start()
 
     def row():
         is_asked.set()
@@ -278,6 +283,7 @@ def test_a_sweep_that_made_what_was_known_is_closed(fresh) -> None:
     ids = Tracker(where).project_news(document, None, store)
     again = Tracker(where)
     again.begin(head_of(document))
+    again.start()
     again.add(lambda: document["cells"][0])
     assert again.project_news(document, None, store) == ids
     client = client_of(where)

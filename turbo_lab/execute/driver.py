@@ -48,6 +48,8 @@ class SweepContext:
     """A batch that does not fit may be drawn in parts; it is then ``split``, not ``exact``."""
     on_record: Callable[[Cell, Record], None] = lambda cell, record: None
     """Told of each cell once its record is there, from whichever thread wrote it."""
+    on_batch: Callable[[], None] = lambda: None
+    """Called on the commit thread after each batch is committed."""
     quiet: Callable[[], AbstractContextManager[None]] = nullcontext
     """Held while a latency is measured: whoever was told keeps still."""
 
@@ -280,6 +282,7 @@ class _Driver:
             if self.missing[cell.cell_id] == 0 and cell.cell_id not in self.failed:
                 self.finish(cell)
         self.progress.advance(images)
+        self.context.on_batch()
 
     def _note(self, text: str) -> None:
         """Each is told once."""

@@ -39,12 +39,21 @@ class Tracker:
         self._thread: threading.Thread | None = None
 
     def begin(self, sweep: Mapping[str, Any]) -> None:
-        """A sweep goes on from now: its run is opened on the thread, where its cells follow.
+        """Name the sweep whose cells follow; its run is opened by :meth:`start`.
 
         ``sweep``: of its document the id, the store and each cell's model.
         """
         self._sweep = sweep
-        self._start()
+
+    def start(self) -> None:
+        """Start the thread, which imports MLflow and opens the sweep's run; do it once.
+
+        A sweep calls this after its first batch: before that, the import would compete
+        with the loading of the model for the interpreter.
+        """
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+            self._thread.start()
 
     def add(self, row: Callable[[], Mapping[str, Any]]) -> None:
         """A cell is finished; ``row`` makes its row of the document, on the thread."""
@@ -101,11 +110,6 @@ class Tracker:
         """The record that a run projects. Raises ``InputError`` for a run that is not ours."""
         return self._opened().record_of(run_id)
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
-            self._thread.start()
-
     def _stop(self) -> None:
         """Wait for what is queued."""
         assert self._thread is not None
@@ -117,7 +121,7 @@ class Tracker:
 
         What failed later is let go: who asks is about to project the whole.
         """
-        self._start()
+        self.start()
         self._stop()
         if self._error is not None and (
             self._runs is None or not _is_tracking_failure(self._error)

@@ -135,7 +135,7 @@ def _tracked(context: SweepContext, tracker: Tracker, sweep: Sweep, plan: Plan) 
     def on_record(cell: Cell, record: Record) -> None:
         tracker.add(partial(results.cell_row, planned[cell.cell_id], record, store))
 
-    return replace(context, on_record=on_record, quiet=tracker.quiet)
+    return replace(context, on_record=on_record, on_batch=tracker.start, quiet=tracker.quiet)
 
 
 def _names(library: Library, cell: Cell) -> dict[str, str]:
