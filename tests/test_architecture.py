@@ -8,7 +8,8 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -55,14 +56,19 @@ OWNED = {
 }
 
 
-def modules() -> dict[str, ast.Module]:
-    """Every module of the package, parsed."""
+@cache
+def _parsed() -> dict[str, ast.Module]:
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         relative = path.relative_to(PACKAGE.parent).with_suffix("")
         name = ".".join(relative.parts).removesuffix(".__init__")
         found[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
     return found
+
+
+def modules() -> dict[str, ast.Module]:
+    """Every module of the package, parsed once; a test may put others into the dictionary."""
+    return dict(_parsed())
 
 
 def rank(name: str) -> float:
@@ -81,8 +87,13 @@ def is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
-def imports(tree: ast.AST, inside_functions: bool = True) -> Iterator[str]:
+@cache
+def imports(tree: ast.Module, inside_functions: bool = True) -> tuple[str, ...]:
     """Names imported; ``from a import b`` gives ``a.b`` too where both could be modules."""
+    return tuple(_imports(tree, inside_functions))
+
+
+def _imports(tree: ast.AST, inside_functions: bool) -> Iterator[str]:
     for node in ast.iter_child_nodes(tree):
         if is_type_checking(node):
             continue
@@ -94,7 +105,7 @@ def imports(tree: ast.AST, inside_functions: bool = True) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and inside_functions:
             yield from imported_by_name(node)
-        yield from imports(node, inside_functions)
+        yield from _imports(node, inside_functions)
 
 
 def imported_by_name(call: ast.Call) -> Iterator[str]:
@@ -106,7 +117,7 @@ def imported_by_name(call: ast.Call) -> Iterator[str]:
                 yield argument.value
 
 
-def target_module(name: str, known: set[str]) -> str | None:
+def target_module(name: str, known: Collection[str]) -> str | None:
     """The module behind an imported name, if it is ours."""
     while name:
         if name in known:
@@ -124,7 +135,7 @@ def edges(trees: dict[str, ast.Module]) -> Iterator[tuple[str, str]]:
     """Every import of one of our modules by another."""
     for name, tree in trees.items():
         for imported in imports(tree):
-            target = target_module(imported, set(trees))
+            target = target_module(imported, trees)
             if target is not None and target not in ("turbo_lab", name):
                 yield name, target
 
