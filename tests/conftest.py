@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from turbo_lab.golden.run_case import CaseRunner
     from turbo_lab.identity import DigestCache
     from turbo_lab.metrics.extractor import ClipExtractor
-    from turbo_lab.metrics.sources import ExtractorSource
+    from turbo_lab.metrics.extractor_source import ExtractorSource
 
 # Before any test module imports a library: they read these when they are imported.
 _HOME = Path(tempfile.mkdtemp(prefix="turbo-lab-tests-"))
@@ -110,7 +110,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> DigestCache:
 @pytest.fixture(scope="session")
 def source(clip_folder: Path) -> ExtractorSource:
     """The files of the tiny CLIP extractor."""
-    from turbo_lab.metrics.sources import extractor_source
+    from turbo_lab.metrics.extractor_source import extractor_source
 
     return extractor_source(str(clip_folder))
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
-from turbo_lab.metrics.sources import CONFIG_FILE, WEIGHTS_FILE
+from turbo_lab.metrics.extractor_source import CONFIG_FILE, WEIGHTS_FILE
 
 PROMPTS = tuple(f"a {color} circle" for color in ("red", "green", "blue", "pink")) + tuple(
     f"two {color} squares" for color in ("red", "green", "blue", "pink", "grey", "black")

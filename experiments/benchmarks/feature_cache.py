@@ -23,7 +23,7 @@ import torch
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.cache import CachedExtractor, FeatureCache
 from turbo_lab.metrics.extractor import ClipExtractor
-from turbo_lab.metrics.sources import extractor_source
+from turbo_lab.metrics.extractor_source import extractor_source
 
 
 def random_vit(folder: Path) -> ClipExtractor:

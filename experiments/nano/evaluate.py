@@ -32,8 +32,10 @@ from experiments.nano.vae import psnr
 from experiments.nano.world import COLOURS, World, caption, pairs, to_uint8
 from turbo_lab.analysis.stats import bootstrap_mean_ci, median_ci, proportion_ci
 from turbo_lab.cards.packaged import WEIGHTS, assemble
+from turbo_lab.metrics.context import MetricContext
 from turbo_lab.metrics.evaluate import measure
-from turbo_lab.metrics.sources import MetricContext, extractor_source, reference_source
+from turbo_lab.metrics.extractor_source import extractor_source
+from turbo_lab.metrics.reference_source import reference_source
 from turbo_lab.metrics.table import SETS
 from turbo_lab.store.record import Measurement
 

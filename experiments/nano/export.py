@@ -26,8 +26,8 @@ from experiments.nano.models import JUDGE_CONFIG, make_schedulers
 from experiments.nano.world import REFERENCE_RENDERS, REFERENCE_SEED
 from turbo_lab.identity import DigestCache, hash_file
 from turbo_lab.metrics.extractor import ClipExtractor
+from turbo_lab.metrics.extractor_source import extractor_source
 from turbo_lab.metrics.reference import build_reference, save_reference
-from turbo_lab.metrics.sources import extractor_source
 
 PACKAGE = Path(__file__).parents[2] / "turbo_lab"
 WEIGHTS = PACKAGE / "data" / "weights"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from experiments.nano import world
 from turbo_lab.cli.reference import Source, print_reference, write
-from turbo_lab.metrics.sources import extractor_source
+from turbo_lab.metrics.extractor_source import extractor_source
 
 ICONS = Path(__file__).parent / "work" / "icons"
 

@@ -11,10 +11,12 @@ from PIL import Image
 
 from turbo_lab.cli.main import main
 from turbo_lab.identity import DigestCache
+from turbo_lab.metrics.context import MetricContext
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.extractor import ClipExtractor
+from turbo_lab.metrics.extractor_source import extractor_source
 from turbo_lab.metrics.reference import load_reference
-from turbo_lab.metrics.sources import MetricContext, extractor_source, reference_source
+from turbo_lab.metrics.reference_source import reference_source
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from tests.tiny_clip import PROMPTS
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.cache import CachedExtractor, FeatureCache
+from turbo_lab.metrics.context import MetricContext
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.extractor import ClipExtractor
-from turbo_lab.metrics.sources import MetricContext, extractor_source
+from turbo_lab.metrics.extractor_source import extractor_source
 
 JUDGE = "a" * 64 + "-cpu"
 
@@ -168,7 +169,8 @@ import numpy as np
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.cache import FeatureCache
 from turbo_lab.metrics.evaluate import measure
-from turbo_lab.metrics.sources import MetricContext, extractor_source
+from turbo_lab.metrics.context import MetricContext
+from turbo_lab.metrics.extractor_source import extractor_source
 {extra}
 images, prompts = np.load({images!r}), {prompts!r}
 context = MetricContext(extractor_source({judge!r}), None, prompts)

@@ -13,9 +13,10 @@ from turbo_lab.compare.paired import compare_figure
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics import table
+from turbo_lab.metrics.context import MetricContext, metric_fingerprints
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.extractor import ClipExtractor
-from turbo_lab.metrics.sources import ExtractorSource, MetricContext, metric_fingerprints
+from turbo_lab.metrics.extractor_source import ExtractorSource
 from turbo_lab.metrics.table import measurement_name, metric_info, metric_names
 
 CODE = """

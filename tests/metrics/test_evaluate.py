@@ -14,16 +14,12 @@ import pytest
 from tests.tiny_clip import PROMPTS
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache, digest
+from turbo_lab.metrics.context import MetricContext, metric_fingerprints
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.extractor import ClipExtractor
+from turbo_lab.metrics.extractor_source import ExtractorSource
 from turbo_lab.metrics.reference import build_reference, save_reference
-from turbo_lab.metrics.sources import (
-    ExtractorSource,
-    MetricContext,
-    ReferenceSource,
-    metric_fingerprints,
-    reference_source,
-)
+from turbo_lab.metrics.reference_source import ReferenceSource, reference_source
 from turbo_lab.metrics.table import METRICS, SETS, metric_names
 from turbo_lab.store.record import document, dump, read_measurement
 
@@ -205,7 +201,9 @@ PROBE = """
 import sys
 from pathlib import Path
 import turbo_lab.metrics, turbo_lab.analysis.stats
-from turbo_lab.metrics.sources import *
+from turbo_lab.identity import DigestCache
+from turbo_lab.metrics.context import MetricContext, metric_fingerprints
+from turbo_lab.metrics.extractor_source import extractor_source
 {extra}
 context = MetricContext(extractor_source({folder!r}), None, ("a", "b"))
 print(len(metric_fingerprints(["clip_score", "r_precision"], context, DigestCache(Path({file!r})))))

@@ -15,7 +15,7 @@ from tests.tiny_clip import PROMPTS, save_tiny_clip
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.extractor import ClipExtractor, preprocess
-from turbo_lab.metrics.sources import (
+from turbo_lab.metrics.extractor_source import (
     PRESETS,
     TOKENIZER_FILES,
     ExtractorSource,
@@ -252,7 +252,7 @@ def test_a_model_name_with_a_local_file_loads(
     tmp_path: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch, clip_folder: Path
 ) -> None:
     """A file without a config beside it takes open_clip's own architecture of that name."""
-    from turbo_lab.metrics import sources
+    from turbo_lab.metrics import extractor_source as sources
 
     config = json.loads((clip_folder / "open_clip_config.json").read_text())["model_cfg"]
     del config["text_cfg"]["hf_tokenizer_name"]

@@ -12,19 +12,20 @@ import torch
 
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache
-from turbo_lab.metrics import sources
+from turbo_lab.metrics import extractor_source as sources
+from turbo_lab.metrics.context import MetricContext, metric_fingerprints
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.extractor import ClipExtractor
-from turbo_lab.metrics.inception import InceptionExtractor
-from turbo_lab.metrics.reference import build_reference, save_reference
-from turbo_lab.metrics.sources import (
+from turbo_lab.metrics.extractor_source import (
+    INCEPTION,
+    INCEPTION_FILE,
     ExtractorSource,
-    MetricContext,
-    ReferenceSource,
     extractor_source,
     inception_source,
-    metric_fingerprints,
 )
+from turbo_lab.metrics.inception import InceptionExtractor
+from turbo_lab.metrics.reference import build_reference, save_reference
+from turbo_lab.metrics.reference_source import ReferenceSource, reference_source
 from turbo_lab.metrics.table import SETS, measurement_name
 
 
@@ -132,7 +133,7 @@ def test_only_torch_fidelitys_weights_give_a_fid(
     context = MetricContext(source, None, (), inception_source(str(weights)))
     (found,) = measure(images[:2], ("a", "b"), (0, 1), ("fid",), context, cache=cache)
     assert found.name == "fid" and found.value is None
-    assert "6726825d...: a distance by another network is no FID" in str(found.note)
+    assert "6726825d...: a distance by another network is not an FID" in str(found.note)
 
 
 def test_absent_weights_are_named_and_the_rest_goes_on(
@@ -149,7 +150,7 @@ def test_absent_weights_are_named_and_the_rest_goes_on(
                         extractor, cache)  # fmt: skip
     assert clip.value is not None and fid.value is None
     note = str(fid.note)
-    assert f"{tmp_path}/hub/checkpoints/{sources.INCEPTION_FILE} does not exist" in note
+    assert f"{tmp_path}/hub/checkpoints/{INCEPTION_FILE} does not exist" in note
     assert "name it with metrics.inception=FILE" in note
 
 
@@ -157,7 +158,7 @@ def test_absent_weights_are_named_and_the_rest_goes_on(
 def test_a_fid_needs_its_own_reference(
     weights: Path, source: ExtractorSource, images: np.ndarray, cache: DigestCache
 ) -> None:
-    context = MetricContext(source, sources.reference_source(), (), inception_source(str(weights)))
+    context = MetricContext(source, reference_source(), (), inception_source(str(weights)))
     (found,) = measure(images[:2], ("a", "b"), (0, 1), ("fid",), context, cache=cache)
     assert found.value is None
     assert "metrics=fid: needs metrics.fid_reference=FILE; make it with" in str(found.note)
@@ -184,7 +185,7 @@ def test_it_has_no_text_side(weights: Path, images: np.ndarray, cache: DigestCac
 
 def test_names() -> None:
     assert measurement_name("fid", "nano-clip") == "fid"
-    assert measurement_name("fd", sources.INCEPTION) == f"fd/{sources.INCEPTION}"
+    assert measurement_name("fd", INCEPTION) == f"fd/{INCEPTION}"
     assert "fid" not in SETS["full"]  # its weights do not ship
     with pytest.raises(MissingFilesError, match="does not exist"):
         inception_source("nowhere.pth").digest(DigestCache())

@@ -34,7 +34,7 @@ def test_a_reference_survives_its_file(tmp_path: Path) -> None:
 
 def test_another_judges_reference_is_refused_with_both_named() -> None:
     reference = Reference(np.zeros(2), np.eye(2), 9, "a" * 64, "old", "d", "nano-clip")
-    with pytest.raises(InputError, match=r"nano-clip \(a{12}\).*judged by ViT \(b{12}\)"):
+    with pytest.raises(InputError, match=r"nano-clip \(a{12}\).*features come from ViT \(b{12}\)"):
         check_extractor(reference, "ViT", "b" * 64)
 
 
@@ -95,7 +95,7 @@ def test_parts_of_two_references_are_refused(tmp_path: Path) -> None:
 
 
 def test_files_of_before_without_a_root_are_read() -> None:
-    from turbo_lab.metrics.sources import REFERENCES
+    from turbo_lab.metrics.reference_source import REFERENCES
 
     for path in REFERENCES.glob("*.safetensors"):
         reference = load_reference(path)

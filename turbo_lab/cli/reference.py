@@ -21,9 +21,9 @@ from turbo_lab.images import pixel_sha256
 from turbo_lab.progress import StderrProgress
 
 if TYPE_CHECKING:
+    from turbo_lab.metrics.extractor_source import ExtractorSource
     from turbo_lab.metrics.inputs import Extractor
     from turbo_lab.metrics.reference import Reference
-    from turbo_lab.metrics.sources import ExtractorSource
 
 Images = npt.NDArray[np.uint8]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     The extractor is named as a sweep names it: ``metrics.extractor=NAME`` and
     ``metrics.pretrained=FILE``; ``device=cuda`` computes its features there.
     """
-    from turbo_lab.metrics.sources import extractor_source
+    from turbo_lab.metrics.extractor_source import extractor_source
 
     as_json, keep = take_flag(arguments, "--json"), take_flag(arguments, "--features")
     output, device = take_option(arguments, "--output"), take_key(arguments, "device") or "cpu"
@@ -119,9 +119,9 @@ def build(
     cache = DigestCache()
 
     def load() -> Extractor:
-        from turbo_lab.metrics.extractor import load_judge
+        from turbo_lab.metrics.extractor import open_extractor
 
-        return load_judge(extractor, cache, device)
+        return open_extractor(extractor, cache, device)
 
     cached = CachedExtractor(extractor.name, extractor.digest(cache), load, FeatureCache(), device)
     rows, hashes, progress = [], [], StderrProgress()

@@ -22,8 +22,8 @@ from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import Row
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import Worker
+from turbo_lab.metrics.context import MetricContext
 from turbo_lab.metrics.evaluate import measure
-from turbo_lab.metrics.sources import MetricContext
 from turbo_lab.progress import track
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.trials.faults import FAULTS, Fault, decoded, has_lora, lora_call, patched, several

@@ -14,7 +14,7 @@ def judge_embed() -> Embed:
     @lru_cache(maxsize=1)
     def extractor() -> Any:
         from turbo_lab.metrics.extractor import ClipExtractor
-        from turbo_lab.metrics.sources import extractor_source
+        from turbo_lab.metrics.extractor_source import extractor_source
 
         return ClipExtractor(extractor_source("nano-clip", None))
 

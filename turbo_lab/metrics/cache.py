@@ -1,4 +1,4 @@
-"""Features on disk: what a judge said of an image or a text is computed once.
+"""Features on disk: an extractor's features of an image or a text are computed once.
 
 Owns the entries, one small safetensors file each under ``features/`` of the
 user cache, addressed by content: pixel hash (or the text's sha256), the
@@ -39,15 +39,15 @@ class FeatureCache:
         self.folder = folder or user_cache() / "features"
         self._root = str(self.folder)
 
-    def get(self, judge: str, kind: str, content: str) -> Features | None:
+    def get(self, extractor: str, kind: str, content: str) -> Features | None:
         """(d,) float32; ``None`` where there is no entry, or none that is sound.
 
-        ``judge``: digest of the extractor and device; ``kind``: ``image`` or ``text``.
+        ``extractor``: digest of the extractor and device; ``kind``: ``image`` or ``text``.
         """
         from safetensors import SafetensorError, deserialize
 
         try:
-            with open(self._path(judge, kind, content), "rb", buffering=0) as file:  # noqa: PTH123
+            with open(self._path(extractor, kind, content), "rb", buffering=0) as file:  # noqa: PTH123
                 entry = dict(deserialize(file.read()))
             row = np.frombuffer(entry["features"]["data"], dtype=np.float32)
             kept = bytes(entry["digest"]["data"])
@@ -55,15 +55,15 @@ class FeatureCache:
             return None
         except (SafetensorError, KeyError, ValueError, OSError):  # damaged: made again
             return None
-        return row if kept == _digest(judge, kind, content, row) else None
+        return row if kept == _digest(extractor, kind, content, row) else None
 
-    def put(self, judge: str, kind: str, content: str, row: Features) -> None:
+    def put(self, extractor: str, kind: str, content: str, row: Features) -> None:
         """Keep one row; the last of two writers wins, with an equal row."""
         from safetensors.numpy import save
 
-        digest = np.frombuffer(_digest(judge, kind, content, row), dtype=np.uint8)
+        digest = np.frombuffer(_digest(extractor, kind, content, row), dtype=np.uint8)
         entry = save({"features": np.ascontiguousarray(row, dtype=np.float32), "digest": digest})
-        path = Path(self._path(judge, kind, content))
+        path = Path(self._path(extractor, kind, content))
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{uuid.uuid4().hex}.partial")
         try:
@@ -72,13 +72,13 @@ class FeatureCache:
         finally:
             partial.unlink(missing_ok=True)
 
-    def _path(self, judge: str, kind: str, content: str) -> str:
+    def _path(self, extractor: str, kind: str, content: str) -> str:
         # Text, not Path: this is a good part of what a known image costs.
-        return f"{self._root}/{judge}/{kind}/{content[:2]}/{content}.safetensors"
+        return f"{self._root}/{extractor}/{kind}/{content[:2]}/{content}.safetensors"
 
 
 class CachedExtractor:
-    """A judge that is loaded only for what the cache does not hold."""
+    """An extractor that is loaded only for what the cache does not hold."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class CachedExtractor:
         self._load, self._cache = load, cache
         self._extractor: Extractor | None = None
         # A CPU and a GPU differ in the fourth digit: never in one set of features.
-        self._judge = f"{digest}-{device.partition(':')[0]}"
+        self._address = f"{digest}-{device.partition(':')[0]}"
         self._texts: dict[str, Features] = {}
         self._may_write = True
 
@@ -129,8 +129,8 @@ class CachedExtractor:
     def _rows(
         self, kind: str, keys: Sequence[str], compute: Callable[[list[str]], Features]
     ) -> dict[str, Features]:
-        """A row a key: what is kept, and the rest in one pass of the judge."""
-        found = {key: self._cache.get(self._judge, kind, key) for key in keys}
+        """Return one row per key: those kept, and the rest in one pass of the extractor."""
+        found = {key: self._cache.get(self._address, kind, key) for key in keys}
         new = [key for key, row in found.items() if row is None]
         rows = {key: row for key, row in found.items() if row is not None}
         if new:
@@ -144,7 +144,7 @@ class CachedExtractor:
         if not self._may_write:
             return
         try:
-            self._cache.put(self._judge, kind, key, row)
+            self._cache.put(self._address, kind, key, row)
         except OSError as error:  # a figure is worth more than the time that it saves later
             self._may_write = False
             warnings.warn(
@@ -159,7 +159,7 @@ class CachedExtractor:
         return self._extractor
 
 
-def _digest(judge: str, kind: str, content: str, row: Features) -> bytes:
+def _digest(extractor: str, kind: str, content: str, row: Features) -> bytes:
     """sha256 of an entry with its address: a row under another's name is refused as well."""
-    address = f"{judge}\n{kind}\n{content}\nfloat32\n"
+    address = f"{extractor}\n{kind}\n{content}\nfloat32\n"
     return hashlib.sha256(address.encode() + row.astype("<f4").tobytes()).digest()

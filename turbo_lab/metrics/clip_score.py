@@ -1,7 +1,7 @@
 """CLIP score: do the images show what their prompts say?
 
 The plain cosine is stored. Papers print it as it is (0.33), times 100 (33) or
-times 2.5: :data:`turbo_lab.metrics.sources.metric_details` records the scale.
+times 2.5: :data:`turbo_lab.metrics.context.metric_details` records the scale.
 """
 
 from __future__ import annotations

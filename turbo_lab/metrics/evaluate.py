@@ -19,9 +19,9 @@ import numpy.typing as npt
 from turbo_lab.errors import MissingFilesError, TurboLabError
 from turbo_lab.identity import DigestCache, digest
 from turbo_lab.metrics.cache import CachedExtractor, FeatureCache
+from turbo_lab.metrics.context import MetricContext, details_or_error
 from turbo_lab.metrics.inputs import Extractor, MetricInputs, Score
 from turbo_lab.metrics.reference import Reference, load_reference
-from turbo_lab.metrics.sources import MetricContext, details_or_error
 from turbo_lab.metrics.table import MetricInfo, measurement_name, metric_info
 from turbo_lab.store.record import Measurement
 
@@ -44,30 +44,32 @@ def measure(
 
     ``images``: N of (H, W, 3) uint8 in [0, 255], RGB; ``prompts``, ``seeds``: N
     each. ``names``: of :data:`turbo_lab.metrics.table.METRICS`; an unknown one raises
-    :class:`InputError` before any work. ``extractor``: an already loaded judge
+    :class:`InputError` before any work. ``extractor``: an already loaded extractor
     of ``context.extractor``; otherwise one is loaded and kept for this process,
     and with ``features`` only if some image or text is not among them.
     """
     infos = [metric_info(name) for name in names]
     cache = cache or DigestCache()
 
-    def inputs_of(judged: MetricContext, own: Extractor | None) -> MetricInputs:
+    def inputs_of(own_context: MetricContext, own: Extractor | None) -> MetricInputs:
         return MetricInputs(
             images=images,
             prompts=tuple(prompts),
             seeds=tuple(seeds),
-            extractor_loader=lambda: own or _judge(judged, cache, device, features),
-            reference_loader=lambda: _reference(judged),
+            extractor_loader=lambda: own or _cached_extractor(own_context, cache, device, features),
+            reference_loader=lambda: _reference(own_context),
             prompt_set=context.prompt_set,
         )
 
-    # One pass of each judge for all of its metrics.
+    # One pass of each extractor for all of its metrics.
     inputs = {
-        info.judge: inputs_of(context.of(name), extractor if info.judge == "chosen" else None)
+        info.extractor: inputs_of(
+            context.of(name), extractor if info.extractor == "chosen" else None
+        )
         for name, info in zip(names, infos, strict=True)
     }
     return [
-        _measure_one(name, info, inputs[info.judge], context, cache)
+        _measure_one(name, info, inputs[info.extractor], context, cache)
         for name, info in zip(names, infos, strict=True)
     ]
 
@@ -75,20 +77,20 @@ def measure(
 def loaded_extractor(
     context: MetricContext, cache: DigestCache | None = None, device: str = "cpu"
 ) -> Extractor:
-    """The context's judge, loaded once a process and device; keyed by content."""
+    """Return the context's extractor, loaded once per process and device; keyed by content."""
     cache = cache or DigestCache()
     key = (context.extractor.digest(cache), device)
     if key not in _LOADED:
-        from turbo_lab.metrics.extractor import load_judge  # torch and open_clip
+        from turbo_lab.metrics.extractor import open_extractor  # torch and open_clip
 
-        _LOADED[key] = load_judge(context.extractor, cache, device)
+        _LOADED[key] = open_extractor(context.extractor, cache, device)
     return _LOADED[key]
 
 
-def _judge(
+def _cached_extractor(
     context: MetricContext, cache: DigestCache, device: str, features: FeatureCache | None
 ) -> Extractor:
-    """The context's judge, behind the feature cache if there is one."""
+    """Return the context's extractor, behind the feature cache if there is one."""
     if features is None:
         return loaded_extractor(context, cache, device)
     key = (context.extractor.digest(cache), device, features.folder)

@@ -1,4 +1,4 @@
-"""The judge: a stock open_clip model that turns images and prompts into features.
+"""The extractor: a stock open_clip model that turns images and prompts into features.
 
 Owns preprocessing, written out as tensor operations: libraries rescale twice,
 truncate or resize in ways that move features by up to 41%. Refuses float
@@ -18,13 +18,13 @@ from torch.nn.functional import interpolate
 
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
-from turbo_lab.metrics.inputs import Extractor, check_images
-from turbo_lab.metrics.sources import (
+from turbo_lab.metrics.extractor_source import (
     INCEPTION,
     ExtractorSource,
     Preprocessing,
     extractor_source,
 )
+from turbo_lab.metrics.inputs import Extractor, check_images
 
 Features = npt.NDArray[np.float32]
 Images = npt.NDArray[np.uint8]
@@ -88,7 +88,7 @@ class ClipExtractor:
         return np.stack([self._texts[prompt] for prompt in prompts])
 
 
-def load_judge(source: ExtractorSource, cache: DigestCache, device: str = "cpu") -> Extractor:
+def open_extractor(source: ExtractorSource, cache: DigestCache, device: str = "cpu") -> Extractor:
     """The network of ``source``, loaded."""
     if source.model == INCEPTION:
         from turbo_lab.metrics.inception import InceptionExtractor
@@ -100,7 +100,7 @@ def load_judge(source: ExtractorSource, cache: DigestCache, device: str = "cpu")
 def load_extractor(
     name: str = "nano-clip", pretrained: str | None = None, device: str = "cpu"
 ) -> ClipExtractor:
-    """A judge by name, folder or file; see :func:`turbo_lab.metrics.sources.extractor_source`."""
+    """Load an extractor by name, folder or file, as ``extractor_source`` finds it."""
     return ClipExtractor(extractor_source(name, pretrained), device=device)
 
 
@@ -134,7 +134,7 @@ def preprocess(images: torch.Tensor, constants: Preprocessing) -> torch.Tensor:
 
 
 def _load(source: ExtractorSource, device: torch.device) -> tuple[Any, Any]:
-    import open_clip  # takes a second to import; only when a judge is really loaded
+    import open_clip  # takes a second to import; only when an extractor is really loaded
 
     local = source.model == "local-dir"
     name = f"local-dir:{source.folder}" if local else source.model

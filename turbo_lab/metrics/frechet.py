@@ -27,7 +27,7 @@ BOOTSTRAP_MAX_FEATURES = 512
 
 
 def compute(inputs: MetricInputs) -> Score:
-    """The metric for one cell; raises :class:`InputError` for another judge's reference."""
+    """Compute the metric of one cell; raises :class:`InputError` for another extractor's reference."""
     reference: Reference = inputs.reference
     check_extractor(reference, inputs.extractor.name, inputs.extractor.digest)
     return frechet_score(inputs.image_features, reference, inputs.prompts)

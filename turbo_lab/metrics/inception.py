@@ -1,4 +1,4 @@
-"""The judge behind ``fid``: torch-fidelity's Inception network, pool features, 2048 of them.
+"""The extractor of ``fid``: torch-fidelity's Inception network, pool features, 2048 of them.
 
 Owns loading the weights without running code that a pickle may carry, which
 torch-fidelity's own loader does. The network and its resize (TensorFlow 1's
@@ -19,8 +19,8 @@ import torch
 
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache
+from turbo_lab.metrics.extractor_source import ExtractorSource
 from turbo_lab.metrics.inputs import check_images
-from turbo_lab.metrics.sources import ExtractorSource
 
 Features = npt.NDArray[np.float32]
 _LAYER = "2048"

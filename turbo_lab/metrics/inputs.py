@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class Extractor(Protocol):
-    """What a metric needs of a judge; :class:`~turbo_lab.metrics.extractor.ClipExtractor`."""
+    """What a metric needs of an extractor; :class:`~turbo_lab.metrics.extractor.ClipExtractor`."""
 
     name: str
     digest: str
@@ -62,7 +62,7 @@ class MetricInputs:
     seeds: tuple[int, ...]
     """One an image."""
     extractor_loader: Callable[[], Extractor]
-    """Loads the judge; called at the first use of a feature."""
+    """Loads the extractor; called at the first use of a feature."""
     reference_loader: Callable[[], Any]
     """Loads a :class:`~turbo_lab.metrics.frechet.Reference`."""
     prompt_set: tuple[str, ...] = field(default=())
@@ -70,7 +70,7 @@ class MetricInputs:
 
     @cached_property
     def extractor(self) -> Extractor:
-        """The judge, loaded once."""
+        """The extractor, loaded once."""
         return self.extractor_loader()
 
     @cached_property

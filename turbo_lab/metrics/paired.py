@@ -1,6 +1,6 @@
 """Paired fidelity: how far each image is from a baseline's of the same seed and prompt.
 
-Joins the figures of :mod:`turbo_lab.analysis.similarity`, the judge's cosine and LPIPS into
+Joins the figures of :mod:`turbo_lab.analysis.similarity`, the extractor's cosine and LPIPS into
 one row a figure, with an interval over prompts and the worst image. LPIPS needs
 weights that do not ship: it is unscored where they are not on this machine.
 """
@@ -67,7 +67,7 @@ def paired_fidelity(
 ) -> list[PairedFigure]:
     """Every figure of two stacks of images, row i of both from one prompt and seed.
 
-    ``candidate``, ``baseline``: (N, H, W, 3) uint8. ``features``: the judge's of
+    ``candidate``, ``baseline``: (N, H, W, 3) uint8. ``features``: the extractor's of
     both, (N, d) each, for the cosine. Raises :class:`InputError` for stacks that
     do not pair.
     """

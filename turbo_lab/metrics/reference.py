@@ -1,7 +1,7 @@
 """Reference statistics: what distances compare with, and their files.
 
 Owns the safetensors file: mean, covariance and its root (float64), features if
-kept, and as text the number of images, the judge and the trace. Equal content
+kept, and as text the number of images, the extractor and the trace. Equal content
 gives equal bytes, so that a reference built twice has one digest. Refuses
 files whose parts do not belong together.
 """
@@ -30,7 +30,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Reference:
-    """Mean and covariance of a reference set's features, with the judge they are from."""
+    """Mean and covariance of a reference set's features, with the extractor they are from."""
 
     mean: Array
     """(d,) float64."""
@@ -39,7 +39,7 @@ class Reference:
     n: int
     """Images behind it."""
     extractor: str
-    """Digest of the judge; another judge's features are refused."""
+    """Digest of the extractor; another extractor's features are refused."""
     name: str
     """For display."""
     digest: str
@@ -77,11 +77,11 @@ class Reference:
 
 
 def check_extractor(reference: Reference, name: str, digest: str) -> None:
-    """Raise :class:`InputError` that names both judges if they are not the same."""
+    """Raise :class:`InputError` that names both extractors if they are not the same."""
     if reference.extractor != digest:
         raise InputError(
             f"reference={reference.name}: made with extractor {reference.extractor_name} "
-            f"({reference.extractor[:12]}), but the images are judged by {name} ({digest[:12]}); "
+            f"({reference.extractor[:12]}), but the images' features come from {name} ({digest[:12]}); "
             "build the reference again with: turbo-lab reference build"
         )
 
@@ -93,7 +93,7 @@ def build_reference(
     extractor_name: str = "unnamed",
     keep_features: bool = False,
 ) -> Reference:
-    """Statistics of (N, d) features, N >= 2, in float64; ``extractor`` is the judge's digest.
+    """Statistics of (N, d) features, N >= 2, in float64; ``extractor`` is the extractor's digest.
 
     ``keep_features``: the features as well, as float16, for kernel distances.
     """

@@ -42,8 +42,8 @@ class MetricInfo:
     """Whether its expectation depends on n, so that figures of another n do not compare."""
     summary: str
     """One line for ``--help`` and reports."""
-    judge: Literal["chosen", "inception"] = "chosen"
-    """``chosen``: by the extractor that the request names; ``inception``: by that alone."""
+    extractor: Literal["chosen", "inception"] = "chosen"
+    """``chosen``: computed by the extractor that the request names; ``inception``: by that only."""
 
 
 METRICS: Mapping[str, MetricInfo] = {
@@ -76,7 +76,7 @@ METRICS: Mapping[str, MetricInfo] = {
         needs_reference=True,
         same_n_only=True,
         summary="Fréchet distance of torch-fidelity's Inception features to a reference set",
-        judge="inception",
+        extractor="inception",
     ),
     "fd_infinity": MetricInfo(
         unit="squared distance",
@@ -213,8 +213,8 @@ def _package(point: EntryPoint) -> str:
 def measurement_name(name: str, extractor: str) -> str:
     """``fd`` is measured as ``fd/<extractor>``: a distance means nothing without it.
 
-    Only ``fid`` has a judge of its own in its name.
+    Only ``fid`` has a fixed extractor in its name.
     """
     info = metric_info(name)
-    names_it = info.needs_reference and info.judge == "chosen"
+    names_it = info.needs_reference and info.extractor == "chosen"
     return f"{name}/{extractor}" if names_it else name

@@ -13,13 +13,9 @@ from typing import Any
 from turbo_lab.errors import StoreError
 from turbo_lab.execute.driver import SweepContext, SweepOutcome
 from turbo_lab.identity import DigestCache
-from turbo_lab.metrics.sources import (
-    MetricContext,
-    extractor_source,
-    inception_source,
-    metric_fingerprints,
-    reference_source,
-)
+from turbo_lab.metrics.context import MetricContext, metric_fingerprints
+from turbo_lab.metrics.extractor_source import extractor_source, inception_source
+from turbo_lab.metrics.reference_source import reference_source
 from turbo_lab.planning.plan import Plan, PlannedCell
 from turbo_lab.request.prompts import DATA, PromptSet, read_prompts
 from turbo_lab.request.recipe import as_plain

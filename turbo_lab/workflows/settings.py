@@ -10,7 +10,7 @@ from typing import Any
 
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
-from turbo_lab.metrics.sources import MetricContext, metric_details
+from turbo_lab.metrics.context import MetricContext, metric_details
 from turbo_lab.metrics.table import metric_names
 from turbo_lab.planning.resolved_sweep import Sweep
 from turbo_lab.tracking import TrackingSettings

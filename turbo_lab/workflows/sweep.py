@@ -21,7 +21,7 @@ from turbo_lab.cli.arguments import print_document
 from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.execute.driver import Progress, SweepContext, SweepOutcome, run_plan
 from turbo_lab.execute.worker import worker_for
-from turbo_lab.metrics.sources import MetricContext
+from turbo_lab.metrics.context import MetricContext
 from turbo_lab.planning.plan import Plan
 from turbo_lab.planning.resolved_sweep import Sweep, plan_sweep, resolve_points, start_warnings
 from turbo_lab.request.recipe import Cell

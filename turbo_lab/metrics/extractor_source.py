@@ -1,8 +1,8 @@
-"""Where judges and references come from, and a metric's fingerprint, without torch.
+"""Where an extractor's files are and what they are by content; no torch.
 
-Owns the rule of which files stand behind a measurement: a planner asks here
-whether a figure exists already, so nothing heavier than file digests is used.
-Refuses to download: what is absent is named, with what to get.
+An extractor is the network that turns images and prompts into features: nano-clip, an
+open_clip model or torch-fidelity's Inception. Refuses to download: a message names what
+is absent and how to get it.
 """
 
 from __future__ import annotations
@@ -10,21 +10,19 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.errors import InputError, MissingFilesError, TurboLabError, unknown_name
+from turbo_lab.cards.packaged import WEIGHTS
+from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import DigestCache, digest
-from turbo_lab.metrics.table import measurement_name, metric_info, provider
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
 CONFIG_FILE = "open_clip_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt")
-_PACKAGE = Path(__file__).parent.parent
-NANO_CLIP = _PACKAGE / "data" / "weights" / "nano-clip"
-REFERENCES = _PACKAGE / "data" / "reference"
+NANO_CLIP = WEIGHTS / "nano-clip"
 
 # open_clip/constants.py: OPENAI_DATASET_MEAN and _STD, its default for every model
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -33,16 +31,16 @@ _STD = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True)
 class Preset:
-    """A published open_clip model, known by name."""
+    """A published open_clip model that has a name here."""
 
     model: str
-    """open_clip's name of it."""
+    """The name by which open_clip knows the model."""
     tag: str
-    """Of its weights."""
+    """The tag of its weights."""
     repository: str
-    """Where ``hf download`` gets it (open_clip/pretrained.py)."""
+    """The Hugging Face repository that holds it (open_clip/pretrained.py)."""
     architecture: str
-    """open_clip's configuration that the weights were trained with."""
+    """The open_clip configuration that the weights were trained with."""
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -53,63 +51,63 @@ PRESETS: Mapping[str, Preset] = {
         "ViT-g-14", "laion2b_s12b_b42k", "laion/CLIP-ViT-g-14-laion2B-s12B-b42K", "ViT-g-14"
     ),
 }
-"""Those that published CLIP scores are by; found without importing open_clip."""
+"""The models behind most published CLIP scores; found without importing open_clip."""
 
 INCEPTION = "inception-2015-12-05"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION_SHA256 = "6726825d"
-"""How the digest of torch-fidelity's file starts. By any other network it is no FID."""
+"""First digits of the sha256 of torch-fidelity's file; another network does not give FID."""
 _TF1_BILINEAR = "bilinear of TensorFlow 1, no antialiasing"
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Image constants; part of the extractor's digest."""
+    """Constants of the image side; part of the extractor's digest."""
 
     image_size: int
     """Pixels; the shorter side is resized to it, then the centre is cut out."""
     mean: tuple[float, ...]
-    """Of each channel, on the scale 0 to 1."""
+    """Mean of each channel, on the scale 0 to 1."""
     std: tuple[float, ...]
-    """Of each channel, on the scale 0 to 1."""
+    """Standard deviation of each channel, on the scale 0 to 1."""
     interpolation: str = "bicubic"
-    """``bicubic`` or ``bilinear``, with antialiasing; unused where sizes agree.
-    TensorFlow's for Inception, which stretches both sides."""
+    """``bicubic`` or ``bilinear``, with antialiasing; unused if the image has the size already.
+    Inception uses TensorFlow's, which stretches both sides."""
     resize_mode: str = "shortest"
-    """open_clip's: ``shortest``, or ``squash`` to a square with no crop."""
+    """``shortest``, or ``squash`` to a square with no crop, as open_clip names them."""
 
 
 @dataclass(frozen=True)
 class ExtractorSource:
-    """A judge on this machine: what to load and what it is by content."""
+    """An extractor on this machine: what to load, and what it is by content."""
 
     name: str
-    """Short, for ``fd/<name>``: ``nano-clip`` or ``ViT-B-32-openai``."""
+    """Short name, as in ``fd/<name>``: ``nano-clip`` or ``ViT-B-32-openai``."""
     model: str
-    """open_clip's model name; for a folder with its own config, ``local-dir``;
+    """The model name in open_clip; ``local-dir`` for a folder with its own config;
     :data:`INCEPTION` for torch-fidelity's network."""
     weights: Path
     """The safetensors file; a ``.pth`` file for Inception."""
     config: Mapping[str, Any]
-    """open_clip's ``model_cfg``: architecture, part of the digest."""
+    """The ``model_cfg`` of open_clip: the architecture, part of the digest."""
     preprocessing: Preprocessing
-    """Constants of the image side."""
+    """How images are resized and normalised."""
 
     @property
     def folder(self) -> Path:
-        """Of the weights; a ``local-dir`` model also has its config and tokenizer there."""
+        """The folder of the weights; a ``local-dir`` model keeps its config and tokenizer there."""
         return self.weights.parent
 
     def files(self) -> list[Path]:
-        """Everything whose bytes change a feature."""
+        """Return every file whose bytes change a feature."""
         own = [self.folder / name for name in TOKENIZER_FILES] if self.model == "local-dir" else []
         return [self.weights, *(file for file in own if file.is_file())]
 
     def digest(self, cache: DigestCache) -> str:
-        """Of weights, tokenizer, architecture and preprocessing; names do not count.
+        """Return the digest of weights, tokenizer, architecture and preprocessing, without names.
 
-        Raises :class:`MissingFilesError` or :class:`InputError` where Inception's
-        file is absent or another.
+        Raises :class:`MissingFilesError` if Inception's file is absent, :class:`InputError`
+        if it is another file.
         """
         if self.model == INCEPTION:
             _check_inception(self.weights, cache)
@@ -117,62 +115,19 @@ class ExtractorSource:
             {
                 "files": {file.name: cache.file(file) for file in self.files()},
                 "config": self.config,
-                "preprocessing": _plain(self.preprocessing),
+                "preprocessing": plain_preprocessing(self.preprocessing),
                 "dtype": "float32",
             }
         )
 
 
-@dataclass(frozen=True)
-class ReferenceSource:
-    """A file of reference statistics for Fréchet distances."""
-
-    name: str
-    """Such as ``scenes-heldout``."""
-    path: Path
-    """A safetensors file as :func:`turbo_lab.metrics.reference.save_reference` writes it."""
-
-    def digest(self, cache: DigestCache) -> str:
-        """sha256 of the file; raises :class:`MissingFilesError` where it is absent."""
-        if not self.path.is_file():
-            raise MissingFilesError(
-                f"reference={self.name}: {self.path} does not exist; "
-                "build it with: turbo-lab reference build"
-            )
-        return cache.file(self.path)
-
-
-@dataclass(frozen=True)
-class MetricContext:
-    """What the measurements of one request are taken with. Holds no weights."""
-
-    extractor: ExtractorSource
-    """The judge."""
-    reference: ReferenceSource | None = None
-    """What Fréchet distances compare with; ``None``: there is none, ``fd`` is an error."""
-    prompt_set: tuple[str, ...] = ()
-    """Captions that r_precision chooses from, every measured prompt among them; its
-    value falls with their number. Empty: r_precision is an error."""
-    inception: ExtractorSource | None = None
-    """The judge of ``fid``; ``None``: it is looked for in torch-fidelity's cache."""
-    inception_reference: ReferenceSource | None = None
-    """What ``fid`` compares with; ``None``: there is none, ``fid`` is an error."""
-
-    def of(self, metric: str) -> MetricContext:
-        """With the judge and the reference of one metric in the first places."""
-        if metric_info(metric).judge == "chosen":
-            return self
-        judge = self.inception or inception_source()
-        return replace(self, extractor=judge, reference=self.inception_reference)
-
-
 def extractor_source(name: str = "nano-clip", pretrained: str | None = None) -> ExtractorSource:
-    """Find a judge: ``nano-clip``, a preset, a folder, or an open_clip model and its weights.
+    """Find an extractor: ``nano-clip``, a preset, a folder, or an open_clip model with weights.
 
     ``pretrained`` is a tag that open_clip knows for the model ``name`` (looked
     for in the local Hugging Face cache) or a ``.safetensors`` file of the preset
-    or architecture ``name``. Never downloads: raises :class:`MissingFilesError` that says what
-    to get. ``inception``: the judge of ``fid``, for a reference or ``kid`` by it.
+    or architecture ``name``. ``inception`` is the extractor of ``fid``. Raises
+    :class:`MissingFilesError` with the command that fetches what is absent.
     """
     if name in ("inception", INCEPTION):
         return inception_source(pretrained)
@@ -197,9 +152,9 @@ def extractor_source(name: str = "nano-clip", pretrained: str | None = None) -> 
 
 
 def inception_source(weights: str | None = None) -> ExtractorSource:
-    """torch-fidelity's Inception: a file, or where torch.hub keeps what it downloaded.
+    """Return torch-fidelity's Inception: a file, or the place where torch.hub downloads it.
 
-    Whether the file is there is asked when its digest is.
+    The file is looked for only when its digest is computed.
     """
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     hub = Path(os.environ.get("TORCH_HOME") or Path(home) / "torch") / "hub" / "checkpoints"
@@ -212,96 +167,6 @@ def inception_source(weights: str | None = None) -> ExtractorSource:
     )
 
 
-def reference_source(name: str = "scenes-heldout") -> ReferenceSource:
-    """A packaged reference by name, or a ``.safetensors`` file by path."""
-    if name.endswith(".safetensors"):
-        return ReferenceSource(Path(name).stem, Path(name))
-    packaged = {"scenes-heldout", *(path.stem for path in REFERENCES.glob("*.safetensors"))}
-    if name not in packaged:
-        raise unknown_name("reference", name, [*packaged, "FILE.safetensors"])
-    return ReferenceSource(name, REFERENCES / f"{name}.safetensors")
-
-
-def metric_details(name: str, context: MetricContext, cache: DigestCache) -> dict[str, Any]:
-    """All that a figure was measured with; its fingerprint is the digest of this.
-
-    Raises :class:`InputError` for an unknown metric, :class:`MissingFilesError`
-    for files that are absent.
-    """
-    info, context = metric_info(name), context.of(name)
-    _check_extractor(name, context.extractor.name)
-    details: dict[str, Any] = {
-        "metric": name.partition("/")[0],
-        "version": info.version,
-        **provider(name),
-        "unit": info.unit,
-        "extractor": context.extractor.digest(cache),
-        "extractor_name": context.extractor.name,
-        "preprocessing": _plain(context.extractor.preprocessing),
-        "dtype": "float32",
-    }
-    if info.needs_text:
-        # scores are published as a cosine, times 100 and times 2.5, with and without a prefix
-        details |= {"scale": 1.0, "prefix": ""}
-    if details["metric"] == "r_precision":
-        if not context.prompt_set:
-            raise InputError("metrics=r_precision: needs the prompt set that it chooses from")
-        details["prompt_set"] = digest(sorted(set(context.prompt_set)))
-    if info.needs_reference:
-        if context.reference is None:
-            key = "reference=NAME or reference=FILE"
-            if info.judge == "inception":
-                key = (
-                    "metrics.fid_reference=FILE; make it with: turbo-lab reference build FOLDER "
-                    "metrics.extractor=inception"
-                )
-            raise InputError(f"metrics={name}: needs {key}")
-        details["reference"] = context.reference.digest(cache)
-        details["reference_name"] = context.reference.name
-    return details
-
-
-def details_or_error(
-    name: str, context: MetricContext, cache: DigestCache
-) -> tuple[dict[str, Any], TurboLabError | None]:
-    """:func:`metric_details`, or details that say so and the error where a file is absent.
-
-    So that one metric's missing reference is that metric's error. An unknown
-    name, or a distance by another extractor than the context's, raises.
-    """
-    info = metric_info(name)
-    _check_extractor(name, context.of(name).extractor.name)
-    try:
-        return metric_details(name, context, cache), None
-    except TurboLabError as error:
-        kind = type(error).__name__  # no text: a path is no part of an identity
-        metric = name.partition("/")[0]
-        return {"metric": metric, "version": info.version, "unavailable": kind}, error
-
-
-def metric_fingerprints(
-    names: Sequence[str], context: MetricContext, cache: DigestCache | None = None
-) -> dict[str, str]:
-    """Measurement name to fingerprint, e.g. ``{"fd/nano-clip": "3f..."}``; imports no torch.
-
-    What :func:`turbo_lab.metrics.evaluate.measure` will write. Raises
-    :class:`InputError` for a name that is wrong whatever the files are.
-    """
-    cache = cache or DigestCache()
-    return {
-        measurement_name(name.partition("/")[0], context.extractor.name): digest(
-            details_or_error(name, context, cache)[0]
-        )
-        for name in names
-    }
-
-
-def _check_extractor(name: str, extractor: str) -> None:
-    wanted = name.partition("/")[2]
-    if wanted and wanted != extractor:
-        raise InputError(f"metrics={name}: the extractor is {extractor}; ask for fd/{extractor}")
-
-
 def _check_inception(weights: Path, cache: DigestCache) -> None:
     if not weights.is_file():
         raise MissingFilesError(
@@ -312,7 +177,8 @@ def _check_inception(weights: Path, cache: DigestCache) -> None:
     if not found.startswith(INCEPTION_SHA256):
         raise InputError(
             f"fid: {weights} has sha256 {found[:8]}..., torch-fidelity's weights have "
-            f"{INCEPTION_SHA256}...: a distance by another network is no FID; use fd/<extractor>"
+            f"{INCEPTION_SHA256}...: a distance by another network is "
+            "not an FID; use fd/<extractor>"
         )
 
 
@@ -344,7 +210,7 @@ def _from_folder(name: str, folder: Path) -> ExtractorSource:
 
 
 def _check_text_tower(name: str, folder: Path, text: Mapping[str, Any]) -> None:
-    """Refuse what open_clip would look for elsewhere when the model is loaded."""
+    """Refuse a model for which open_clip would fetch files when it is loaded."""
     if text.get("hf_model_name"):
         raise InputError(
             f"extractor={name}: its text tower is {text['hf_model_name']} of transformers, which "
@@ -354,12 +220,12 @@ def _check_text_tower(name: str, folder: Path, text: Mapping[str, Any]) -> None:
     if text.get("hf_tokenizer_name") and not has_tokenizer:
         raise MissingFilesError(
             f"extractor={name}: {folder} lacks {TOKENIZER_FILES[0]}; put the tokenizer's files "
-            "beside the weights"
+            "next to the weights"
         )
 
 
 def _tagged(model: str, tag: str) -> Preset:
-    """Where one of open_clip's tags lies, by its own table."""
+    """Look up where a tag of open_clip is published, in its own table."""
     import open_clip  # and torch with it: only for a tag that is no preset
 
     if tag not in open_clip.list_pretrained_tags_by_model(model):
@@ -379,7 +245,7 @@ def _tagged(model: str, tag: str) -> Preset:
 
 
 def _cached_hub_folder(preset: Preset) -> Path:
-    """Of weights and config, as ``hf download`` leaves them."""
+    """Return the cache folder with weights and config, as ``hf download`` leaves them."""
     from huggingface_hub import try_to_load_from_cache
 
     folder = Path()
@@ -419,7 +285,8 @@ def _builtin_config(name: str) -> dict[str, Any]:
     return values
 
 
-def _plain(preprocessing: Preprocessing) -> dict[str, Any]:
+def plain_preprocessing(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Return the preprocessing as a digest and a measurement's details record it."""
     if preprocessing.interpolation == _TF1_BILINEAR:
         return {"resize": _TF1_BILINEAR, "size": "299x299", "scale": "(x - 128) / 128"}
     is_squashed = preprocessing.resize_mode == "squash"
