@@ -23,7 +23,7 @@ import numpy as np
 from turbo_lab import config
 from turbo_lab.execute.committer import commit_batch
 from turbo_lab.execute.driver import parameters
-from turbo_lab.planning.resolved_sweep import Sweep, resolve_points
+from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.record import Record
 from turbo_lab.store.store import Store, record_id, reuse_key
@@ -52,7 +52,7 @@ def grid(cells: int) -> list[str]:
     ]
 
 
-def fill(store: Store, sweep: Sweep) -> None:
+def fill(store: Store, sweep: ResolvedSweep) -> None:
     """Batches and records of every cell, with grey images."""
     keys = sweep.fingerprint["keys"]
     for cell in sweep.cells:
@@ -78,7 +78,7 @@ def fill(store: Store, sweep: Sweep) -> None:
         )
 
 
-def resolved(overrides: list[str]) -> Sweep:
+def resolved(overrides: list[str]) -> ResolvedSweep:
     """Return the grid as the command line gives it."""
     return resolve_points(config.compose("plan", overrides))
 

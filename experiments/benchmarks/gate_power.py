@@ -103,7 +103,7 @@ def clip_score_losses(count: int, num_threads: int, num_seeds: int = 8) -> dict[
         (record,) = drawn.outcome.records.values()
         pixels = np.stack([read_image(path, sha) for path, sha, *_ in
                            images_of(drawn.context.store, record)])  # fmt: skip
-    judge = loaded_extractor(metric_context(drawn.sweep.values, []))
+    judge = loaded_extractor(metric_context(drawn.sweep.options.metrics, []))
     prompts = [prompt for prompt, _ in keys]
     texts = unit_rows(judge.text_features(prompts))
 

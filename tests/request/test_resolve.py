@@ -17,7 +17,7 @@ from turbo_lab import config, environment
 from turbo_lab.cards import locate_adapter
 from turbo_lab.errors import InputError
 from turbo_lab.execute.committer import commit_batch
-from turbo_lab.planning.resolved_sweep import Sweep, plan_sweep, resolve_points
+from turbo_lab.planning.resolved_sweep import ResolvedSweep, plan_sweep, resolve_points
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import Library, pin_revisions, resolve
 from turbo_lab.store.store import Store, reuse_key
@@ -25,7 +25,7 @@ from turbo_lab.store.store import Store, reuse_key
 SHAPES = {f"unet.{TO_Q}.lora_A.weight": (4, 32), f"unet.{TO_Q}.lora_B.weight": (32, 4)}
 
 
-def compose(*overrides: str) -> Sweep:
+def compose(*overrides: str) -> ResolvedSweep:
     """Return a grid as the command line gives it."""
     return resolve_points(config.compose("plan", overrides))
 
@@ -57,8 +57,8 @@ def _shift_last_byte(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def base(folder: Path) -> Mapping[str, Any]:
-    """The values of one composed point."""
-    found = compose(
+    """Return the values of one composed point."""
+    overrides = [
         "model=local",
         f"model.path={folder / 'model'}",
         "prompts=file",
@@ -67,8 +67,9 @@ def base(folder: Path) -> Mapping[str, Any]:
         "num_inference_steps=2",
         "guidance_scale=2",
         "batch_size=2",
-    )
-    return found.values
+    ]
+    (point,) = config.compose("plan", overrides)
+    return point.values
 
 
 def cell(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Cell:

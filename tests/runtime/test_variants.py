@@ -20,7 +20,7 @@ from turbo_lab.compare.sides import compose_side
 from turbo_lab.environment import ABSENT
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.worker import Worker, worker_for
-from turbo_lab.planning.resolved_sweep import Sweep
+from turbo_lab.planning.resolved_sweep import ResolvedSweep
 from turbo_lab.request.recipe import Layout, Recipe
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import compile_unet
@@ -110,7 +110,7 @@ def test_a_sweep_over_vaes_records_each_and_its_images_are_reproduced(
         reproduce(claim_of_png(png), "cpu", 1)
 
 
-def traced(*overrides: str) -> tuple[Worker, Sweep]:
+def traced(*overrides: str) -> tuple[Worker, ResolvedSweep]:
     """A worker whose UNet is compiled by a backend that only traces: as torch.compile calls it."""
     sweep = compose_side("sweep", "candidate", [*SMALL, *overrides])
     worker = worker_for(sweep)

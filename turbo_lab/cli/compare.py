@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from turbo_lab import config
 from turbo_lab.analysis.pareto import pareto
 from turbo_lab.cli.arguments import (
     check_writable,
@@ -26,9 +25,10 @@ from turbo_lab.cli.gate import row_document
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import Row, compare_figure, hold_family, winners_and_losers, worst
 from turbo_lab.compare.published import published_document, refuse_published
-from turbo_lab.compare.sides import SIDES, split_sides
+from turbo_lab.compare.sides import SIDES, compose_side, split_sides
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.gate.run_checks import side_of
+from turbo_lab.planning.resolved_sweep import measuring
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.record import Timing
 from turbo_lab.workflows.results import latest_timing
@@ -162,7 +162,7 @@ def _drawn(
         wanted = [[*common, f"model={model}", *own["baseline"]] for model in models]
     else:
         wanted = [sides["baseline"]]
-    candidate = draw(sides["candidate"], own["candidate"])
+    candidate = draw("candidate", sides["candidate"], own["candidate"])
     found: dict[str, tuple[str, Contender]] = {}
     for words in wanted:
         for way, baseline in _ways(candidate, words, own["baseline"]):
@@ -180,7 +180,7 @@ def _side_words(arguments: Sequence[str], side: str) -> list[str]:
     return [a.removeprefix(f"{side}.") for a in arguments if a.startswith(f"{side}.")]
 
 
-def draw(overrides: Sequence[str], own: Sequence[str] = ()) -> Contender:
+def draw(side: str, overrides: Sequence[str], own: Sequence[str] = ()) -> Contender:
     """Draw, measure and time one cell; what the store holds is not done again.
 
     ``own``: what is asked of this side alone, for its label. Raises
@@ -189,12 +189,10 @@ def draw(overrides: Sequence[str], own: Sequence[str] = ()) -> Contender:
     from turbo_lab.progress import StderrProgress
     from turbo_lab.workflows.sweep import execute
 
-    points = config.compose("compare", [*overrides, "tracking=none"])
-    if len(points) != 1:
-        raise InputError(f"compare: {len(points)} cells; give one value a key, and one model")
+    sweep = compose_side("compare", side, [*overrides, "tracking=none"])
     progress = StderrProgress()
     try:
-        done = execute(points, METRICS, "short", progress)
+        done = execute(measuring(sweep, METRICS, "short"), progress)
     finally:
         progress.end()
     row = done.document["cells"][0]
@@ -227,9 +225,9 @@ def _ways(
 
     def at(steps: int) -> Contender:
         kept = [word for word in words if not word.startswith("num_inference_steps=")]
-        return draw([*kept, f"num_inference_steps={steps}"], told)
+        return draw("baseline", [*kept, f"num_inference_steps={steps}"], told)
 
-    own = draw(words, told)
+    own = draw("baseline", words, told)
     equal = own if own.steps == candidate.steps else at(candidate.steps)
     drawn = [("own settings", own), ("equal steps", equal)]
     wanted = _steps_of_equal_latency(candidate, own, equal)

@@ -84,7 +84,7 @@ def _calibrate_distance(drawn: Executed, margin: float) -> MetricCalibration:
     from turbo_lab.gate.calibration import calibrate_distance
     from turbo_lab.metrics.reference import load_reference
 
-    context = results.metric_context(drawn.sweep.values, [])
+    context = results.metric_context(drawn.sweep.options.metrics, [])
     if context.reference is None:
         raise InputError("gate.frechet: needs reference=NAME or reference=FILE")
     keys, features, _ = features_of(drawn)
@@ -142,7 +142,9 @@ def _setting(name: str, done: Executed) -> Setting:
     from turbo_lab.gate.mutation import Setting
 
     sweep = done.sweep
-    context = results.metric_context(sweep.values, list(sweep.library.prompt_sets.values()))
+    context = results.metric_context(
+        sweep.options.metrics, list(sweep.library.prompt_sets.values())
+    )
     return Setting(name, sweep.cells[0], worker_for(sweep), side_of(done), context)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from turbo_lab.cli.arguments import print_document
 from turbo_lab.planning.resolved_sweep import plan_values, resolve_points
-from turbo_lab.workflows.settings import check_settings
+from turbo_lab.workflows.settings import resolve_metric_context
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def plan_points(points: Sequence[GridPoint], as_json: bool) -> int:
     """Plan a grid and print it; returns the exit code."""
     sweep = resolve_points(points)
-    check_settings(sweep)
+    resolve_metric_context(sweep)
     values = plan_values(sweep)
     for text in values["warnings"]:
         print(f"warning: {text}", file=sys.stderr)

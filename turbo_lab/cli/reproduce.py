@@ -70,9 +70,8 @@ def _claim(word: str, store: Path, uri: str | None) -> Claim:
     if re.fullmatch(r"[0-9a-f]{32}", word):
         from turbo_lab.tracking import Tracker, TrackingSettings
 
-        where = {"kind": "server" if uri else "local", "uri": uri, "images": "none"}
-        settings = TrackingSettings.from_config(where)
-        assert settings is not None
+        local = TrackingSettings.local(Path.cwd(), "none")
+        settings = TrackingSettings(uri, None, "none") if uri else local
         return claim_of_record(_by_id(opened, Tracker(settings).record_of(word)), opened)
     if re.fullmatch(r"[0-9a-f]{8,64}", word):
         return claim_of_record(_by_id(opened, word), opened)

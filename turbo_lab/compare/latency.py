@@ -11,7 +11,7 @@ from turbo_lab.compare.sides import compose_side, split_sides
 from turbo_lab.errors import InputError
 from turbo_lab.execute.driver import CELL_FAILURES
 from turbo_lab.execute.worker import worker_for
-from turbo_lab.planning.resolved_sweep import Sweep, resolve_points
+from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
@@ -58,10 +58,8 @@ def bench_cells(points: Sequence[GridPoint], as_json: bool, html: str | None = N
     from turbo_lab.workflows.results import timing_row
 
     sweep = resolve_points(points)
-    rule = sweep.values["timing"]
-    if rule not in ("short", "full"):
-        raise InputError(f"timing={'off' if rule is False else rule}: must be short or full")
-    store, worker = Store(Path(sweep.values["store"])), worker_for(sweep)
+    rule = sweep.options.timed()
+    store, worker = Store(sweep.options.store), worker_for(sweep)
     rows: list[dict[str, Any]] = []
     for cell in sweep.cells:
         row: dict[str, Any] = {"axes": dict(cell.axes), "status": "done", "error": None}
@@ -69,7 +67,7 @@ def bench_cells(points: Sequence[GridPoint], as_json: bool, html: str | None = N
             if cell.misfit is not None:
                 raise InputError(cell.misfit)
             worker.prepare(cell.recipe)
-            timing = worker.time_cell(cell, str(rule), sweep.fingerprint)
+            timing = worker.time_cell(cell, rule, sweep.fingerprint)
         except CELL_FAILURES as error:
             text = " ".join(str(error).split())[:500]
             rows.append({**row, "status": "failed", "error": text, "latency_s": None})
@@ -106,7 +104,7 @@ def compare_overrides(
         for side in ("baseline", "candidate")
     ]
     check_same_run(command, *sweeps)
-    rule = str(sweeps[0].values["timing"])
+    rule = sweeps[0].options.timed()
     calls = []
     for sweep in sweeps:
         worker, cell = worker_for(sweep), sweep.cells[0]
@@ -116,23 +114,24 @@ def compare_overrides(
         return compare_calls(calls[0], calls[1], rule, sweeps[0].device, num_pairs=num_pairs)
 
 
-def check_same_run(command: str, baseline: Sweep, candidate: Sweep) -> None:
-    """Blocks of both are mixed in one process: what is the process's must be one.
+def check_same_run(command: str, baseline: ResolvedSweep, candidate: ResolvedSweep) -> None:
+    """Check that both sides can be timed in one process, their calls interleaved.
 
-    Raises ``InputError`` where it is not, and for a rule that times nothing.
+    Raises ``InputError`` if device, thread count or timing rule differ, or nothing is timed.
     """
-    _check_same(command, baseline, candidate, ("num_threads", "device", "timing"))
-    rule = baseline.values["timing"]
-    if rule not in ("short", "full"):
-        raise InputError(f"timing={'off' if rule is False else rule}: must be short or full")
+    for side in (baseline, candidate):
+        side.options.timed()
+    _check_threads_and_device(command, baseline, candidate)
+    first, second = baseline.options.timing, candidate.options.timing
+    _check_equal(command, "timing", first, second)
 
 
-def check_same_calls(command: str, baseline: Sweep, candidate: Sweep) -> None:
-    """A verdict on two calls asks for as many threads, one device and as many images.
+def check_same_calls(command: str, baseline: ResolvedSweep, candidate: ResolvedSweep) -> None:
+    """Check that calls of both sides are comparable.
 
-    Raises ``InputError`` where they are not.
+    Raises ``InputError`` if threads, device or the number of images per call differ.
     """
-    _check_same(command, baseline, candidate, ("num_threads", "device"))
+    _check_threads_and_device(command, baseline, candidate)
     first, second = (len(s.cells[0].batches[0].layout.seeds) for s in (baseline, candidate))
     if first != second:
         raise InputError(
@@ -141,14 +140,20 @@ def check_same_calls(command: str, baseline: Sweep, candidate: Sweep) -> None:
         )
 
 
-def _check_same(command: str, baseline: Sweep, candidate: Sweep, keys: Sequence[str]) -> None:
-    for key in keys:
-        first, second = baseline.values[key], candidate.values[key]
-        if first != second:
-            raise InputError(
-                f"{command}: {key} is {first} for the baseline and {second} for the candidate; "
-                f"calls of both are compared, so give {key} once, for both"
-            )
+def _check_threads_and_device(
+    command: str, baseline: ResolvedSweep, candidate: ResolvedSweep
+) -> None:
+    first, second = baseline.options, candidate.options
+    _check_equal(command, "num_threads", first.num_threads, second.num_threads)
+    _check_equal(command, "device", first.device, second.device)
+
+
+def _check_equal(command: str, key: str, baseline: object, candidate: object) -> None:
+    if baseline != candidate:
+        raise InputError(
+            f"{command}: {key} is {baseline} for the baseline and {candidate} for the candidate; "
+            f"calls of both are compared, so give {key} once, for both"
+        )
 
 
 def pair_document(found: PairedTiming, overrides: dict[str, list[str]]) -> dict[str, Any]:

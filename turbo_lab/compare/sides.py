@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from turbo_lab import config
 from turbo_lab.errors import InputError
-from turbo_lab.planning.resolved_sweep import Sweep, resolve_points
+from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
 
 SIDES = ("candidate", "baseline")
 
@@ -25,7 +25,7 @@ def split_sides(arguments: Sequence[str]) -> dict[str, list[str]]:
     return {side: [*common, *own[side]] for side in SIDES}
 
 
-def compose_side(command: str, side: str, overrides: Sequence[str]) -> Sweep:
+def compose_side(command: str, side: str, overrides: Sequence[str]) -> ResolvedSweep:
     """One side, resolved. Raises ``InputError`` where it is a grid."""
     sweep = resolve_points(config.compose(command, overrides))
     if len(sweep.cells) != 1:

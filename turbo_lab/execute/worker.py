@@ -23,7 +23,7 @@ from turbo_lab.store.record import Timing
 if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
 
-    from turbo_lab.planning.resolved_sweep import Sweep
+    from turbo_lab.planning.resolved_sweep import ResolvedSweep
     from turbo_lab.runtime.batched import BatchedGroup
     from turbo_lab.runtime.sampler import Sampler, SharedWork
     from turbo_lab.runtime.stock import StockSampler
@@ -300,7 +300,7 @@ class Worker:
             torch.set_num_threads(before)
 
 
-def worker_for(sweep: Sweep) -> Worker:
+def worker_for(sweep: ResolvedSweep) -> Worker:
     """Return a worker that can draw every cell of a sweep."""
     library = sweep.library
     weights = Weights(
@@ -311,7 +311,7 @@ def worker_for(sweep: Sweep) -> Worker:
     return Worker(
         weights,
         sweep.device,
-        sweep.values["num_threads"],
-        share=sweep.values["share"],
-        split_on_out_of_memory=sweep.may_split,
+        sweep.options.num_threads,
+        share=sweep.options.share,
+        split_on_out_of_memory=sweep.options.may_split,
     )

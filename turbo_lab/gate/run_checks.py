@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from turbo_lab import config
 from turbo_lab.compare.baseline import Baseline, baseline_of
 from turbo_lab.compare.paired import Key, Row, compare_figure
 from turbo_lab.compare.sides import compose_side
 from turbo_lab.errors import InputError, JudgementError, TurboLabError
 from turbo_lab.gate import checks as gate
 from turbo_lab.gate.policy import Policy
+from turbo_lab.planning.resolved_sweep import measuring
 from turbo_lab.workflows import results
 
 if TYPE_CHECKING:
@@ -59,12 +59,10 @@ def draw_side(side: str, overrides: Sequence[str], policy: Policy) -> Executed:
     from turbo_lab.progress import StderrProgress
     from turbo_lab.workflows.sweep import execute
 
-    points = config.compose("gate", [*overrides, "tracking=none"])
-    if len(points) != 1:
-        raise InputError(f"gate: the {side} is a grid of {len(points)} cells; one value a key")
+    sweep = compose_side("gate", side, [*overrides, "tracking=none"])
     progress = StderrProgress()
     try:
-        done = execute(points, tuple(policy.quality), None, progress)
+        done = execute(measuring(sweep, tuple(policy.quality)), progress)
     except TurboLabError:
         raise
     except Exception as error:
@@ -156,7 +154,7 @@ def _frechet(policy: Policy, sides: Sides) -> Row:
     if sides.baseline is None:
         note = f"{_NEEDS_BASELINE}; a stored one keeps no images"
         return gate.failed_check("fd", "uncovered", note)
-    context = results.metric_context(sides.candidate.sweep.values, [])
+    context = results.metric_context(sides.candidate.sweep.options.metrics, [])
     name = f"fd/{context.extractor.name}"
     if context.reference is None:
         return gate.failed_check(name, "uncovered", "needs reference=NAME or reference=FILE")
@@ -189,7 +187,7 @@ def features_of(done: Executed) -> tuple[list[Key], np.ndarray, tuple[str, str]]
     (record,) = done.outcome.records.values()
     rows = images_of(store, record)
     pixels = np.stack([read_image(path, pixel_sha256) for path, pixel_sha256, *_ in rows])
-    judge = loaded_extractor(results.metric_context(done.sweep.values, []))
+    judge = loaded_extractor(results.metric_context(done.sweep.options.metrics, []))
     keys = [(prompt, seed) for _, _, prompt, seed in rows]
     return keys, judge.image_features(pixels), (judge.name, judge.digest)
 

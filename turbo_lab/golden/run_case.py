@@ -22,7 +22,7 @@ from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
 from turbo_lab.golden.judgement import Observation
 from turbo_lab.golden.stages import StageValue
-from turbo_lab.planning.resolved_sweep import Sweep, resolve_points
+from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.store.record import BatchRecord
 from turbo_lab.store.store import Store, reuse_key
@@ -41,7 +41,7 @@ class Case:
     """Of the golden."""
     cell: Cell
     """One cell of one batch."""
-    sweep: Sweep
+    sweep: ResolvedSweep
     """What it was resolved with: files, device, fingerprint."""
     overrides: tuple[str, ...]
     """That it was composed from."""
@@ -58,7 +58,7 @@ def resolve_case(name: str, overrides: Sequence[str]) -> Case:
     cells = sweep.cells
     if sweep.exactness != "exact":
         raise InputError(
-            f"golden {name}: share={sweep.values['share']}: its rows have the bits of other "
+            f"golden {name}: share={sweep.options.share}: its rows have the bits of other "
             "batches; a golden needs share=exact"
         )
     if len(cells) != 1 or len(cells[0].batches) != 1:
@@ -123,7 +123,7 @@ class CaseRunner:
 
 def case_threads(case: Case) -> int:
     """CPU threads that a case is drawn with."""
-    return int(case.sweep.values["num_threads"])
+    return case.sweep.options.num_threads
 
 
 def stage_value(stage: str, tensor: torch.Tensor) -> StageValue:

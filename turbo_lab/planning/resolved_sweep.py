@@ -7,19 +7,19 @@ once, so that neither images nor execution are imported here.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab import environment
 from turbo_lab.errors import InputError
 from turbo_lab.identity import digest
 from turbo_lab.planning.forecast import forecast
+from turbo_lab.planning.options import NOT_TRACKED, RunOptions, TimingRuleName
 from turbo_lab.planning.plan import Plan, make_plan, plan_document, start_of
 from turbo_lab.planning.scheduler_table import NUM_TRAIN_TIMESTEPS
-from turbo_lab.request.recipe import Batch, Cell
-from turbo_lab.request.resolve import Library, resolve
+from turbo_lab.request.recipe import Batch, Cell, Request
+from turbo_lab.request.resolve import Library, resolve, resolve_request
 from turbo_lab.store.store import Store, reuse_key
 
 if TYPE_CHECKING:
@@ -31,59 +31,73 @@ _LOWEST_START = 0.9
 
 
 @dataclass(frozen=True)
-class Sweep:
+class ResolvedSweep:
     """A grid, resolved: everything that can be known before torch is imported."""
 
-    values: Mapping[str, Any]
-    """The config of the first point; keys that are no axis are equal in all."""
+    options: RunOptions
+    """How it runs; equal for all cells."""
     cells: tuple[Cell, ...]
-    """One a point."""
+    """One per point."""
     library: Library
-    """Where their files lie."""
-    device: str
-    """``cpu`` or ``cuda``."""
+    """Files of the cells' models, adapters and prompts."""
     fingerprint: Mapping[str, Any]
     """Keys and options of this environment."""
 
     @property
-    def exactness(self) -> str:
-        """Part of the reuse key: only rows that share their passes lose bits."""
-        return "batched" if self.values["share"] == "batched" else "exact"
+    def device(self) -> str:
+        """``cpu`` or ``cuda``."""
+        return self.options.device
 
     @property
-    def may_split(self) -> bool:
-        """Whether a batch that does not fit may be drawn in halves."""
-        return bool(self.values["on_out_of_memory"] == "split")
+    def exactness(self) -> str:
+        """Part of the reuse key: rows lose bits only if they share their passes."""
+        return "batched" if self.options.share == "batched" else "exact"
 
     @property
     def sweep_id(self) -> str:
-        """By content: the same grid again is the same sweep."""
+        """Id by content: the same grid gives the same sweep."""
         ids = [cell.cell_id for cell in self.cells]
         return digest({"cells": ids, "keys": self.fingerprint["keys"]})[:16]
 
 
-def resolve_points(points: Sequence[GridPoint]) -> Sweep:
-    """All cells of a grid. Raises ``InputError`` for the first that is wrong.
+def resolve_points(points: Sequence[GridPoint]) -> ResolvedSweep:
+    """Resolve all cells of a grid. Raises ``InputError`` for the first that is wrong.
 
-    Misfits are wrong only where nothing else is left: a grid goes on without them.
+    A cell whose adapter does not fit its model is wrong only if no other cell is left.
     """
     _check_axes(points)
-    values = points[0].values
-    share, on_out_of_memory = values["share"], values["on_out_of_memory"]
-    if share not in ("exact", "batched", "none"):
-        raise InputError(f"share={share}: must be exact, batched or none")
-    if on_out_of_memory not in ("fail", "split"):
-        raise InputError(f"on_out_of_memory={on_out_of_memory}: must be fail or split")
-    num_threads = values["num_threads"]
-    if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
-        raise InputError(f"num_threads={num_threads}: must be a whole number, at least 1")
-    device = environment.resolve_device(str(values["device"]))
+    options = RunOptions.from_config(points[0].values)
     library = Library()
     cells = tuple(resolve(point.values, point.axes, library) for point in points)
     if cells[0].misfit is not None and all(cell.misfit is not None for cell in cells):
         raise InputError(cells[0].misfit)
-    fingerprint = environment.fingerprint(device=device, num_threads=num_threads)
-    return Sweep(values, cells, library, device, fingerprint.as_dict())
+    fingerprint = environment.fingerprint(device=options.device, num_threads=options.num_threads)
+    return ResolvedSweep(options, cells, library, fingerprint.as_dict())
+
+
+def measuring(
+    sweep: ResolvedSweep, metrics: Sequence[str] = (), timing: TimingRuleName | None = None
+) -> ResolvedSweep:
+    """Return the sweep with other metrics and another timing rule, and without tracking."""
+    measured = replace(sweep.options.metrics, names=tuple(metrics))
+    options = replace(sweep.options, timing=timing, metrics=measured, tracking=NOT_TRACKED)
+    return replace(sweep, options=options)
+
+
+def vary(sweep: ResolvedSweep, change: Callable[[Request], Request]) -> ResolvedSweep:
+    """Return the sweep with every cell's request changed: same models and prompt sets.
+
+    ``change`` gets a valid request and must return one. Files of adapters that it
+    names are added to the library, which both sweeps share.
+    """
+    library = sweep.library
+
+    def resolved(cell: Cell) -> Cell:
+        model = library.cards[cell.request.model, cell.recipe.model]
+        prompts = library.prompt_sets[cell.prompt_set]
+        return resolve_request(change(cell.request), model, prompts, cell.axes, library)
+
+    return replace(sweep, cells=tuple(resolved(cell) for cell in sweep.cells))
 
 
 def _check_axes(points: Sequence[GridPoint]) -> None:
@@ -99,25 +113,25 @@ def _check_axes(points: Sequence[GridPoint]) -> None:
                 )
 
 
-def plan_sweep(sweep: Sweep, store: Store | None) -> Plan:
+def plan_sweep(sweep: ResolvedSweep, store: Store | None) -> Plan:
     """Plan what a store lacks; ``None`` is an empty one."""
     keys = sweep.fingerprint["keys"]
-    reusable = (sweep.exactness, "split") if sweep.may_split else (sweep.exactness,)
+    reusable = (sweep.exactness, "split") if sweep.options.may_split else (sweep.exactness,)
 
     def is_done(batch: Batch) -> bool:
         return store is not None and any(
             store.has_batch(reuse_key(batch.batch_id, keys, exactness)) for exactness in reusable
         )
 
-    return make_plan(sweep.cells, is_done, sweep.values["share"])
+    return make_plan(sweep.cells, is_done, sweep.options.share)
 
 
-def plan_values(sweep: Sweep) -> dict[str, Any]:
+def plan_values(sweep: ResolvedSweep) -> dict[str, Any]:
     """The ``plan`` document. Nothing is written: a store that is not there is empty."""
-    root = Path(sweep.values["store"])
+    root = sweep.options.store
     store = Store(root) if (root / "store.json").exists() else None
     plan = plan_sweep(sweep, store)
-    expected = forecast(plan, store, sweep.fingerprint["keys"], sweep.values["share"])
+    expected = forecast(plan, store, sweep.fingerprint["keys"], sweep.options.share)
     misfits = dict.fromkeys(cell.misfit for cell in sweep.cells if cell.misfit is not None)
     warnings = [*start_warnings(sweep.cells), *(f"will fail: {misfit}" for misfit in misfits)]
     return {**plan_document(plan, expected), "warnings": warnings}

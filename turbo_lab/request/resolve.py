@@ -49,8 +49,8 @@ class Library:
 
     models: dict[str, tuple[ModelCard, ModelFiles]] = field(default_factory=dict)
     """By the model's digest; of cards with equal weights the last."""
-    cards: dict[tuple[str, str], ModelFiles] = field(default_factory=dict)
-    """By a card's name and its model's digest: equal weights may have cards of their own."""
+    cards: dict[tuple[str, str], tuple[ModelCard, ModelFiles]] = field(default_factory=dict)
+    """By a card's name and its model's digest: equal weights may have several cards."""
     adapters: dict[str, AdapterFiles] = field(default_factory=dict)
     """By the adapter's digest."""
     vaes: dict[str, VaeFiles] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Library:
             card = model_card_from_config(values)
             files = locate(card)
             self._models_by_name[name] = self.models[files.digest] = (card, files)
-            self.cards[card.name, files.digest] = files
+            self.cards[card.name, files.digest] = (card, files)
         return self._models_by_name[name]
 
     def adapter(self, name: str) -> AdapterFiles:
@@ -129,13 +129,26 @@ class Library:
 
 
 def resolve(values: Mapping[str, Any], axes: Sequence[tuple[str, Any]], library: Library) -> Cell:
-    """One grid point as a cell. Raises ``InputError`` and ``MissingFilesError``.
-
-    A LoRA of another architecture is no error here: other models of the grid may be its own.
-    """
+    """Return a grid point's cell. Raises ``InputError`` and ``MissingFilesError``."""
     request = Request.from_config(values)
     prompts = library.prompts(values["prompts"], values.get("prompt"))
-    card, files = library.model(values["model"])
+    model = library.model(values["model"])
+    return resolve_request(request, model, prompts, axes, library)
+
+
+def resolve_request(
+    request: Request,
+    model: tuple[ModelCard, ModelFiles],
+    prompts: PromptSet,
+    axes: Sequence[tuple[str, Any]],
+    library: Library,
+) -> Cell:
+    """Return the cell of a request for one model and one prompt set.
+
+    A LoRA of another architecture is not an error here: it may fit another model of the
+    grid. Raises ``InputError`` and ``MissingFilesError``.
+    """
+    card, files = model
     layouts = library.layouts(prompts, request)
     negative = request.negative_prompt
     guided = request.guidance_scale > 1 and not files.has_time_cond

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from turbo_lab.errors import InputError
+from turbo_lab.planning.options import TrackingOptions
 from turbo_lab.tracking.database import sqlite_uri
 from turbo_lab.tracking.projection import content_digest
 
@@ -26,15 +26,13 @@ class TrackingSettings:
     """``all``, ``sheet`` or ``none``."""
 
     @classmethod
-    def from_config(cls, values: Mapping[str, Any]) -> TrackingSettings | None:
-        """The ``tracking`` node; ``None`` for ``tracking=none``."""
-        if values["images"] not in ("all", "sheet", "none"):
-            raise InputError(f"tracking.images={values['images']}: must be all, sheet or none")
-        if values["kind"] == "none":
+    def from_options(cls, options: TrackingOptions) -> TrackingSettings | None:
+        """Return the settings for a sweep's options; ``None`` if it is not tracked."""
+        if options.kind == "none":
             return None
-        if values["kind"] == "server":
-            return cls(str(values["uri"]), None, values["images"])
-        return cls.local(Path.cwd(), values["images"])
+        if options.uri is not None:
+            return cls(options.uri, None, options.images)
+        return cls.local(Path.cwd(), options.images)
 
     @classmethod
     def local(cls, folder: Path, images: str) -> TrackingSettings:

@@ -22,7 +22,7 @@ from turbo_lab.errors import IncompleteError
 from turbo_lab.execute.driver import SweepContext, run_plan
 from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.golden.run_case import Case, case_threads
-from turbo_lab.planning.resolved_sweep import Sweep, plan_sweep
+from turbo_lab.planning.resolved_sweep import ResolvedSweep, plan_sweep
 from turbo_lab.store.store import Store
 from turbo_lab.trials.faults import patched
 
@@ -66,7 +66,7 @@ def resumed_sweep(cases: Sequence[Case], weights: Weights) -> Resumed:
         return Resumed(len(cases), committed, one == other, max(levels, default=255))
 
 
-def _run(sweep: Sweep, root: Path, worker: Worker) -> None:
+def _run(sweep: ResolvedSweep, root: Path, worker: Worker) -> None:
     store = Store(root)
     context = SweepContext(
         store, sweep.fingerprint, "exact", lambda cell: {}, lambda cell: {}, None

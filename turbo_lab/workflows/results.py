@@ -15,7 +15,8 @@ from turbo_lab.execute.driver import SweepContext, SweepOutcome
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.context import MetricContext, metric_fingerprints
 from turbo_lab.metrics.extractor_source import extractor_source, inception_source
-from turbo_lab.metrics.reference_source import reference_source
+from turbo_lab.metrics.reference_source import ReferenceSource, reference_source
+from turbo_lab.planning.options import MetricOptions
 from turbo_lab.planning.plan import Plan, PlannedCell
 from turbo_lab.request.prompts import DATA, PromptSet, read_prompts
 from turbo_lab.request.recipe import as_plain
@@ -24,20 +25,22 @@ from turbo_lab.store.store import Store, images_of, read_image, record_id
 from turbo_lab.untrusted.paths import confined
 
 
-def metric_context(values: Mapping[str, Any], prompt_sets: Sequence[PromptSet]) -> MetricContext:
-    """The judge, the reference and the captions that a sweep's figures are taken with."""
-    metrics = values["metrics"]
-    reference, fid_reference = values["reference"], metrics.get("fid_reference")
+def metric_context(options: MetricOptions, prompt_sets: Sequence[PromptSet]) -> MetricContext:
+    """Return the extractors, references and captions that metrics are measured with."""
     captions = tuple(dict.fromkeys(p for found in prompt_sets for p in found.prompts))
     # Scenes are retrieved among all 640 of them, whichever subset was drawn.
     scenes = read_prompts(DATA / "scenes-all.txt").prompts
     return MetricContext(
-        extractor=extractor_source(str(metrics["extractor"]), metrics["pretrained"]),
-        reference=None if reference is None else reference_source(str(reference)),
+        extractor=extractor_source(options.extractor, options.pretrained),
+        reference=_reference(options.reference),
         prompt_set=scenes if set(captions) <= set(scenes) else captions,
-        inception=inception_source(metrics.get("inception")),
-        inception_reference=None if fid_reference is None else reference_source(fid_reference),
+        inception=inception_source(options.inception),
+        inception_reference=_reference(options.fid_reference),
     )
+
+
+def _reference(name: str | None) -> ReferenceSource | None:
+    return None if name is None else reference_source(name)
 
 
 def measure_cells(

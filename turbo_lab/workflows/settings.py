@@ -1,44 +1,27 @@
-"""What a sweep is told beside its grid: figures, timing, tracking. Checked before any work.
+"""The metric context of a sweep, checked before any work.
 
-Owns their validation, so that ``plan`` refuses what ``sweep`` would. No torch.
+Owns the check that everything the requested metrics need is on this machine, so that
+``plan`` refuses what ``sweep`` would. Imports no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.context import MetricContext, metric_details
-from turbo_lab.metrics.table import metric_names
-from turbo_lab.planning.resolved_sweep import Sweep
-from turbo_lab.tracking import TrackingSettings
+from turbo_lab.planning.resolved_sweep import ResolvedSweep
 from turbo_lab.workflows.results import metric_context
 
 
-def check_settings(sweep: Sweep) -> None:
-    """Raise ``InputError``, or ``MissingFilesError`` for a judge, as the sweep itself would."""
-    judge(sweep, metric_names(str(sweep.values["metrics"]["names"])))
-    timing_rule(sweep.values["timing"])
-    TrackingSettings.from_config(sweep.values["tracking"])
+def resolve_metric_context(sweep: ResolvedSweep) -> MetricContext | None:
+    """Return what the sweep's metrics are measured with; ``None`` if it measures nothing.
 
-
-def judge(sweep: Sweep, metrics: Sequence[str]) -> MetricContext | None:
-    """What ``metrics`` are taken with; what it lacks is an error now, not when all is drawn."""
-    if not metrics:
+    Raises ``InputError`` or ``MissingFilesError`` for whatever a metric lacks.
+    """
+    metrics = sweep.options.metrics
+    if not metrics.names:
         return None
-    found = metric_context(sweep.values, list(sweep.library.prompt_sets.values()))
+    found = metric_context(metrics, list(sweep.library.prompt_sets.values()))
     cache = DigestCache()
-    for name in metrics:
+    for name in metrics.names:
         metric_details(name, found, cache)
     return found
-
-
-def timing_rule(value: Any) -> str | None:
-    """``short`` or ``full``; ``None`` for ``off``."""
-    if value in (False, "off", None):  # YAML reads a bare off as false
-        return None
-    if value not in ("short", "full"):
-        raise InputError(f"timing={value}: must be off, short or full")
-    return str(value)

@@ -22,8 +22,15 @@ from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.execute.driver import Progress, SweepContext, SweepOutcome, run_plan
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.metrics.context import MetricContext
+from turbo_lab.planning.options import TrackingOptions
 from turbo_lab.planning.plan import Plan
-from turbo_lab.planning.resolved_sweep import Sweep, plan_sweep, resolve_points, start_warnings
+from turbo_lab.planning.resolved_sweep import (
+    ResolvedSweep,
+    measuring,
+    plan_sweep,
+    resolve_points,
+    start_warnings,
+)
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import Library, pin_revisions
 from turbo_lab.store.record import Measurement, Record, document
@@ -32,7 +39,7 @@ from turbo_lab.tracking import Tracker, TrackingSettings
 from turbo_lab.tracking.projection import content_digest
 from turbo_lab.untrusted.paths import refuse_links
 from turbo_lab.workflows import results
-from turbo_lab.workflows.settings import judge, timing_rule
+from turbo_lab.workflows.settings import resolve_metric_context
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
@@ -42,7 +49,7 @@ if TYPE_CHECKING:
 class Executed:
     """A grid that has run."""
 
-    sweep: Sweep
+    sweep: ResolvedSweep
     """As it was resolved."""
     plan: Plan
     """What was left to do."""
@@ -62,22 +69,19 @@ class Executed:
 
 
 def execute(
-    points: Sequence[GridPoint],
-    metrics: Sequence[str],
-    timing: str | None,
+    sweep: ResolvedSweep,
     progress: Progress,
     tracker: Tracker | None = None,
     is_sweep: bool = False,
 ) -> Executed:
-    """Plan a grid, run what the store lacks, measure it.
+    """Plan a sweep, run what the store lacks, measure it.
 
     ``tracker`` is shown each cell meanwhile. ``is_sweep``: it leaves a document, and a
-    note of what it was about to make for whoever finds it cut off.
+    note of what it is about to make, which is read if it is cut off.
     """
-    sweep = resolve_points(points)
-    # What fails cheaply fails first: judge and reference before any image.
-    judged = judge(sweep, metrics)
-    store = Store(Path(sweep.values["store"]))
+    # What fails cheaply fails first: extractor and reference before any image.
+    measured_with = resolve_metric_context(sweep)
+    store = Store(sweep.options.store)
     pin_revisions(sweep.library, store.root / "revisions.json")
     plan = plan_sweep(sweep, store)
     for text in start_warnings([planned.cell for planned in plan.cells if planned.missing]):
@@ -88,33 +92,31 @@ def execute(
         exactness=sweep.exactness,
         provenance=partial(_provenance, sweep.library, environment.git_provenance(Path.cwd())),
         names=partial(_names, sweep.library),
-        timing=timing,
-        may_split=sweep.may_split,
+        timing=sweep.options.timing,
+        may_split=sweep.options.may_split,
     )
     if plan.groups and is_sweep:
         store.begin_sweep(results.begun_values(plan, sweep.sweep_id, context))
     if plan.groups and tracker is not None:
         context = _tracked(context, tracker, sweep, plan)
     outcome = run_plan(plan, worker_for(sweep), context, progress)
-    document_values = _sweep_values(sweep, plan, context, outcome, metrics, judged)
+    document_values = _sweep_values(sweep, plan, context, outcome, measured_with)
     return Executed(sweep, plan, context, outcome, document_values)
 
 
 def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
     """Run ``sweep`` or ``generate`` on a grid; returns the exit code."""
-    from turbo_lab.metrics.table import metric_names
     from turbo_lab.progress import StderrProgress
 
-    values = points[0].values
+    sweep = resolve_points(points)
     if command == "generate":
-        _make_folder(Path(values["output"]))
-    timing = timing_rule(values["timing"]) if command != "generate" else None
-    metrics = metric_names(str(values["metrics"]["names"])) if command == "sweep" else ()
-    tracking = TrackingSettings.from_config(values["tracking"]) if command == "sweep" else None
-    tracker = None if tracking is None else Tracker(tracking)
+        _make_folder(sweep.options.output)
+        sweep = measuring(sweep)
+    settings = TrackingSettings.from_options(sweep.options.tracking)
+    tracker = None if settings is None else Tracker(settings)
     progress = StderrProgress()
     try:
-        done = execute(points, metrics, timing, progress, tracker, command == "sweep")
+        done = execute(sweep, progress, tracker, command == "sweep")
     except BaseException:  # Ctrl-C too; it goes on to the caller
         if tracker is not None:
             tracker.give_up()
@@ -126,7 +128,9 @@ def run_points(command: str, points: Sequence[GridPoint], as_json: bool) -> int:
     return _finish_sweep(done.document, done.context.store, tracker, progress, as_json)
 
 
-def _tracked(context: SweepContext, tracker: Tracker, sweep: Sweep, plan: Plan) -> SweepContext:
+def _tracked(
+    context: SweepContext, tracker: Tracker, sweep: ResolvedSweep, plan: Plan
+) -> SweepContext:
     """The context of a sweep that is projected while it goes on."""
     models = [{"parameters": {"model": cell.request.model}} for cell in sweep.cells]
     store, planned = context.store, {one.cell.cell_id: one for one in plan.cells}
@@ -152,7 +156,7 @@ def _vaes(library: Library, cell: Cell) -> list[VaeFiles]:
 
 def _provenance(library: Library, git: Mapping[str, Any] | None, cell: Cell) -> dict[str, Any]:
     """What a cell's record says of where its weights and prompts came from."""
-    files = library.cards[cell.request.model, cell.recipe.model]
+    _, files = library.cards[cell.request.model, cell.recipe.model]
     adapters = [library.adapters[key] for key, _ in cell.recipe.lora]
     prompts = library.prompt_sets[cell.prompt_set]
     return {
@@ -176,12 +180,12 @@ def _origin(files: ModelFiles | AdapterFiles | VaeFiles) -> dict[str, Any]:
 
 
 def _finish_generate(
-    sweep: Sweep, plan: Plan, store: Store, outcome: SweepOutcome, as_json: bool
+    sweep: ResolvedSweep, plan: Plan, store: Store, outcome: SweepOutcome, as_json: bool
 ) -> int:
     """Link the images where the user looks for them, and name each."""
     from turbo_lab.store.store import images_of
 
-    folder = Path(sweep.values["output"])
+    folder = sweep.options.output
     rows: list[dict[str, Any]] = []
     failed = []
     for planned in plan.cells:
@@ -233,19 +237,19 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def _sweep_values(
-    sweep: Sweep,
+    sweep: ResolvedSweep,
     plan: Plan,
     context: SweepContext,
     outcome: SweepOutcome,
-    metrics: Sequence[str],
-    judged: MetricContext | None,
+    measured_with: MetricContext | None,
 ) -> dict[str, Any]:
     """The ``sweep`` document, without its header; missing figures are taken now."""
     done = [r for r in outcome.records.values() if r.status == "done"]
     began = time.perf_counter()
     measurements: dict[str, list[Measurement]] = {}
-    if judged is not None and done:
-        measurements = results.measure_cells(done, metrics, judged, context.store)
+    if measured_with is not None and done:
+        names = sweep.options.metrics.names
+        measurements = results.measure_cells(done, names, measured_with, context.store)
     metrics_s = time.perf_counter() - began
     rows = results.cell_rows(plan, outcome, context, measurements)
     results.keep_figures(rows, context.store, sweep.sweep_id)
@@ -322,7 +326,7 @@ def _draw_sheet(values: Mapping[str, Any], sheet: Path, store: Store) -> None:
 
 def sync_store(values: Mapping[str, Any], as_json: bool) -> int:
     """Replay every sweep of a store into MLflow."""
-    settings = TrackingSettings.from_config(values["tracking"])
+    settings = TrackingSettings.from_options(TrackingOptions.from_config(values["tracking"]))
     if settings is None:
         raise InputError(
             "tracking=none: name where to replay to: tracking=local or tracking=server"

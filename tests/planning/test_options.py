@@ -1,0 +1,104 @@
+"""Options are validated once, for every command, with a message that names the key."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from turbo_lab import config
+from turbo_lab.errors import InputError
+from turbo_lab.planning.options import NOT_TRACKED, MetricOptions, RunOptions, TrackingOptions
+from turbo_lab.planning.resolved_sweep import measuring, resolve_points, vary
+
+
+def options(*overrides: str) -> RunOptions:
+    (point,) = config.compose("plan", overrides)
+    return RunOptions.from_config(point.values)
+
+
+def test_the_defaults_of_the_config_are_typed() -> None:
+    assert options("device=cpu") == RunOptions(
+        store=Path("turbo-lab-store"),
+        output=Path("turbo-lab-images"),
+        device="cpu",
+        num_threads=2,
+        share="exact",
+        may_split=False,
+        timing="short",
+        metrics=MetricOptions(
+            names=("clip_score", "fd"),
+            extractor="nano-clip",
+            pretrained=None,
+            reference="scenes-heldout",
+            inception=None,
+            fid_reference=None,
+        ),
+        tracking=TrackingOptions("local", None, "all"),
+    )
+
+
+def test_every_option_is_read() -> None:
+    found = options(
+        "store=s", "output=o", "num_threads=3", "share=batched", "on_out_of_memory=split",
+        "timing=off", "metrics=none", "metrics.extractor=x", "metrics.pretrained=y",
+        "metrics.inception=i", "metrics.fid_reference=f", "reference=null",
+        "tracking=server", "tracking.uri=http://localhost:5000", "tracking.images=sheet",
+    )  # fmt: skip
+    assert (found.store, found.output) == (Path("s"), Path("o"))
+    assert (found.num_threads, found.share, found.may_split) == (3, "batched", True)
+    assert found.timing is None
+    assert found.metrics == MetricOptions((), "x", "y", None, "i", "f")
+    assert found.tracking == TrackingOptions("server", "http://localhost:5000", "sheet")
+    assert options("tracking=none").tracking == NOT_TRACKED
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("share=some", "share=some: must be exact, batched or none"),
+        ("on_out_of_memory=half", "on_out_of_memory=half: must be fail or split"),
+        ("num_threads=0", "num_threads=0: must be a whole number, at least 1"),
+        ("num_threads=true", "num_threads=True: must be a whole number, at least 1"),
+        ("device=tpu", "device=tpu: must be one of auto, cpu, cuda"),
+        ("timing=long", "timing=long: must be off, short or full"),
+        ("metrics.names=clip_scor", "Did you mean clip_score?"),
+        ("tracking.images=some", "tracking.images=some: must be all, sheet or none"),
+        ("tracking.kind=remote", "tracking.kind=remote: must be local, server or none"),
+    ],
+)
+def test_a_wrong_option_names_its_key_and_its_rule(override: str, message: str) -> None:
+    with pytest.raises(InputError) as raised:
+        options(override)
+    assert message in str(raised.value)
+
+
+def test_a_command_that_only_times_needs_a_timing_rule() -> None:
+    assert options("timing=full").timed() == "full"
+    with pytest.raises(InputError, match="timing=off: must be short or full"):
+        options("timing=off").timed()
+
+
+def test_varied_cells_are_those_of_the_same_overrides() -> None:
+    base = ["prompts=scenes-demo", "num_images=4"]
+    sweep = resolve_points(config.compose("plan", base))
+    for changes, overrides in (
+        ({"seed": 7, "num_images": 8}, ["seed=7", "num_images=8"]),
+        ({"num_inference_steps": 3}, ["num_inference_steps=3"]),
+        ({"guidance_scale": 2.0, "negative_prompt": "a bell"},
+         ["guidance_scale=2", "negative_prompt='a bell'"]),
+    ):  # fmt: skip
+        varied = vary(sweep, lambda request, c=changes: dataclasses.replace(request, **c))
+        composed = resolve_points(config.compose("plan", [*base, *overrides]))
+        assert [c.cell_id for c in varied.cells] == [c.cell_id for c in composed.cells]
+        assert varied.cells != sweep.cells and varied.options == sweep.options
+
+
+def test_measuring_replaces_metrics_and_timing_and_stops_tracking() -> None:
+    sweep = resolve_points(config.compose("plan", ["timing=full"]))
+    measured = measuring(sweep, ["clip_score"], "short")
+    assert measured.options.metrics.names == ("clip_score",)
+    assert measured.options.timing == "short" and measured.options.tracking == NOT_TRACKED
+    assert measuring(sweep).options.timing is None and measuring(sweep).options.metrics.names == ()
+    assert measured.sweep_id == sweep.sweep_id and measured.options.store == sweep.options.store
