@@ -89,7 +89,7 @@ class ClipExtractor:
 
 
 def open_extractor(source: ExtractorSource, cache: DigestCache, device: str = "cpu") -> Extractor:
-    """The network of ``source``, loaded."""
+    """Load the network of ``source``."""
     if source.model == INCEPTION:
         from turbo_lab.metrics.inception import InceptionExtractor
 

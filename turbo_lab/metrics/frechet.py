@@ -27,7 +27,10 @@ BOOTSTRAP_MAX_FEATURES = 512
 
 
 def compute(inputs: MetricInputs) -> Score:
-    """Compute the metric of one cell; raises :class:`InputError` for another extractor's reference."""
+    """Compute the metric of one cell.
+
+    Raises :class:`InputError` for a reference of another extractor.
+    """
     reference: Reference = inputs.reference
     check_extractor(reference, inputs.extractor.name, inputs.extractor.digest)
     return frechet_score(inputs.image_features, reference, inputs.prompts)

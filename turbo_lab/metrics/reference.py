@@ -81,7 +81,8 @@ def check_extractor(reference: Reference, name: str, digest: str) -> None:
     if reference.extractor != digest:
         raise InputError(
             f"reference={reference.name}: made with extractor {reference.extractor_name} "
-            f"({reference.extractor[:12]}), but the images' features come from {name} ({digest[:12]}); "
+            f"({reference.extractor[:12]}), but the images' features come from {name} "
+            f"({digest[:12]}); "
             "build the reference again with: turbo-lab reference build"
         )
 
