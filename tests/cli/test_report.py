@@ -20,6 +20,15 @@ from turbo_lab.store.store import Store
 FINGERPRINT = {"keys": {"torch": "2.15.0"}, "options": {}}
 
 
+def sweep_of(store: Store, images: Path | None) -> dict[str, Any]:
+    """A sweep document whose paths and ids are as a store has them."""
+    values = sweep_document(images) | {"store": str(store.root)}
+    for index, row in enumerate(values["cells"]):
+        row["record_id"] = f"a{index}"
+        row["record"] = str(store.root / "records" / "record.json")
+    return values
+
+
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store with two sweeps, their images and one measured cell."""
@@ -27,19 +36,17 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     store = Store(tmp_path / "turbo-lab-store")
     images = store.root / "batches"
     images.mkdir()
-    values = sweep_document(images) | {"store": str(store.root)}
-    for row in values["cells"]:
-        row["record"] = str(store.root / "records" / "record.json")
+    values = sweep_of(store, images)
     for name in ("abc123", "abd456"):
         path = store.sweep_folder(name) / "sweep.json"
         store.write_document(path, document("sweep", values | {"sweep_id": name}))
     store.write_record(
-        Record("r0", "c0", "done", None, "exact", {}, {}, (), FINGERPRINT, {"models": {}})
+        Record("a0", "c0", "done", None, "exact", {}, {}, (), FINGERPRINT, {"models": {}})
     )
     for fingerprint, value in (("f" * 64, 0.5), ("e" * 64, 0.9)):
         figure = Measurement("clip_score", value, "1", 4, "higher", fingerprint, None,
                              per_image=(value,) * 4)  # fmt: skip
-        store.write_measurement("r0", figure)
+        store.write_measurement("a0", figure)
     return store
 
 
@@ -105,11 +112,11 @@ def test_it_needs_no_torch(store: Store) -> None:
 
 def test_figures_an_image_are_those_of_the_document(store: Store) -> None:
     """The store holds two measurements of one name; the document says which it shows."""
-    values: dict[str, Any] = sweep_document(None) | {"store": str(store.root)}
+    values = sweep_of(store, None)
     found = cell_details(values)
-    assert set(found) == {"r0"}
-    assert found["r0"].per_image == {"clip_score": (0.5,) * 4}
-    assert (found["r0"].samples_s, found["r0"].fingerprint) == ((), FINGERPRINT)
+    assert set(found) == {"a0"}
+    assert found["a0"].per_image == {"clip_score": (0.5,) * 4}
+    assert (found["a0"].samples_s, found["a0"].fingerprint) == ((), FINGERPRINT)
     assert cell_details(values | {"store": "/nowhere"}) == {}
 
 

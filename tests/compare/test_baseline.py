@@ -90,7 +90,7 @@ def test_a_sweep_that_was_cut_off_makes_no_baseline(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     store = Store(tmp_path / "turbo-lab-store")
-    store.write_record(Record("r", "c", "done", None, "exact", {}, {}, (), {"keys": {}}, {}))
+    store.write_record(Record("a1", "c", "done", None, "exact", {}, {}, (), {"keys": {}}, {}))
     folder = store.root / "sweeps" / "abcd"
     folder.mkdir(parents=True)
     (folder / "begun.json").write_text("{}")
@@ -118,11 +118,11 @@ def test_the_packaged_baseline_is_of_what_the_gate_draws_by_default() -> None:
 
 def test_a_baseline_without_figures_is_refused_only_where_it_is_to_be_kept(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    empty = Record("r", "c", "done", None, "exact", {}, {}, (), {"keys": {}}, {})
+    empty = Record("a1", "c", "done", None, "exact", {}, {}, (), {"keys": {}}, {})
     store.write_record(empty)
     with pytest.raises(InputError, match="has no figures an image; measure it"):
-        baseline_of("b", store, "r")
-    assert baseline_of("b", store, "r", measured=False).measurements == ()
+        baseline_of("b", store, "a1")
+    assert baseline_of("b", store, "a1", measured=False).measurements == ()
 
 
 def test_in_a_checkout_of_turbo_lab_the_packaged_ones_are_its_own(

@@ -159,9 +159,8 @@ def put_in_cache(cache: Path, repository: str, folder: Path) -> None:
 def test_any_tag_of_open_clip_is_found_by_its_own_table(
     clip_folder: Path, cache: DigestCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from huggingface_hub import constants
 
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     repository = "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
     with pytest.raises(MissingFilesError, match=f"hf download {repository} open_clip_model"):
         extractor_source("ViT-B-32", "laion2b_s34b_b79k")
@@ -224,9 +223,8 @@ def test_a_preset_is_found_where_hf_download_leaves_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The hub's own cache layout, with small weights in the place of the published ones."""
-    from huggingface_hub import constants
 
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     name = f"{preset.model}-{preset.tag}"
     with pytest.raises(MissingFilesError, match=f"hf download {preset.repository} open_clip_model"):
         extractor_source(name)

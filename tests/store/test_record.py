@@ -30,18 +30,18 @@ from turbo_lab.store.record import (
 )
 
 RECORD = Record(
-    record_id="r",
+    record_id="a1",
     cell_id="c",
     status="failed",
     error="lora=x: does not fit",
     exactness="exact",
     recipe={"lora": [["a", 0.5]], "guidance_scale": 0.0},
     parameters={"model": "nano-turbo"},
-    batches=("k1", "k2"),
+    batches=("b1", "b2"),
     fingerprint={"keys": {"torch": "2.15.0"}, "options": {}},
     provenance={"warnings": []},
 )
-BATCH = BatchRecord("b", "k", "exact", {"width": 64}, (ImageEntry("00.png", "f" * 64, "é", 3),))
+BATCH = BatchRecord("b", "e1", "exact", {"width": 64}, (ImageEntry("00.png", "f" * 64, "é", 3),))
 LATENCY = LatencySummary(0.1, 0.1, 0.2, 0.2, None, 20, (0.09, 0.11))
 TIMING = Timing("c", 1, LATENCY, 10.0, (0.1, 0.1), {"unet": 0.05}, 0.4, 1 << 30, {}, ("busy",))
 

@@ -145,9 +145,9 @@ def test_measurements_of_two_fingerprints_lie_side_by_side(tmp_path: Path) -> No
     store = Store(tmp_path / "s")
     for fingerprint, value in (("1" * 64, 0.5), ("2" * 64, float("inf"))):
         store.write_measurement(
-            "r", Measurement("fd/nano-clip", value, "1", 3, "lower", fingerprint, None)
+            "a1", Measurement("fd/nano-clip", value, "1", 3, "lower", fingerprint, None)
         )
-    assert sorted(m.value or 0 for m in store.measurements("r")) == [0.5, float("inf")]
+    assert sorted(m.value or 0 for m in store.measurements("a1")) == [0.5, float("inf")]
 
 
 def test_newer_schema_is_refused(tmp_path: Path) -> None:

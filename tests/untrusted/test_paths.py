@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
-from turbo_lab.cards.packaged import link_together
+from turbo_lab.cards import locate_adapter, pin_revision
+from turbo_lab.cards.packaged import link_together, packaged_files, read_packaged_card
 from turbo_lab.cli.main import main
+from turbo_lab.compare.baseline import PACKAGED, read_baseline, write_baseline
 from turbo_lab.errors import InputError, StoreError
+from turbo_lab.golden.library import GoldenLibrary, packaged_root
 from turbo_lab.identity import DigestCache
-from turbo_lab.untrusted.paths import confined, file_name, hex_name, read_regular, refuse_links
+from turbo_lab.request.prompts import prompts_from_config
+from turbo_lab.store.store import Store
+from turbo_lab.untrusted.paths import (
+    confined,
+    file_name,
+    hex_name,
+    read_regular,
+    refuse_links,
+    replace_file,
+)
 
 SECRET = "a secret of the user's"
 
@@ -369,3 +385,374 @@ def test_what_a_link_leads_to_is_not_uploaded(
     assert main(["sync", "store=foreign"]) == 2
     assert "symbolic link" in capsys.readouterr().err
     assert not [path for path in uploaded(foreign.parent) if path.suffix == ".png"]
+
+
+SPECIAL = ("pipe", "link", "device")
+
+
+def replace_by(path: Path, kind: str) -> Path:
+    """Put a pipe or link in the place of a file; returns where the file is now."""
+    aside = path.with_name("target")
+    path.rename(aside)
+    make_special(path, kind)
+    return aside
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+@pytest.mark.parametrize("name", ["claims", "store.json"])
+def test_a_store_is_opened_only_by_regular_files(
+    foreign: Path, name: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace_by(foreign / name, kind)
+    for command in (["store", "verify"], ["sync"], ["plan", "num_inference_steps=1"]):
+        assert main([*command, "store=foreign"]) == 2
+        said = capsys.readouterr().err
+        assert "not a regular file" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+@pytest.mark.parametrize(
+    "pattern",
+    ["batches/*/*/*.png", "batches/*/*/batch.json", "records/*/*.json", "sweeps/*/sweep.json"],
+)
+def test_verify_reports_what_is_no_regular_file_and_removes_only_that(
+    foreign: Path, pattern: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    path = sorted(foreign.glob(pattern))[0]
+    secret = foreign.parent / "secret"
+    path.unlink()
+    make_special(path, kind)
+    if kind == "link":
+        path.unlink()
+        path.symlink_to(secret)
+    capsys.readouterr()
+    assert main(["store", "verify", "store=foreign"]) == 3
+    assert "a symbolic link" in (out := capsys.readouterr().out) or "a named pipe" in out
+    assert main(["sync", "store=foreign"]) in (0, 2)
+    assert not [p for p in uploaded(foreign.parent) if p.read_bytes() == SECRET.encode()]
+    main(["store", "verify", "store=foreign", "--remove-damaged"])
+    assert not os.path.lexists(path) and secret.read_text() == SECRET
+
+
+@pytest.mark.parametrize(
+    "pattern", ["batches/*", "batches/*/*", "records/*", "sweeps/*", "measurements/*"]
+)
+def test_nothing_is_removed_through_a_linked_folder(foreign: Path, pattern: str) -> None:
+    private = foreign.parent / "private"
+    (private / ("e" * 64)).mkdir(parents=True)
+    (private / ("e" * 64) / "f.json").write_text(SECRET)
+    (private / "f.json").write_text(SECRET)
+    (foreign / "measurements" / ("a" * 64)).mkdir(parents=True)
+    path = sorted(foreign.glob(pattern))[0]
+    shutil.rmtree(path)
+    path.symlink_to(private)
+    assert main(["store", "verify", "store=foreign"]) == 3
+    main(["store", "verify", "store=foreign", "--remove-damaged"])
+    main(["store", "gc", "--orphans", "store=foreign"])
+    assert not path.is_symlink()
+    assert sorted(p.name for p in private.rglob("*")) == ["e" * 64, "f.json", "f.json"]
+
+
+@pytest.mark.parametrize("name", ["tmp", "batches", "records", "measurements", "timings", "sweeps"])
+def test_the_folders_of_a_store_are_no_links(
+    foreign: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """gc removes all that is in ``tmp``."""
+    private = foreign.parent / "private"
+    private.mkdir()
+    (private / "file").write_text(SECRET)
+    shutil.rmtree(foreign / name, ignore_errors=True)
+    (foreign / name).symlink_to(private)
+    for command in (["gc"], ["gc", "--orphans"], ["verify", "--remove-damaged"]):
+        assert main(["store", *command, "store=foreign"]) == 2
+        assert f"{name}: is a symbolic link" in capsys.readouterr().err
+    assert [p.name for p in private.iterdir()] == ["file"]
+
+
+def edited(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a JSON document."""
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+BAD_IDS = ("../../../../secret", "/etc/passwd", "", "AB", 7, None, "x' OR '1' = '1")
+
+
+@pytest.mark.parametrize("value", BAD_IDS)
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("records", lambda values, bad: values.update(batches=[bad])),
+        ("records", lambda values, bad: values.update(record_id=bad)),
+        ("batches", lambda values, bad: values["images"][0].update(pixel_sha256=bad)),
+        ("batches", lambda values, bad: values["images"][0].update(seed=str(bad))),
+        ("batches", lambda values, bad: values.update(reuse_key=bad)),
+    ],
+    ids=["batches", "record_id", "pixel_sha256", "seed", "reuse_key"],
+)
+def test_ids_in_documents_are_checked_when_they_are_read(
+    foreign: Path, kind: str, change: Callable[[dict[str, Any], Any], object], value: Any
+) -> None:
+    pattern = "batches/*/*/batch.json" if kind == "batches" else "records/*/*.json"
+    path = sorted(foreign.glob(pattern))[0]
+    edited(path, lambda values: change(values, value))
+    store = Store(foreign)
+    with pytest.raises(StoreError) as caught:
+        store.read_batch(path.parent.name) if kind == "batches" else list(store.records())
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../x.png", "/etc/passwd", "..", "a/b.png", "a\x00", "", 7, None])
+def test_an_image_is_a_file_of_its_batch(foreign: Path, name: Any) -> None:
+    path = sorted(foreign.glob("batches/*/*/batch.json"))[0]
+    edited(path, lambda values: values["images"][0].update(file=name))
+    with pytest.raises(StoreError, match="batch.json: file: "):
+        Store(foreign).read_batch(path.parent.name)
+
+
+@pytest.mark.parametrize("value", BAD_IDS)
+@pytest.mark.parametrize("field", ["sweep_id", "record_id"])
+def test_ids_of_sweeps_are_checked_when_they_are_read(
+    foreign: Path, field: str, value: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, _ = document_of(foreign)
+    begun = path.with_name("begun.json")
+    edited(path, lambda v: (v if field == "sweep_id" else v["cells"][0]).update({field: value}))
+    if field == "sweep_id":
+        edited(begun, lambda v: v.update(sweep_id=value))
+    else:
+        edited(begun, lambda v: v["cells"][0].update(records=[value]))
+    capsys.readouterr()
+    for command in (["sync", "store=foreign"], ["report", str(path)]):
+        assert main(command) == 2
+        assert "lower-case hex digits" in capsys.readouterr().err
+    path.unlink()
+    assert main(["sync", "store=foreign"]) == 2
+    assert "begun.json" in capsys.readouterr().err
+    assert uploaded(foreign.parent) == []
+
+
+def test_images_are_copied_out_of_a_store_only_if_they_are_files(
+    foreign: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A cell that a foreign store has already is not drawn again: its images are copied."""
+    images = sorted(foreign.glob("batches/*/*/*.png"))
+    for image in images:
+        image.unlink()
+        image.symlink_to(foreign.parent / "secret")
+    capsys.readouterr()
+    words = [word for word in SWEEP if word.startswith(("num_", "batch_"))]
+    assert (
+        main(["generate", "prompts=scenes-heldout", *words, "store=foreign", "output=drawn"]) == 2
+    )
+    assert "is a symbolic link" in capsys.readouterr().err
+    assert not list(Path("drawn").glob("*"))
+
+
+def test_pinned_revisions_are_a_file_of_the_store(tmp_path: Path) -> None:
+    lock, victim = tmp_path / "revisions.json", tmp_path / "victim"
+    victim.write_text("{}")
+    for kind, change in (
+        ("link", lambda: lock.symlink_to(victim)),
+        ("pipe", lambda: os.mkfifo(lock)),
+    ):
+        lock.unlink(missing_ok=True)
+        change()
+        with pytest.raises(StoreError, match="not a regular file"):
+            pin_revision(lock, "a/b", "0" * 40)
+        assert victim.read_text() == "{}", kind
+    lock.unlink()
+    pin_revision(lock, "a/b", "0" * 40)
+    assert json.loads(lock.read_text()) == {"a/b": "0" * 40}
+
+
+# The Hugging Face cache
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of the hub's cache, with a LoRA that lies among the blobs, as hf leaves it."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    home = tmp_path / "hub" / "models--latent-consistency--lcm-lora-sdxl"
+    commit = home / "snapshots" / ("a" * 40)
+    for folder in (home / "refs", home / "blobs", commit):
+        folder.mkdir(parents=True)
+    (home / "refs" / "main").write_text("a" * 40)
+    blob = home / "blobs" / ("b" * 64)
+    save_file({"x": np.zeros((1, 1), np.float32)}, blob)
+    (commit / "pytorch_lora_weights.safetensors").symlink_to(f"../../blobs/{'b' * 64}")
+    shutil.copytree(commit, tmp_path / "outside")
+    shutil.copy(blob, tmp_path / "outside.safetensors")
+    return home
+
+
+def test_a_snapshot_links_to_its_blobs(repository: Path) -> None:
+    assert locate_adapter("lcm-lora-sdxl").revision == "a" * 40
+
+
+@pytest.mark.parametrize(
+    "content", ["../../../outside", "..", "/tmp", "main", "", "A" * 40, "\x00", "a" * 40 + "/.."]
+)
+def test_a_ref_is_a_commit(repository: Path, content: str) -> None:
+    (repository / "refs" / "main").write_text(content)
+    with pytest.raises(InputError, match="refs/main: .*must be the 40 hex digits of a commit"):
+        locate_adapter("lcm-lora-sdxl")
+
+
+def test_a_snapshot_does_not_leave_its_repository(repository: Path, tmp_path: Path) -> None:
+    file = repository / "snapshots" / ("a" * 40) / "pytorch_lora_weights.safetensors"
+    file.unlink()
+    file.symlink_to(tmp_path / "outside.safetensors")
+    with pytest.raises(InputError, match="leads out of .* through a symbolic link"):
+        locate_adapter("lcm-lora-sdxl")
+    shutil.rmtree(file.parent)
+    file.parent.symlink_to(tmp_path / "outside")
+    with pytest.raises(InputError, match="leads out of .* through a symbolic link"):
+        locate_adapter("lcm-lora-sdxl")
+
+
+def test_packaged_parts_stay_among_the_weights(packaged_weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    for part in ("../outside", str(tmp_path / "outside")):
+        edited(packaged_weights / "nano-turbo" / "card.json",
+               lambda values, part=part: values["parts"].update(vae=part))  # fmt: skip
+        with pytest.raises(InputError, match="parts: .*must be a relative path"):
+            packaged_files("nano-turbo")
+    with pytest.raises(InputError, match="must be a relative path"):
+        read_packaged_card("../outside")
+
+
+# Goldens, baselines and what else is read
+
+
+@pytest.fixture
+def goldens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GoldenLibrary:
+    """A copy of the packaged goldens as those of the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_text(SECRET)
+    shutil.copytree(packaged_root(), tmp_path / "goldens")
+    return GoldenLibrary(tmp_path / "goldens")
+
+
+@pytest.mark.parametrize("name", ["../case", "/tmp/case", "..", "a/../../b", "a\\b", "\x00"])
+def test_a_golden_case_is_a_folder_of_its_library(
+    goldens: GoldenLibrary, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited(goldens.root / "cases.json", lambda values: values["cases"].update({name: ["seed=1"]}))
+    assert main(["golden", "list"]) == 2
+    assert "a case's name has letters" in capsys.readouterr().err
+    for reach in (goldens.has, goldens.read, goldens.remove):
+        with pytest.raises(StoreError):
+            reach(name)
+
+
+@pytest.mark.parametrize("file", ["golden.json", "image.png", "tensors.safetensors"])
+def test_files_of_a_golden_lie_in_its_library(goldens: GoldenLibrary, file: str) -> None:
+    name = next(iter(goldens.cases()))
+    path = goldens.root / name / file
+    aside = goldens.root.parent / file
+    path.rename(aside)
+    path.symlink_to(aside)
+    with pytest.raises(StoreError, match="leads out of .* through a symbolic link"):
+        goldens.material(goldens.read(name))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(StoreError, match="is a named pipe"):
+        goldens.material(goldens.read(name))
+
+
+def test_removing_a_golden_removes_nothing_elsewhere(goldens: GoldenLibrary) -> None:
+    private = goldens.root.parent / "private"
+    private.mkdir()
+    (private / "golden.json").write_text(SECRET)
+    (goldens.root / "old").symlink_to(private)
+    assert main(["golden", "prune"]) == 2
+    assert (private / "golden.json").read_text() == SECRET
+
+
+@pytest.mark.parametrize("field", ["tensors", "image"])
+def test_files_of_a_golden_are_named_by_digest(goldens: GoldenLibrary, field: str) -> None:
+    """What is too large for git is looked for by it in another folder."""
+    name = next(iter(goldens.cases()))
+    changed = dataclasses.replace(goldens.read(name), **{field: "../../secret"})
+    goldens.write_sidecar(changed)
+    with pytest.raises(StoreError, match=f"{field}: .*lower-case hex digits"):
+        goldens.read(name)
+
+
+@pytest.mark.parametrize("name", ["../mine", "/tmp/mine", "a/b", "\x00", "x" * 300])
+def test_a_baseline_is_a_file_of_its_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="^baseline: "):
+        read_baseline(name, tmp_path)
+
+
+def test_a_baseline_is_written_over_no_link(tmp_path: Path) -> None:
+    folder, victim = tmp_path / "baselines", tmp_path / "victim"
+    folder.mkdir()
+    victim.write_text(SECRET)
+    (folder / "release.partial").symlink_to(victim)
+    baseline = read_baseline("release", PACKAGED)
+    write_baseline(baseline, folder)
+    assert read_baseline("release", folder) == baseline and victim.read_text() == SECRET
+    (folder / "release.json").unlink()
+    (folder / "release.json").symlink_to(victim)
+    with pytest.raises(InputError, match="leads out of"):
+        write_baseline(baseline, folder)
+    assert victim.read_text() == SECRET
+
+
+def test_a_file_is_replaced_and_no_link_is_written_through(tmp_path: Path) -> None:
+    victim, path = tmp_path / "victim", tmp_path / "file"
+    victim.write_text(SECRET)
+    path.symlink_to(victim)
+    replace_file(path, b"new")
+    assert (path.read_text(), victim.read_text(), path.is_symlink()) == ("new", SECRET, False)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        replace_file(tmp_path / "folder", b"new")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder", "victim"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", "pipe.png"],
+        ["reproduce", "pipe.png"],
+        ["report", "pipe.json"],
+        ["golden", "check"],
+        ["baseline", "show", "pipe"],
+        ["reference", "build", "images"],
+        ["plan", "prompts=file", "prompts.path=pipe.txt", "num_inference_steps=1"],
+        ["plan", "lora=pipe.safetensors", "num_inference_steps=1"],
+        ["plan", "vae=folder", "num_inference_steps=1"],
+        ["plan", "model=local", "model.path=pipe.safetensors", "num_inference_steps=1"],
+    ],
+    ids=lambda words: " ".join(words[:3]),
+)
+def test_no_command_waits_for_a_pipe(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for folder in ("images", "goldens", "baselines", "folder"):
+        (tmp_path / folder).mkdir()
+    for name in ("pipe.png", "pipe.json", "pipe.txt", "pipe.safetensors", "images/pipe.png",
+                 "goldens/cases.json", "baselines/pipe.json", "folder/config.json"):  # fmt: skip
+        os.mkfifo(tmp_path / name)
+    assert main(words) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_report_is_not_written_through_a_link(foreign: Path) -> None:
+    """A link named ``report.html`` may come with a folder that is shared."""
+    secret = foreign.parent / "secret"
+    Path("report.html").symlink_to(secret)
+    path, _ = document_of(foreign)
+    assert main(["report", str(path)]) == 2
+    assert secret.read_text() == SECRET
+
+
+def test_a_prompt_set_is_a_file_of_its_folder() -> None:
+    with pytest.raises(InputError, match="file: .*must be a relative path"):
+        prompts_from_config({"name": "x", "file": "../../secret.txt"})

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turbo_lab.cards.card import AdapterCard, adapter_card, adapter_names
-from turbo_lab.cards.hub import cached_snapshot, missing_from_cache
+from turbo_lab.cards.hub import cached_file, cached_snapshot, missing_from_cache
 from turbo_lab.cards.locate import ModelFiles
 from turbo_lab.cards.packaged import WEIGHTS
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
@@ -128,7 +128,7 @@ def _card_file(card: AdapterCard) -> tuple[Path, str | None]:
     folder, revision = cached_snapshot(card)
     if not (folder / card.file).is_file():
         raise missing_from_cache(card, card.file)
-    return folder / card.file, revision
+    return cached_file(folder, card.file), revision
 
 
 def _own_file(name: str) -> Path:

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 from turbo_lab.cards.card import AdapterCard, ModelCard, model_card
-from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.errors import InputError, MissingFilesError, StoreError
+from turbo_lab.untrusted.paths import confined, file_name, read_regular, replace_file
 
 # What diffusers reads of an SDXL repository, at half the size of the plain names.
 MODEL_PATTERNS = ("*.json", "*.txt", "*/*.fp16.safetensors")
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def cached_snapshot(card: ModelCard | AdapterCard) -> tuple[Path, str]:
@@ -25,17 +30,37 @@ def cached_snapshot(card: ModelCard | AdapterCard) -> tuple[Path, str]:
     0.7 s. Raises :class:`MissingFilesError` that names the command to run.
     """
     assert card.repository is not None, "a hub card has a repository"
-    home = cache_dir() / f"models--{card.repository.replace('/', '--')}"
-    revision = card.revision
+    found = snapshot(card.repository, card.revision)
+    if found is None:
+        raise missing_from_cache(card)
+    return found
+
+
+def snapshot(repository: str, revision: str | None) -> tuple[Path, str] | None:
+    """Return a repository's folder in the local cache and its commit; ``None`` if absent.
+
+    ``revision=None``: what ``main`` was when it was downloaded.
+    """
+    name = file_name(f"models--{repository.replace('/', '--')}", f"repository {repository}")
+    home = cache_dir() / name
     if revision is None:
         main = home / "refs" / "main"
         if not main.is_file():
-            raise missing_from_cache(card)
-        revision = main.read_text(encoding="utf-8").strip()
-    folder = home / "snapshots" / revision
-    if not folder.is_dir():
-        raise missing_from_cache(card)
-    return folder, revision
+            return None
+        revision = read_regular(main, follow_links=True).decode(errors="replace").strip()
+        if not _COMMIT.fullmatch(revision):
+            raise InputError(
+                f"{main}: {revision[:80]!a}: must be the 40 hex digits of a commit; remove {home} "
+                "and download the repository again"
+            )
+    folder = confined(home, f"snapshots/{revision}", f"{home}: snapshot")
+    return (folder, revision) if folder.is_dir() else None
+
+
+def cached_file(folder: Path, relative: str) -> Path:
+    """Return a file of a snapshot. It may link to a blob, and never out of its repository."""
+    home = folder.parent.parent
+    return confined(home, f"snapshots/{folder.name}/{relative}", f"{folder}: file")
 
 
 def single_file_config() -> Path:
@@ -94,7 +119,7 @@ def pin_revision(lock: Path, repository: str, revision: str) -> None:
     ``lock``: a JSON file in the store. Raises :class:`InputError` where it
     holds another commit: the weights have changed since the first load.
     """
-    known = json.loads(lock.read_text(encoding="utf-8")) if lock.exists() else {}
+    known = _read_lock(lock)
     if known.get(repository, revision) != revision:
         raise InputError(
             f"model: {repository} was at revision {known[repository]} when it was first used here "
@@ -103,7 +128,18 @@ def pin_revision(lock: Path, repository: str, revision: str) -> None:
     if repository in known:
         return
     lock.parent.mkdir(parents=True, exist_ok=True)
-    temporary = lock.with_name(f".{lock.name}.{os.getpid()}")
     text = json.dumps(known | {repository: revision}, indent=1, sort_keys=True)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, lock)
+    replace_file(lock, f"{text}\n".encode())
+
+
+def _read_lock(lock: Path) -> dict[str, Any]:
+    """Return the commits by repository; empty where nothing was pinned."""
+    try:
+        known = json.loads(read_regular(lock, error=StoreError).decode())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise StoreError(f"{lock}: is damaged ({error}); remove it to pin anew") from error
+    if not isinstance(known, dict):
+        raise StoreError(f"{lock}: is damaged (no JSON object); remove it to pin anew")
+    return known

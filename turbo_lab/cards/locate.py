@@ -15,6 +15,7 @@ from typing import Any
 
 from turbo_lab.cards.card import ModelCard
 from turbo_lab.cards.hub import (
+    cached_file,
     cached_snapshot,
     download_command,
     missing_from_cache,
@@ -213,6 +214,9 @@ def _from_folder(
         if revision is None:
             raise
         raise MissingFilesError(f"{error}; run: {download_command(card)}") from error
+    if revision is not None:
+        for path in sources.values():
+            cached_file(folder, path.relative_to(folder).as_posix())
     is_plain = all(path == folder / relative for relative, path in sources.items())
     if not is_plain or _has_unlisted_index(sources):
         # A variant's files under plain names: the same bytes load the same way everywhere.
@@ -250,10 +254,10 @@ def _single_file(card: ModelCard, path: Path, cache: DigestCache) -> ModelFiles:
         )
     value, config = cache.file(path), single_file_config()
     configs = {
-        str(file.relative_to(config)): cache.file(file)
+        relative: cache.file(cached_file(config, relative))
         for component in _components(config / INDEX_FILE)
         for file in _tokenizer_files(config / component)
-        if not file.name.endswith(".index.json")
+        if not (relative := file.relative_to(config).as_posix()).endswith(".index.json")
     }
     return ModelFiles(
         name=card.name,
@@ -277,6 +281,8 @@ def _checked_folder(card: ModelCard, path: Path) -> Path:
         raise MissingFilesError(f"model.path={path}: there is no such folder or file")
     if (path / INDEX_FILE).is_file():
         return path
+    if not path.is_dir():
+        raise InputError(f"model.path={path}: is neither a folder nor a regular file; name one")
     if any(p.suffix in _PICKLES for p in path.iterdir()):
         raise InputError(f"model.path={path}: holds pickled weights; only safetensors are loaded")
     raise InputError(

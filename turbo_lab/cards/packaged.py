@@ -17,7 +17,7 @@ from typing import Any
 
 from turbo_lab.errors import InputError, MissingFilesError, StoreError
 from turbo_lab.identity import DigestCache, digest, user_cache
-from turbo_lab.untrusted.paths import confined
+from turbo_lab.untrusted.paths import confined, file_name
 
 WEIGHTS = Path(__file__).parent.parent / "data" / "weights"
 CARD_FILE = "card.json"
@@ -32,7 +32,7 @@ def packaged_names() -> list[str]:
 
 def read_packaged_card(name: str) -> dict[str, Any]:
     """The ``card.json`` that training wrote: licence, parts, measured figures."""
-    path = WEIGHTS / name / CARD_FILE
+    path = WEIGHTS / file_name(name, "model") / CARD_FILE
     if not path.is_file():
         raise MissingFilesError(
             f"model={name}: its weights do not ship with this version; see turbo-lab models list"
@@ -50,7 +50,9 @@ def packaged_files(name: str) -> dict[str, Path]:
     for component, about in index.items():
         if not isinstance(about, list) or about[0] is None:
             continue
-        folder = WEIGHTS / card.get("parts", {}).get(component, f"{name}/{component}")
+        file_name(component, f"model={name}: {home / 'model_index.json'}")
+        part = card.get("parts", {}).get(component, f"{name}/{component}")
+        folder = confined(WEIGHTS, part, f"model={name}: parts")
         if not folder.is_dir():
             raise MissingFilesError(
                 f"model={name}: {folder.name} is not in this installation; install turbo-lab again"

@@ -19,6 +19,7 @@ from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache, digest, hash_file
 from turbo_lab.images import pixel_sha256
 from turbo_lab.progress import StderrProgress
+from turbo_lab.untrusted.paths import open_regular
 
 if TYPE_CHECKING:
     from turbo_lab.metrics.extractor_source import ExtractorSource
@@ -162,7 +163,7 @@ def _pixels(path: Path) -> Images:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with open_regular(path, follow_links=True) as file, Image.open(file) as image:
             if image.mode not in ("RGB", "L", "P"):
                 raise InputError(
                     f"{path}: its pixels are {image.mode}; save it as 8-bit RGB without "

@@ -18,7 +18,7 @@ from turbo_lab.cli.arguments import (
 )
 from turbo_lab.errors import InputError, StoreError, unknown_name
 from turbo_lab.report.columns import CellDetails
-from turbo_lab.store.record import check_document, read_object
+from turbo_lab.store import record as records
 from turbo_lab.workflows.results import move_paths
 
 _FORMATS = {"html": "report.html", "markdown": "report.md"}
@@ -43,6 +43,8 @@ def main(arguments: list[str]) -> int:
     values = read_sweep(path, store)
     text, missing = (_markdown(values), 0) if form == "markdown" else _html(values, shown)
     target = Path(output or _FORMATS[form])
+    if output is None and target.is_symlink():
+        raise InputError(f"{target}: is a symbolic link; name the file to write with --output")
     write_text(target, text, "--output")
     if as_json:
         about = {"report": str(target.resolve()), "sweep_id": values["sweep_id"],
@@ -84,11 +86,15 @@ def read_sweep(path: Path, store: str | None) -> dict[str, Any]:
 
     Raises :class:`StoreError` where it names files outside its store.
     """
-    content = read_object(path, "run the same sweep again")
-    values = check_document(content, "sweep", str(path))
-    if not values["cells"]:
-        raise InputError(f"{path}: the sweep has no cells; there is nothing to show")
-    move_paths(values, _store_of(path, str(values["store"]), store))
+    remedy = "run the same sweep again"
+    content = records.read_object(path, remedy)
+    try:
+        values = records.read_sweep(content, str(path))
+        if not values["cells"]:
+            raise InputError(f"{path}: the sweep has no cells; there is nothing to show")
+        move_paths(values, _store_of(path, str(values["store"]), store))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path}: is damaged ({error!r}); {remedy}") from error
     return values
 
 

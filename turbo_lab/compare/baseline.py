@@ -19,6 +19,7 @@ from turbo_lab.request.recipe import as_plain
 from turbo_lab.store import record as records
 from turbo_lab.store.record import Measurement
 from turbo_lab.store.store import Store, images_of
+from turbo_lab.untrusted.paths import confined, file_name, replace_file
 
 PACKAGED = DATA.parent / "baselines"
 """Of the models that ship."""
@@ -82,16 +83,19 @@ def write_baseline(baseline: Baseline, folder: Path) -> Path:
     """Write ``<folder>/<name>.json``, by one rename."""
     values = {**records.document("baseline", baseline), "digest": baseline.content_digest}
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{baseline.name}.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(records.dump(values), encoding="utf-8")
-    partial.replace(path)
+    path = _path(folder, baseline.name)
+    replace_file(path, records.dump(values).encode())
     return path
+
+
+def _path(folder: Path, name: str) -> Path:
+    """Return the file of a baseline's name. Raises :class:`InputError` if it leads elsewhere."""
+    return confined(folder, file_name(f"{name}.json", "baseline"), "baseline")
 
 
 def read_baseline(name: str, folder: Path) -> Baseline:
     """A baseline of ``folder``, else a packaged one. Raises :class:`StoreError`."""
-    path = next((p for f in (folder, PACKAGED) if (p := f / f"{name}.json").exists()), None)
+    path = next((p for f in (folder, PACKAGED) if (p := _path(f, name)).exists()), None)
     if path is None:
         raise InputError(how_to_make(name, folder))
     rest = records.check_document(records.read_object(path), "baseline", str(path))

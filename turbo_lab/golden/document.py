@@ -17,6 +17,7 @@ from turbo_lab.golden.stages import StageMark, outcome_digest
 from turbo_lab.identity import digest
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store import record as records
+from turbo_lab.untrusted.paths import hex_name
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,8 @@ def read_golden(values: Mapping[str, Any], where: str) -> Golden:
             f"{where}: was edited by hand, or is damaged (its digest does not fit); restore it "
             "from version control, or delete its folder and record it anew"
         )
+    for file in ("tensors", "image"):
+        hex_name(rest[file], f"{where}: {file}", StoreError)
     return Golden(
         **rest
         | {

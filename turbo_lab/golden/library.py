@@ -39,6 +39,7 @@ from turbo_lab.identity import user_cache
 from turbo_lab.images import encode_png
 from turbo_lab.request.prompts import DATA
 from turbo_lab.store import record as records
+from turbo_lab.untrusted.paths import confined, read_regular, replace_file
 
 IN_GIT_BYTES = 60 << 10
 """What one case may take in the repository, its sidecar included."""
@@ -67,7 +68,7 @@ class GoldenLibrary:
 
     def cases(self) -> dict[str, tuple[str, ...]]:
         """Name to overrides, in order. Raises :class:`StoreError` where it cannot be read."""
-        path = self.root / _CASES
+        path = confined(self.root, _CASES, str(self.root), StoreError)
         values = records.read_object(path)
         found = records.check_document(values, "golden-cases", str(path)).get("cases")
         if not isinstance(found, dict):
@@ -86,7 +87,7 @@ class GoldenLibrary:
         """Say which cases must have a golden."""
         self.root.mkdir(parents=True, exist_ok=True)
         values = records.document("golden-cases", {"cases": dict(cases)})
-        _replace(self.root / _CASES, records.dump(values).encode())
+        replace_file(self.root / _CASES, records.dump(values).encode())
 
     def orphans(self) -> list[str]:
         """Goldens that no case names; what else lies in the folder is not ours."""
@@ -96,11 +97,19 @@ class GoldenLibrary:
 
     def has(self, name: str) -> bool:
         """Whether a golden was recorded under this name."""
-        return (self.root / name / _SIDECAR).exists()
+        return (self._folder(name) / _SIDECAR).exists()
+
+    def _folder(self, name: str) -> Path:
+        """Return a golden's folder. Raises :class:`StoreError` for one outside the library."""
+        return confined(self.root, name, f"golden in {self.root}", StoreError)
+
+    def _file(self, name: str, file: str) -> Path:
+        """Return a file of a golden, which no link leads out of the library."""
+        return confined(self.root, f"{name}/{file}", f"golden in {self.root}", StoreError)
 
     def read(self, name: str) -> Golden:
         """One golden's sidecar. Raises :class:`StoreError` with what is wrong."""
-        path = self.root / name / _SIDECAR
+        path = self._file(name, _SIDECAR)
         golden = read_golden(records.read_object(path), str(path))
         if golden.name != name:
             raise StoreError(f"{path}: is the golden of {golden.name!r}; rename its folder back")
@@ -128,13 +137,13 @@ class GoldenLibrary:
 
     def material(self, golden: Golden) -> Material:
         """Tensors and pixels, each checked against its stage's hash."""
-        folder = self.root / golden.name
-        content = self._find(folder / _TENSORS, golden.tensors)
+        folder = self._folder(golden.name)
+        content = self._find(self._file(golden.name, _TENSORS), golden.tensors)
         try:
             tensors = dict(load(content))
         except SafetensorError as error:
             raise StoreError(f"{folder / _TENSORS}: cannot be read ({error})") from error
-        strip = self._find(folder / _IMAGE, golden.image)
+        strip = self._find(self._file(golden.name, _IMAGE), golden.image)
         with Image.open(io.BytesIO(strip)) as image:
             pixels = np.asarray(image.convert("RGB"))
         shape = next(m.shape for m in golden.stages if m.stage == "pixels")
@@ -155,7 +164,7 @@ class GoldenLibrary:
         ``tensors``: by stage, in the order of their worth; float32 ones are kept as
         long as they fit into git together, noise and the first of the latents in any case.
         """
-        folder = self.root / golden.name
+        folder = self._folder(golden.name)
         if self.has(golden.name) and not replace:
             raise InputError(
                 f"golden {golden.name}: is recorded already; `turbo-lab golden accept "
@@ -174,7 +183,7 @@ class GoldenLibrary:
             room -= len(content) if small else 0
             target = folder / name if small else self.content / digests[name]
             target.parent.mkdir(parents=True, exist_ok=True)
-            _replace(target, content)
+            replace_file(target, content)
             if not small:
                 (folder / name).unlink(missing_ok=True)
         self.write_sidecar(golden)
@@ -183,27 +192,28 @@ class GoldenLibrary:
     def write_sidecar(self, golden: Golden) -> None:
         """The sidecar alone: its thresholds or what it accepts have changed."""
         text = records.dump(golden_document(golden))
-        _replace(self.root / golden.name / _SIDECAR, text.encode())
+        replace_file(self._folder(golden.name) / _SIDECAR, text.encode())
 
     def write_thresholds(
         self, thresholds: Mapping[str, Mapping[str, Margin]], document: Mapping[str, Any]
     ) -> None:
         """New thresholds for every golden, with the calibration they came from."""
-        _replace(self.root / "thresholds.json", records.dump(document).encode())
+        replace_file(self.root / "thresholds.json", records.dump(document).encode())
         for golden in self.read_all().values():
             self.write_sidecar(dataclasses.replace(golden, thresholds=thresholds))
 
     def remove(self, name: str) -> None:
         """Delete a golden's files, and its folder where nothing else is in it."""
+        folder = self._folder(name)
         for file in _FILES:
-            (self.root / name / file).unlink(missing_ok=True)
-        if not any((self.root / name).iterdir()):
-            (self.root / name).rmdir()
+            (folder / file).unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
     def _find(self, path: Path, sha256: str) -> bytes:
         for place in (path, self.content / sha256):
             if place.exists():
-                content = place.read_bytes()
+                content = read_regular(place, follow_links=True, error=StoreError)
                 if hashlib.sha256(content).hexdigest() != sha256:
                     raise StoreError(
                         f"{place}: is not the file its sidecar names (another digest); restore "
@@ -281,10 +291,3 @@ def _what_fits(tensors: Mapping[str, Values], room: int) -> dict[str, Values]:
             kept[stage] = np.ascontiguousarray(values)
             room -= needed
     return kept
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """By one rename: two recordings at once leave one whole file."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)

@@ -14,6 +14,7 @@ from turbo_lab.golden.library import GoldenLibrary, packaged_root
 from turbo_lab.identity import digest
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store import record as records
+from turbo_lab.untrusted.paths import confined, read_regular
 
 # A threshold is this many times the worst that harmless changes were seen to do, and
 # calibration fails where it has come to be more than RATCHET times that.
@@ -54,7 +55,7 @@ def read_thresholds(path: Path | None = None) -> dict[str, dict[str, Margin]]:
     if not path.exists():
         return {}
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_regular(path, follow_links=True, error=StoreError).decode())
         rest = records.check_document(values, "golden-thresholds", str(path))
         claimed, found = rest.pop("digest", None), digest(as_plain(rest))
         read = {
@@ -70,7 +71,7 @@ def read_thresholds(path: Path | None = None) -> dict[str, dict[str, Margin]]:
 
 def thresholds_of(library: GoldenLibrary) -> dict[str, dict[str, Margin]]:
     """Of a library's own calibration, else the packaged ones."""
-    own = library.root / "thresholds.json"
+    own = confined(library.root, "thresholds.json", str(library.root), StoreError)
     return read_thresholds(own if own.exists() else None)
 
 

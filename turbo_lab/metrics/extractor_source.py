@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from turbo_lab.cards.hub import cached_file, snapshot
 from turbo_lab.cards.packaged import WEIGHTS
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import DigestCache, digest
+from turbo_lab.untrusted.paths import confined
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
 CONFIG_FILE = "open_clip_config.json"
@@ -246,20 +248,17 @@ def _tagged(model: str, tag: str) -> Preset:
 
 def _cached_hub_folder(preset: Preset) -> Path:
     """Return the cache folder with weights and config, as ``hf download`` leaves them."""
-    from huggingface_hub import try_to_load_from_cache
-
-    folder = Path()
+    found = snapshot(preset.repository, None)
     for file in (WEIGHTS_FILE, CONFIG_FILE):
-        found = try_to_load_from_cache(preset.repository, file)
-        if not isinstance(found, str):
+        if found is None or not cached_file(found[0], file).is_file():
             raise MissingFilesError(
                 f"metrics.extractor={preset.model}-{preset.tag}: {file} of {preset.repository} is "
                 f"not in the Hugging Face cache; get it with: hf download {preset.repository} "
                 f"{WEIGHTS_FILE} {CONFIG_FILE}, or name a file with metrics.pretrained="
                 f"FILE.safetensors"
             )
-        folder = Path(found).parent
-    return folder
+    assert found is not None, "the loop has looked into it"
+    return found[0]
 
 
 def _unknown_extractor(name: str) -> InputError:
@@ -278,7 +277,7 @@ def _builtin_config(name: str) -> dict[str, Any]:
             "extractor: open_clip is not installed; pip install open_clip_torch"
         )
     configs = Path(spec.origin).parent / "model_configs"
-    file = configs / f"{name}.json"
+    file = confined(configs, f"{name}.json", "extractor")
     if not file.is_file():
         raise unknown_name("extractor", name, [path.stem for path in configs.glob("*.json")])
     values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

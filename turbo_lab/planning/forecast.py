@@ -19,6 +19,7 @@ from turbo_lab.planning.plan import Group, Plan, planned_rows
 from turbo_lab.planning.scheduler_table import evaluations
 from turbo_lab.store.record import Record, Timing
 from turbo_lab.store.store import Store
+from turbo_lab.untrusted.paths import is_hex_name
 
 # Enough for a mean; a store of years is not read through for a forecast.
 _MAX_SAMPLES = 400
@@ -63,7 +64,7 @@ def forecast(
 
 def _costs(store: Store, keys: Mapping[str, Any]) -> Iterator[_Cost]:
     folders = (store.root / "timings").glob("*")
-    for folder in islice(folders, _MAX_SAMPLES):
+    for folder in islice((f for f in folders if is_hex_name(f.name)), _MAX_SAMPLES):
         record = store.read_record(folder.name)
         timings = [t for t in store.timings(folder.name) if dict(t.fingerprint["keys"]) == keys]
         if record is not None and timings and timings[-1].stages_s is not None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import digest
+from turbo_lab.untrusted.paths import confined
 
 DATA = Path(__file__).parent.parent / "data" / "prompts"
 _FORMATS_BY_SUFFIX = {".jsonl": "jsonl", ".ndjson": "jsonl", ".tsv": "parti", ".json": "coco"}
@@ -50,7 +51,7 @@ def prompts_from_config(values: Mapping[str, Any], prompt: str | None = None) ->
             f"prompts={name}: needs a file; add prompts.path=FILE"
             + (f" ({values['where']})" if values.get("where") else "")
         )
-    file = DATA / str(values["file"])
+    file = confined(DATA, str(values["file"]), f"prompts={name}: file")
     if not file.is_file():
         raise MissingFilesError(
             f"prompts={name}: {file.name} is not in this installation; install turbo-lab again, "

@@ -13,10 +13,12 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from turbo_lab.errors import StoreError
 from turbo_lab.identity import sha256_text
+from turbo_lab.untrusted.paths import check_regular
 
 # 60 bits of a digest do not collide, and fit a file offset with room for one more.
 _DIGITS = 15
@@ -30,12 +32,18 @@ class Claims:
     """The claims on what lies in one folder."""
 
     def __init__(self, path: Path) -> None:
-        """Open, or make, the file whose bytes are locked; raises ``OSError``."""
-        path.touch()
-        stat = path.stat()
+        """Open, or make, the file whose bytes are locked.
+
+        Raises :class:`StoreError` for what is not a regular file, and ``OSError``.
+        """
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        with suppress(FileExistsError):
+            os.close(os.open(path, flags, 0o666))
+        check_regular(path, error=StoreError)
+        stat = path.lstat()
         mark = (stat.st_dev, stat.st_ino)
         if mark not in _HANDLES:
-            _HANDLES[mark] = os.open(path, os.O_RDWR)
+            _HANDLES[mark] = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         self._handle = _HANDLES[mark]
 
     def take(self, name: str, wait: bool = False) -> bool:

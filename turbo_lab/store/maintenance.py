@@ -17,11 +17,10 @@ from pathlib import Path
 
 from turbo_lab import images
 from turbo_lab.errors import IncompleteError, TurboLabError
-from turbo_lab.store.store import Store
+from turbo_lab.store.store import KINDS, Store
 
 # What reading a document that we did not write leads to.
 _UNREADABLE = (TurboLabError, KeyError, TypeError, AttributeError)
-_KINDS = ("batches", "records", "measurements", "timings", "sweeps", "tmp")
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,10 @@ def verify(store: Store) -> Iterator[Damage]:
     lies beside it. Listed the other way round, nothing seems to be missing.
     """
     beside = _beside(store)
-    record_paths = sorted((store.root / "records").glob("*/*.json"))
+    record_paths = _listed(store, "records/*/*.json")
+    yield from _links(store)
     sound: set[str] = set()
-    for folder in sorted((store.root / "batches").glob("*/*")):
+    for folder in _listed(store, "batches/*/*"):
         reason = _batch_damage(store, folder)
         if reason is None:
             sound.add(folder.name)
@@ -91,13 +91,28 @@ def verify(store: Store) -> Iterator[Damage]:
     yield from _damage_beside(store, beside, known)
 
 
+def _links(store: Store) -> Iterator[Damage]:
+    """Folders that are links: what they lead to is not the store's, and is never removed."""
+    for kind in KINDS:
+        for path in sorted((store.root / kind).glob("*")):
+            if path.is_symlink():
+                yield Damage(path, "is a symbolic link", is_broken=True)
+
+
+def _listed(store: Store, pattern: str) -> list[Path]:
+    """Return the paths of the layout that match, in order, and that no linked folder leads to."""
+    found = sorted(store.root.glob(pattern))
+    links = {folder for folder in {path.parent for path in found} if folder.is_symlink()}
+    return [path for path in found if path.parent not in links]
+
+
 def _batch_damage(store: Store, folder: Path) -> str | None:
     try:
         batch = store.read_batch(folder.name)
         if batch.reuse_key != folder.name:
             return f"is the batch {batch.reuse_key[:12]}"
         for entry in batch.images:
-            pixels, _ = images.read_png(folder / entry.file)
+            pixels, _ = images.read_png(folder / entry.file, follow_links=False)
             if images.pixel_sha256(pixels) != entry.pixel_sha256:
                 return f"{entry.file} has other pixels than were committed"
     except _UNREADABLE as error:
@@ -116,7 +131,7 @@ def _missing_batches(store: Store, path: Path, sound: set[str]) -> int:
 def _beside(store: Store) -> list[Path]:
     """The folders of what lies beside records."""
     folders = [*store.root.glob("measurements/*"), *store.root.glob("timings/*")]
-    return sorted(folders)
+    return sorted(folder for folder in folders if not folder.is_symlink())
 
 
 def _damage_beside(store: Store, folders: Iterable[Path], known: set[str]) -> Iterator[Damage]:
@@ -130,7 +145,7 @@ def _damage_beside(store: Store, folders: Iterable[Path], known: set[str]) -> It
                 store.read_timing(path) if is_timing else store.read_measurement(path)
             except _UNREADABLE as error:
                 yield Damage(path, _line(error), is_broken=True)
-    for path in sorted(store.root.glob("sweeps/*/*.json")):
+    for path in _listed(store, "sweeps/*/*.json"):
         try:
             if path.name == "sweep.json":
                 store.read_sweep(path)
@@ -159,7 +174,7 @@ def remove_damaged(store: Store) -> tuple[list[Damage], list[Damage]]:
 
 def usage(store: Store) -> tuple[list[Usage], list[Usage]]:
     """Room by kind of file, and of the batches by model; ``orphans`` are among the batches."""
-    by_kind = [_usage(kind, [store.root / kind]) for kind in _KINDS]
+    by_kind = [_usage(kind, [store.root / kind]) for kind in KINDS]
     by_kind.append(_usage("orphans", orphans(store)))
     names = {
         str(about.get("digest")): name
@@ -167,7 +182,7 @@ def usage(store: Store) -> tuple[list[Usage], list[Usage]]:
         for name, about in record.provenance.get("models", {}).items()
     }
     folders: dict[str, list[Path]] = defaultdict(list)
-    for folder in store.root.glob("batches/*/*"):
+    for folder in _listed(store, "batches/*/*"):
         folders[_model_of(store, folder)].append(folder)
     by_model = [_usage(model, found, names.get(model)) for model, found in folders.items()]
     return by_kind, sorted(by_model, key=lambda row: -row.size_bytes)
@@ -204,7 +219,7 @@ def orphans(store: Store) -> list[Path]:
     Raises :class:`StoreError` where a record cannot be read: what it names is no orphan.
     """
     # Batches first: a running sweep writes a record after them.
-    folders = sorted(store.root.glob("batches/*/*"))
+    folders = _listed(store, "batches/*/*")
     named = {key for record in store.records() for key in record.batches}
     return [folder for folder in folders if folder.name not in named]
 
@@ -253,7 +268,7 @@ def _alone(store: Store) -> Iterator[None]:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink()

@@ -18,6 +18,7 @@ from typing import Any
 from turbo_lab import __version__
 from turbo_lab.errors import StoreError
 from turbo_lab.request.recipe import as_plain
+from turbo_lab.untrusted.paths import file_name, hex_name, read_regular
 
 SCHEMA = 1
 
@@ -178,10 +179,12 @@ def document(kind: str, value: Any) -> dict[str, Any]:
 
 def read_object(path: Path, remedy: str = "restore it from version control") -> dict[str, Any]:
     """The JSON object in a file. Raises :class:`StoreError`, with ``remedy``, for anything else."""
-    if not path.exists():
-        raise StoreError(f"{path}: is missing")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_regular(path, follow_links=True, error=StoreError).decode())
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: is missing") from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{path}: is damaged ({error}); {remedy}") from error
     if not isinstance(values, dict):
@@ -224,15 +227,49 @@ def read_batch(values: Mapping[str, Any], where: str) -> BatchRecord:
     """Inverse of ``document("batch", ...)``."""
     rest = check_document(values, "batch", where)
     _refuse(rest, _OF_THE_TIMING_LANE, _NO_LATENCY, where)
-    images = tuple(ImageEntry(**i) for i in rest["images"])
-    return BatchRecord(**rest | {"images": images, "notes": tuple(rest.get("notes", ()))})
+    images = tuple(_read_image(i, where) for i in rest["images"])
+    batch = BatchRecord(**rest | {"images": images, "notes": tuple(rest.get("notes", ()))})
+    hex_name(batch.reuse_key, f"{where}: reuse_key", StoreError)
+    return batch
+
+
+def _read_image(values: Mapping[str, Any], where: str) -> ImageEntry:
+    """One image of a batch; its file, hash and seed become parts of paths."""
+    entry = ImageEntry(**values)
+    file_name(entry.file, f"{where}: file", StoreError)
+    hex_name(entry.pixel_sha256, f"{where}: pixel_sha256", StoreError)
+    if type(entry.seed) is not int:
+        raise StoreError(f"{where}: seed {entry.seed!a} is not a whole number; it was edited")
+    return entry
+
+
+def read_sweep(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The fields of a ``sweep`` document; every id can name a file."""
+    rest = check_document(values, "sweep", where)
+    hex_name(rest["sweep_id"], f"{where}: sweep_id", StoreError)
+    for row in rest["cells"]:
+        hex_name(row["record_id"], f"{where}: record_id", StoreError)
+    return rest
+
+
+def read_begun(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The fields of a ``begun`` document; every id can name a file."""
+    rest = check_document(values, "begun", where)
+    hex_name(rest["sweep_id"], f"{where}: sweep_id", StoreError)
+    for cell in rest["cells"]:
+        for name in cell["records"]:
+            hex_name(name, f"{where}: records", StoreError)
+    return rest
 
 
 def read_record(values: Mapping[str, Any], where: str) -> Record:
     """Inverse of ``document("record", ...)``."""
     rest = check_document(values, "record", where)
     _refuse(rest, _OF_THE_TIMING_LANE, _NO_LATENCY, where)
-    return Record(**rest | {"batches": tuple(rest["batches"])})
+    batches = tuple(hex_name(key, f"{where}: batches", StoreError) for key in rest["batches"])
+    record = Record(**rest | {"batches": batches})
+    hex_name(record.record_id, f"{where}: record_id", StoreError)
+    return record
 
 
 def read_measurement(values: Mapping[str, Any], where: str) -> Measurement:

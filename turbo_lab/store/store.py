@@ -38,11 +38,14 @@ from turbo_lab.identity import digest
 from turbo_lab.store import record as records
 from turbo_lab.store.locks import Claims
 from turbo_lab.store.record import BatchRecord, Measurement, Record, Timing
+from turbo_lab.untrusted.paths import hex_name, read_regular, refuse_links
 
 if TYPE_CHECKING:
     import numpy as np
 
 T = TypeVar("T")
+KINDS = ("batches", "records", "measurements", "timings", "sweeps", "tmp")
+"""The folders of a store."""
 # What an unwritable place answers; /proc, for one, says that it does not exist.
 _UNWRITABLE = (
     errno.EACCES,
@@ -77,6 +80,8 @@ class Store:
                 records.check_document(_read_json(marker), "store", str(marker))
             else:
                 self._refuse_other_folder(marker)
+            for kind in KINDS:  # gc and verify remove what is in them
+                refuse_links(self.root, self.root / kind, StoreError)
             (self.root / "tmp").mkdir(parents=True, exist_ok=True)
             if not os.access(self.root / "tmp", os.W_OK):
                 raise StoreError(f"store={self.root}: cannot be written to; choose another folder")
@@ -113,7 +118,7 @@ class Store:
 
     def batch_folder(self, key: str) -> Path:
         """Where a batch lies, or will."""
-        return self.root / "batches" / key[:2] / key
+        return self.root / "batches" / key[:2] / hex_name(key, f"{self.root}: batch", StoreError)
 
     def holds(self, key: str) -> bool:
         """Whether a batch is in place at this moment, whoever put it there."""
@@ -134,11 +139,12 @@ class Store:
 
     def read_batch(self, key: str) -> BatchRecord:
         """A committed batch."""
-        return _read(self.batch_folder(key) / "batch.json", records.read_batch)
+        return self._read(self.batch_folder(key) / "batch.json", records.read_batch)
 
     def commit_batch(self, batch: BatchRecord, files: Mapping[str, bytes]) -> None:
         """Put a batch's images and its document in place by one rename."""
         final = self.batch_folder(batch.reuse_key)
+        refuse_links(self.root, final.parent, StoreError)
         with _explained(self.root), self._aside() as partial:
             for name, content in files.items():
                 (partial / name).write_bytes(content)
@@ -159,12 +165,13 @@ class Store:
 
     def record_path(self, name: str) -> Path:
         """Where a record lies, or will."""
+        hex_name(name, f"{self.root}: record", StoreError)
         return self.root / "records" / name[:2] / f"{name}.json"
 
     def read_record(self, name: str) -> Record | None:
         """A record by its id; ``None`` where there is none."""
         path = self.record_path(name)
-        return _read(path, records.read_record) if path.exists() else None
+        return self._read(path, records.read_record) if path.exists() else None
 
     def write_record(self, record: Record) -> Path:
         """Write a record once; a failed one may be followed by a better one."""
@@ -182,44 +189,48 @@ class Store:
     def records(self) -> Iterator[Record]:
         """All records, in the order of their ids."""
         for path in sorted((self.root / "records").glob("*/*.json")):
-            yield _read(path, records.read_record)
+            yield self._read(path, records.read_record)
+
+    def _beside(self, kind: str, name: str) -> Path:
+        """Return the folder of a record's measurements or timings."""
+        return self.root / kind / hex_name(name, f"{self.root}: {kind}", StoreError)
 
     def write_measurement(self, name: str, measurement: Measurement) -> Path:
         """Put a figure beside a record, by metric and fingerprint."""
         slug = re.sub(r"[^A-Za-z0-9_.-]", "-", measurement.name)
         file = f"{slug}-{measurement.fingerprint[:16]}.json"
-        path = self.root / "measurements" / name / file
+        path = self._beside("measurements", name) / file
         self._write(path, records.document("measurement", measurement))
         return path
 
     def measurements(self, name: str) -> list[Measurement]:
         """All figures of a record."""
-        folder = self.root / "measurements" / name
+        folder = self._beside("measurements", name)
         return [self.read_measurement(path) for path in sorted(folder.glob("*.json"))]
 
     def read_measurement(self, path: Path) -> Measurement:
         """One figure."""
-        return _read(path, records.read_measurement)
+        return self._read(path, records.read_measurement)
 
     def write_timing(self, name: str, timing: Timing) -> Path:
         """Add a run of the timing lane; earlier ones stay."""
         moment = f"{time.time_ns()}-{uuid.uuid4().hex[:8]}"
-        path = self.root / "timings" / name / f"{moment}.json"
+        path = self._beside("timings", name) / f"{moment}.json"
         self._write(path, records.document("timing", timing))
         return path
 
     def timings(self, name: str) -> list[Timing]:
         """All runs of the timing lane on a cell, oldest first."""
-        folder = self.root / "timings" / name
+        folder = self._beside("timings", name)
         return [self.read_timing(path) for path in sorted(folder.glob("*.json"))]
 
     def read_timing(self, path: Path) -> Timing:
         """One run of the timing lane."""
-        return _read(path, records.read_timing)
+        return self._read(path, records.read_timing)
 
     def read_sweep(self, path: Path) -> dict[str, Any]:
         """A sweep's document, without its header."""
-        return _read(path, lambda values, where: records.check_document(values, "sweep", where))
+        return self._read(path, records.read_sweep)
 
     def begin_sweep(self, values: Mapping[str, Any]) -> None:
         """Note what a sweep is about to make."""
@@ -234,19 +245,20 @@ class Store:
 
     def read_begun(self, path: Path) -> dict[str, Any]:
         """What one sweep was about to make."""
-        return _read(path, lambda values, where: records.check_document(values, "begun", where))
+        return self._read(path, records.read_begun)
 
     def read_note(self, path: Path) -> dict[str, Any]:
         """What only saves work: empty where it is absent or damaged, and then made anew."""
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            values = json.loads(read_regular(path, error=StoreError).decode())
+        except (OSError, ValueError, StoreError):
             return {}
         return values if isinstance(values, dict) else {}
 
     def sweep_folder(self, sweep_id: str) -> Path:
         """Where a sweep's document and sheet lie; made on first use."""
-        folder = self.root / "sweeps" / sweep_id
+        folder = self.root / "sweeps" / hex_name(sweep_id, f"{self.root}: sweep", StoreError)
+        refuse_links(self.root, folder, StoreError)
         with _explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -257,6 +269,7 @@ class Store:
 
     def write_file(self, path: Path, content: bytes) -> None:
         """Any file inside the store, by one rename."""
+        refuse_links(self.root, path.parent, StoreError)
         with _explained(self.root), self._aside() as partial:
             file = partial / path.name
             with file.open("wb") as handle:
@@ -268,6 +281,18 @@ class Store:
 
     def _write(self, path: Path, values: Mapping[str, Any]) -> None:
         self.write_file(path, records.dump(values).encode())
+
+    def _read(self, path: Path, read: Callable[[dict[str, Any], str], T]) -> T:
+        """A document, read by its own reader; what the reader trips over is damage."""
+        with _explained(path, StoreError, reading=True):
+            refuse_links(self.root, path, StoreError)
+            values = _read_json(path)
+        try:
+            return read(values, str(path))
+        except KeyError as error:
+            raise _damaged(path, f"has no {error.args[0]}") from error
+        except (TypeError, ValueError, AttributeError) as error:
+            raise _damaged(path, " ".join(str(error).split())) from error
 
     @contextmanager
     def _aside(self) -> Iterator[Path]:
@@ -299,7 +324,7 @@ def read_image(path: Path, pixel_sha256: str) -> np.ndarray:
     from turbo_lab import images  # numpy and Pillow; planning needs neither
 
     try:
-        pixels, _ = images.read_png(path)
+        pixels, _ = images.read_png(path, follow_links=False)
     except InputError as error:
         raise _damaged(path, str(error).removeprefix(f"{path}: ")) from error
     if images.pixel_sha256(pixels) != pixel_sha256:
@@ -307,21 +332,9 @@ def read_image(path: Path, pixel_sha256: str) -> np.ndarray:
     return pixels
 
 
-def _read(path: Path, read: Callable[[dict[str, Any], str], T]) -> T:
-    """A document, read by its own reader; what the reader trips over is damage."""
-    with _explained(path, StoreError, reading=True):
-        values = _read_json(path)
-    try:
-        return read(values, str(path))
-    except KeyError as error:
-        raise _damaged(path, f"has no {error.args[0]}") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path, " ".join(str(error).split())) from error
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_regular(path, error=StoreError).decode())
     except ValueError as error:  # neither JSON nor, it may be, text
         raise _damaged(path, str(error)) from error
     if not isinstance(values, dict):

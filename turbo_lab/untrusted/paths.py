@@ -11,6 +11,8 @@ opened in a folder that somebody else may have made:
   weights are often linked from a shared folder. It is only parsed and hashed, never sent on.
 - A snapshot of the Hugging Face cache links to its blobs, and never out of its repository.
 - A pipe, a socket or a device is never opened: reading one may wait for ever.
+- A file that a record or an image names by path (an adapter, a VAE) is used only where its
+  content has the digest that is recorded next to the name.
 - A file is written under a name that did not exist, then renamed. No link is written through.
 
 Refuses by raising a :class:`TurboLabError` that names the file, the value and the remedy.
@@ -21,6 +23,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import uuid
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,9 +69,14 @@ def file_name(name: Any, field: str, error: type[TurboLabError] = InputError) ->
 
 def hex_name(name: Any, field: str, error: type[TurboLabError] = InputError) -> str:
     """Return an id that names a file or folder: 1 to 64 lower-case hex digits. Raises ``error``."""
-    if not isinstance(name, str) or not _HEX.fullmatch(name):
+    if not is_hex_name(name):
         raise _refused(field, name, "must be an id of 1 to 64 lower-case hex digits", error)
-    return name
+    return str(name)
+
+
+def is_hex_name(name: Any) -> bool:
+    """Return whether an id could name a file or folder; see :func:`hex_name`."""
+    return isinstance(name, str) and _HEX.fullmatch(name) is not None
 
 
 def _checked(name: Any, field: str, error: type[TurboLabError]) -> str:
@@ -146,9 +154,24 @@ def refuse_links(root: Path, path: Path, error: type[TurboLabError] = InputError
     """Raise ``error`` where a part of ``path`` below ``root`` is a symbolic link."""
     at = root
     for part in path.relative_to(root).parts:
-        at /= part
+        at = at / part
         if at.is_symlink():
             raise error(
                 f"{at}: is a symbolic link, and nothing in {root} may be one; put the file or "
                 "folder itself there"
             )
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file under a name of its own next to ``path``, then rename it to ``path``.
+
+    A link at ``path`` is replaced, never written through. Raises ``OSError``.
+    """
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

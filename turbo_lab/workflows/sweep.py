@@ -37,7 +37,7 @@ from turbo_lab.store.record import Measurement, Record, document
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker, TrackingSettings
 from turbo_lab.tracking.projection import content_digest
-from turbo_lab.untrusted.paths import refuse_links
+from turbo_lab.untrusted.paths import read_regular, refuse_links, replace_file
 from turbo_lab.workflows import results
 from turbo_lab.workflows.settings import resolve_metric_context
 
@@ -225,12 +225,8 @@ def _make_folder(folder: Path) -> None:
 
 def _copy(path: Path, target: Path) -> None:
     """A copy, by one rename: an edit of it must not reach the store."""
-    import shutil
-
     try:
-        partial = target.with_suffix(".partial")
-        shutil.copyfile(path, partial)
-        partial.replace(target)
+        replace_file(target, read_regular(path, error=StoreError))
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"output={target.parent}: cannot be written to ({reason})") from error

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from turbo_lab.errors import StoreError
+from turbo_lab.untrusted.paths import read_regular
+
 # Above this edge an image is scaled down to it: a page of 1024 x 1024 PNGs would not open.
 _EDGE = 512
 _QUALITY = 85
@@ -55,8 +58,11 @@ def read_pictures(paths: Sequence[Path]) -> dict[str, Picture]:
 
 
 def read_picture(path: Path) -> Picture:
-    """One image file for a page. Raises ``OSError`` for a file that is no image."""
-    content = path.read_bytes()
+    """One image file for a page. Raises ``OSError`` for a file that is no image.
+
+    Raises :class:`StoreError` for a link: a page is passed on to others.
+    """
+    content = read_regular(path, error=StoreError)
     with Image.open(io.BytesIO(content)) as opened:
         width, height = opened.size
         if max(width, height) <= _EDGE and opened.format == "PNG":
