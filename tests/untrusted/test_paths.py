@@ -23,6 +23,7 @@ from turbo_lab.compare.baseline import PACKAGED, read_baseline, write_baseline
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
 from turbo_lab.identity import DigestCache
+from turbo_lab.images import encode_png, read_png
 from turbo_lab.request.prompts import prompts_from_config
 from turbo_lab.store.store import Store
 from turbo_lab.untrusted.paths import (
@@ -756,3 +757,18 @@ def test_a_report_is_not_written_through_a_link(foreign: Path) -> None:
 def test_a_prompt_set_is_a_file_of_its_folder() -> None:
     with pytest.raises(InputError, match="file: .*must be a relative path"):
         prompts_from_config({"name": "x", "file": "../../secret.txt"})
+
+
+@pytest.mark.parametrize("names", [["a"], {"model": 7}, {"model": "../../secret"}, "text"])
+def test_a_png_names_no_files_but_those_of_its_digests(
+    foreign: Path, names: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels, text = read_png(next(foreign.glob("batches/*/*/*.png")))
+    about = json.loads(text["turbo-lab"])
+    if isinstance(names, dict):
+        names = {about["recipe"]["model"]: names["model"]}
+    about["models"] = names
+    Path("image.png").write_bytes(encode_png(pixels, {"turbo-lab": json.dumps(about)}))
+    capsys.readouterr()
+    assert main(["reproduce", "image.png"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

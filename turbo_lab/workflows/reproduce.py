@@ -123,11 +123,18 @@ def _read_claim(path: Path, about: Mapping[str, Any], pixel_sha256: str) -> Clai
         name=str(path),
         recipe=recipe,
         negative_prompt=about.get("negative_prompt"),
-        names=about.get("models", {}),
+        names=_read_names(about.get("models", {})),
         batches=(batch,),
         keys=about.get("keys"),
         exactness=about.get("exactness", "exact"),
     )
+
+
+def _read_names(values: Any) -> dict[str, str]:
+    """Return the names of a PNG's model and adapters by digest; a name may be a path here."""
+    if not isinstance(values, dict) or not all(isinstance(n, str) for n in values.values()):
+        raise ValueError("models must be an object of digests and names")
+    return values
 
 
 def claim_of_record(record: Record, store: Store) -> Claim:
