@@ -1,9 +1,9 @@
-"""From Hydra's command line to plain dicts: the only module that knows Hydra.
+"""The way from a command line to plain dicts; the only module that knows Hydra.
 
 Owns composition and the expansion of a grid. Hydra's own launchers compose a
 config twice a job (60 ms each). Here a config is composed once for each
 combination of group choices (``model=a,b``), and swept values are put into
-plain copies of it. Refuses keys that do not exist, with the nearest that does.
+plain copies of it. Refuses unknown keys and names the nearest.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class GridPoint:
     values: Mapping[str, Any]
     """The whole config as plain values, interpolations resolved."""
     axes: tuple[tuple[str, Any], ...]
-    """What was swept, as written, in the order of the command line."""
+    """Swept keys and their values as written, in the order of the command line."""
 
 
 @dataclass  # a frozen one would be read-only to presets as well
@@ -100,7 +100,7 @@ class PlanSweeper(Sweeper):  # type: ignore[misc]
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Called by Hydra before :meth:`sweep`."""
+        """Keep what :meth:`sweep` needs; Hydra calls this first."""
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def sweep(self, arguments: list[str]) -> Any:
@@ -208,7 +208,7 @@ def _check_overrides(overrides: Sequence[str]) -> None:
 
 
 def _check_choices(group: str, override: Override) -> None:
-    """Every choice of a config group must be one of its files."""
+    """Refuse a choice that is not a file of its config group."""
     swept = override.is_sweep_override() and override.is_discrete_sweep()
     choices = list(override.sweep_iterator()) if swept else [override.value()]
     valid = [path.stem for path in (conf_dir() / group).glob("*.yaml")]
@@ -231,7 +231,7 @@ def _own_keys(config: DictConfig) -> list[str]:
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
-    """All but Hydra's node, interpolations resolved."""
+    """Return everything but Hydra's node, with interpolations resolved."""
     return {
         key: OmegaConf.to_container(config[key], resolve=True, throw_on_missing=True)
         if OmegaConf.is_config(config[key])
@@ -243,7 +243,7 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 def _split(
     overrides: Sequence[Override], groups: set[str], referenced: set[str]
 ) -> tuple[list[tuple[str, list[Any], bool]], list[tuple[str, list[Any]]]]:
-    """What needs composing (key, choices, whether swept), and what is only put in."""
+    """Separate what needs composing (key, choices, whether swept) from what is only put in."""
     composed: dict[str, tuple[str, list[Any], bool]] = {}
     swept: dict[str, tuple[str, list[Any]]] = {}
     for override in overrides:
@@ -275,7 +275,7 @@ def _expand(
     swept: Sequence[tuple[str, list[Any]]],
     compose: Callable[[Sequence[str]], dict[str, Any]],
 ) -> list[GridPoint]:
-    """The cartesian product, group choices outermost."""
+    """Return the points of the Cartesian product, group choices outermost."""
     points = []
     values_product = list(itertools.product(*(values for _, values in swept)))
     for choices in itertools.product(*(texts for _, texts, _ in composed)):
@@ -306,11 +306,11 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
 
 
 def is_key(word: str) -> bool:
-    """Whether a word of the command line is ``key=...`` with a key of the config."""
+    """Return whether a word is ``key=...`` with a key of the config."""
     root = re.match(r"([A-Za-z_]\w*)[\w.]*=", word)
     return root is not None and (root.group(1) in _known_keys() or root.group(1) == "hydra")
 
 
 def is_grid_named(arguments: Sequence[str]) -> bool:
-    """Whether any argument names an axis or a preset."""
+    """Return whether any argument names an axis or a preset."""
     return any(a.split("=", 1)[0] in (*AXES, "sweep") for a in arguments if "=" in a)

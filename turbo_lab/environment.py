@@ -53,12 +53,12 @@ class Fingerprint:
     """One environment, as JSON values."""
 
     keys: Mapping[str, Any]
-    """What may change the bits of an image."""
+    """Facts that may change the bits of an image."""
     options: Mapping[str, Any]
     """Recorded only."""
 
     def as_dict(self) -> dict[str, Any]:
-        """``{"keys": ..., "options": ...}``, for records."""
+        """Return ``{"keys": ..., "options": ...}``, as records hold it."""
         return {"keys": dict(self.keys), "options": dict(self.options)}
 
 
@@ -67,13 +67,13 @@ class Gpu:
     """The first NVIDIA GPU, as its driver names it."""
 
     name: str
-    """Such as ``NVIDIA H100 80GB HBM3``."""
+    """Name of the device, such as ``NVIDIA H100 80GB HBM3``."""
     compute_capability: str
-    """Such as ``9.0``."""
+    """Compute capability, such as ``9.0``."""
     driver: str
     """Version of the driver."""
     memory_bytes: int | None
-    """Of the whole device; ``None`` if the driver does not say."""
+    """Memory of the whole device, in bytes; ``None`` if the driver does not say."""
 
 
 def fingerprint(
@@ -83,7 +83,7 @@ def fingerprint(
     sdpa_backend: str = "flash,math",
     memory_format: str = "contiguous",
 ) -> Fingerprint:
-    """This environment for work on a resolved ``device`` (``cpu`` or ``cuda``).
+    """Describe this environment for work on a resolved ``device`` (``cpu`` or ``cuda``).
 
     ``dtype``: ``None`` where the recipe carries it, so that one fingerprint
     serves cells of several dtypes. ``compile`` is of what no recipe names: a cell's
@@ -105,10 +105,10 @@ def fingerprint(
 
 
 def resolve_device(device: str) -> str:
-    """``auto``, ``cpu`` or ``cuda`` to ``cpu`` or ``cuda``, without importing torch.
+    """Resolve ``auto``, ``cpu`` or ``cuda`` to ``cpu`` or ``cuda``, without importing torch.
 
-    ``auto`` takes CUDA where a GPU is there and this torch is built for it;
-    asking for CUDA where it is not raises :class:`InputError`.
+    ``auto`` takes CUDA if there is a GPU and this torch is built for it. Raises
+    :class:`InputError` for ``cuda`` without both.
     """
     if device not in DEVICES:
         raise InputError(f"device={device}: must be one of {', '.join(DEVICES)}")
@@ -174,7 +174,7 @@ def read_cpu() -> dict[str, str]:
 
 
 def parse_cpuinfo(text: str) -> dict[str, str]:
-    """One processor's block of ``/proc/cpuinfo`` (x86 or arm) as five words."""
+    """Return one processor's block of ``/proc/cpuinfo`` (x86 or arm) as five words."""
     rows = dict(re.findall(r"^([^\t:]+?)\s*:[ \t]*(.*)$", text, flags=re.MULTILINE))
 
     def first(*names: str) -> str:
@@ -192,7 +192,7 @@ def parse_cpuinfo(text: str) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def read_gpu() -> Gpu | None:
-    """The first GPU that ``nvidia-smi`` names; ``None`` without one."""
+    """Return the first GPU that ``nvidia-smi`` names; ``None`` without one."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not shutil.which("nvidia-smi"):
         return None
     query = "--query-gpu=name,compute_cap,driver_version,memory.total"
@@ -242,9 +242,9 @@ def torch_cuda_version() -> str | None:
 
 
 def git_provenance(folder: Path) -> dict[str, Any] | None:
-    """Commit and whether files differ from it; ``None`` where there is no git checkout.
+    """Return the commit and whether files differ from it; ``None`` outside a git checkout.
 
-    Asked of the folder named, never of the working directory.
+    Looks at the folder given, never at the working directory.
     """
     if not shutil.which("git"):
         return None

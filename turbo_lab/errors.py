@@ -49,9 +49,10 @@ class JudgementError(TurboLabError):
 def unknown_name(
     field: str, value: str, valid: Iterable[str], meant: str | None = None
 ) -> InputError:
-    """``model=nano-turb: unknown; did you mean nano-turbo? Valid: ...``.
+    """Return an error such as ``model=nano-turb: unknown. Did you mean nano-turbo? Valid: ...``.
 
-    ``meant``: what the hint names; else the name that holds ``value``, or the nearest one.
+    ``meant``: the name to hint at; by default the name that contains ``value``, or the
+    nearest one.
     """
     names = sorted(valid)
     holding = [name for name in names if len(value) > 2 and value.lower() in name.lower()]

@@ -37,7 +37,7 @@ def sha256_text(text: str) -> str:
 
 
 def digest(value: Any) -> str:
-    """sha256 of a value's canonical JSON."""
+    """Return the sha256 of a value's canonical JSON."""
     return sha256_text(canonical_json(value))
 
 
@@ -65,7 +65,7 @@ class DigestCache:
         self._known: dict[str, tuple[list[int], str]] | None = None
 
     def file(self, path: Path) -> str:
-        """Digest of one file; raises ``OSError`` where it cannot be read."""
+        """Return the digest of one file; raises ``OSError`` if it cannot be read."""
         path = path.resolve()
         mark = _mark(path)
         if self._known is None:
@@ -126,7 +126,7 @@ def _mark(path: Path) -> list[int]:
 
 
 def hash_file(path: Path) -> str:
-    """sha256 of a file's bytes, read in pieces."""
+    """Return the sha256 of a file's bytes, read in pieces."""
     state = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
@@ -135,7 +135,7 @@ def hash_file(path: Path) -> str:
 
 
 def user_cache() -> Path:
-    """Where derived files live: ``$TURBO_LAB_CACHE``, else the XDG cache folder."""
+    """Return the folder of derived files: ``$TURBO_LAB_CACHE``, else the XDG cache folder."""
     if own := os.environ.get("TURBO_LAB_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "turbo-lab"

@@ -22,7 +22,7 @@ _COMPRESS_LEVEL = 1
 
 
 def pixel_sha256(pixels: np.ndarray) -> str:
-    """sha256 of ``WIDTHxHEIGHT\\n`` and the (H, W, 3) uint8 RGB pixels, rows first."""
+    """Return the sha256 of ``WIDTHxHEIGHT\\n`` and the (H, W, 3) uint8 RGB pixels, rows first."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"pixels: {pixels.dtype} {pixels.shape} is not (H, W, 3) uint8")
     height, width, _ = pixels.shape
@@ -34,7 +34,7 @@ def pixel_sha256(pixels: np.ndarray) -> str:
 def encode_png(
     pixels: np.ndarray, text: Mapping[str, str], compress_level: int = _COMPRESS_LEVEL
 ) -> bytes:
-    """(H, W, 3) uint8 RGB to a PNG file with UTF-8 text chunks."""
+    """Encode (H, W, 3) uint8 RGB as a PNG file with UTF-8 text chunks."""
     info = PngImagePlugin.PngInfo()
     for key, value in text.items():
         info.add_itxt(key, value)
@@ -44,13 +44,13 @@ def encode_png(
 
 
 def decode_png(content: bytes) -> np.ndarray:
-    """Pixels of a PNG file in memory, (H, W, 3) uint8 RGB."""
+    """Decode a PNG file in memory to (H, W, 3) uint8 RGB."""
     with Image.open(io.BytesIO(content)) as image:
         return np.asarray(image.convert("RGB"))
 
 
 def read_png(path: Path, *, follow_links: bool = True) -> tuple[np.ndarray, dict[str, str]]:
-    """Pixels, (H, W, 3) uint8 RGB, and text chunks. Raises :class:`InputError`.
+    """Read pixels, (H, W, 3) uint8 RGB, and text chunks. Raises :class:`InputError`.
 
     ``follow_links``: whether ``path`` may be a symbolic link; images of a store never are.
     """

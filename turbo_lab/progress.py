@@ -27,7 +27,7 @@ class StderrProgress:
         self._last_line = 0.0
 
     def begin(self, total: int, what: str = "images") -> None:
-        """So many are left to do."""
+        """Set how many are left to do."""
         self._total, self._what = total, what
         if total and sys.stderr.isatty():
             self._bar = Progress(
@@ -41,7 +41,7 @@ class StderrProgress:
             self._bar.start()
 
     def advance(self, done: int) -> None:
-        """That many more are done. A sweep calls it from the commit thread."""
+        """Count that many more as done; a sweep calls this on the commit thread."""
         self._done += done
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self._done)
@@ -50,7 +50,7 @@ class StderrProgress:
             self.note(f"{self._done}/{self._total} {self._what}")
 
     def note(self, text: str) -> None:
-        """One line worth reading."""
+        """Print one line."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def end(self) -> None:
@@ -61,7 +61,7 @@ class StderrProgress:
 
 
 def track(items: Sequence[_Item], what: str) -> Iterator[_Item]:
-    """Each of ``items``, counted on standard error once the next one is asked for."""
+    """Yield each of ``items`` and count it on standard error when the next one is requested."""
     progress = StderrProgress()
     progress.begin(len(items), what)
     try:

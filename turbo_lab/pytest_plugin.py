@@ -1,12 +1,12 @@
 """Golden images in any pytest suite: the fixture ``golden_image``.
 
-A golden of a test lies beside it, in ``goldens/<module>/<test>[/<name>]``, and
-is made of what the test hands over: uint8 images, arrays, tensors, or a
+A test's golden is next to it, in ``goldens/<module>/<test>[/<name>]``, and
+holds what the test passes in: uint8 images, arrays, tensors, or a
 pipeline with the arguments of its call. Missing goldens fail; ``--golden-record``
-writes those that are new, ``--golden-accept`` moves those that differ, and
-``--golden-report FILE`` draws an HTML page of what failed. Safe under xdist:
-every golden is a folder of its own, put in place file by file by rename, and what
-failed in a worker is drawn into the one page of all.
+writes new ones, ``--golden-accept`` replaces those that differ, and
+``--golden-report FILE`` writes an HTML page of what failed. Safe under xdist:
+every golden has its own folder, put in place file by file by rename, and the one
+page shows the failures of all workers.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _ACCEPT = 'pytest --golden-accept "REASON" TEST'
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--golden-record``, ``--golden-accept REASON`` and ``--golden-report FILE``."""
+    """Add ``--golden-record``, ``--golden-accept REASON`` and ``--golden-report FILE``."""
     group = parser.getgroup("turbo-lab", "golden images")
     group.addoption(
         "--golden-record", action="store_true", help="write goldens that are new; none is moved"
@@ -57,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class GoldenImage:
-    """What a test compares with; see :func:`golden_image`."""
+    """The comparison that a test calls; see :func:`golden_image`."""
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._config = request.config
@@ -166,7 +166,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None] | None:
-    """What was written, and the command to run next."""
+    """Say what was written, and the command to run next."""
     if _WRITTEN:
         terminalreporter.section("golden images written")
         for line in sorted(_WRITTEN):
@@ -263,14 +263,14 @@ def _row_without_images(name: str, verdict: str, message: str) -> dict[str, Any]
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether JSON has it: generators, tensors and callbacks are no part of a recipe."""
+    """Return whether JSON can hold it; generators and tensors are not part of a recipe."""
     if isinstance(value, (list, tuple)):
         return all(_is_plain(item) for item in value)
     return value is None or isinstance(value, (str, int, float, bool))
 
 
 def _folder_of(nodeid: str) -> str:
-    """``test_a``, ``TestB.test_a``, ``test_a-1`` for ``test_a[1]``: one a test of the module."""
+    """Return a test's folder in its module: ``test_a``, ``TestB.test_a``, or ``test_a-1``."""
     test = ".".join(nodeid.split("::")[1:])
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", test).strip("-")
     # What is not told by its letters is told by a digest.
@@ -296,7 +296,7 @@ def _value(stage: str, tensor: Any) -> StageValue:
 
 
 def _pixels(images: Any) -> Any:
-    """(N, H, W, 3) uint8; anything else fails with what it is."""
+    """Return (N, H, W, 3) uint8; fails for anything else and says what it is."""
     if isinstance(images, list):
         array = np.stack([_of_three_channels(np.asarray(image)) for image in images])
     else:

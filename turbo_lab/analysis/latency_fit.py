@@ -1,7 +1,7 @@
-"""How latency grows along an axis: a fixed cost and a cost for each image, step or pixel.
+"""How latency grows along an axis: a fixed cost, and a cost per image, step or pixel.
 
-Owns where a cell lies on an axis of numbers, and the straight line through the
-latencies of cells that differ in nothing else. Refuses a line through two points.
+Owns the position of a cell on a numeric axis, and the straight line through the
+latencies of cells that differ along that axis only. Refuses a line through two points.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class LineFit:
     axis: str
     """Along which."""
     where: Mapping[str, Any]
-    """What the other axes are; empty if there is none."""
+    """Values of the other axes; empty if there are none."""
     unit: str
-    """Of ``x``, for people."""
+    """Unit of ``x``, as shown to people."""
     fixed_s: float
-    """At x = 0."""
+    """Latency at x = 0, in seconds."""
     fixed_ci95: Interval
     per_unit_s: float
-    """For one more unit."""
+    """Latency per unit of ``x``, in seconds."""
     per_unit_ci95: Interval
     r_squared: float
     """Share of the variance that the line explains."""
@@ -57,7 +57,10 @@ class LineFit:
 
 
 def position(axis: str, value: Any) -> float | None:
-    """Where a value lies on an axis; sizes by their pixels, words and seeds nowhere."""
+    """Return the position of a value on its axis: a size by its pixels.
+
+    ``None`` for words and seeds.
+    """
     if axis == "resolution":
         width, _, height = str(value).partition("x")
         return float(int(width) * int(height or width))
@@ -66,13 +69,13 @@ def position(axis: str, value: Any) -> float | None:
 
 
 def place(axis: str, cell: Mapping[str, Any]) -> float | None:
-    """Where a timed cell lies: a batch by its images, as fewer may have been asked for."""
+    """Return the position of a timed cell; a batch counts the images that were drawn."""
     is_batch = axis == "batch_size" and "batch_size" in cell
     return position(axis, cell["batch_size"] if is_batch else cell["axes"][axis])
 
 
 def fits(cells: Sequence[Mapping[str, Any]]) -> list[LineFit]:
-    """Every line through the medians of three cells or more that differ along one axis only."""
+    """Fit a line through the medians of three or more cells that differ along one axis only."""
     timed = [cell for cell in cells if cell["latency_s"]]
     found = []
     for axis in dict.fromkeys(name for cell in timed for name in cell["axes"] if name in UNITS):
@@ -93,7 +96,7 @@ def fits(cells: Sequence[Mapping[str, Any]]) -> list[LineFit]:
 def _fit(
     axis: str, where: Mapping[str, Any], points: Sequence[tuple[float, float]]
 ) -> LineFit | None:
-    """``None`` below three places: two always lie on a line."""
+    """Fit one line; returns ``None`` for fewer than three positions, as two always fit."""
     unit, size = UNITS[axis]
     x, y = (np.asarray(values, dtype=np.float64) for values in zip(*points, strict=True))
     x = x / size

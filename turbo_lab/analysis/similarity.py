@@ -1,6 +1,6 @@
-"""How far two images of one seed are apart: figures that see what each other misses.
+"""How different two images of one seed are, by metrics that complement each other.
 
-Pure numpy on pairs of (H, W, 3) uint8 RGB images. No single figure is enough: a
+Pure numpy on pairs of (H, W, 3) uint8 RGB images. No single metric is enough: a
 mean structural similarity misses an inverted block, a cosine of embeddings
 misses half the brightness; the densest window of differing pixels caught all of
 the mistakes listed in ``docs/determinism.md`` and ignored harmless noise.
@@ -79,7 +79,7 @@ def _ssim_map(a: Floats, b: Floats, side: int) -> Floats:
 
 
 def _window_sums(values: Floats, side: int) -> Floats:
-    """Sums over all ``side`` x ``side`` windows of (H, W) values."""
+    """Return the sums over all ``side`` x ``side`` windows of (H, W) values."""
     total = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     sums: Floats = total[side:, side:] - total[:-side, side:] - total[side:, :-side]
     return sums + total[:-side, :-side]

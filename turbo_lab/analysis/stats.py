@@ -128,11 +128,11 @@ def proportion_difference_ci(
     clusters: Sequence[Hashable] | None = None,
     level: float = 0.95,
 ) -> Interval | None:
-    """Interval of the difference of two paired proportions; ``None`` below :data:`MIN_CLUSTERS`.
+    """Return the interval of the difference of two paired proportions.
 
-    (n,) each, in [0, 1], mostly 0 or 1. Where no pair differs a bootstrap is (0, 0)
-    whatever n is. This is the share of gains less the share of losses, from the
-    Wilson interval of either by Donner and Zou's MOVER (2010, doi
+    (n,) each, in [0, 1], mostly 0 or 1; ``None`` below :data:`MIN_CLUSTERS`. If no pair
+    differs, a bootstrap gives (0, 0) for every n. This is the share of gains minus the
+    share of losses, from the Wilson interval of each by Donner and Zou's MOVER (2010, doi
     10.1177/0962280210384995, eq. 3), with the correlation of a multinomial's
     shares. Raises ``ValueError`` for unequal lengths.
     """
@@ -233,9 +233,9 @@ def holm(p_values: npt.ArrayLike) -> Array:
 
 
 def verdict(ci: Interval | None, margin: float, direction: Direction) -> Verdict:
-    """The one rule: an interval of ``candidate - baseline`` against a margin.
+    """Judge an interval of ``candidate - baseline`` against a margin.
 
-    ``pass`` if it lies inside the margin, ``regression`` if wholly beyond, else
+    ``pass`` if it is inside the margin, ``regression`` if entirely beyond it, else
     ``inconclusive`` (so is ``None``, and so is a bound that is not a number).
     ``higher`` or ``lower`` is better: only the bad side has a margin; ``none``:
     both sides have, and a 95% interval inside is Schuirmann's two one-sided tests
@@ -284,7 +284,7 @@ def t_quantile(probability: float, degrees: int) -> float:
 
 
 def cluster_index(clusters: Sequence[Hashable]) -> npt.NDArray[np.int64]:
-    """(n,) labels as integers in order of first appearance, so that no hash order shows."""
+    """Return (n,) labels as integers in order of first appearance, independent of hashing."""
     known: dict[Hashable, int] = {}
     return np.array([known.setdefault(label, len(known)) for label in clusters], dtype=np.int64)
 
@@ -292,7 +292,7 @@ def cluster_index(clusters: Sequence[Hashable]) -> npt.NDArray[np.int64]:
 def _resample(
     statistic: Callable[[npt.NDArray[np.int64]], Array], size: int, seed: int, resamples: int
 ) -> Array:
-    """(resamples,) values of a statistic that maps (rows, size) indices to (rows,)."""
+    """Return (resamples,) values of a statistic that maps (rows, size) indices to (rows,)."""
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK_ELEMENTS // size)
     parts = [

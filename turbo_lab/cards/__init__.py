@@ -1,9 +1,8 @@
 """Model and adapter cards, and the files behind them. No torch, no downloads.
 
 Owns what is known about a model before it is loaded: licence and where it was
-read, revision, recommended settings, digests, scheduler and architecture. A
-name becomes files with a digest here; whatever is absent is named, with the
-command that gets it.
+read, revision, recommended settings, digests, scheduler and architecture. Turns a
+name into files with a digest; a message names what is absent and how to get it.
 """
 
 from __future__ import annotations

@@ -36,9 +36,9 @@ class AdapterFiles:
     """One LoRA on this machine."""
 
     name: str
-    """As the user wrote it."""
+    """The name or path, as the user wrote it."""
     path: Path
-    """Its safetensors file."""
+    """The safetensors file."""
     digest: str
     """sha256 of the file."""
     modules: Mapping[str, tuple[int, int, int]]
@@ -50,11 +50,11 @@ class AdapterFiles:
     license: str
     """``unknown`` for the user's own file."""
     license_source: str
-    """Where it was read."""
+    """Where the licence was read."""
 
 
 def locate_adapter(name: str, cache: DigestCache | None = None) -> AdapterFiles:
-    """A LoRA by card name, or by the path of its file or folder.
+    """Find a LoRA by card name, or by the path of its file or folder.
 
     Raises :class:`InputError` for an unknown name, and
     :class:`MissingFilesError` for files that are not on this machine.
@@ -166,7 +166,7 @@ def _unet_modules(header: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int,
 
 
 def _unet_shapes(model: ModelFiles) -> dict[str, tuple[int, ...]]:
-    """Module to the shape of its weight; empty for a single file (other names)."""
+    """Return module to the shape of its weight; empty for a single file (other names)."""
     files = [f for f in model.files if f.startswith("unet/") and f.endswith(".safetensors")]
     shapes: dict[str, tuple[int, ...]] = {}
     for relative in files:

@@ -35,10 +35,10 @@ class Recommended:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known about a model before its files are opened."""
+    """Facts about a model that are known before its files are opened."""
 
     name: str
-    """As in ``model=NAME``."""
+    """The name, as in ``model=NAME``."""
     title: str
     """One line for people."""
     source: str
@@ -52,15 +52,15 @@ class ModelCard:
     variant: str | None
     """Weights' file variant such as ``fp16``; ``None``: plain names, else the only variant."""
     license: str
-    """As the model's own card states it; ``unknown`` for the user's files."""
+    """The licence that the model's own card states; ``unknown`` for the user's files."""
     license_source: str
-    """Where it was read."""
+    """Where the licence was read."""
     scheduler: Mapping[str, Any] | None
     """Entries that replace the checkpoint's (``_class_name`` too); ``None`` keeps it."""
     recommended: Recommended
     """Settings to start from."""
     supported_steps: str
-    """What step counts make sense, for messages."""
+    """Step counts that make sense, as text for messages."""
     base: str | None
     """Card whose weights these are an addition to; ``None``: a model of its own."""
     adapter: str | None
@@ -69,10 +69,10 @@ class ModelCard:
 
 @dataclass(frozen=True)
 class AdapterCard:
-    """What is known about a LoRA."""
+    """Facts about a LoRA that are known before its file is opened."""
 
     name: str
-    """As in ``lora=NAME@WEIGHT``."""
+    """The name, as in ``lora=NAME@WEIGHT``."""
     title: str
     """One line for people."""
     source: str
@@ -86,34 +86,34 @@ class AdapterCard:
     base: str
     """Card of the model it was trained on."""
     license: str
-    """As its own card states it."""
+    """The licence that the adapter's own card states."""
     license_source: str
-    """Where it was read."""
+    """Where the licence was read."""
 
 
 def conf_dir() -> Path:
-    """The Hydra config folder: inside the installed package, else beside it in a checkout."""
+    """Return the Hydra config folder: in the installed package, or next to it in a checkout."""
     installed = _PACKAGE / "conf"
     return installed if installed.is_dir() else _PACKAGE.parent / "conf"
 
 
 def model_names() -> list[str]:
-    """Names of all model cards."""
+    """Return the names of all model cards."""
     return _names("model")
 
 
 def adapter_names() -> list[str]:
-    """Names of all adapter cards."""
+    """Return the names of all adapter cards."""
     return _names("adapters")
 
 
 def model_card(name: str) -> ModelCard:
-    """A card by name. Raises ``InputError`` with the nearest name for an unknown one."""
+    """Return a card by name; raises ``InputError`` with the nearest name if it is unknown."""
     return model_card_from_config(_read("model", "model", name))
 
 
 def adapter_card(name: str) -> AdapterCard:
-    """An adapter's card by name; raises as :func:`model_card`."""
+    """Return an adapter's card by name; raises as :func:`model_card`."""
     values = _read("adapters", "lora", name)
     where = f"adapters/{name}"
     _check_keys(where, values, AdapterCard.__dataclass_fields__)
@@ -165,7 +165,7 @@ def _read(group: str, field: str, name: str) -> dict[str, Any]:
 
 
 def _check_keys(where: str, values: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
-    """A card holds every field and no other."""
+    """Refuse a card that lacks a field or holds an unknown one."""
     for key in values:
         if key not in fields:
             raise unknown_name(f"{where}: key", str(key), fields)

@@ -38,7 +38,7 @@ _TRAINED = ("trained_on", "parameters", "figures")
 
 
 def list_models() -> list[dict[str, Any]]:
-    """One row a card: name, kind, title, source, license, status. Hashes nothing.
+    """Return one row per card: name, kind, title, source, license, status. Hashes nothing.
 
     ``status``: ``ready``, ``missing``, or ``needs a path`` for the user's own.
     """
@@ -77,10 +77,10 @@ def list_models() -> list[dict[str, Any]]:
 
 
 def show_model(name: str) -> dict[str, Any]:
-    """All that is known about a model, an adapter or a shipped part.
+    """Return everything known about a model, an adapter or a shipped part.
 
-    ``path`` is ``None`` while the files are not on this machine; ``missing``
-    then says what to get.
+    ``path`` is ``None`` if the files are not on this machine; ``missing`` then says
+    what to get.
     """
     if name == "local":
         raise InputError("models show local: names no model; it needs model.path when it is run")
@@ -147,7 +147,7 @@ def _adapter(name: str) -> dict[str, Any]:
 
 
 def _show_part(name: str) -> dict[str, Any]:
-    """A shipped part that is no pipeline: the judge, the shared VAE or text encoders."""
+    """Describe a shipped part that is not a pipeline: the extractor, the VAE, the text encoders."""
     card, folder = read_packaged_card(name), WEIGHTS / name
     paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "card.json"]
     return {

@@ -1,4 +1,4 @@
-"""What is already in the local Hugging Face cache. Downloads nothing, ever.
+"""Files that are in the local Hugging Face cache already; never downloads.
 
 Owns the messages that say what to get: repository, revision, licence, command.
 A revision that a card leaves open is resolved from the cache and pinned in a
@@ -85,7 +85,7 @@ def single_file_config() -> Path:
 
 
 def cache_dir() -> Path:
-    """Where the hub's client keeps its files, by its own environment variables."""
+    """Return the cache folder of the hub's client, by its own environment variables."""
     if own := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
         return Path(own).expanduser()
     if home := os.environ.get("HF_HOME"):
@@ -95,7 +95,7 @@ def cache_dir() -> Path:
 
 
 def missing_from_cache(card: ModelCard | AdapterCard, what: str = "it") -> MissingFilesError:
-    """What is not there, under which licence, and how to get it."""
+    """Return an error that says what is missing, its licence, and how to get it."""
     kind = "lora" if isinstance(card, AdapterCard) else "model"
     return MissingFilesError(
         f"{kind}={card.name}: {what} is not in the local Hugging Face cache, and turbo-lab "
@@ -105,7 +105,7 @@ def missing_from_cache(card: ModelCard | AdapterCard, what: str = "it") -> Missi
 
 
 def download_command(card: ModelCard | AdapterCard) -> str:
-    """The shell command that fetches a card's files into the local cache."""
+    """Return the shell command that fetches a card's files into the local cache."""
     revision = f" --revision {card.revision}" if card.revision else ""
     if isinstance(card, AdapterCard):
         return f"hf download {card.repository} {card.file}{revision}"

@@ -1,4 +1,4 @@
-"""From a card to files: where they lie, what they are by content, what they can do.
+"""The files behind a card: where they are, what they are by content, what they can do.
 
 Owns a model's digest: over the weights, configs and tokenizer files that
 determine an image. The scheduler is left out, because every recipe names it in
@@ -51,13 +51,13 @@ class ModelFiles:
     """The files behind a card on this machine."""
 
     name: str
-    """Of the card."""
+    """Name of the card."""
     path: Path
     """A diffusers folder that ``from_pretrained`` loads, or one safetensors file."""
     files: Mapping[str, str]
-    """What counts: path relative to the folder, to sha256."""
+    """Every file that determines an image: path relative to the folder, to sha256."""
     digest: str
-    """Of ``files`` and the pipeline's own switches; ``model`` in a recipe."""
+    """Digest of ``files`` and the pipeline's own switches; ``model`` in a recipe."""
     components: Mapping[str, str]
     """Component (``unet``, ``vae``, ...) to the digest of its files."""
     scheduler: Mapping[str, Any]
@@ -71,18 +71,18 @@ class ModelFiles:
     revision: str | None
     """Commit in the cache; ``None`` for packaged and local files."""
     license: str
-    """As on the card."""
+    """The licence on the card."""
     license_source: str
-    """Where it was read."""
+    """Where the licence was read."""
     size_bytes: int
-    """Of ``files``."""
+    """Size of ``files``, in bytes."""
 
 
 def locate(card: ModelCard, cache: DigestCache | None = None) -> ModelFiles:
     """Find and digest a card's files.
 
-    Raises :class:`MissingFilesError` for what is absent, with how to get it, and
-    :class:`InputError` for what is no safetensors SDXL checkpoint.
+    Raises :class:`MissingFilesError` with how to get what is absent, and
+    :class:`InputError` for anything but an SDXL checkpoint in safetensors.
     """
     cache = cache or DigestCache()
     if card.path is not None:
@@ -98,7 +98,7 @@ def locate(card: ModelCard, cache: DigestCache | None = None) -> ModelFiles:
 
 
 def component_files(folder: Path, variant: str | None) -> dict[str, Path]:
-    """Path in a plain folder to the file, for all that determines an image.
+    """Return path in a plain folder to file, for everything that determines an image.
 
     ``variant``: ``fp16`` takes ``model.fp16.safetensors`` as ``model.safetensors``;
     ``None`` takes plain names, else the one variant that is there.
@@ -193,7 +193,7 @@ def _has_unlisted_index(sources: Mapping[str, Path]) -> bool:
 
 
 def _variants(part: Path, stem: str) -> list[str]:
-    """The variants of which weights are there, such as ``fp16``; refuses to choose."""
+    """Return the variants whose weights are there, such as ``fp16``; refuses to choose."""
     names = {p.name for p in part.glob(f"{stem}.*.safetensors")}
     names = {name.split(".")[1].partition("-")[0] for name in names}
     if len(names) > 1:
@@ -291,7 +291,7 @@ def _checked_folder(card: ModelCard, path: Path) -> Path:
 
 
 def _pipeline_switches(index: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``model_index.json`` decides, without versions, paths and unused components."""
+    """Return what ``model_index.json`` decides, without versions, paths and unused components."""
     return {
         key: value
         for key, value in index.items()
@@ -318,7 +318,7 @@ def _native_resolution(folder: Path, unet: Mapping[str, Any]) -> int | None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a checkpoint; raises :class:`InputError` where it is none."""
+    """Read a JSON object of a checkpoint; raises :class:`InputError` for anything else."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -26,12 +26,12 @@ _ROOT_FILES = ("model_index.json", "pytorch_lora_weights.safetensors")
 
 
 def packaged_names() -> list[str]:
-    """Everything that ships: pipelines, adapters, shared parts, judges."""
+    """Return the names of everything that ships: pipelines, adapters, parts, extractors."""
     return sorted(path.parent.name for path in WEIGHTS.glob(f"*/{CARD_FILE}"))
 
 
 def read_packaged_card(name: str) -> dict[str, Any]:
-    """The ``card.json`` that training wrote: licence, parts, measured figures."""
+    """Read the ``card.json`` that training wrote: licence, parts, measured values."""
     path = WEIGHTS / file_name(name, "model") / CARD_FILE
     if not path.is_file():
         raise MissingFilesError(
@@ -42,7 +42,7 @@ def read_packaged_card(name: str) -> dict[str, Any]:
 
 
 def packaged_files(name: str) -> dict[str, Path]:
-    """Path in the assembled folder to the file that is stored, for one pipeline."""
+    """Return path in the assembled folder to stored file, for one pipeline."""
     card = read_packaged_card(name)
     home = WEIGHTS / name
     index = json.loads((home / "model_index.json").read_text(encoding="utf-8"))
@@ -64,16 +64,16 @@ def packaged_files(name: str) -> dict[str, Path]:
 
 
 def assemble(name: str, cache: DigestCache | None = None) -> Path:
-    """A plain diffusers folder of a packaged pipeline, in the user's cache."""
+    """Return a plain diffusers folder of a packaged pipeline, in the user's cache."""
     return link_together(name, packaged_files(name), cache or DigestCache())
 
 
 def link_together(name: str, files: Mapping[str, Path], cache: DigestCache) -> Path:
-    """A folder of hard links (else copies) to ``files``, named by their content.
+    """Return a folder of hard links (else copies) to ``files``, named by their content.
 
-    Built beside its place and renamed, so that two processes may do it at once.
-    A folder that is there is checked first: a hard link follows a file that was
-    rewritten in place, and would then hold other weights than its name says.
+    Built aside and renamed, so that two processes may do it at once. An existing
+    folder is checked first: a hard link follows a file that was rewritten in place,
+    and the folder would then hold other weights than its name says.
     """
     try:
         wanted = {relative: cache.file(path) for relative, path in files.items()}

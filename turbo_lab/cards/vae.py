@@ -1,6 +1,6 @@
-"""Another VAE in the checkpoint's own's place: a folder of an ``AutoencoderKL``.
+"""A VAE that replaces the checkpoint's own: a folder of an ``AutoencoderKL``.
 
-Owns its identity, by content. Refuses pickled weights, and what is no such folder.
+Owns its identity, by content. Refuses pickled weights and other folders.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ class VaeFiles:
     """One VAE on this machine."""
 
     name: str
-    """As the user wrote it."""
+    """The name or path, as the user wrote it."""
     path: Path
-    """Its folder, which ``AutoencoderKL.from_pretrained`` loads."""
+    """The folder, which ``AutoencoderKL.from_pretrained`` loads."""
     digest: str
-    """Of config and weights."""
+    """Digest of config and weights."""
     license: str
     """``unknown`` for the user's own folder."""
     license_source: str
-    """Where it was read."""
+    """Where the licence was read."""
     revision: str | None = None
     """Packaged and local folders have none."""
 
 
 def locate_vae(name: str, cache: DigestCache | None = None) -> VaeFiles:
-    """A packaged VAE by name, or a folder of diffusers.
+    """Find a packaged VAE by name, or a diffusers folder by path.
 
     Raises :class:`MissingFilesError` for what is absent.
     """

@@ -35,12 +35,12 @@ class FeatureCache:
     """Rows of float32 by content."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """``folder``: ``features`` of the user cache (``$TURBO_LAB_CACHE``) if not given."""
+        """Keep rows in ``folder``; by default ``features`` of the user cache."""
         self.folder = folder or user_cache() / "features"
         self._root = str(self.folder)
 
     def get(self, extractor: str, kind: str, content: str) -> Features | None:
-        """(d,) float32; ``None`` where there is no entry, or none that is sound.
+        """Return a row, (d,) float32; ``None`` if there is no sound entry.
 
         ``extractor``: digest of the extractor and device; ``kind``: ``image`` or ``text``.
         """
@@ -88,7 +88,7 @@ class CachedExtractor:
         cache: FeatureCache,
         device: str = "cpu",
     ) -> None:
-        """``load`` is called at the first image or text that is new, and once."""
+        """Call ``load`` once, at the first image or text that is not in the cache."""
         self.name = name
         self.digest = digest
         self._load, self._cache = load, cache
@@ -99,7 +99,7 @@ class CachedExtractor:
         self._may_write = True
 
     def image_features(self, images: npt.NDArray[np.uint8]) -> Features:
-        """(N, H, W, 3) uint8 to (N, d) float32; equal images are looked at once."""
+        """Return (N, d) float32 for (N, H, W, 3) uint8; equal images are computed once."""
         check_images(images)
         keys = [pixel_sha256(image) for image in images]
         first: dict[str, int] = {}
@@ -160,6 +160,6 @@ class CachedExtractor:
 
 
 def _digest(extractor: str, kind: str, content: str, row: Features) -> bytes:
-    """sha256 of an entry with its address: a row under another's name is refused as well."""
+    """Return the sha256 of an entry with its address, so that a misplaced row is refused."""
     address = f"{extractor}\n{kind}\n{content}\nfloat32\n"
     return hashlib.sha256(address.encode() + row.astype("<f4").tobytes()).digest()

@@ -1,4 +1,4 @@
-"""CLIP score: do the images show what their prompts say?
+"""CLIP score: how well the images show what their prompts say.
 
 The plain cosine is stored. Papers print it as it is (0.33), times 100 (33) or
 times 2.5: :data:`turbo_lab.metrics.context.metric_details` records the scale.
@@ -15,7 +15,7 @@ from turbo_lab.metrics.inputs import Floats, MetricInputs, Score, unit_rows
 
 
 def compute(inputs: MetricInputs) -> Score:
-    """The metric for one cell; see :func:`clip_score`."""
+    """Compute the metric of one cell; see :func:`clip_score`."""
     return clip_score(inputs.image_features, inputs.text_features(inputs.prompts), inputs.prompts)
 
 
@@ -47,5 +47,5 @@ def clip_score(
 
 
 def few_prompts_note(prompts: Sequence[str]) -> str:
-    """Why there is no interval."""
+    """Return the note that says why there is no interval."""
     return f"no interval: {len(set(prompts))} prompts, fewer than {MIN_CLUSTERS}"

@@ -1,4 +1,4 @@
-"""What a metric is computed with, and its fingerprint; no torch.
+"""The context in which a metric is computed, and its fingerprint; no torch.
 
 A planner asks here whether a measurement exists already, so nothing heavier than file
 digests is used.

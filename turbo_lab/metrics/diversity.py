@@ -1,4 +1,4 @@
-"""Diversity: how far apart are one prompt's images from several seeds?
+"""Diversity: how far apart one prompt's images from several seeds are.
 
 A mode-collapsed few-step model keeps its CLIP score and loses this.
 """
@@ -16,7 +16,7 @@ ADVISED_SEEDS = 4
 
 
 def compute(inputs: MetricInputs) -> Score:
-    """The metric for one cell; see :func:`diversity`."""
+    """Compute the metric of one cell; see :func:`diversity`."""
     if len(set(zip(inputs.prompts, inputs.seeds, strict=True))) < 2:
         return Score(None, 0, note="unscored: needs at least 2 images")
     return diversity(inputs.image_features, inputs.prompts)
@@ -46,7 +46,7 @@ def diversity(image_features: Floats, prompts: Sequence[str], seed: int = 0) -> 
 
 
 def _mean_pairwise_distance(unit: Floats) -> float:
-    """Of (k, d) unit rows: the sum of all cosines is the squared norm of the rows' sum."""
+    """Return the mean over pairs of (k, d) unit rows, from the squared norm of their sum."""
     k = len(unit)
     total = unit.sum(axis=0)
     distance = 1.0 - (float(total @ total) - k) / (k * (k - 1))

@@ -1,8 +1,8 @@
-"""Measuring one cell: one extractor pass, many metrics, each with its own fate.
+"""Measure one cell: one pass per extractor, many metrics, independent failures.
 
 Owns the step from images to :class:`turbo_lab.store.record.Measurement`. A metric
-that fails, whatever it raises, becomes a measurement without a value whose note
-starts with ``error:``; the rest goes on. No value is ever made up.
+that raises becomes a measurement without a value, whose note starts with ``error:``;
+the others go on. No value is ever invented.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def measure(
     device: str = "cpu",
     features: FeatureCache | None = None,
 ) -> list[Measurement]:
-    """One measurement a name, in that order.
+    """Return one measurement per name, in that order.
 
     ``images``: N of (H, W, 3) uint8 in [0, 255], RGB; ``prompts``, ``seeds``: N
     each. ``names``: of :data:`turbo_lab.metrics.table.METRICS`; an unknown one raises
@@ -142,7 +142,7 @@ def _function(info: MetricInfo) -> Callable[[MetricInputs], Score]:
 
 
 def _checked(score: object, count: int) -> Score:
-    """What a metric returned, if it is a score; a metric may be another package's."""
+    """Return a metric's score; raises if another package's metric returned anything else."""
     if not isinstance(score, Score):
         raise ValueError(f"returned a {type(score).__name__}; must be a turbo_lab Score")
     if score.per_image is not None and len(score.per_image) != count:
@@ -151,7 +151,7 @@ def _checked(score: object, count: int) -> Score:
 
 
 def _where(error: Exception) -> str:
-    """The line that raised, since no traceback is printed."""
+    """Return the line that raised, since no traceback is printed."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f" ({Path(last.filename).name}, line {last.lineno})"
 

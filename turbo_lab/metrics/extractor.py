@@ -105,11 +105,11 @@ def load_extractor(
 
 
 def preprocess(images: torch.Tensor, constants: Preprocessing) -> torch.Tensor:
-    """(N, H, W, 3) uint8 to the model's (N, 3, size, size) float32 input.
+    """Turn (N, H, W, 3) uint8 into the model's (N, 3, size, size) float32 input.
 
     Shorter side (``squash``: both) to ``image_size`` with antialiasing, rounded
     back to uint8 as Pillow does (open_clip's own transform), centre crop, scale,
-    normalise. No resize where the size already fits: the pixels stay as they are.
+    normalise. An image of the right size is not resized: its pixels stay as they are.
     """
     pixels = images.permute(0, 3, 1, 2).float()
     height, width = pixels.shape[-2:]

@@ -1,4 +1,4 @@
-"""Where an extractor's files are and what they are by content; no torch.
+"""The files of an extractor and what they are by content; no torch.
 
 An extractor is the network that turns images and prompts into features: nano-clip, an
 open_clip model or torch-fidelity's Inception. Refuses to download: a message names what
@@ -93,7 +93,7 @@ class ExtractorSource:
     config: Mapping[str, Any]
     """The ``model_cfg`` of open_clip: the architecture, part of the digest."""
     preprocessing: Preprocessing
-    """How images are resized and normalised."""
+    """Resizing and normalisation of images."""
 
     @property
     def folder(self) -> Path:

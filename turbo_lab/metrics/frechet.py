@@ -65,7 +65,7 @@ def frechet_score(
 
 
 def compute_infinity(inputs: MetricInputs) -> Score:
-    """The metric ``fd_infinity`` for one cell."""
+    """Compute ``fd_infinity`` of one cell."""
     reference: Reference = inputs.reference
     check_extractor(reference, inputs.extractor.name, inputs.extractor.digest)
     return frechet_infinity(inputs.image_features, reference, inputs.prompts)
@@ -78,16 +78,16 @@ def frechet_infinity(
     seed: int = 0,
     points: int = 15,
 ) -> Score:
-    """The distance at infinite N: a line in 1/N through subsets, at 1/N = 0.
+    """Extrapolate the distance to infinite N: a line in 1/N through subsets, at 1/N = 0.
 
     Chong and Forsyth 2020 (arXiv 1911.07023): N from a tenth of the sample (but
-    not below 2 d) to all of it, subsets drawn without replacement. Where every
-    prompt has several images a subset holds equally many of each, so that the
-    line is of infinitely many images of *these* prompts: rows at random would
-    unbalance the prompts, which is most of the spread, and take 9.2 for 6.0.
+    not below 2 d) to all of it, subsets drawn without replacement. If every prompt
+    has several images, a subset holds equally many of each, so that the line
+    describes infinitely many images of *these* prompts: random rows would unbalance
+    the prompts, which cause most of the spread, and give 6.0 instead of 9.2.
     Unscored below 4 d rows, or with fewer than 3 sizes. The interval is
     :func:`bootstrap_interval`, of the same distance; the line's own residuals
-    know nothing of a fresh sample (42% coverage where they say 95%).
+    do not describe a new sample (42% coverage at a nominal 95%).
     """
     data = _checked(features, reference)
     n, d = data.shape
@@ -114,7 +114,7 @@ def _subsets(
     clusters: Sequence[Hashable] | None,
     points: int,
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Rows of about ``points`` subsets, from ``max(fewest, n / 10)`` of them to all."""
+    """Yield the rows of about ``points`` subsets, from ``max(fewest, n / 10)`` rows to all."""
     least = max(fewest, n // 10)
     repeats = _repeats(clusters, n)
     if not repeats:
@@ -131,7 +131,7 @@ def _subsets(
 
 
 def _rank_within(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """(n,) how many rows before it have the same label."""
+    """Return (n,) the number of earlier rows with the same label."""
     order = np.argsort(labels, kind="stable")
     starts = np.searchsorted(labels[order], labels[order])
     ranks = np.empty_like(labels)
@@ -140,7 +140,7 @@ def _rank_within(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _repeats(clusters: Sequence[Hashable] | None, n: int) -> int:
-    """Images that every prompt has at least; 0 where some prompt has one only."""
+    """Return the fewest images of any prompt; 0 if some prompt has only one."""
     if clusters is None or len(clusters) != n:
         return 0
     fewest = int(np.bincount(cluster_index(clusters)).min())
@@ -156,7 +156,7 @@ def _why_no_interval(ci95: Interval | None, d: int) -> str:
 
 
 def frechet_distance(features: Floats, reference: Reference) -> float:
-    """``|m - m_r|^2 + tr(S) + tr(S_r) - 2 tr((S S_r)^(1/2))`` (Heusel et al. 2017, eq. 6).
+    """Compute ``|m - m_r|^2 + tr(S) + tr(S_r) - 2 tr((S S_r)^(1/2))`` (Heusel et al. 2017, eq. 6).
 
     ``features``: (N, d), N >= 2. Rounding below zero is cut off at 0.
     """
@@ -172,7 +172,7 @@ def frechet_distance(features: Floats, reference: Reference) -> float:
 
 
 def frechet_distance_of_moments(mean: Floats, covariance: Floats, reference: Reference) -> float:
-    """The distance of known moments, (d,) and (d, d)."""
+    """Return the distance of known moments, (d,) and (d, d)."""
     product = reference.root @ covariance.astype(np.float64) @ reference.root
     return _assemble(mean.astype(np.float64), float(np.trace(covariance)), product, reference)
 
@@ -184,13 +184,13 @@ def bootstrap_interval(
     seed: int = 0,
     resamples: int = BOOTSTRAP_RESAMPLES,
 ) -> Interval | None:
-    """Basic 95% bootstrap interval (``2 value - quantile``) of the distance at infinite N.
+    """Return the basic 95% bootstrap interval of the distance at infinite N.
 
-    A percentile bootstrap of an absolute Fréchet distance has 0% coverage. Where
-    every cluster has several rows they are drawn within it (Rao and Wu 1988):
-    the distance is then of these prompts, which a reference often shares, and
-    drawing prompts anew would take off a bias that is not there. Else rows are
-    drawn, as if prompts were new: too low to a reference of the same prompts.
+    It is ``2 value - quantile``: a percentile bootstrap of an absolute Fréchet distance
+    has 0% coverage. If every cluster has several rows, they are drawn within it (Rao
+    and Wu 1988): the distance is then that of these prompts, which a reference often
+    shares, and resampling prompts would remove a bias that is not there. Otherwise rows
+    are drawn as if prompts were new: too low for a reference of the same prompts.
     The reference is taken as fixed. ``None`` below 8 clusters, and above
     :data:`BOOTSTRAP_MAX_FEATURES`. Each resample is a reweighting of rows
     already multiplied by the reference's root.
@@ -235,7 +235,7 @@ def resampled_differences(
     seed: int = 0,
     resamples: int = BOOTSTRAP_RESAMPLES,
 ) -> Array | None:
-    """(resamples,) draws behind :func:`difference_interval`, and ``None`` where it is."""
+    """Return the (resamples,) draws of :func:`difference_interval`; ``None`` if it is."""
     first, second = _checked(candidate, reference), _checked(baseline, reference)
     if first.shape != second.shape:
         raise ValueError(f"features: {first.shape} and {second.shape} differ; compare equal N")
@@ -256,7 +256,7 @@ class _Rows:
         self._squares = np.square(self._rows).sum(axis=1)
 
     def distance(self, weights: Array) -> float:
-        """With row i taken ``weights[i]`` times."""
+        """Return the distance with row i counted ``weights[i]`` times."""
         total = float(weights.sum())
         mean, turned = weights @ self._rows / total, weights @ self._rotated / total
         product = (self._rotated.T * weights) @ self._rotated - total * np.outer(turned, turned)
@@ -273,7 +273,7 @@ def _resampled_distances(
     resamples: int,
     within: bool = False,
 ) -> Array | None:
-    """(len(samples), resamples); all samples share each draw, of clusters or ``within`` them."""
+    """Return (len(samples), resamples) distances; all samples share each draw."""
     n, d = samples[0].shape
     index = cluster_index(range(n) if clusters is None else clusters)
     if len(index) != n:
@@ -297,7 +297,7 @@ def _resampled_distances(
 def _weights_within(
     generator: np.random.Generator, index: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
 ) -> Array:
-    """(n,) Rao and Wu's: k - 1 draws from the k rows of a cluster, each worth k / (k - 1).
+    """Return (n,) Rao and Wu's weights: k - 1 draws of a cluster's k rows, each k / (k - 1).
 
     k draws would show only (k - 1) / k of the variance.
     """

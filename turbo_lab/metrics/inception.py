@@ -44,7 +44,7 @@ class InceptionExtractor:
         self._network = _load(source.weights).to(self._device)
 
     def image_features(self, images: npt.NDArray[np.uint8]) -> Features:
-        """(N, H, W, 3) uint8 in [0, 255], RGB, to (N, 2048) float32."""
+        """Return (N, 2048) float32 for (N, H, W, 3) uint8 in [0, 255], RGB."""
         check_images(images)
         rows = []
         for start in range(0, len(images), self._batch_size):
@@ -58,7 +58,7 @@ class InceptionExtractor:
         return found
 
     def text_features(self, prompts: Sequence[str]) -> Features:
-        """Raises :class:`InputError`: prompts need an open_clip model."""
+        """Raise :class:`InputError`: prompts need an open_clip model."""
         raise InputError(
             f"metrics.extractor={self.name}: has no text side; clip_score and r_precision need an "
             "open_clip model"

@@ -1,4 +1,4 @@
-"""What a metric is given and what it returns: one extractor pass, shared by all.
+"""The input and the result of a metric: one extractor pass, shared by all.
 
 Owns the laziness: features are computed at the first use and once, so a metric
 that needs no text never encodes one, and a failure is each metric's own error.
@@ -21,13 +21,13 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class Extractor(Protocol):
-    """What a metric needs of an extractor; :class:`~turbo_lab.metrics.extractor.ClipExtractor`."""
+    """What metrics need of an extractor, such as :class:`~.extractor.ClipExtractor`."""
 
     name: str
     digest: str
 
     def image_features(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """(N, H, W, 3) uint8 to (N, d) float32."""
+        """Return (N, d) float32 for (N, H, W, 3) uint8."""
         ...
 
     def text_features(self, prompts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -46,7 +46,7 @@ class Score:
     ci95: Interval | None = None
     """``None`` where n is too small."""
     note: str | None = None
-    """What a reader must know."""
+    """A note for readers; ``None`` if there is nothing to say."""
     per_image: tuple[float, ...] | None = None
     """One value an image, where ``value`` is their mean."""
 
@@ -89,7 +89,7 @@ class MetricInputs:
         return self.extractor.image_features(self.pixels)
 
     def text_features(self, prompts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(len(prompts), d) float32; the extractor encodes each distinct text once."""
+        """Return (len(prompts), d) float32; each distinct text is encoded once."""
         return self.extractor.text_features(prompts)
 
 
@@ -126,7 +126,7 @@ def stack_images(
 
 
 def unit_rows(features: Floats) -> npt.NDArray[np.float64]:
-    """Rows divided by their Euclidean norm, float64; a zero row raises ``ValueError``."""
+    """Divide rows by their Euclidean norm, in float64; a zero row raises ``ValueError``."""
     if features.ndim != 2:
         raise ValueError(f"features: shape {features.shape}: must be (N, d)")
     rows = features.astype(np.float64)

@@ -25,12 +25,12 @@ _FEWEST = 2
 
 
 def compute_kid(inputs: MetricInputs) -> Score:
-    """The metric ``kid`` for one cell."""
+    """Compute ``kid`` of one cell."""
     return _score(inputs, polynomial_kernel, lambda features: features.astype(np.float64))
 
 
 def compute_cmmd(inputs: MetricInputs) -> Score:
-    """The metric ``cmmd`` for one cell; features are normalised, as in the paper."""
+    """Compute ``cmmd`` of one cell; features are normalised, as in the paper."""
     return _score(inputs, gaussian_kernel, unit_rows)
 
 
@@ -54,20 +54,23 @@ def cmmd(features: Floats, reference: Floats, biased: bool = False) -> float:
 
 
 def polynomial_kernel(a: Array, b: Array) -> Array:
-    """``(a b' / d + 1)^3``: (N, d) and (M, d) to (N, M)."""
+    """Compute ``(a b' / d + 1)^3``: (N, d) and (M, d) to (N, M)."""
     values: Array = (a @ b.T / a.shape[1] + 1.0) ** 3
     return values
 
 
 def gaussian_kernel(a: Array, b: Array) -> Array:
-    """``1000 exp(-|a - b|^2 / (2 * 10^2))``: (N, d) and (M, d) to (N, M)."""
+    """Compute ``1000 exp(-|a - b|^2 / (2 * 10^2))``: (N, d) and (M, d) to (N, M)."""
     squares = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * a @ b.T
     values: Array = CMMD_SCALE * np.exp(-np.maximum(squares, 0) / (2 * CMMD_SIGMA**2))
     return values
 
 
 def mmd2(a: Array, b: Array, kernel: Kernel, biased: bool = False) -> float:
-    """``mean k(a, a') + mean k(b, b') - 2 mean k(a, b)``; without equal indices unless biased."""
+    """Compute ``mean k(a, a') + mean k(b, b') - 2 mean k(a, b)``.
+
+    Pairs of equal indices are left out unless ``biased``.
+    """
     _check(a, b)
     return _mean(kernel(a, a), biased) + _mean(kernel(b, b), biased) - 2 * kernel(a, b).mean()
 

@@ -18,19 +18,19 @@ from turbo_lab.identity import DigestCache
 
 ALEXNET_FILE = "alexnet-owt-7be5be79.pth"
 ALEXNET_SHA256 = "7be5be79"
-"""How the digest of torchvision's file starts."""
+"""First digits of the sha256 of torchvision's file."""
 _ROWS = 32
 
 
 def alexnet_file() -> Path:
-    """Where torch.hub keeps it, whether it is there or not."""
+    """Return the path where torch.hub keeps the file, which may not exist."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     root = Path(os.environ.get("TORCH_HOME") or Path(home) / "torch")
     return root / "hub" / "checkpoints" / ALEXNET_FILE
 
 
 def lpips(candidate: npt.NDArray[np.uint8], baseline: npt.NDArray[np.uint8]) -> list[float]:
-    """The distance of each pair of (N, H, W, 3) uint8 images; 0 is equal, lower is more alike.
+    """Return the distance of each pair of (N, H, W, 3) uint8 images; 0 means equal.
 
     H and W from 32. Raises :class:`MissingFilesError` without the weights,
     :class:`InputError` where the file holds others.

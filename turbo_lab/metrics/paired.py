@@ -28,23 +28,23 @@ class PairedFigure:
     """One figure over all pairs."""
 
     name: str
-    """Such as ``psnr``."""
+    """Name, such as ``psnr``."""
     unit: str
-    """Such as ``dB``."""
+    """Unit, such as ``dB``."""
     direction: str
     """``higher`` or ``lower``: which way two images are more alike."""
     mean: float | None
     """Over the pairs; ``None``: unscored."""
     worst: float | None
-    """Of the pair that is least alike."""
+    """Value of the pair that differs most."""
     n: int
     """Pairs."""
     ci95: Interval | None
-    """Of the mean, over prompts; ``None`` below 8 of them and where the mean is infinite."""
+    """95% interval of the mean, over prompts; ``None`` below 8 prompts or for an infinite mean."""
     per_image: tuple[float, ...]
-    """In image order."""
+    """One value per pair, in image order."""
     note: str | None = None
-    """Why there is no value."""
+    """The reason if there is no value, else ``None``."""
 
 
 _FIGURES: Mapping[str, tuple[str, str]] = {
@@ -65,7 +65,7 @@ def paired_fidelity(
     clusters: Sequence[Hashable],
     features: tuple[Floats, Floats] | None = None,
 ) -> list[PairedFigure]:
-    """Every figure of two stacks of images, row i of both from one prompt and seed.
+    """Compare two stacks of images, row i of both from one prompt and seed, by every metric.
 
     ``candidate``, ``baseline``: (N, H, W, 3) uint8. ``features``: the extractor's of
     both, (N, d) each, for the cosine. Raises :class:`InputError` for stacks that

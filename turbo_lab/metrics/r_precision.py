@@ -1,4 +1,4 @@
-"""R-precision: is an image's own caption the nearest of the prompt set?"""
+"""R-precision: how often an image's own caption is the nearest of the prompt set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from turbo_lab.metrics.inputs import Floats, MetricInputs, Score, unit_rows
 
 
 def compute(inputs: MetricInputs) -> Score:
-    """The metric for one cell; see :func:`r_precision`."""
+    """Compute the metric of one cell; see :func:`r_precision`."""
     candidates = tuple(dict.fromkeys(inputs.prompt_set))
     if len(candidates) < 2:
         return Score(

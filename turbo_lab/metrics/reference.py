@@ -41,11 +41,11 @@ class Reference:
     extractor: str
     """Digest of the extractor; another extractor's features are refused."""
     name: str
-    """For display."""
+    """Name for display."""
     digest: str
     """sha256 of the file, or of the arrays if it was made in memory."""
     extractor_name: str = "unnamed"
-    """For messages."""
+    """Name of the extractor, for messages."""
     features: npt.NDArray[np.floating[Any]] | None = None
     """(n, d), for kernel distances; ``None`` where only the moments were kept."""
     kept_root: Array | None = None
@@ -72,7 +72,7 @@ class Reference:
 
     @cached_property
     def trace(self) -> float:
-        """Of the covariance."""
+        """Trace of the covariance."""
         return float(np.trace(self.covariance))
 
 
@@ -173,7 +173,7 @@ def load_reference(path: Path, name: str | None = None) -> Reference:
 
 
 def finite_rows(features: Floats) -> Array:
-    """(N, d) as float64; raises ``ValueError`` for another shape and values that are not finite."""
+    """Return (N, d) as float64; raises ``ValueError`` for another shape or non-finite values."""
     if features.ndim != 2:  # atleast_2d would turn flattened features into a distance near 0
         raise ValueError(f"features: shape {features.shape}: must be (N, d)")
     if not np.isfinite(features).all():
@@ -182,7 +182,7 @@ def finite_rows(features: Floats) -> Array:
 
 
 def _check_parts(reference: Reference, trace: float, path: Path) -> None:
-    """The root's squares sum to the trace: cheap, and wrong for another covariance's root."""
+    """Check that the root's squares sum to the trace, which fails for another covariance."""
     root = reference.kept_root
     sums = [trace] if root is None else [trace, float(np.square(root).sum())]
     shapes_fit = root is None or root.shape == reference.covariance.shape
@@ -195,7 +195,7 @@ def _check_parts(reference: Reference, trace: float, path: Path) -> None:
 
 
 def _in_order(content: bytes) -> bytes:
-    """A safetensors file with its header sorted: the library writes metadata in any order."""
+    """Return a safetensors file with a sorted header: the library writes metadata in any order."""
     size = int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8 : 8 + size]), sort_keys=True, separators=(",", ":"))
     padded = header.encode() + b" " * (-len(header.encode()) % 8)

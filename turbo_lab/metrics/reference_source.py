@@ -1,4 +1,4 @@
-"""Where a reference's file is and what it is by content; no torch."""
+"""The file of a reference and what it is by content; no torch."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class MetricInfo:
     """One row of the table."""
 
     unit: str
-    """Of the value, such as ``cosine``."""
+    """Unit of the value, such as ``cosine``."""
     direction: Literal["higher", "lower", "none"]
     """Which way is better."""
     version: int
@@ -35,11 +35,11 @@ class MetricInfo:
     path: str
     """``module:function`` that computes it; imported only when it is measured."""
     needs_text: bool
-    """Whether it compares images with their prompts."""
+    """True if the metric compares images with their prompts."""
     needs_reference: bool
-    """Whether it compares with the stored statistics of a reference set."""
+    """True if the metric compares with the stored statistics of a reference set."""
     same_n_only: bool
-    """Whether its expectation depends on n, so that figures of another n do not compare."""
+    """True if the expected value depends on n, so that only values of equal n compare."""
     summary: str
     """One line for ``--help`` and reports."""
     extractor: Literal["chosen", "inception"] = "chosen"
@@ -139,7 +139,7 @@ DEFAULT = SETS["default"]
 
 
 def metric_names(choice: str) -> tuple[str, ...]:
-    """``none``, ``default``, ``full``, or metric names joined by commas.
+    """Parse ``none``, ``default``, ``full``, or metric names joined by commas.
 
     Raises :class:`turbo_lab.errors.InputError` for an unknown one.
     """
@@ -152,7 +152,7 @@ def metric_names(choice: str) -> tuple[str, ...]:
 
 
 def metric_info(name: str) -> MetricInfo:
-    """The row of a metric; ``fd/nano-clip`` is the row ``fd``."""
+    """Return the row of a metric; ``fd/nano-clip`` is the row ``fd``."""
     root = name.partition("/")[0]
     if root in METRICS:
         return METRICS[root]
@@ -211,7 +211,7 @@ def _package(point: EntryPoint) -> str:
 
 
 def measurement_name(name: str, extractor: str) -> str:
-    """``fd`` is measured as ``fd/<extractor>``: a distance means nothing without it.
+    """Return the name under which a metric is measured: ``fd`` becomes ``fd/<extractor>``.
 
     Only ``fid`` has a fixed extractor in its name.
     """
