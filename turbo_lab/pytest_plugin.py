@@ -24,8 +24,8 @@ import numpy as np
 import pytest
 
 from turbo_lab import environment
-from turbo_lab.cli.arguments import check_writable
 from turbo_lab.compare.paired import worst
+from turbo_lab.documents.output import check_writable
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.golden.document import Accepted, Golden
 from turbo_lab.golden.judgement import CaseVerdict, Observation, judge

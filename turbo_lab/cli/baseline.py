@@ -6,10 +6,11 @@ import json
 import re
 from pathlib import Path
 
-from turbo_lab.cli.arguments import print_document, take_flag, take_key, whole_number
+from turbo_lab.cli.arguments import take_flag, take_key, whole_number
 from turbo_lab.cli.report import find_sweep, read_sweep
 from turbo_lab.compare.baseline import baseline_of, names, own_folder, read_baseline, write_baseline
 from turbo_lab.compare.published import refuse_published
+from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.store.store import Store
 

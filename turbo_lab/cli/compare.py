@@ -13,19 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from turbo_lab.analysis.pareto import pareto
-from turbo_lab.cli.arguments import (
-    check_writable,
-    print_document,
-    take_flag,
-    take_key,
-    take_option,
-    write_text,
-)
+from turbo_lab.cli.arguments import take_flag, take_key, take_option
 from turbo_lab.cli.gate import row_document
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import Row, compare_figure, hold_family, winners_and_losers, worst
 from turbo_lab.compare.published import published_document, refuse_published
 from turbo_lab.compare.sides import SIDES, compose_side, split_sides
+from turbo_lab.documents.output import check_writable, print_document, write_text
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.gate.run_checks import side_of
 from turbo_lab.planning.resolved_sweep import measuring

@@ -15,7 +15,8 @@ from importlib import metadata
 from pathlib import Path
 
 from turbo_lab import environment
-from turbo_lab.cli.arguments import print_document, take_flag, take_key
+from turbo_lab.cli.arguments import take_flag, take_key
+from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.request.recipe import as_plain
 

@@ -8,18 +8,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab import config
-from turbo_lab.cli.arguments import (
-    check_writable,
-    print_document,
-    take_flag,
-    take_option,
-    write_text,
-)
+from turbo_lab.cli.arguments import take_flag, take_option
 from turbo_lab.compare.baseline import Baseline, how_to_make, names, own_folder, read_baseline
 from turbo_lab.compare.latency import check_same_calls, check_same_run
 from turbo_lab.compare.paired import Row, winners_and_losers
 from turbo_lab.compare.published import refuse_published
 from turbo_lab.compare.sides import SIDES, compose_side, split_sides
+from turbo_lab.documents.output import check_writable, print_document, write_text
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.gate import checks as gate
 from turbo_lab.gate.policy import Policy

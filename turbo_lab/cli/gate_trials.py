@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from turbo_lab import config
-from turbo_lab.cli.arguments import print_document, take_flag, take_option, whole_number
+from turbo_lab.cli.arguments import take_flag, take_option, whole_number
 from turbo_lab.cli.gate import draw_sides, judge
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import Key, Row, hold_family, known_direction
+from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.gate.policy import Policy

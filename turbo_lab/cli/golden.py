@@ -9,13 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.cli.arguments import (
-    check_writable,
-    print_document,
-    take_flag,
-    take_option,
-    whole_number,
-)
+from turbo_lab.cli.arguments import take_flag, take_option, whole_number
+from turbo_lab.documents.output import check_writable, print_document
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.golden.document import Accepted, Golden
 from turbo_lab.golden.judgement import OTHER_WORK, Observation, if_meant

@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from turbo_lab import __version__
-from turbo_lab.cli.arguments import print_json, take_flag, take_option
+from turbo_lab.cli.arguments import take_flag, take_option
+from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError, TurboLabError, unknown_name
 
 _USAGE = f"""turbo-lab {__version__}: sweeps, comparisons and release gates for few-step SDXL models
@@ -177,7 +178,7 @@ def _show(arguments: list[str]) -> int:
     actual = images.pixel_sha256(pixels)
     about["pixels_intact"] = actual == about["pixel_sha256"]
     if as_json:
-        print_json({"schema": 1, "turbo_lab": __version__, **about})
+        print_document("show", about)
     else:
         print(text["parameters"])
         print(json.dumps(about, indent=2, ensure_ascii=False))
@@ -192,14 +193,14 @@ def _models(arguments: list[str]) -> int:
     if arguments == ["list"]:
         rows = catalog.list_models()
         if as_json:
-            print_json({"schema": 1, "turbo_lab": __version__, "models": rows})
+            print_document("models list", {"models": rows})
         else:
             models_table(rows)
         return 0
     if len(arguments) == 2 and arguments[0] == "show":
         card = catalog.show_model(arguments[1])
         if as_json:
-            print_json({"schema": 1, "turbo_lab": __version__, **card})
+            print_document("models show", card)
         else:
             model_card_text(card)
         return 0
@@ -219,7 +220,7 @@ def _verify_models(as_json: bool) -> int:
     changed = [path for path, is_same in found if not is_same]
     if as_json:
         paths = [str(path) for path in changed]
-        print_json({"schema": 1, "turbo_lab": __version__, "n": len(found), "changed": paths})
+        print_document("models verify", {"n": len(found), "changed": paths})
         return 3 if changed else 0
     for path in changed:
         print(f"changed  {path}")

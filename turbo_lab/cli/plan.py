@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from turbo_lab.cli.arguments import print_document
+from turbo_lab.documents.output import print_document
 from turbo_lab.planning.resolved_sweep import plan_values, resolve_points
 from turbo_lab.workflows.settings import resolve_metric_context
 

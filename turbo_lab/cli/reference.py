@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from turbo_lab.cli.arguments import print_document, take_flag, take_key, take_option
+from turbo_lab.cli.arguments import take_flag, take_key, take_option
+from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache, digest, hash_file
 from turbo_lab.images import pixel_sha256

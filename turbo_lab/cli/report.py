@@ -8,14 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.cli.arguments import (
-    print_document,
-    take_flag,
-    take_key,
-    take_option,
-    whole_number,
-    write_text,
-)
+from turbo_lab.cli.arguments import take_flag, take_key, take_option, whole_number
+from turbo_lab.documents.output import print_document, write_text
 from turbo_lab.errors import InputError, StoreError, unknown_name
 from turbo_lab.report.columns import CellDetails
 from turbo_lab.store import record as records

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from turbo_lab.cli.arguments import print_document, take_flag, take_key, whole_number
+from turbo_lab.cli.arguments import take_flag, take_key, whole_number
+from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.record import Record

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.cli.arguments import print_document, take_flag, take_key
+from turbo_lab.cli.arguments import take_flag, take_key
+from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store import maintenance

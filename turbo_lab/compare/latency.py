@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turbo_lab.cli.arguments import print_document, write_text
 from turbo_lab.compare.sides import compose_side, split_sides
+from turbo_lab.documents.output import print_document, write_text
 from turbo_lab.errors import InputError
 from turbo_lab.execute.driver import CELL_FAILURES
 from turbo_lab.execute.worker import worker_for

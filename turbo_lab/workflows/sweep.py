@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from turbo_lab import environment
 from turbo_lab.cards import AdapterFiles, ModelFiles, VaeFiles
-from turbo_lab.cli.arguments import print_document
+from turbo_lab.documents.output import print_document
 from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.execute.driver import Progress, SweepContext, SweepOutcome, run_plan
 from turbo_lab.execute.worker import worker_for

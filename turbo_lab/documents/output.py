@@ -1,0 +1,44 @@
+"""Output of a command: one JSON document on standard output, or a file that an option names."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from turbo_lab.documents.document import to_document
+from turbo_lab.errors import InputError
+
+
+def print_document(kind: str, value: object) -> None:
+    """Print one document with its header, in strict JSON: no NaN, no escapes in plain text."""
+    text = json.dumps(to_document(kind, value), indent=1, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(text + "\n")
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Make the folder of a file that ``option`` names. Raises ``InputError`` if it fails.
+
+    Call it before long work, so that a wrong path costs nothing.
+    """
+    is_there = path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a", encoding="utf-8").close()
+        if not is_there:
+            path.unlink()
+    except OSError as error:
+        raise _unwritable(path, option, error) from error
+
+
+def write_text(path: Path, text: str, option: str) -> None:
+    """Write a file that ``option`` names, and make its folder. Raises ``InputError``."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(path, option, error) from error
+
+
+def _unwritable(path: Path, option: str, error: OSError) -> InputError:
+    return InputError(f"{option}={path}: cannot be written ({error.strerror}); name another file")
