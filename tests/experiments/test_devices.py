@@ -15,6 +15,7 @@ pytest.importorskip("resvg_py")
 pytest.importorskip("pytorch_optimizer")
 
 import torch
+from torch.utils._device import _device_constructors
 
 from experiments.nano import device, loop, sample, teacher, turbo, vae
 from experiments.nano.models import make_tokenizer
@@ -29,6 +30,9 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sample, "seeded", lambda seed: None)
     for module in (sample, teacher, turbo, vae):
         monkeypatch.setattr(module, "autocast", lambda enabled=True: contextlib.nullcontext())
+    # transformers replaces torch.linspace while it loads a model. Where that was the first use of
+    # a device context, torch remembers the replacement and misses the real one.
+    _device_constructors.cache_clear()
     with torch.device("meta"):
         yield
 
