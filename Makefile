@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := sweep
-.PHONY: help sweep test test-slow goldens lint format setup lock wheel sdist clean
+.PHONY: help sweep test test-slow test-all goldens golden-check golden-mutate lint format setup lock wheel sdist clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
@@ -24,8 +24,16 @@ test: setup ## run the fast tests
 test-slow: setup ## run the slow tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
-goldens: setup ## check the packaged goldens, and that they catch every injected fault
+# One run imports torch once per worker, and leaves no worker idle between the two.
+test-all: setup ## run the fast and the slow tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+goldens: golden-check golden-mutate ## check the packaged goldens, and that they catch every injected fault
+
+golden-check: setup
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/turbo-lab golden check
+
+golden-mutate: setup
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/turbo-lab golden mutate
 
 lint: setup ## check style and types (ruff, mypy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -14,8 +15,10 @@ import pytest
 
 if TYPE_CHECKING:
     import numpy as np
+    from xdist.remote import Producer
 
     from tests.golden_cases import FreshDraws, Loaded
+    from tests.workers import Schedule
     from turbo_lab.golden.library import GoldenLibrary
     from turbo_lab.golden.run_case import CaseRunner
     from turbo_lab.identity import DigestCache
@@ -42,10 +45,31 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked ``gpu`` are left out without one."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedule:
+    """Share the tests out by units that have their costly fixtures in common."""
+    from tests.workers import Schedule
+
+    return Schedule(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Make garbage collections rare.
+
+    A full one walks through the million objects of torch, diffusers and MLflow: with Python's
+    own thresholds a fifth of a test's CPU time.
+    """
+    gc.set_threshold(20_000, 10, 10)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked ``gpu`` are left out without one; a worker begins with long files."""
     from turbo_lab.environment import read_gpu
 
+    if hasattr(config, "workerinput"):
+        from tests.workers import position
+
+        items.sort(key=position)
     if any("gpu" in item.keywords for item in items) and read_gpu() is None:
         skip = pytest.mark.skip(reason="needs an NVIDIA GPU")
         for item in items:
