@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,32 +51,49 @@ def deterministic_part(store: Path) -> dict[str, str]:
     return {str(f.relative_to(store)): f.read_bytes().hex() for f in files}
 
 
+@dataclass(frozen=True)
+class First:
+    """A sweep of a fresh process."""
+
+    folder: Path
+    """Its working directory; a test may add to it."""
+    document: dict[str, Any]
+    """The sweep document."""
+    content: dict[str, str]
+    """The deterministic part of its store."""
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> First:
+    folder = tmp_path_factory.mktemp("first")
+    document, _ = run(folder)
+    return First(folder, document, deterministic_part(folder / "turbo-lab-store"))
+
+
 @pytest.mark.slow
-def test_second_run_reuses_everything_and_a_longer_one_adds_to_it(tmp_path: Path) -> None:
-    first, _ = run(tmp_path)
-    assert len(set(pixels(first))) == 16
-    again, imported_torch = run(tmp_path)
+def test_second_run_reuses_everything_and_a_longer_one_adds_to_it(first: First) -> None:
+    assert len(set(pixels(first.document))) == 16
+    again, imported_torch = run(first.folder)
     assert not imported_torch
     assert again["counts"] == {
         "requested": 4, "distinct": 4, "reused": 4, "done": 0, "failed": 0,
     }  # fmt: skip
-    assert pixels(again) == pixels(first)
-    more, _ = run(tmp_path, "num_images=6")
+    assert pixels(again) == pixels(first.document)
+    more, _ = run(first.folder, "num_images=6")
     assert more["counts"]["done"] == 4
     # Per image: unguided 1 + 1, guided 2 + 2; only the third batch is new.
     assert more["work"]["unet_rows"]["done"] == 2 * 6
-    assert set(pixels(first)) < set(pixels(more))
+    assert set(pixels(first.document)) < set(pixels(more))
 
 
 @pytest.mark.slow
-def test_killed_sweep_is_resumed_to_the_store_of_another_fresh_process(tmp_path: Path) -> None:
-    for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
-    run(tmp_path / "whole")
-    store = tmp_path / "killed" / "turbo-lab-store"
+def test_killed_sweep_is_resumed_to_the_store_of_another_fresh_process(
+    first: First, tmp_path: Path
+) -> None:
+    store = tmp_path / "turbo-lab-store"
     process = subprocess.Popen(
         command(),
-        cwd=tmp_path / "killed",
+        cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": ROOT},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -87,7 +105,6 @@ def test_killed_sweep_is_resumed_to_the_store_of_another_fresh_process(tmp_path:
     process.wait()
     committed = len(list(store.glob("batches/*/*")))
     assert 0 < committed < 8
-    resumed, _ = run(tmp_path / "killed")
+    resumed, _ = run(tmp_path)
     assert resumed["counts"]["failed"] == 0
-    whole = tmp_path / "whole" / "turbo-lab-store"
-    assert deterministic_part(store) == deterministic_part(whole)
+    assert deterministic_part(store) == first.content
