@@ -49,7 +49,7 @@ AXES = (
 )
 # What else may be swept: it changes which work there is. All other keys hold for a whole sweep.
 MORE_AXES = ("prompts", "prompt", "num_images", "seed_mode")
-_HYDRA_FLAGS = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
+_HYDRA_FLAGS = ("--cfg", "-c", "--info", "-i", "--hydra-help")
 _OTHER_FLAGS = ("--resolve", "--package", "-p")
 # What other tools call our keys: diffusers' argument names are too far for a spelling hint.
 _OTHER_NAMES = {
@@ -135,8 +135,8 @@ class PlanSweeper(Sweeper):  # type: ignore[misc]
 def compose(command: str, arguments: Sequence[str]) -> list[GridPoint]:
     """Return the points of the grid that ``arguments`` spell, in order.
 
-    The list is empty if one of Hydra's own flags (``--cfg job``, ``--hydra-help``,
-    ``--shell-completion``) printed something instead. Raises :class:`InputError` for
+    The list is empty if one of Hydra's own flags (``--cfg job``, ``--info``,
+    ``--hydra-help``) printed something instead. Raises :class:`InputError` for
     anything that Hydra refuses.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us as they are
@@ -146,7 +146,7 @@ def compose(command: str, arguments: Sequence[str]) -> list[GridPoint]:
         if flag.split("=")[0] not in (*_HYDRA_FLAGS, *_OTHER_FLAGS):
             raise InputError(
                 f"{flag}: unknown flag of turbo-lab {command}; it takes key=value, --json, --help "
-                "and Hydra's --cfg, --info and --shell-completion"
+                "and Hydra's --cfg, --info and --hydra-help"
             )
     asks_hydra = any(flag.split("=")[0] in _HYDRA_FLAGS for flag in flags)
     if not asks_hydra:

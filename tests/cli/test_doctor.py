@@ -85,7 +85,7 @@ def test_a_store_that_cannot_be_written_to_is_a_problem(
 
 def test_unknown_words_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "now"]) == 2
-    assert "does not know now" in capsys.readouterr().err
+    assert "doctor: now: unexpected" in capsys.readouterr().err
 
 
 def test_no_torch_is_imported(tmp_path: Path) -> None:

@@ -62,12 +62,21 @@ def test_an_orphan_fails_until_it_is_pruned(
     assert code == 4
     assert values["cases"][-1]["name"] == "stray"
     assert main(["golden", "prune", "two-steps"]) == 2
-    assert "prune takes no names" in capsys.readouterr().err
+    assert "unexpected extra argument (two-steps)" in capsys.readouterr().err
     code, values = document(capsys, "golden", "prune")
     assert (code, values["removed"]) == (0, ["stray"])
     assert not (in_folder / "goldens" / "stray").exists()
     capsys.readouterr()
     assert document(capsys, "golden", "check")[0] == 0
+
+
+def test_keys_apply_to_every_case(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, values = document(capsys, "golden", "check", "two-steps", "num_threads=2")
+    (case,) = values["cases"]
+    assert (code, case["verdict"], case["tier"]) == (0, "pass", "T1")
+    assert ["num_threads", 1, 2] in [list(row.values()) for row in case["fingerprint_difference"]]
+    code, values = document(capsys, "golden", "check", "two-steps", "seed=4")
+    assert (code, values["verdict"]) == (3, "uncovered")
 
 
 def test_a_case_without_a_golden_is_uncovered(
@@ -187,13 +196,13 @@ def capsys_cleared(capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["golden"], "write one of record"),
+        (["golden"], "golden: name one of record"),
         (["golden", "chek"], "Did you mean check?"),
         (["golden", "check", "two-step"], "Did you mean two-steps?"),
         (["golden", "record", "seed=1"], "name the case first"),
         (["golden", "record", "grid", "seed=1,2"], "one batch of one cell"),
         (["golden", "record", "../out", "seed=1"], "a case's name has letters"),
-        (["golden", "mutate", "two-steps"], "mutate takes no names"),
+        (["golden", "mutate", "two-steps"], "two-steps: unexpected name; this command takes all cases"),
         (["golden", "accept", "two-steps", "--reason", "x", "--expires", "2020-01-01"], "passed"),
         (["golden", "accept", "two-steps", "--reason", "x", "--expires", "soon"], "such as 2027"),
     ],

@@ -6,7 +6,11 @@ import json
 import re
 from pathlib import Path
 
-from turbo_lab.cli.arguments import take_flag, take_key, whole_number
+import click
+
+from turbo_lab.cli.arguments import whole_number
+from turbo_lab.cli.commands import Subcommands
+from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.cli.report import find_sweep, read_sweep
 from turbo_lab.compare.baseline import baseline_of, names, own_folder, read_baseline, write_baseline
 from turbo_lab.compare.published import refuse_published
@@ -17,42 +21,59 @@ from turbo_lab.store.store import Store
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
-def main(arguments: list[str]) -> int:
-    """``baseline set NAME SWEEP [cell=N] [store=DIR]``, ``list``, ``show NAME``."""
-    as_json = take_flag(arguments, "--json")
-    folder = own_folder()
-    if arguments == ["list"]:
-        found = names(folder)
-        if as_json:
-            print_document("baseline list", {"baselines": found})
-        else:
-            print("\n".join(found) or "none; make one with turbo-lab baseline set NAME SWEEP")
-        return 0
-    if len(arguments) == 2 and arguments[0] == "show":
-        baseline = read_baseline(arguments[1], folder)
-        values = {
-            "name": baseline.name,
-            "digest": baseline.content_digest,
-            "record_id": baseline.record_id,
-            "parameters": dict(baseline.parameters),
-            "images": len(baseline.keys),
-            "figures": {m.name: m.value for m in baseline.measurements},
-            "fingerprint": dict(baseline.fingerprint["keys"]),
-        }
-        if as_json:
-            print_document("baseline show", values)
-        else:
-            print(json.dumps(values, indent=2, ensure_ascii=False))
-        return 0
-    store_path, cell = take_key(arguments, "store"), take_key(arguments, "cell")
-    if len(arguments) != 3 or arguments[0] != "set":
-        raise InputError("baseline: write set NAME SWEEP, list, or show NAME")
-    _, name, sweep = arguments
+@click.group("baseline", cls=Subcommands)
+def command() -> None:
+    """Keep what a sweep measured in baselines/, to compare with later."""
+
+
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> int:
+    """List the baselines of this folder and those that ship."""
+    found = names(own_folder())
+    if as_json:
+        print_document("baseline list", {"baselines": found})
+    else:
+        print("\n".join(found) or "none; make one with turbo-lab baseline set NAME SWEEP")
+    return 0
+
+
+@command.command()
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> int:
+    """Show what a baseline was measured on and with."""
+    baseline = read_baseline(name, own_folder())
+    values = {
+        "name": baseline.name,
+        "digest": baseline.content_digest,
+        "record_id": baseline.record_id,
+        "parameters": dict(baseline.parameters),
+        "images": len(baseline.keys),
+        "figures": {m.name: m.value for m in baseline.measurements},
+        "fingerprint": dict(baseline.fingerprint["keys"]),
+    }
+    if as_json:
+        print_document("baseline show", values)
+    else:
+        print(json.dumps(values, indent=2, ensure_ascii=False))
+    return 0
+
+
+@command.command("set")
+@json_option
+@words_argument("NAME SWEEP [cell=N] [store=DIR]")
+def set_(words: tuple[str, ...], as_json: bool) -> int:
+    """Keep the measurements of one cell of a sweep as baselines/NAME.json."""
+    rest, keys = take_keys(words, "store", "cell")
+    if len(rest) != 2:
+        raise InputError("baseline: usage: baseline set NAME SWEEP [cell=N] [store=DIR]")
+    (name, sweep), folder = rest, own_folder()
     refuse_published("baseline set", name, sweep)
     if not _NAME.fullmatch(name):
         raise InputError(f"baseline set {name}: must be a name of letters, digits, - _ and .")
-    store = Store(_existing(Path(store_path or "turbo-lab-store")))
-    baseline = baseline_of(name, store, _record(store, sweep, cell))
+    store = Store.existing(Path(keys.get("store", "turbo-lab-store")))
+    baseline = baseline_of(name, store, _record(store, sweep, keys.get("cell")))
     path = folder / f"{name}.json"
     before = _digest_there(name, folder) if path.exists() else None
     write_baseline(baseline, folder)
@@ -69,13 +90,7 @@ def _digest_there(name: str, folder: Path) -> str:
     try:
         return read_baseline(name, folder).content_digest
     except StoreError:
-        return "damaged"  # which is what writing it anew is for
-
-
-def _existing(root: Path) -> Path:
-    if not (root / "store.json").exists():
-        raise InputError(f"store={root}: is no store; name it with store=DIRECTORY")
-    return root
+        return "damaged"  # and replaced by what is written now
 
 
 def _record(store: Store, sweep: str, cell: str | None) -> str:

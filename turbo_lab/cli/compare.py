@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from turbo_lab.analysis.pareto import pareto
 from turbo_lab.cli.arguments import take_flag, take_key, take_option
 from turbo_lab.cli.gate import row_document
+from turbo_lab.cli.options import GridCommand, html_option, json_option, words_argument
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import Row, compare_figure, hold_family, winners_and_losers, worst
 from turbo_lab.compare.published import published_document, refuse_published
@@ -319,3 +322,22 @@ def _prompts(candidate: Contender, contenders: dict[str, Contender]) -> dict[str
             won, lost = winners_and_losers(score, there, candidate.figures.keys, other.figures.keys)
             found[label] = {"gains": won, "losses": lost}
     return found
+
+
+@click.command("compare", cls=GridCommand)
+@html_option
+@json_option
+@words_argument()
+def command(words: tuple[str, ...], html: Path | None, as_json: bool) -> int:
+    """Compare a model with baselines, or two variants of one, on the same prompts and seeds.
+
+    \b
+    turbo-lab compare model=nano-turbo baselines=nano-sdxl,nano-lcm num_images=64
+    turbo-lab compare candidate.dtype=bfloat16
+    turbo-lab compare model=nano-turbo baselines=nano-sdxl published=on
+
+    Keys after candidate. and baseline. belong to one side; published=on adds published figures
+    in tables of their own.
+    """
+    files = [] if html is None else [f"--html={html}"]
+    return main([*words, *files, *["--json"] * as_json])

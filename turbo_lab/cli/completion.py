@@ -1,40 +1,89 @@
-"""``turbo-lab -sc install=bash`` and what the installed script asks for.
-
-Hydra completes keys, groups and their choices, of a program without commands: the
-command word is completed here, and taken out of the line that Hydra sees.
-"""
+"""``turbo-lab completion``, and the completion of ``KEY=VALUE`` words."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
-from turbo_lab import config
+import click
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    add_completion_class,
+    get_completion_class,
+)
 
-# Commands that take a sweep's keys.
-_WITH_KEYS = ("generate", "plan", "sweep", "bench", "compare", "gate", "sync")
+from turbo_lab.cli.keys import GROUPS, choices, key_names
+
+_SHELLS = ["bash", "zsh", "fish"]
+_PLAIN = "COMPREPLY+=($value)"
 
 
-def complete(arguments: Sequence[str], commands: Sequence[str]) -> int:
-    """``-sc install=SHELL``, ``uninstall=SHELL`` or ``query=SHELL``; returns the exit code."""
-    if not any(word.startswith("query=") for word in arguments):
-        config.compose("", arguments)  # Hydra prints
-        return 0
-    line = os.environ.get("COMP_LINE", "")
-    program, _, rest = line.partition(" ")
-    command, space, rest = rest.lstrip().partition(" ")
-    if not space:
-        print(*(name for name in commands if name.startswith(command)))
-        return 0
-    if command not in _WITH_KEYS:
-        return 0
-    words = os.environ | {"COMP_LINE": f"{program} {rest}"}
-    words["COMP_POINT"] = str(len(words["COMP_LINE"]))
-    before = dict(os.environ)
-    os.environ.update(words)
-    try:
-        config.compose("", arguments)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+class Bash(BashComplete):
+    """click's script, without a space after ``key=``."""
+
+    source_template = BashComplete.source_template.replace(
+        _PLAIN, f"{_PLAIN}; if [[ $value == *= ]]; then compopt -o nospace; fi"
+    )
+
+
+add_completion_class(Bash, "bash")
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(_SHELLS))
+def command(shell: str) -> int:
+    """Print the script that completes commands, options, keys and values.
+
+    For bash: eval "$(turbo-lab completion bash)", in ~/.bashrc to keep it.
+    """
+    from turbo_lab.cli.commands import turbo_lab
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(turbo_lab, {}, "turbo-lab", "_TURBO_LAB_COMPLETE").source())
     return 0
+
+
+def complete_keys(words: Sequence[str], incomplete: str) -> list[CompletionItem]:
+    """Complete a key, or the value of a key.
+
+    bash splits ``model=na`` at the equals sign and click drops that sign, so the key may
+    be the word before.
+    """
+    if "=" in incomplete:
+        key, _, value = incomplete.partition("=")
+        return [
+            CompletionItem(f"{key}={name}") for name in values_of(key) if name.startswith(value)
+        ]
+    before = next((word.removesuffix("=") for word in reversed(words) if word != "="), "")
+    if before in key_names():
+        return [CompletionItem(name) for name in values_of(before) if name.startswith(incomplete)]
+    return [CompletionItem(f"{key}=") for key in key_names() if key.startswith(incomplete)]
+
+
+def values_of(key: str) -> list[str]:
+    """Return the values that a key is known to take; empty if any value will do."""
+    from turbo_lab.cards import adapter_names
+    from turbo_lab.request.recipe import (
+        COMPILE_MODES,
+        DTYPES,
+        QUANTIZATIONS,
+        SCHEDULERS,
+        SEED_MODES,
+    )
+
+    if key in GROUPS:
+        return choices(key)
+    known: dict[str, Sequence[str]] = {
+        "lora": ("none", *adapter_names()),
+        "scheduler": SCHEDULERS,
+        "dtype": DTYPES,
+        "device": ("auto", "cpu", "cuda"),
+        "quantization": QUANTIZATIONS,
+        "compile": COMPILE_MODES,
+        "seed_mode": SEED_MODES,
+        "share": ("exact", "batched", "none"),
+        "on_out_of_memory": ("fail", "split"),
+        "timing": ("off", "short", "full"),
+    }
+    return list(known.get(key, ()))

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import click
+
 from turbo_lab import environment
-from turbo_lab.cli.arguments import take_flag, take_key
+from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.request.recipe import as_plain
@@ -36,12 +38,15 @@ class Finding:
     """What was found, and what to do where it is not ``ok``."""
 
 
-def main(arguments: list[str]) -> int:
-    """``doctor [store=DIR] [--json]``; exit code 3 where there is a problem."""
-    as_json = take_flag(arguments, "--json")
-    store = Path(take_key(arguments, "store") or "turbo-lab-store")
-    if arguments:
-        raise InputError(f"doctor: does not know {arguments[0]}; write doctor [store=DIR] [--json]")
+@click.command("doctor")
+@json_option
+@words_argument("[store=DIR]")
+def command(words: tuple[str, ...], as_json: bool) -> int:
+    """Show what this machine can run, and why not; exit code 3 if something must be mended."""
+    rest, keys = take_keys(words, "store")
+    if rest:
+        raise InputError(f"doctor: {rest[0]}: unexpected; usage: doctor [store=DIR] [--json]")
+    store = Path(keys.get("store", "turbo-lab-store"))
     found = [*_packages(), *_devices(), *_models(), *_goldens(), *_baselines(), *_disk(store)]
     problems = [row for row in found if row.status == "problem"]
     if as_json:
@@ -189,4 +194,4 @@ def _or_problem(name: str, look: Callable[[], Finding]) -> Finding:
         return Finding(name, "problem", str(error))
 
 
-__all__ = ["Finding", "main"]
+__all__ = ["Finding", "command"]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.cli.arguments import take_flag, take_option, whole_number
+import click
+
+from turbo_lab.cli.commands import Subcommands
+from turbo_lab.cli.options import html_option, json_option, words_argument
 from turbo_lab.documents.output import check_writable, print_document
-from turbo_lab.errors import InputError, unknown_name
+from turbo_lab.errors import InputError
 from turbo_lab.golden.document import Accepted, Golden
 from turbo_lab.golden.judgement import OTHER_WORK, Observation, if_meant
 from turbo_lab.golden.library import (
@@ -28,24 +31,36 @@ from turbo_lab.request.recipe import as_plain
 _CODES = {"error": 4, "regression": 1, "uncovered": 3, "pass": 0}
 
 
-def main(arguments: list[str]) -> int:
-    """Run one subcommand; returns its exit code."""
-    if not arguments or arguments[0] not in _SUBCOMMANDS:
-        if arguments and not arguments[0].startswith("-"):
-            raise unknown_name("golden", arguments[0], _SUBCOMMANDS)
-        raise InputError(f"golden: write one of {', '.join(_SUBCOMMANDS)} behind it")
-    name, *rest = arguments
-    return _SUBCOMMANDS[name](rest)
+reason_option = click.option("--reason", metavar="TEXT", help="Why it is accepted or rejected.")
+processes_option = click.option(
+    "--processes",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Fresh processes that must draw the same bits.",
+)
 
 
-def _record(arguments: list[str]) -> int:
-    """``golden record [NAME KEY=VALUE ...] [--processes N] [--reason TEXT]``."""
-    from turbo_lab.golden.lifecycle import record, who
+@click.group("golden", cls=Subcommands)
+def command() -> None:
+    """Record, check and maintain golden images.
 
-    processes = _count(take_option(arguments, "--processes"), "--processes", 3)
-    reason = take_option(arguments, "--reason") or "first recording"
-    library, as_json = _own_library(), take_flag(arguments, "--json")
-    cases = _cases_to_record(library, arguments)
+    Goldens are those in goldens/ of the working directory, else those that ship.
+    """
+
+
+@command.command()
+@processes_option
+@reason_option
+@json_option
+@words_argument("[NAME [KEY=VALUE]...]")
+def record(words: tuple[str, ...], processes: int, reason: str | None, as_json: bool) -> int:
+    """Record a case, or every standard case that has no golden yet."""
+    from turbo_lab.golden import lifecycle
+
+    library = _own_library()
+    cases = _cases_to_record(library, list(words))
     new = {name: overrides for name, overrides in cases.items() if not library.has(name)}
     if not new:
         known = ", ".join(cases)
@@ -53,9 +68,9 @@ def _record(arguments: list[str]) -> int:
             f"golden record: only records what is new, and there are goldens of {known}; "
             "`turbo-lab golden accept NAME --reason ...` moves one"
         )
-    acceptance = Accepted("", {}, who(), "", reason)
+    acceptance = Accepted("", {}, lifecycle.who(), "", reason or "first recording")
     _say(f"recording {len(new)} goldens; each is drawn in {processes} fresh processes as well")
-    golden = record(library, new, thresholds_of(library), processes, acceptance)
+    golden = lifecycle.record(library, new, thresholds_of(library), processes, acceptance)
     if as_json:
         values = {"processes": processes, "bound95": _bound(processes)}
         print_document("golden record", {"recorded": [g.name for g in golden], **values})
@@ -90,23 +105,31 @@ def _cases_to_record(library: GoldenLibrary, arguments: list[str]) -> dict[str, 
     return {name: tuple(overrides)}
 
 
-def _check(arguments: list[str]) -> int:
-    """``golden check [NAME ...] [--explain] [--json] [--html FILE]``."""
+@command.command()
+@click.option("--explain", is_flag=True, help="Name the stage that causes a difference.")
+@html_option
+@json_option
+@words_argument("[NAME]... [KEY=VALUE]...")
+def check(words: tuple[str, ...], explain: bool, html: Path | None, as_json: bool) -> int:
+    """Draw the cases again and compare them with their goldens.
+
+    KEY=VALUE applies to every case, such as device=cuda or num_threads=4.
+    """
+    from turbo_lab.golden import lifecycle
     from turbo_lab.golden.embedding import judge_embed
-    from turbo_lab.golden.lifecycle import check
     from turbo_lab.report.golden_check import check_document, write_page
 
-    as_json, explain = take_flag(arguments, "--json"), take_flag(arguments, "--explain")
-    html = take_option(arguments, "--html")
+    names, overrides = _split_words(words)
     if html is not None:
-        check_writable(Path(html), "--html")
+        check_writable(html, "--html")
     library = open_library()
-    names = _named(library, arguments)
-    checked = check(library, names, thresholds_of(library), judge_embed(), explain)
-    orphans = [] if arguments else library.orphans()
+    checked = lifecycle.check(
+        library, _named(library, names), thresholds_of(library), judge_embed(), explain, overrides
+    )
+    orphans = [] if names else library.orphans()
     values = check_document(checked, orphans)
     if html is not None:
-        write_page(Path(html), values, checked)
+        write_page(html, values, checked)
     if as_json:
         print_document("golden check", values)
     else:
@@ -118,27 +141,34 @@ def _check(arguments: list[str]) -> int:
     return _CODES[values["verdict"]]
 
 
-def _accept(arguments: list[str]) -> int:
-    """``golden accept NAME ... --reason TEXT [--expires DAY] [--processes N] [--json]``."""
-    from turbo_lab.golden.lifecycle import record, who
+@command.command()
+@click.argument("names", nargs=-1, metavar="NAME...")
+@reason_option
+@click.option("--expires", metavar="DAY", help="Accept next to the golden until this day.")
+@processes_option
+@json_option
+def accept(
+    names: tuple[str, ...], reason: str | None, expires: str | None, processes: int, as_json: bool
+) -> int:
+    """Accept what this environment draws, as the golden or, with --expires, next to it."""
+    from turbo_lab.golden import lifecycle
 
-    as_json = take_flag(arguments, "--json")
-    reason = take_option(arguments, "--reason")
-    expires = _day(take_option(arguments, "--expires"))
-    processes = _count(take_option(arguments, "--processes"), "--processes", 3)
+    expires = _day(expires)
     library = _own_library()
     cases = library.cases()
-    if not arguments or not reason:
+    if not names or not reason:
         raise InputError(
             "golden accept: name the cases and say why, as in turbo-lab golden accept "
             'nano-turbo-1-step --reason "new VAE"'
         )
-    check_known(arguments, cases)
-    named = {name: cases[name] for name in arguments}
-    acceptance = Accepted("", {}, who(), "", reason, expires)
-    old = {name: library.read(name) for name in arguments if library.has(name)}
+    check_known(names, cases)
+    named = {name: cases[name] for name in names}
+    acceptance = Accepted("", {}, lifecycle.who(), "", reason, expires)
+    old = {name: library.read(name) for name in names if library.has(name)}
     if expires is None:
-        moved = record(library, named, thresholds_of(library), processes, acceptance, True)
+        moved = lifecycle.record(
+            library, named, thresholds_of(library), processes, acceptance, True
+        )
         outcomes = {golden.name: golden.outcome for golden in moved}
         parents = {golden.name: golden.parent for golden in moved}
     else:
@@ -195,18 +225,19 @@ def _of_same_work(library: GoldenLibrary, name: str, seen: Observation) -> Golde
     return golden
 
 
-def _reject(arguments: list[str]) -> int:
-    """``golden reject NAME --reason TEXT [--json]``: what this environment gives is known bad."""
+@command.command()
+@click.argument("name")
+@reason_option
+@json_option
+def reject(name: str, reason: str | None, as_json: bool) -> int:
+    """Record that what this environment draws is known to be bad."""
     from turbo_lab.golden.lifecycle import observe_reproducible
 
-    as_json = take_flag(arguments, "--json")
-    reason = take_option(arguments, "--reason")
     library = _own_library()
     cases = library.cases()
-    if len(arguments) != 1 or not reason:
-        raise InputError("golden reject: name one case and say why with --reason TEXT")
-    check_known(arguments, cases)
-    name = arguments[0]
+    if not reason:
+        raise InputError("golden reject: say why with --reason TEXT")
+    check_known([name], cases)
     seen = observe_reproducible({name: cases[name]}, 0)[name]
     golden = _of_same_work(library, name, seen)
     library.write_sidecar(golden.with_known_bad(seen.outcome, reason))
@@ -217,10 +248,10 @@ def _reject(arguments: list[str]) -> int:
     return 0
 
 
-def _list(arguments: list[str]) -> int:
-    """``golden list [--json]``: the cases, with who accepted them and when."""
-    as_json = take_flag(arguments, "--json")
-    _no_more("list", arguments)
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> int:
+    """List the cases, and who accepted each golden when and why."""
     library = open_library()
     rows = []
     for name, overrides in library.cases().items():
@@ -248,10 +279,10 @@ def _list(arguments: list[str]) -> int:
     return 0
 
 
-def _prune(arguments: list[str]) -> int:
-    """``golden prune [--json]``: removes goldens that no case names."""
-    as_json = take_flag(arguments, "--json")
-    _no_more("prune", arguments)
+@command.command()
+@json_option
+def prune(as_json: bool) -> int:
+    """Remove goldens that no case names."""
     library = _own_library()
     orphans = library.orphans()
     for name in orphans:
@@ -266,19 +297,23 @@ def _prune(arguments: list[str]) -> int:
     return 0
 
 
-def _calibrate(arguments: list[str]) -> int:
-    """``golden calibrate [--write] [--json]``: thresholds from harmless changes."""
+@command.command()
+@click.option("--write", is_flag=True, help="Keep them as this folder's thresholds.")
+@json_option
+@words_argument()
+def calibrate(words: tuple[str, ...], write: bool, as_json: bool) -> int:
+    """Measure thresholds from changes that must not matter."""
     from turbo_lab.environment import package_version
     from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.golden.thresholds import RATCHET, SAFETY, thresholds_document
-    from turbo_lab.trials.golden_calibration import calibrate, load_cases
+    from turbo_lab.trials import golden_calibration
 
-    as_json, write = take_flag(arguments, "--json"), take_flag(arguments, "--write")
-    _no_more("calibrate", arguments)
     library = _own_library() if write else open_library()
-    cases = load_cases(library)
-    # What is about to be replaced may be as loose as it likes.
-    found = calibrate(cases, judge_embed(), None if write else thresholds_of(library))
+    cases = golden_calibration.load_cases(library, _overrides(words))
+    # Thresholds that are about to be replaced are not checked for looseness.
+    found = golden_calibration.calibrate(
+        cases, judge_embed(), None if write else thresholds_of(library)
+    )
     provenance = {
         "safety": SAFETY,
         "ratchet": RATCHET,
@@ -302,16 +337,18 @@ def _calibrate(arguments: list[str]) -> int:
     return 1 if found.loose else 0
 
 
-def _mutate(arguments: list[str]) -> int:
-    """``golden mutate [--json]``: which faults the goldens catch, and what alarms falsely."""
+@command.command()
+@json_option
+@words_argument()
+def mutate(words: tuple[str, ...], as_json: bool) -> int:
+    """Inject faults and harmless changes; exit code 1 if a fault is missed or one alarms."""
     from turbo_lab.golden.embedding import judge_embed
     from turbo_lab.trials.golden_calibration import load_cases
-    from turbo_lab.trials.golden_mutation import mutate
 
-    as_json = take_flag(arguments, "--json")
-    _no_more("mutate", arguments)
     library = open_library()
-    faults, harmless = mutate(load_cases(library), thresholds_of(library), judge_embed())
+    faults, harmless = mutate(
+        load_cases(library, _overrides(words)), thresholds_of(library), judge_embed()
+    )
     shown = [fault for fault in faults if fault.cases]
     values = {
         "score": sum(fault.caught for fault in shown) / len(shown),
@@ -328,16 +365,18 @@ def _mutate(arguments: list[str]) -> int:
     return 1 if is_blind or any(change.alarm for change in harmless) else 0
 
 
-def _invariance(arguments: list[str]) -> int:
-    """``golden invariance [--json]``: what must not matter, and what was measured."""
+@command.command()
+@json_option
+@words_argument()
+def invariance(words: tuple[str, ...], as_json: bool) -> int:
+    """Check that batch position, prompt order, threads and the like do not matter."""
     from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.trials import golden_invariance
     from turbo_lab.trials.golden_calibration import load_cases
-    from turbo_lab.trials.golden_invariance import invariance
 
-    as_json = take_flag(arguments, "--json")
-    _no_more("invariance", arguments)
     library = open_library()
-    rows = invariance(load_cases(library), thresholds_of(library), judge_embed())
+    cases = load_cases(library, _overrides(words))
+    rows = golden_invariance.invariance(cases, thresholds_of(library), judge_embed())
     holds = all(row.holds is not False for row in rows)
     values = {"verdict": "pass" if holds else "regression", "rows": as_plain(rows)}
     if as_json:
@@ -349,15 +388,23 @@ def _invariance(arguments: list[str]) -> int:
     return 0 if holds else 1
 
 
-def _named(library: GoldenLibrary, names: list[str]) -> list[str]:
+def _split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the names of cases, and the overrides that apply to each."""
+    return [w for w in words if "=" not in w], [w for w in words if "=" in w]
+
+
+def _overrides(words: Sequence[str]) -> list[str]:
+    """Return the words as overrides; raises :class:`InputError` for a name."""
+    names, overrides = _split_words(words)
+    if names:
+        raise InputError(f"golden: {names[0]}: unexpected name; this command takes all cases")
+    return overrides
+
+
+def _named(library: GoldenLibrary, names: Sequence[str]) -> list[str]:
     cases = library.cases()
     check_known(names, cases)
-    return names or list(cases)
-
-
-def _no_more(command: str, arguments: list[str]) -> None:
-    if arguments:
-        raise InputError(f"golden {command} {arguments[0]}: {command} takes no names, only --flags")
+    return list(names) or list(cases)
 
 
 def _own_library() -> GoldenLibrary:
@@ -368,12 +415,6 @@ def _own_library() -> GoldenLibrary:
     if (Path.cwd() / "turbo_lab" / "data").is_dir():
         return GoldenLibrary(packaged_root())
     return GoldenLibrary(Path.cwd() / "goldens")
-
-
-def _count(text: str | None, option: str, default: int) -> int:
-    if text is None:
-        return default
-    return whole_number(text, option)
 
 
 def _day(text: str | None) -> str | None:
@@ -390,16 +431,3 @@ def _day(text: str | None) -> str | None:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-_SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "record": _record,
-    "check": _check,
-    "accept": _accept,
-    "reject": _reject,
-    "list": _list,
-    "prune": _prune,
-    "calibrate": _calibrate,
-    "mutate": _mutate,
-    "invariance": _invariance,
-}

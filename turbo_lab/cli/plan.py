@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import click
+
+from turbo_lab.cli.options import GridCommand, grid_options, json_option, with_hydra, words_argument
+from turbo_lab.cli.sweep import with_default_sweep
 from turbo_lab.documents.output import print_document
 from turbo_lab.planning.resolved_sweep import plan_values, resolve_points
 from turbo_lab.workflows.settings import resolve_metric_context
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
+
+
+@click.command("plan", cls=GridCommand)
+@json_option
+@grid_options
+@words_argument()
+def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
+    """Show what a sweep would run, what is in the store and what is shared; draws nothing.
+
+    \b
+    turbo-lab plan num_inference_steps=1,2,4 guidance_scale=0,2
+    """
+    from turbo_lab import config
+
+    points = config.compose("plan", with_default_sweep(with_hydra(words, hydra)))
+    return plan_points(points, as_json) if points else 0
 
 
 def plan_points(points: Sequence[GridPoint], as_json: bool) -> int:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 import numpy.typing as npt
 
-from turbo_lab.cli.arguments import take_flag, take_key, take_option
+from turbo_lab.cli.commands import Subcommands
+from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache, digest, hash_file
@@ -46,26 +48,34 @@ class Source:
     """What the file says of them."""
 
 
-def main(arguments: list[str]) -> int:
-    """``reference build FOLDER [--features] [--output FILE] [--json]``.
+@click.group("reference", cls=Subcommands)
+def command() -> None:
+    """Build the image statistics that distances are measured to."""
 
-    The extractor is named as a sweep names it: ``metrics.extractor=NAME`` and
-    ``metrics.pretrained=FILE``; ``device=cuda`` computes its features there.
+
+@command.command("build")
+@click.option("--features", is_flag=True, help="Keep each image's features, for kid and cmmd.")
+@click.option("--output", metavar="FILE", help="The .safetensors file to write.")
+@json_option
+@words_argument("FOLDER [metrics.extractor=NAME] [metrics.pretrained=FILE] [device=DEVICE]")
+def build_(words: tuple[str, ...], features: bool, output: str | None, as_json: bool) -> int:
+    """Build a reference from a folder of images of one size.
+
+    The extractor is named as a sweep names it; device=cuda computes its features there.
     """
     from turbo_lab.metrics.extractor_source import extractor_source
 
-    as_json, keep = take_flag(arguments, "--json"), take_flag(arguments, "--features")
-    output, device = take_option(arguments, "--output"), take_key(arguments, "device") or "cpu"
-    extractor = extractor_source(
-        take_key(arguments, "metrics.extractor") or "nano-clip",
-        take_key(arguments, "metrics.pretrained"),
-    )
-    if len(arguments) != 2 or arguments[0] != "build" or arguments[1].startswith("-"):
+    rest, keys = take_keys(words, "metrics.extractor", "metrics.pretrained", "device")
+    if len(rest) != 1:
         raise InputError(
             "reference: usage: reference build FOLDER [--features] [--output FILE] "
             "[metrics.extractor=NAME] [metrics.pretrained=FILE]"
         )
-    values = write(folder_source(Path(arguments[1])), extractor, keep, device, output)
+    extractor = extractor_source(
+        keys.get("metrics.extractor", "nano-clip"), keys.get("metrics.pretrained")
+    )
+    source = folder_source(Path(rest[0]))
+    values = write(source, extractor, features, keys.get("device", "cpu"), output)
     if as_json:
         print_document("reference build", values)
     else:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.cli.arguments import take_flag, take_key, take_option, whole_number
+import click
+
+from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.documents.output import print_document, write_text
 from turbo_lab.errors import InputError, StoreError, unknown_name
 from turbo_lab.report.columns import CellDetails
@@ -18,24 +20,34 @@ from turbo_lab.workflows.results import move_paths
 _FORMATS = {"html": "report.html", "markdown": "report.md"}
 
 
-def main(arguments: list[str]) -> int:
-    """``report SWEEP [store=DIR] [--output FILE] [--format html|markdown] [--images N] [--json]``.
+@click.command("report")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(_FORMATS)),
+    default="html",
+    show_default=True,
+    help="What to write.",
+)
+@click.option("--output", metavar="FILE", help="Where to write it (default: report.html or .md).")
+@click.option("--images", type=click.IntRange(min=0), metavar="N", help="Images shown per cell.")
+@json_option
+@words_argument("SWEEP [store=DIR]")
+def command(
+    words: tuple[str, ...], form: str, output: str | None, images: int | None, as_json: bool
+) -> int:
+    """Write a sweep as one file: figures, plots and images.
 
-    SWEEP is an id, or the beginning of one, of the store, or a ``sweep.json``.
-    The exit code is 3 where images that the sweep names are not there.
+    SWEEP is a sweep's id or its first digits, or a sweep.json. Exit code 3 if images that the
+    sweep names are missing.
     """
-    as_json = take_flag(arguments, "--json")
-    output = take_option(arguments, "--output")
-    form = take_option(arguments, "--format") or "html"
-    shown = _count(take_option(arguments, "--images"))
-    store = take_key(arguments, "store")
-    if form not in _FORMATS:
-        raise unknown_name("--format", form, _FORMATS)
-    if len(arguments) != 1:
+    rest, keys = take_keys(words, "store")
+    store = keys.get("store")
+    if len(rest) != 1:
         raise InputError("report: name one sweep, as in turbo-lab report 1a2b3c, or a sweep.json")
-    path = find_sweep(arguments[0], store)
+    path = find_sweep(rest[0], store)
     values = read_sweep(path, store)
-    text, missing = (_markdown(values), 0) if form == "markdown" else _html(values, shown)
+    text, missing = (_markdown(values), 0) if form == "markdown" else _html(values, images)
     target = Path(output or _FORMATS[form])
     if output is None and target.is_symlink():
         raise InputError(f"{target}: is a symbolic link; name the file to write with --output")
@@ -47,7 +59,7 @@ def main(arguments: list[str]) -> int:
     else:
         print(f"report          {target}")
     if missing:
-        print(f"{missing} images are not there; name their store with store=DIR", file=sys.stderr)
+        print(f"{missing} images not found; pass store=DIR if the store was moved", file=sys.stderr)
     return 3 if missing else 0
 
 
@@ -150,7 +162,3 @@ def _markdown(values: Mapping[str, Any]) -> str:
     from turbo_lab.report.markdown import sweep_markdown
 
     return sweep_markdown(values)
-
-
-def _count(text: str | None) -> int | None:
-    return None if text is None else whole_number(text, "--images")

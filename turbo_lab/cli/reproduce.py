@@ -6,7 +6,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from turbo_lab.cli.arguments import take_flag, take_key, whole_number
+import click
+
+from turbo_lab.cli.arguments import whole_number
+from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
 from turbo_lab.request.recipe import as_plain
@@ -19,22 +22,27 @@ if TYPE_CHECKING:
 _CODES = {"pass": 0, "regression": 1, "uncovered": 3}
 
 
-def main(arguments: list[str]) -> int:
-    """``reproduce RECORD [store=DIR] [device=...] [num_threads=N] [tracking.uri=URI] [--json]``."""
-    as_json = take_flag(arguments, "--json")
-    store = Path(take_key(arguments, "store") or "turbo-lab-store")
-    device = take_key(arguments, "device") or "auto"
-    threads = take_key(arguments, "num_threads")
-    uri = take_key(arguments, "tracking.uri")
-    if len(arguments) != 1:
+@click.command("reproduce")
+@json_option
+@words_argument("RECORD|IMAGE.png [store=DIR] [device=DEVICE] [num_threads=N] [tracking.uri=URI]")
+def command(words: tuple[str, ...], as_json: bool) -> int:
+    """Draw a recorded image or cell again here, and say what is identical.
+
+    Name it by a PNG file, a record's path, a cell or record id (8 or more hex digits), or an
+    MLflow run id. Exit code 1 if it differs although it must not, 3 if that cannot be said.
+    """
+    from turbo_lab.workflows.reproduce import reproduce
+
+    rest, keys = take_keys(words, "store", "device", "num_threads", "tracking.uri")
+    if len(rest) != 1:
         raise InputError(
             "reproduce: name one record: a PNG file, a record's path, a cell or record id, or an "
             "MLflow run id"
         )
+    threads = keys.get("num_threads")
     num_threads = None if threads is None else whole_number(threads, "num_threads", 1)
-    from turbo_lab.workflows.reproduce import reproduce
-
-    claim = _claim(arguments[0], store, uri)
+    claim = _claim(rest[0], Path(keys.get("store", "turbo-lab-store")), keys.get("tracking.uri"))
+    device = keys.get("device", "auto")
     found = reproduce(claim, device, num_threads)
     values = as_plain(found)
     values["fingerprint_difference"] = [
@@ -77,7 +85,7 @@ def _claim(word: str, store: Path, uri: str | None) -> Claim:
     if re.fullmatch(r"[0-9a-f]{8,64}", word):
         return claim_of_record(_by_id(opened, word), opened)
     raise InputError(
-        f"{word}: is no PNG, no record's path, no id of 8 or more hex digits and no MLflow run"
+        f"{word}: is not a PNG file, a record path, an id (8+ hex digits) or an MLflow run id"
     )
 
 

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from turbo_lab.cli.arguments import take_flag, take_key
+import click
+
+from turbo_lab.cli.commands import Subcommands
+from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.documents.output import print_document
-from turbo_lab.errors import InputError, unknown_name
+from turbo_lab.errors import InputError
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store import maintenance
 from turbo_lab.store.store import Store
 
 
-def main(arguments: list[str]) -> int:
-    """Run one subcommand; returns its exit code."""
-    if not arguments or arguments[0].startswith("-"):
-        raise InputError("store: write verify, du or gc behind it")
-    name, *rest = arguments
-    if name not in _SUBCOMMANDS:
-        raise unknown_name("store", name, _SUBCOMMANDS)
-    return _SUBCOMMANDS[name](rest)
+@click.group("store", cls=Subcommands)
+def command() -> None:
+    """Look after a store; store=DIRECTORY names it (default: turbo-lab-store)."""
 
 
-def _verify(arguments: list[str]) -> int:
-    """``store verify [store=DIR] [--remove-damaged] [--json]``."""
-    as_json, removes = take_flag(arguments, "--json"), take_flag(arguments, "--remove-damaged")
-    store = _open(arguments)
+@command.command()
+@click.option("--remove-damaged", is_flag=True, help="Remove what is damaged.")
+@json_option
+@words_argument("[store=DIR]")
+def verify(words: tuple[str, ...], remove_damaged: bool, as_json: bool) -> int:
+    """Check every batch and document; exit code 3 if one is damaged or missing."""
+    store = _open(words)
     removed: list[maintenance.Damage] = []
-    if removes:
+    if remove_damaged:
         removed, damaged = maintenance.remove_damaged(store)
     else:
         damaged = list(maintenance.verify(store))
@@ -57,10 +58,12 @@ def _print_damage(
         print("\nrun the same sweep again: it makes what is missing, and nothing else")
 
 
-def _du(arguments: list[str]) -> int:
-    """``store du [store=DIR] [--json]``."""
-    as_json = take_flag(arguments, "--json")
-    store = _open(arguments)
+@command.command()
+@json_option
+@words_argument("[store=DIR]")
+def du(words: tuple[str, ...], as_json: bool) -> int:
+    """Show the disk space that each kind of file and each model takes."""
+    store = _open(words)
     by_kind, by_model = maintenance.usage(store)
     if as_json:
         values = {"kinds": _plain(by_kind), "models": _plain(by_model)}
@@ -72,12 +75,15 @@ def _du(arguments: list[str]) -> int:
     return 0
 
 
-def _gc(arguments: list[str]) -> int:
-    """``store gc [store=DIR] [--orphans] [--dry-run] [--json]``."""
-    as_json, dry_run = take_flag(arguments, "--json"), take_flag(arguments, "--dry-run")
-    with_orphans = take_flag(arguments, "--orphans")
-    store = _open(arguments)
-    found = maintenance.gc(store, with_orphans, dry_run)
+@command.command()
+@click.option("--orphans", is_flag=True, help="Also remove batches that no record names.")
+@click.option("--dry-run", is_flag=True, help="Show what would go; remove nothing.")
+@json_option
+@words_argument("[store=DIR]")
+def gc(words: tuple[str, ...], orphans: bool, dry_run: bool, as_json: bool) -> int:
+    """Remove unfinished writes and what nothing needs."""
+    store = _open(words)
+    found = maintenance.gc(store, orphans, dry_run)
     freed_bytes = sum(garbage.size_bytes for garbage in found)
     if as_json:
         removed = [str(garbage.path) for garbage in found]
@@ -90,11 +96,11 @@ def _gc(arguments: list[str]) -> int:
     return 0
 
 
-def _open(arguments: list[str]) -> Store:
-    root = Path(take_key(arguments, "store") or "turbo-lab-store")
-    if arguments:
-        raise InputError(f"store: {arguments[0]}: unknown word; it takes store=DIR and flags")
-    return Store.existing(root)
+def _open(words: Sequence[str]) -> Store:
+    rest, keys = take_keys(words, "store")
+    if rest:
+        raise InputError(f"store: {rest[0]}: unexpected; pass store=DIRECTORY and options only")
+    return Store.existing(Path(keys.get("store", "turbo-lab-store")))
 
 
 def _plain(rows: Sequence[Any]) -> list[dict[str, Any]]:
@@ -102,6 +108,3 @@ def _plain(rows: Sequence[Any]) -> list[dict[str, Any]]:
         {key: str(value) if isinstance(value, Path) else value for key, value in row.items()}
         for row in as_plain(rows)
     ]
-
-
-_SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {"verify": _verify, "du": _du, "gc": _gc}

@@ -20,7 +20,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,7 +247,7 @@ def standard_cases() -> dict[str, tuple[str, ...]]:
     return {name: tuple(overrides) for name, overrides in records.read_object(path).items()}
 
 
-def check_known(names: list[str], known: Mapping[str, Any]) -> None:
+def check_known(names: Sequence[str], known: Mapping[str, Any]) -> None:
     """Raises ``InputError`` for a name that no case has."""
     for name in names:
         if name not in known:

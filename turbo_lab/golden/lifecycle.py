@@ -72,8 +72,12 @@ def check(
     thresholds: Thresholds,
     embed: Embed | None,
     explain: bool = False,
+    overrides: Sequence[str] = (),
 ) -> list[Checked]:
-    """Judge the named cases, one after the other. Never raises for one that is broken."""
+    """Judge the named cases, one after the other. Never raises for one that is broken.
+
+    ``overrides`` apply to every case, after its own: ``device=cuda`` checks elsewhere.
+    """
     wanted, twins = library.cases(), library.twins()
     ready: dict[str, tuple[Case, Golden, Material]] = {}
     verdicts: dict[str, Checked] = {}
@@ -81,7 +85,7 @@ def check(
         try:
             if name in twins:
                 raise StoreError(twin_text(name, twins[name]))
-            found = _prepare(library, name, wanted[name])
+            found = _prepare(library, name, wanted[name], overrides)
         except MissingFilesError as error:
             verdicts[name] = Checked(CaseVerdict(name, "uncovered", None, str(error)))
         except TurboLabError as error:
@@ -99,9 +103,12 @@ def check(
 
 
 def _prepare(
-    library: GoldenLibrary, name: str, overrides: Sequence[str]
+    library: GoldenLibrary, name: str, overrides: Sequence[str], more: Sequence[str]
 ) -> tuple[Case, Golden, Material] | Checked:
-    """All that is needed to run a case; a verdict where nothing has to run."""
+    """Return what a case needs to run, or a verdict if nothing has to run.
+
+    ``overrides``: those of ``cases.json``; ``more``: those of this check, after them.
+    """
     if not library.has(name):
         message = "has no golden: turbo-lab golden record"
         return Checked(CaseVerdict(name, "uncovered", None, message))
@@ -110,7 +117,7 @@ def _prepare(
     if tuple(overrides) != golden.overrides:
         message = f"cases.json says something else than was recorded; {if_meant(name)}"
         return Checked(CaseVerdict(name, "uncovered", None, message))
-    case = resolve_case(name, overrides)
+    case = resolve_case(name, (*overrides, *more))
     choice = choose(golden, case.sweep.fingerprint["keys"], today())
     if choice.tier is None:
         verdict = CaseVerdict(

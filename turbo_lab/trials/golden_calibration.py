@@ -50,13 +50,18 @@ class Calibration:
     """Stored thresholds that are far above what is seen now."""
 
 
-def load_cases(library: GoldenLibrary) -> list[tuple[Case, Golden, Material]]:
-    """Every recorded golden with its case, resolved. Raises ``InputError`` where there is none."""
+def load_cases(
+    library: GoldenLibrary, overrides: Sequence[str] = ()
+) -> list[tuple[Case, Golden, Material]]:
+    """Resolve the case of every recorded golden, with ``overrides`` after its own.
+
+    Raises ``InputError`` if there is no golden.
+    """
     found = library.read_all()
     if not found:
         raise InputError(f"{library.root}: has no goldens yet; turbo-lab golden record")
     return [
-        (resolve_case(name, golden.overrides), golden, library.material(golden))
+        (resolve_case(name, (*golden.overrides, *overrides)), golden, library.material(golden))
         for name, golden in found.items()
     ]
 

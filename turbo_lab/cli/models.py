@@ -1,0 +1,66 @@
+"""``turbo-lab models``: list, show and verify models."""
+
+from __future__ import annotations
+
+import click
+
+from turbo_lab.cli.commands import Subcommands
+from turbo_lab.cli.options import json_option
+from turbo_lab.documents.output import print_document
+
+
+@click.group("models", cls=Subcommands)
+def command() -> None:
+    """Show what can be run; nothing is downloaded."""
+
+
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> int:
+    """List every model, adapter and shared part, with licence and size."""
+    from turbo_lab.cards import catalog
+    from turbo_lab.report.text.tables import models_table
+
+    rows = catalog.list_models()
+    if as_json:
+        print_document("models list", {"models": rows})
+    else:
+        models_table(rows)
+    return 0
+
+
+@command.command()
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> int:
+    """Show one model: files, digest, revision, licence, and what it was trained on."""
+    from turbo_lab.cards import catalog
+    from turbo_lab.report.text.tables import model_card_text
+
+    card = catalog.show_model(name)
+    if as_json:
+        print_document("models show", card)
+    else:
+        model_card_text(card)
+    return 0
+
+
+@command.command()
+@json_option
+def verify(as_json: bool) -> int:
+    """Hash every weight file again that was ever hashed here; exit code 3 if one changed."""
+    from turbo_lab.identity import DigestCache
+
+    found = list(DigestCache().verify())
+    changed = [path for path, is_same in found if not is_same]
+    if as_json:
+        paths = [str(path) for path in changed]
+        print_document("models verify", {"n": len(found), "changed": paths})
+        return 3 if changed else 0
+    for path in changed:
+        print(f"changed  {path}")
+    if changed:
+        print("\nImages drawn since then are in your stores under the old digest;")
+        print("remove those batches, or start another store.")
+    print(f"{len(found) - len(changed)} of {len(found)} files match their recorded digests")
+    return 3 if changed else 0
