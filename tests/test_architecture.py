@@ -20,6 +20,7 @@ PACKAGE = Path(__file__).parent.parent / "turbo_lab"
 RANKS: dict[str, float] = {
     "turbo_lab": 0,
     "turbo_lab.errors": 0,
+    "turbo_lab.verdict": 0.05,
     "turbo_lab.identity": 0.1,
     "turbo_lab.progress": 0.2,
     "turbo_lab.analysis": 1,

@@ -24,7 +24,6 @@ import numpy as np
 import pytest
 
 from turbo_lab import environment
-from turbo_lab.compare.paired import worst
 from turbo_lab.documents.output import check_writable
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.golden.document import Accepted, Golden
@@ -33,6 +32,7 @@ from turbo_lab.golden.library import GoldenLibrary, check_name
 from turbo_lab.golden.stages import StageValue, mark, ordered_by_worth
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.identity import digest
+from turbo_lab.verdict import Verdict, worst
 
 # What failed in this process, and in xdist's workers once they have ended.
 _ROWS: list[dict[str, Any]] = []
@@ -109,7 +109,7 @@ class GoldenImage:
         try:
             self._judge(library, case, seen, recipe)
         except StoreError as error:  # damaged, edited, of a newer schema
-            _ROWS.append(_row_without_images(f"{self._file}::{case}", "error", str(error)))
+            _ROWS.append(_row_without_images(f"{self._file}::{case}", Verdict.ERROR, str(error)))
             pytest.fail(f"golden {case}: error: {error}", pytrace=False)
 
     def _judge(
@@ -118,7 +118,7 @@ class GoldenImage:
         reason = self._config.getoption("--golden-accept")
         if not library.has(case):
             if not self._config.getoption("--golden-record"):
-                _ROWS.append(_row_without_images(f"{self._file}::{case}", "uncovered", _NEW))
+                _ROWS.append(_row_without_images(f"{self._file}::{case}", Verdict.UNCOVERED, _NEW))
                 pytest.fail(f"{case}: {_NEW}", pytrace=False)
             _write(library, case, seen, recipe, "first recording", None)
             _WRITTEN.append(f"recorded  {self._file}::{case}")
@@ -131,7 +131,7 @@ class GoldenImage:
             golden, material, seen, read_thresholds(), _today(), judge_embed(),
             remedy=f"if that is meant: {_ACCEPT}",
         )  # fmt: skip
-        if verdict.verdict == "pass":
+        if verdict.verdict == Verdict.PASS:
             return
         if reason:
             _write(library, case, seen, recipe, reason, golden)
@@ -253,7 +253,7 @@ def _remember(verdict: CaseVerdict, golden: Golden, expected: Any, seen: Observa
     _PICTURES.update(pictures_of(checked))
 
 
-def _row_without_images(name: str, verdict: str, message: str) -> dict[str, Any]:
+def _row_without_images(name: str, verdict: Verdict, message: str) -> dict[str, Any]:
     from turbo_lab.golden.lifecycle import Checked
     from turbo_lab.report.golden_check import check_document
 

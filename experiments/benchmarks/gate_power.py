@@ -37,6 +37,7 @@ from turbo_lab.runtime.host import HostLoad
 from turbo_lab.runtime.paired_timing import compare_calls
 from turbo_lab.store.record import Measurement
 from turbo_lab.store.store import images_of, read_image
+from turbo_lab.verdict import Verdict
 from turbo_lab.workflows.results import metric_context
 
 MARGIN, LOSS = 0.02, 0.04
@@ -160,9 +161,11 @@ def _measured(values: np.ndarray) -> Measurement:
 
 def print_rates(title: str, verdicts: list[str]) -> None:
     """A row of the table: how often each verdict was given, and the power with its interval."""
-    called = np.array([verdict == "regression" for verdict in verdicts], dtype=float)
+    called = np.array([verdict == Verdict.REGRESSION for verdict in verdicts], dtype=float)
     low, high = stats.proportion_ci(called) or (0.0, 1.0)
-    counts: dict[str, Any] = {v: verdicts.count(v) for v in ("pass", "inconclusive", "regression")}
+    counts: dict[str, Any] = {
+        v: verdicts.count(v) for v in (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.REGRESSION)
+    }
     told = " | ".join(str(count) for count in counts.values())
     print(f"| {title} | {told} | {called.mean():.1%} ({low:.1%} to {high:.1%}) |", flush=True)
 

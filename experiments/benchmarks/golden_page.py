@@ -40,6 +40,7 @@ from turbo_lab.trials.faults import FAULTS
 from turbo_lab.trials.golden_calibration import load_cases
 from turbo_lab.trials.golden_mutation import run_with
 from turbo_lab.trials.reanchor import anchored
+from turbo_lab.verdict import Verdict
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -141,7 +142,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     checked = failing(options.cases)
-    assert all(item.verdict.verdict == "regression" for item in checked)
+    assert all(item.verdict.verdict == Verdict.REGRESSION for item in checked)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "page.html"
         began = time.perf_counter()

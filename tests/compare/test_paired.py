@@ -13,7 +13,6 @@ from turbo_lab.compare.paired import (
     hold_family,
     judge_pairs,
     winners_and_losers,
-    worst,
 )
 from turbo_lab.errors import InputError
 from turbo_lab.store.record import Measurement
@@ -173,13 +172,6 @@ def test_what_holm_takes_back_keeps_its_note_and_needs_more() -> None:
     # (z(1 - 0.05 / 3) + z(0.8)) of the errors, where one check alone needs 2.8.
     spread = 0.09 / 1.96 * 12**0.5
     assert of_three.needed_n == pytest.approx(((2.128 + 0.8416) * spread / 0.1) ** 2, abs=1.5)
-
-
-def test_the_worst_decides() -> None:
-    assert worst(["pass", "inconclusive", "regression", "error"]) == "error"
-    assert worst(["pass", "uncovered", "regression"]) == "regression"
-    assert worst(["pass", "inconclusive"]) == "inconclusive"
-    assert worst(["pass"]) == "pass"
 
 
 def test_winners_and_losers_by_prompt() -> None:

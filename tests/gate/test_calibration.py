@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from turbo_lab.analysis import stats
 from turbo_lab.errors import InputError
 from turbo_lab.gate.calibration import Figures, calibrate_distance, calibrate_gate
 from turbo_lab.gate.policy import QualityRule
 from turbo_lab.metrics.reference import build_reference
+from turbo_lab.verdict import Direction
 
 
 def pool(spread: float, seeds: int = 6) -> dict[str, Figures]:
@@ -45,7 +45,7 @@ def test_power_is_by_hand_what_a_normal_loss_gives() -> None:
 
 
 @pytest.mark.parametrize("direction", ["higher", "lower"])
-def test_a_share_loses_whole_images(direction: stats.Direction) -> None:
+def test_a_share_loses_whole_images(direction: Direction) -> None:
     """A hit becomes a miss: a share shifted as a whole would leave [0, 1]."""
     hits = (np.random.default_rng(0).random((128, 6)) < 0.9).astype(float)
     values = hits if direction == "higher" else 1 - hits

@@ -202,7 +202,10 @@ def capsys_cleared(capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[
         (["golden", "record", "seed=1"], "name the case first"),
         (["golden", "record", "grid", "seed=1,2"], "one batch of one cell"),
         (["golden", "record", "../out", "seed=1"], "a case's name has letters"),
-        (["golden", "mutate", "two-steps"], "two-steps: unexpected name; this command takes all cases"),
+        (
+            ["golden", "mutate", "two-steps"],
+            "two-steps: unexpected name; this command takes all cases",
+        ),
         (["golden", "accept", "two-steps", "--reason", "x", "--expires", "2020-01-01"], "passed"),
         (["golden", "accept", "two-steps", "--reason", "x", "--expires", "soon"], "such as 2027"),
     ],

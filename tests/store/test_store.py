@@ -183,6 +183,9 @@ def test_reuse_key_depends_on_batch_environment_and_exactness() -> None:
     assert len(keys) == 4
 
 
+RECORD_HEAD = b'{"schema": 1, "turbo_lab": "0", "kind": "record", '
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -190,8 +193,10 @@ def test_reuse_key_depends_on_batch_environment_and_exactness() -> None:
         (b"\xff\xfe", "decode"),
         (b"[]", "no JSON object"),
         (b'{"schema": 1, "turbo_lab": "0", "kind": "record"}', "has no batches"),
-        (b'{"schema": 1, "turbo_lab": "0", "kind": "record", "batches": 3}', "int"),
-        (b'{"schema": 1, "turbo_lab": "0", "kind": "record", "batches": []}', "missing"),
+        (RECORD_HEAD + b'"batches": []}', "has no status"),
+        (RECORD_HEAD + b'"batches": [], "status": "drawn"}', "'drawn' is not a valid CellStatus"),
+        (RECORD_HEAD + b'"status": "done", "exactness": "exact", "batches": 3}', "int"),
+        (RECORD_HEAD + b'"status": "done", "exactness": "exact", "batches": []}', "missing"),
     ],
 )
 def test_damaged_record_says_what_takes_it_out(tmp_path: Path, content: bytes, said: str) -> None:

@@ -18,10 +18,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from turbo_lab.verdict import Direction, Verdict
+
 Array = npt.NDArray[np.float64]
 Interval = tuple[float, float]
-Direction = Literal["higher", "lower", "none"]
-Verdict = Literal["pass", "regression", "inconclusive"]
 Alternative = Literal["two-sided", "greater", "less"]
 
 MIN_CLUSTERS = 8
@@ -242,20 +242,18 @@ def verdict(ci: Interval | None, margin: float, direction: Direction) -> Verdict
     at 2.5% each.
     """
     _check_margin(margin)
-    if direction not in ("higher", "lower", "none"):
-        raise ValueError(f"direction={direction}: must be higher, lower or none")
     if ci is None:
-        return "inconclusive"
+        return Verdict.INCONCLUSIVE
     low, high = ci
-    if direction == "lower":
+    if direction == Direction.LOWER:
         low, high = -high, -low
-    if direction == "none":
+    if direction == Direction.NONE:
         inside, beyond = -margin <= low and high <= margin, low > margin or high < -margin
     else:
         inside, beyond = low >= -margin, high < -margin
     if math.isnan(low) or math.isnan(high) or not (inside or beyond):
-        return "inconclusive"
-    return "pass" if inside else "regression"
+        return Verdict.INCONCLUSIVE
+    return Verdict.PASS if inside else Verdict.REGRESSION
 
 
 def minimum_detectable_effect(

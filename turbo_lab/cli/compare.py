@@ -19,7 +19,7 @@ from turbo_lab.cli.arguments import take_flag, take_key, take_option
 from turbo_lab.cli.gate import row_document
 from turbo_lab.cli.options import GridCommand, html_option, json_option, words_argument
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.paired import Row, compare_figure, hold_family, winners_and_losers, worst
+from turbo_lab.compare.paired import Row, compare_figure, hold_family, winners_and_losers
 from turbo_lab.compare.published import published_document, refuse_published
 from turbo_lab.compare.sides import SIDES, compose_side, split_sides
 from turbo_lab.documents.output import check_writable, print_document, write_text
@@ -27,7 +27,8 @@ from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.gate.run_checks import side_of
 from turbo_lab.planning.resolved_sweep import measuring
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.store.record import Timing
+from turbo_lab.store.record import CellStatus, Timing
+from turbo_lab.verdict import worst
 from turbo_lab.workflows.results import latest_timing
 
 METRICS = ("clip_score", "r_precision")
@@ -194,7 +195,7 @@ def draw(side: str, overrides: Sequence[str], own: Sequence[str] = ()) -> Conten
         progress.end()
     row = done.document["cells"][0]
     label = _label(row["parameters"], own)
-    if row["status"] == "failed":
+    if row["status"] == CellStatus.FAILED:
         raise JudgementError(f"compare: {label}: {row['error']}")
     timing = latest_timing(done.context.store, next(iter(done.outcome.records.values())))
     if timing is None:

@@ -20,12 +20,11 @@ from turbo_lab.gate import checks as gate
 from turbo_lab.gate.policy import Policy
 from turbo_lab.gate.run_checks import Overrides, Sides, all_checks, check_cases, draw_side, side_of
 from turbo_lab.request.recipe import as_plain
+from turbo_lab.verdict import Direction, Verdict
 
 if TYPE_CHECKING:
     from turbo_lab.report.html.pictures import Picture
     from turbo_lab.workflows.sweep import Executed
-
-CODES = {"error": 4, "regression": 1, "uncovered": 3, "inconclusive": 3, "pass": 0}
 
 
 def main(arguments: list[str]) -> int:
@@ -65,7 +64,7 @@ def main(arguments: list[str]) -> int:
         for kind, path in files.items():
             if path is not None:
                 print(f"{kind:15} {path}")
-    return CODES[values["verdict"]]
+    return Verdict(values["verdict"]).exit_code
 
 
 def _refuse_policies_of_a_side(arguments: Sequence[str]) -> None:
@@ -131,9 +130,9 @@ def _not_judged(
 ) -> dict[str, Any]:
     """The ``gate`` document of a pipeline that does not run: an ``error``, and why."""
     return {
-        "verdict": "error",
+        "verdict": Verdict.ERROR,
         "gate": policy.name,
-        "checks": [row_document(gate.failed_check("drawing", "error", why))],
+        "checks": [row_document(gate.failed_check("drawing", Verdict.ERROR, why))],
         "candidate": list(overrides["candidate"]),
         "baseline": list(overrides["baseline"]) if has_baseline else policy.baseline,
         "baseline_digest": None,
@@ -174,15 +173,17 @@ def _changed_most(
     here, there = ({m.name: m for m in side.measurements} for side in (candidate, baseline))
     found = {}
     for row in held:
-        if row.name in here and row.ci95 is not None and row.verdict != "pass":
+        if row.name in here and row.ci95 is not None and row.verdict != Verdict.PASS:
             gains, losses = winners_and_losers(
                 here[row.name], there[row.name], candidate.keys, baseline.keys
             )
             better = row.difference is not None and (
-                row.difference < 0 if here[row.name].direction == "lower" else row.difference > 0
+                row.difference < 0
+                if here[row.name].direction == Direction.LOWER
+                else row.difference > 0
             )
             # Of a two-sided figure that gained, the gains are what is suspicious.
-            pairs = gains if row.direction == "none" and better else losses
+            pairs = gains if row.direction == Direction.NONE and better else losses
             found[row.name] = [pair for pair in pairs if pair[1]]
     return found
 

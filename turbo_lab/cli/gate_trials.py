@@ -13,13 +13,14 @@ from turbo_lab import config
 from turbo_lab.cli.arguments import take_flag, take_option, whole_number
 from turbo_lab.cli.gate import draw_sides, judge
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.paired import Key, Row, hold_family, known_direction
+from turbo_lab.compare.paired import Key, Row, hold_family
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.gate.policy import Policy
 from turbo_lab.gate.run_checks import draw_side, features_of, loaded_cases, quality_checks, side_of
 from turbo_lab.request.recipe import as_plain
+from turbo_lab.verdict import Verdict
 from turbo_lab.workflows import results
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def calibrate(arguments: list[str]) -> int:
         print_document("gate calibrate", values_)
     else:
         print_calibration(values_)
-    alarms = sum(row["verdict"] == "regression" for row in gates)
+    alarms = sum(row["verdict"] == Verdict.REGRESSION for row in gates)
     sound = found.rate_ci95[0] <= 0.05 and all(row.holds for row in found.metrics)
     return 0 if sound and not alarms else 1
 
@@ -168,7 +169,8 @@ def _with_goldens(
         dataclasses.replace(
             outcome,
             caught=outcome.caught or said[outcome.name],
-            verdicts=outcome.verdicts | {"goldens": "regression" if said[outcome.name] else "pass"},
+            verdicts=outcome.verdicts
+            | {"goldens": Verdict.REGRESSION if said[outcome.name] else Verdict.PASS},
         )
         if outcome.name in said
         else outcome
@@ -212,7 +214,7 @@ def _heavier(setting: Setting, margin: float) -> BlindnessOutcome:
 def _by_one_check(fault: str, row: Row) -> BlindnessOutcome:
     from turbo_lab.gate.mutation import BlindnessOutcome
 
-    caught = row.verdict != "pass"
+    caught = row.verdict != Verdict.PASS
     return BlindnessOutcome(fault, "", caught, {row.name: row.verdict}, {row.name: row.difference})
 
 
@@ -222,7 +224,7 @@ def _catch_rates(found: Sequence[BlindnessOutcome]) -> dict[str, dict[str, int]]
     for outcome in found:
         for name, verdict in outcome.verdicts.items():
             row = rates.setdefault(name, {"caught": 0, "asked": 0})
-            row["caught"] += verdict != "pass"
+            row["caught"] += verdict != Verdict.PASS
             row["asked"] += 1
     caught = sum(outcome.caught for outcome in found)
     return {**rates, "gate": {"caught": caught, "asked": len(found)}}
@@ -251,7 +253,7 @@ def _pool(pool: Baseline) -> dict[str, Figures]:
 
     order = _order(pool.keys)
     return {
-        m.name: Figures(np.array(m.per_image)[order], known_direction(m.direction), m.unit)
+        m.name: Figures(np.array(m.per_image)[order], m.direction, m.unit)
         for m in pool.measurements
     }
 

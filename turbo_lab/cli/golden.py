@@ -27,9 +27,7 @@ from turbo_lab.golden.library import (
 )
 from turbo_lab.golden.thresholds import thresholds_of
 from turbo_lab.request.recipe import as_plain
-
-_CODES = {"error": 4, "regression": 1, "uncovered": 3, "pass": 0}
-
+from turbo_lab.verdict import Verdict
 
 reason_option = click.option("--reason", metavar="TEXT", help="Why it is accepted or rejected.")
 processes_option = click.option(
@@ -138,7 +136,7 @@ def check(words: tuple[str, ...], explain: bool, html: Path | None, as_json: boo
         print_check(values, library.root == packaged_root())
         if html is not None:
             print(f"report          {html}")
-    return _CODES[values["verdict"]]
+    return Verdict(values["verdict"]).exit_code
 
 
 @command.command()
@@ -378,7 +376,7 @@ def invariance(words: tuple[str, ...], as_json: bool) -> int:
     cases = load_cases(library, _overrides(words))
     rows = golden_invariance.invariance(cases, thresholds_of(library), judge_embed())
     holds = all(row.holds is not False for row in rows)
-    values = {"verdict": "pass" if holds else "regression", "rows": as_plain(rows)}
+    values = {"verdict": Verdict.PASS if holds else Verdict.REGRESSION, "rows": as_plain(rows)}
     if as_json:
         print_document("golden invariance", values)
     else:

@@ -19,8 +19,6 @@ from turbo_lab.store.store import Store
 if TYPE_CHECKING:
     from turbo_lab.workflows.reproduce import Claim
 
-_CODES = {"pass": 0, "regression": 1, "uncovered": 3}
-
 
 @click.command("reproduce")
 @json_option
@@ -51,7 +49,7 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
     ]
     if as_json:
         print_document("reproduce", values)
-        return _CODES[found.verdict]
+        return found.verdict.exit_code
     print(f"{found.verdict}: {found.message}")
     print(f"{found.num_identical} of {found.num_images} images identical to the bit")
     if found.first_divergence is not None:
@@ -59,7 +57,7 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
         print(f"first divergence  {first['stage']}, {first['max_abs']} levels in {first['image']}")
     for row in values["fingerprint_difference"]:
         print(f"{row['key']:17} {row['recorded']} -> {row['here']}")
-    return _CODES[found.verdict]
+    return found.verdict.exit_code
 
 
 def _claim(word: str, store: Path, uri: str | None) -> Claim:

@@ -17,7 +17,7 @@ from turbo_lab.identity import digest
 from turbo_lab.request.prompts import DATA
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store import record as records
-from turbo_lab.store.record import Measurement
+from turbo_lab.store.record import CellStatus, Measurement
 from turbo_lab.store.store import Store, images_of
 from turbo_lab.untrusted.paths import confined, file_name, replace_file
 
@@ -59,7 +59,7 @@ class Baseline:
 def baseline_of(name: str, store: Store, record_id: str, measured: bool = True) -> Baseline:
     """A baseline of one record. Raises ``InputError`` where it was never ``measured``, if asked."""
     record = store.read_record(record_id)
-    if record is None or record.status != "done":
+    if record is None or record.status != CellStatus.DONE:
         raise InputError(f"baseline {name}: {record_id[:12]} is no finished record")
     rows = images_of(store, record)
     timings = store.timings(record_id)

@@ -12,6 +12,7 @@ from turbo_lab.errors import InputError
 from turbo_lab.execute.driver import CELL_FAILURES
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
+from turbo_lab.store.record import CellStatus
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
@@ -62,7 +63,7 @@ def bench_cells(points: Sequence[GridPoint], as_json: bool, html: str | None = N
     store, worker = Store(sweep.options.store), worker_for(sweep)
     rows: list[dict[str, Any]] = []
     for cell in sweep.cells:
-        row: dict[str, Any] = {"axes": dict(cell.axes), "status": "done", "error": None}
+        row: dict[str, Any] = {"axes": dict(cell.axes), "status": CellStatus.DONE, "error": None}
         try:
             if cell.misfit is not None:
                 raise InputError(cell.misfit)
@@ -70,7 +71,7 @@ def bench_cells(points: Sequence[GridPoint], as_json: bool, html: str | None = N
             timing = worker.time_cell(cell, rule, sweep.fingerprint)
         except CELL_FAILURES as error:
             text = " ".join(str(error).split())[:500]
-            rows.append({**row, "status": "failed", "error": text, "latency_s": None})
+            rows.append({**row, "status": CellStatus.FAILED, "error": text, "latency_s": None})
             continue
         name = record_id(cell.cell_id, sweep.fingerprint["keys"], sweep.exactness)
         store.write_timing(name, timing)
@@ -90,7 +91,7 @@ def bench_cells(points: Sequence[GridPoint], as_json: bool, html: str | None = N
         from turbo_lab.report.html.bench import bench_report
 
         write_text(Path(html), bench_report({"cells": rows}, lines), "--html")
-    return 3 if any(row["status"] == "failed" for row in rows) else 0
+    return 3 if any(row["status"] == CellStatus.FAILED for row in rows) else 0
 
 
 def compare_overrides(

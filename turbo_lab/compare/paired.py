@@ -15,6 +15,7 @@ import numpy as np
 from turbo_lab.analysis import stats
 from turbo_lab.errors import InputError
 from turbo_lab.store.record import Measurement
+from turbo_lab.verdict import Direction, Verdict
 
 ALPHA = 0.05
 Key = tuple[str, int]
@@ -27,8 +28,8 @@ class Row:
 
     name: str
     """Of the figure or check."""
-    verdict: str
-    """``pass``, ``regression``, ``inconclusive``, ``uncovered`` or ``error``."""
+    verdict: Verdict
+    """Outcome of the comparison or check."""
     value: float | None
     """The candidate's; ``None`` where there is none."""
     baseline: float | None
@@ -45,8 +46,8 @@ class Row:
     """Smallest difference that so many pairs show with 80% power."""
     unit: str = ""
     """Of the value."""
-    direction: str = "none"
-    """``higher`` or ``lower`` is better."""
+    direction: Direction = Direction.NONE
+    """Which values are better."""
     note: str | None = None
     """What a reader must know."""
     p_value: float | None = None
@@ -70,10 +71,10 @@ def compare_figure(
     for images that do not pair.
     """
     _check_fingerprints(candidate, baseline)
-    direction = "none" if two_sided else known_direction(candidate.direction)
+    direction = Direction.NONE if two_sided else candidate.direction
     row = Row(
         name=candidate.name,
-        verdict="error",
+        verdict=Verdict.ERROR,
         value=candidate.value,
         baseline=baseline.value,
         difference=None,
@@ -114,10 +115,10 @@ def judge_pairs(
     second: np.ndarray,
     clusters: Sequence[Hashable],
     margin: float,
-    direction: stats.Direction,
+    direction: Direction,
     unit: str,
     seed: int = 0,
-) -> tuple[stats.Verdict, stats.Interval | None]:
+) -> tuple[Verdict, stats.Interval | None]:
     """The one rule of figures with values an image, before Holm's; and the interval.
 
     (n,) each, ``first`` the candidate's; ``direction`` ``none`` is two-sided. A
@@ -136,14 +137,14 @@ def beyond_p(
     second: np.ndarray,
     clusters: Sequence[Hashable],
     margin: float,
-    direction: stats.Direction,
+    direction: Direction,
 ) -> float:
     """p-value of "the candidate is within its margin" against "it is beyond"."""
     worse_below = stats.permutation_test(first + margin, second, clusters, "less")
     worse_above = stats.permutation_test(first - margin, second, clusters, "greater")
-    if direction == "none":
+    if direction == Direction.NONE:
         return min(1.0, 2 * min(worse_below, worse_above))
-    return worse_below if direction == "higher" else worse_above
+    return worse_below if direction == Direction.HIGHER else worse_above
 
 
 def hold_family(rows: Sequence[Row], alpha: float = ALPHA) -> list[Row]:
@@ -158,11 +159,11 @@ def hold_family(rows: Sequence[Row], alpha: float = ALPHA) -> list[Row]:
     held = list(rows)
     for index, p_value in zip(tested, adjusted, strict=True):
         row = replace(held[index], p_value=float(p_value))
-        if row.verdict == "regression" and p_value > alpha:
+        if row.verdict == Verdict.REGRESSION and p_value > alpha:
             said = "beyond the margin, but not over all checks"
             row = replace(
                 row,
-                verdict="inconclusive",
+                verdict=Verdict.INCONCLUSIVE,
                 note=said if row.note is None else f"{said}; {row.note}",
             )
         held[index] = row
@@ -181,26 +182,19 @@ def _needed_n(row: Row, alpha: float, beyond: float) -> int | None:
 
     On the edge itself no number decides. ``beyond``: the level of a regression.
     """
-    if row.verdict != "inconclusive":
+    if row.verdict != Verdict.INCONCLUSIVE:
         return None
     if row.ci95 is None or row.difference is None or row.margin is None:
         return stats.MIN_CLUSTERS
-    room = {"higher": row.margin + row.difference, "lower": row.margin - row.difference}.get(
-        row.direction, row.margin - abs(row.difference)
-    )
+    room = {
+        Direction.HIGHER: row.margin + row.difference,
+        Direction.LOWER: row.margin - row.difference,
+    }.get(row.direction, row.margin - abs(row.difference))
     spread = spread_of(row.ci95, row.n)
     if not (spread > 0 and np.isfinite(spread) and abs(room) > 1e-6 * spread):
         return None
     wanted = stats.needed_n(spread, abs(room), alpha=alpha if room > 0 else beyond)
     return max(wanted, row.n + 1)
-
-
-def worst(verdicts: Sequence[str]) -> str:
-    """The verdict of all together: error, then regression, then undecided, then pass."""
-    for verdict in ("error", "regression", "uncovered", "inconclusive"):
-        if verdict in verdicts:
-            return verdict
-    return "pass"
 
 
 def winners_and_losers(
@@ -214,7 +208,7 @@ def winners_and_losers(
     first, second, prompts = _pair(candidate, baseline, candidate_keys, baseline_keys)
     names = list(dict.fromkeys(prompts))
     means = dict(zip(names, _cluster_means(first - second, prompts), strict=True))
-    sign = -1.0 if candidate.direction == "lower" else 1.0
+    sign = -1.0 if candidate.direction == Direction.LOWER else 1.0
     ordered = sorted(((name, float(value)) for name, value in means.items()),
                      key=lambda item: -sign * item[1])  # fmt: skip
     return ordered[:count], ordered[::-1][:count]
@@ -251,9 +245,3 @@ def _pair(
 def _cluster_means(values: np.ndarray, clusters: Sequence[str]) -> np.ndarray:
     index = stats.cluster_index(clusters)
     return np.bincount(index, values) / np.bincount(index)
-
-
-def known_direction(direction: str) -> stats.Direction:
-    """A measurement's, as the rule takes it."""
-    names: dict[str, stats.Direction] = {"higher": "higher", "lower": "lower", "none": "none"}
-    return names[direction]

@@ -18,7 +18,7 @@ import numpy as np
 from turbo_lab import images
 from turbo_lab.identity import array_sha256, canonical_json
 from turbo_lab.request.recipe import Batch, as_plain
-from turbo_lab.store.record import BatchRecord, ImageEntry
+from turbo_lab.store.record import BatchRecord, Exactness, ImageEntry
 from turbo_lab.store.store import Store
 
 # Batches in flight; two keep the device busy while one is written.
@@ -33,7 +33,7 @@ class _Item:
     """What it is."""
     key: str
     """Its reuse key."""
-    exactness: str
+    exactness: Exactness
     """Part of the key."""
     pixels: np.ndarray
     """(N, H, W, 3) uint8."""
@@ -66,7 +66,7 @@ class Committer:
         self,
         batch: Batch,
         key: str,
-        exactness: str,
+        exactness: Exactness,
         pixels: np.ndarray,
         stages: Mapping[str, Any],
         notes: tuple[str, ...],
@@ -140,7 +140,7 @@ def commit_batch(
     store: Store,
     batch: Batch,
     key: str,
-    exactness: str,
+    exactness: Exactness,
     pixels: np.ndarray,
     parameters: Mapping[str, Any],
     stages: Mapping[str, Any] | None = None,

@@ -21,7 +21,7 @@ from turbo_lab.execute.interrupt import Interrupts
 from turbo_lab.execute.worker import Worker
 from turbo_lab.planning.plan import Group, Job, Plan
 from turbo_lab.request.recipe import Batch, Cell, as_plain
-from turbo_lab.store.record import Record
+from turbo_lab.store.record import CellStatus, Exactness, Record
 from turbo_lab.store.store import Store, record_id, reuse_key
 
 # What a model, an adapter or a device may refuse; anything else is our own bug.
@@ -36,8 +36,8 @@ class SweepContext:
     """Where everything goes."""
     fingerprint: Mapping[str, Any]
     """``keys`` and ``options`` of this environment."""
-    exactness: str
-    """``exact`` or ``batched``."""
+    exactness: Exactness
+    """``EXACT`` or ``BATCHED``."""
     provenance: Callable[[Cell], Mapping[str, Any]]
     """Goes into a cell's record: model, adapters, licences, prompt set by digest."""
     names: Callable[[Cell], Mapping[str, str]]
@@ -53,23 +53,23 @@ class SweepContext:
     quiet: Callable[[], AbstractContextManager[None]] = nullcontext
     """Held while a latency is measured: whoever was told keeps still."""
 
-    def reuse_key(self, batch: Batch, exactness: str | None = None) -> str:
+    def reuse_key(self, batch: Batch, exactness: Exactness | None = None) -> str:
         """The key under which this environment may reuse a batch."""
         keys = self.fingerprint["keys"]
         return reuse_key(batch.batch_id, keys, exactness or self.exactness)
 
     def stored_key(self, batch: Batch) -> str:
         """The key of the batch that is there: a split one only where no other is."""
-        key, split = self.reuse_key(batch), self.reuse_key(batch, "split")
+        key, split = self.reuse_key(batch), self.reuse_key(batch, Exactness.SPLIT)
         only_split = self.may_split and not self.store.holds(key) and self.store.holds(split)
         return split if only_split else key
 
-    def exactness_of(self, cell: Cell) -> str:
+    def exactness_of(self, cell: Cell) -> Exactness:
         """``split`` where any of a cell's batches is."""
         is_split = self.may_split and any(
             self.stored_key(batch) != self.reuse_key(batch) for batch in cell.batches
         )
-        return "split" if is_split else self.exactness
+        return Exactness.SPLIT if is_split else self.exactness
 
     def notes_of(self, cell: Cell) -> list[str]:
         """What its batches say of how they were drawn."""
@@ -267,7 +267,7 @@ class _Driver:
         done = partial(self._committed, job, key, len(pixels))
         notes, exactness = self.worker.notes, self.context.exactness
         if self.worker.is_split:
-            exactness = "split"
+            exactness = Exactness.SPLIT
         for text in notes:
             self._note(f"warning: {text}")
         made = self.context.reuse_key(job.batch, exactness)
@@ -335,7 +335,7 @@ class _Driver:
             context = self.context
             old = context.store.read_record(context.record_id(cell))
             # Done once, its batch taken out since, and failed now: the record on disk stays.
-            if old is None or old.status == "failed" or cell.cell_id in self.failed:
+            if old is None or old.status == CellStatus.FAILED or cell.cell_id in self.failed:
                 old = self._record(cell)
                 context.store.write_record(old)
             self.records[cell.cell_id] = old
@@ -350,7 +350,7 @@ class _Driver:
         return Record(
             record_id=context.record_id(cell),
             cell_id=cell.cell_id,
-            status="failed" if error else "done",
+            status=CellStatus.FAILED if error else CellStatus.DONE,
             error=error,
             exactness=context.exactness_of(cell),
             recipe=as_plain(cell.recipe),

@@ -18,6 +18,7 @@ from turbo_lab.analysis import stats
 from turbo_lab.compare.paired import beyond_p, judge_pairs
 from turbo_lab.errors import InputError
 from turbo_lab.gate.policy import QualityRule
+from turbo_lab.verdict import Direction, Verdict
 
 if TYPE_CHECKING:
     from turbo_lab.metrics.reference import Reference
@@ -65,7 +66,7 @@ class Figures:
 
     values: np.ndarray
     """(prompts, seeds), one an image."""
-    direction: stats.Direction
+    direction: Direction
     """Which way is better."""
     unit: str
     """Of the values."""
@@ -105,7 +106,7 @@ def calibrate_gate(
         for name, known in pool.items():
             first, second = (np.take_along_axis(known.values, s, axis=1).ravel() for s in sides)
             rule = rules[name]
-            direction: stats.Direction = "none" if rule.two_sided else known.direction
+            direction = Direction.NONE if rule.two_sided else known.direction
             drawn = _draw(first, second, rule.margin, direction, known.unit, clusters, index)
             draws[name].append(drawn)
         adjusted = stats.holm([found[-1].alarm_p for found in draws.values()])
@@ -172,7 +173,7 @@ def _draw(
     first: np.ndarray,
     second: np.ndarray,
     margin: float,
-    direction: stats.Direction,
+    direction: Direction,
     unit: str,
     clusters: Sequence[int],
     seed: int,
@@ -181,34 +182,36 @@ def _draw(
     alarms, intervals = [], []
     for values in (first, _with_loss(first, 2 * margin, direction, unit, seed)):
         verdict, ci95 = judge_pairs(values, second, clusters, margin, direction, unit, seed)
-        beyond = verdict == "regression"
+        beyond = verdict == Verdict.REGRESSION
         alarms.append(beyond_p(values, second, clusters, margin, direction) if beyond else 1.0)
         intervals.append(ci95)
     return _Draw(alarms[0], _needed_margin(intervals[0], direction), alarms[1])
 
 
 def _with_loss(
-    values: np.ndarray, loss: float, direction: stats.Direction, unit: str, seed: int
+    values: np.ndarray, loss: float, direction: Direction, unit: str, seed: int
 ) -> np.ndarray:
     """``values`` with a mean that is worse by ``loss``.
 
     Of a share some hits become misses: no image is less than wrong.
     """
     if unit != "fraction":
-        return values + (loss if direction == "lower" else -loss)
-    right = 1 - values if direction == "lower" else values
+        return values + (loss if direction == Direction.LOWER else -loss)
+    right = 1 - values if direction == Direction.LOWER else values
     of_the_hits = loss / max(float(right.mean()), loss, 1e-9)
     turned = np.random.default_rng(seed).random(len(values)) < of_the_hits
     right = np.where(turned, 0.0, right)
-    return 1 - right if direction == "lower" else right
+    return 1 - right if direction == Direction.LOWER else right
 
 
-def _needed_margin(ci95: stats.Interval | None, direction: stats.Direction) -> float:
+def _needed_margin(ci95: stats.Interval | None, direction: Direction) -> float:
     """The smallest margin at which an interval would pass."""
     if ci95 is None:
         return float("inf")
     low, high = ci95
-    worst = {"higher": -low, "lower": high, "none": max(-low, high)}[direction]
+    worst = {Direction.HIGHER: -low, Direction.LOWER: high, Direction.NONE: max(-low, high)}[
+        direction
+    ]
     return max(0.0, worst)
 
 

@@ -11,17 +11,18 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from turbo_lab.analysis import stats
-from turbo_lab.compare.paired import Row, hold_family, spread_of, worst
+from turbo_lab.compare.paired import Row, hold_family, spread_of
 from turbo_lab.errors import InputError
 from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.golden.tiers import TIERS, Tier
+from turbo_lab.verdict import Direction, Verdict, worst
 
 
 def license_check(licenses: Mapping[str, str], allowed: Sequence[str]) -> Row:
     """Every weight's licence, as its own card states it, against the allow-list."""
     refused = {name: text for name, text in licenses.items() if text not in allowed}
     note = "; ".join(f"{name}: {text}" for name, text in refused.items()) or None
-    return _plain("licenses", "regression" if refused else "pass", len(licenses), note)
+    return _plain("licenses", Verdict.REGRESSION if refused else Verdict.PASS, len(licenses), note)
 
 
 def golden_check(found: Sequence[CaseVerdict], min_cases: int, loosest: Tier = "T2") -> Row:
@@ -34,27 +35,31 @@ def golden_check(found: Sequence[CaseVerdict], min_cases: int, loosest: Tier = "
     notes = [_tiers_text(found)] if found else []
     covered = len(covered_cases(found, loosest))
     if covered < min_cases:
-        verdict = worst([verdict, "uncovered"])
+        verdict = worst([verdict, Verdict.UNCOVERED])
         notes.append(f"{covered} cases covered, {min_cases} required")
     notes += [
         f"{one.name}: {said}"
-        + ("" if one.tier is None or said != "uncovered" else f" at {loosest}")
+        + ("" if one.tier is None or said != Verdict.UNCOVERED else f" at {loosest}")
         for one, said in zip(found, verdicts, strict=True)
-        if said != "pass"
+        if said != Verdict.PASS
     ]
     return _plain("goldens", verdict, covered, "; ".join(notes) or None)
 
 
 def covered_cases(found: Sequence[CaseVerdict], loosest: Tier = "T2") -> list[str]:
     """Names of the cases that were judged, whichever way."""
-    return [one.name for one in found if _within_tier(one, loosest) in ("pass", "regression")]
+    return [
+        one.name
+        for one in found
+        if _within_tier(one, loosest) in (Verdict.PASS, Verdict.REGRESSION)
+    ]
 
 
 def coverage_check(lacking: Sequence[str], required: Sequence[str]) -> Row:
     """Whether some judged golden has each of the required features."""
     note = f"no judged golden covers {', '.join(lacking)}" if lacking else None
     covered = len(required) - len(lacking)
-    return _plain("coverage", "uncovered" if lacking else "pass", covered, note)
+    return _plain("coverage", Verdict.UNCOVERED if lacking else Verdict.PASS, covered, note)
 
 
 def invariance_check(broken: Mapping[str, int | None], rows: int) -> Row:
@@ -64,7 +69,9 @@ def invariance_check(broken: Mapping[str, int | None], rows: int) -> Row:
     """
     told = [f"{name}: {'other hashes' if levels is None else f'up to {levels} levels'}"
             for name, levels in broken.items()]  # fmt: skip
-    return _plain("invariance", "regression" if broken else "pass", rows, "; ".join(told) or None)
+    return _plain(
+        "invariance", Verdict.REGRESSION if broken else Verdict.PASS, rows, "; ".join(told) or None
+    )
 
 
 def mutation_check(missed: Sequence[str], total: int, false_alarms: Sequence[str]) -> Row:
@@ -73,12 +80,23 @@ def mutation_check(missed: Sequence[str], total: int, false_alarms: Sequence[str
     ``total``: faults that the cases can show; none of them is ``uncovered``.
     """
     if not total:
-        return _plain("mutation score", "uncovered", 0, "these cases can show no fault")
+        return _plain("mutation score", Verdict.UNCOVERED, 0, "these cases can show no fault")
     notes = [f"missed: {', '.join(missed)}"] if missed else []
     notes += [f"false alarms: {', '.join(false_alarms)}"] if false_alarms else []
-    return Row("mutation score", "regression" if notes else "pass", 1 - len(missed) / total, None,
-               None, None, None, total, None, "fraction", "higher",
-               "; ".join(notes) or None)  # fmt: skip
+    return Row(
+        name="mutation score",
+        verdict=Verdict.REGRESSION if notes else Verdict.PASS,
+        value=1 - len(missed) / total,
+        baseline=None,
+        difference=None,
+        ci95=None,
+        margin=None,
+        n=total,
+        minimum_detectable_effect=None,
+        unit="fraction",
+        direction=Direction.HIGHER,
+        note="; ".join(notes) or None,
+    )
 
 
 def ratio_check(
@@ -94,13 +112,24 @@ def ratio_check(
     """
     ci95 = stats.bootstrap_ratio_ci(candidate, baseline)
     ratio = sum(candidate) / sum(baseline)
-    verdict = stats.verdict(ci95 and (ci95[0] - 1, ci95[1] - 1), margin, "lower")
+    difference = ci95 and (ci95[0] - 1, ci95[1] - 1)
+    verdict = stats.verdict(difference, margin, Direction.LOWER)
     allowed = [(1 + margin) * value for value in baseline]
     return Row(
-        name, verdict, ratio, 1.0, ratio - 1, ci95 and (ci95[0] - 1, ci95[1] - 1), margin,
-        len(candidate), _detectable(ci95, len(candidate)), "ratio", "lower", note,
-        stats.permutation_test(candidate, allowed, None, "greater"),
-    )  # fmt: skip
+        name=name,
+        verdict=verdict,
+        value=ratio,
+        baseline=1.0,
+        difference=ratio - 1,
+        ci95=difference,
+        margin=margin,
+        n=len(candidate),
+        minimum_detectable_effect=_detectable(difference, len(candidate)),
+        unit="ratio",
+        direction=Direction.LOWER,
+        note=note,
+        p_value=stats.permutation_test(candidate, allowed, None, "greater"),
+    )
 
 
 def stored_ratio_check(
@@ -118,13 +147,26 @@ def stored_ratio_check(
     """
     here, there = stats.median_ci(candidate), stats.median_ci(stored)
     if here is None or there is None:
-        return failed_check(name, "uncovered", f"{len(stored)} stored calls: six have an interval")
+        return failed_check(
+            name, Verdict.UNCOVERED, f"{len(stored)} stored calls: six have an interval"
+        )
     low, high = here[0] / there[1] - 1, here[1] / there[0] - 1
     ratio = statistics.median(candidate) / statistics.median(stored)
     count = min(len(candidate), len(stored))
-    verdict = stats.verdict((low, high), margin, "lower")
-    return Row(name, verdict, ratio, 1.0, ratio - 1, (low, high), margin, count,
-               _detectable((low, high), count), "ratio", "lower", note)  # fmt: skip
+    return Row(
+        name=name,
+        verdict=stats.verdict((low, high), margin, Direction.LOWER),
+        value=ratio,
+        baseline=1.0,
+        difference=ratio - 1,
+        ci95=(low, high),
+        margin=margin,
+        n=count,
+        minimum_detectable_effect=_detectable((low, high), count),
+        unit="ratio",
+        direction=Direction.LOWER,
+        note=note,
+    )
 
 
 def distance_check(
@@ -138,18 +180,27 @@ def distance_check(
     """A distance to a reference set: (candidate's, baseline's), and their paired difference."""
     candidate, baseline = distances
     return Row(
-        name, stats.verdict(ci95, margin, "lower"), candidate, baseline, candidate - baseline,
-        ci95, margin, num_images, _detectable(ci95, num_images), "squared distance", "lower",
+        name=name,
+        verdict=stats.verdict(ci95, margin, Direction.LOWER),
+        value=candidate,
+        baseline=baseline,
+        difference=candidate - baseline,
+        ci95=ci95,
+        margin=margin,
+        n=num_images,
+        minimum_detectable_effect=_detectable(ci95, num_images),
+        unit="squared distance",
+        direction=Direction.LOWER,
         p_value=p_value,
-    )  # fmt: skip
+    )
 
 
-def failed_check(name: str, verdict: str, note: str) -> Row:
+def failed_check(name: str, verdict: Verdict, note: str) -> Row:
     """A check that came to no figure."""
     return _plain(name, verdict, 0, note)
 
 
-def decide(rows: Sequence[Row]) -> tuple[str, list[Row]]:
+def decide(rows: Sequence[Row]) -> tuple[Verdict, list[Row]]:
     """The gate's verdict and its checks, false alarms held over all of them."""
     held = hold_family(rows)
     if not held:
@@ -157,9 +208,9 @@ def decide(rows: Sequence[Row]) -> tuple[str, list[Row]]:
     return worst([row.verdict for row in held]), held
 
 
-def _within_tier(one: CaseVerdict, loosest: Tier) -> str:
+def _within_tier(one: CaseVerdict, loosest: Tier) -> Verdict:
     if one.tier is not None and TIERS.index(one.tier) > TIERS.index(loosest):
-        return "uncovered"
+        return Verdict.UNCOVERED
     return one.verdict
 
 
@@ -179,5 +230,16 @@ def _detectable(ci95: stats.Interval | None, n: int) -> float | None:
     return None if ci95 is None else stats.minimum_detectable_effect(spread_of(ci95, n), n)
 
 
-def _plain(name: str, verdict: str, n: int, note: str | None) -> Row:
-    return Row(name, verdict, None, None, None, None, None, n, None, note=note)
+def _plain(name: str, verdict: Verdict, n: int, note: str | None) -> Row:
+    return Row(
+        name=name,
+        verdict=verdict,
+        value=None,
+        baseline=None,
+        difference=None,
+        ci95=None,
+        margin=None,
+        n=n,
+        minimum_detectable_effect=None,
+        note=note,
+    )

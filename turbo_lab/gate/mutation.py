@@ -27,6 +27,7 @@ from turbo_lab.metrics.evaluate import measure
 from turbo_lab.progress import track
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.trials.faults import FAULTS, Fault, decoded, has_lora, lora_call, patched, several
+from turbo_lab.verdict import Verdict
 
 Images = np.ndarray
 Check = Callable[[Baseline], Sequence[Row]]
@@ -197,7 +198,7 @@ def _outcome(name: str, images: Images, setting: Setting, check: Check) -> Blind
     return BlindnessOutcome(
         name=name,
         setting=setting.name,
-        caught=any(row.verdict != "pass" for row in rows),
+        caught=any(row.verdict != Verdict.PASS for row in rows),
         verdicts={row.name: row.verdict for row in rows},
         differences={row.name: row.difference for row in rows},
     )

@@ -21,6 +21,8 @@ from turbo_lab.errors import InputError, JudgementError, TurboLabError
 from turbo_lab.gate import checks as gate
 from turbo_lab.gate.policy import Policy
 from turbo_lab.planning.resolved_sweep import measuring
+from turbo_lab.store.record import CellStatus
+from turbo_lab.verdict import Verdict
 from turbo_lab.workflows import results
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ def draw_side(side: str, overrides: Sequence[str], policy: Policy) -> Executed:
     finally:
         progress.end()
     row = done.document["cells"][0]
-    if row["status"] == "failed":
+    if row["status"] == CellStatus.FAILED:
         raise JudgementError(f"the {side} could not be drawn: {row['error']}")
     return done
 
@@ -91,7 +93,9 @@ def all_checks(policy: Policy, sides: Sides) -> Iterator[Row]:
     if policy.licenses:
         yield gate.license_check(_licenses(sides.candidate), policy.licenses)
     if sides.stored is None:
-        yield from (gate.failed_check(name, "uncovered", sides.missing) for name in policy.quality)
+        yield from (
+            gate.failed_check(name, Verdict.UNCOVERED, sides.missing) for name in policy.quality
+        )
     else:
         yield from quality_checks(policy, side_of(sides.candidate), sides.stored)
     if policy.frechet is not None:
@@ -108,10 +112,10 @@ def _judged(name: str, check: Callable[[], Iterable[Row]]) -> Iterator[Row]:
     try:
         yield from list(check())
     except TurboLabError as error:
-        yield gate.failed_check(name, "error", str(error))
+        yield gate.failed_check(name, Verdict.ERROR, str(error))
     except Exception as error:  # noqa: BLE001  (another's library, at its newest version)
         traceback.print_exc()
-        yield gate.failed_check(name, "error", f"{type(error).__name__}: {error}")
+        yield gate.failed_check(name, Verdict.ERROR, f"{type(error).__name__}: {error}")
 
 
 def quality_checks(policy: Policy, candidate: Baseline, baseline: Baseline) -> list[Row]:
@@ -123,7 +127,7 @@ def quality_checks(policy: Policy, candidate: Baseline, baseline: Baseline) -> l
         if name not in here or name not in there:
             side = "candidate" if name not in here else "baseline"
             note = f"the {side} has no {name} with values an image"
-            rows.append(gate.failed_check(name, "uncovered", note))
+            rows.append(gate.failed_check(name, Verdict.UNCOVERED, note))
             continue
         try:
             rows.append(
@@ -132,7 +136,7 @@ def quality_checks(policy: Policy, candidate: Baseline, baseline: Baseline) -> l
             )  # fmt: skip
         except TurboLabError as error:
             why = str(error).removeprefix(f"{name}: ")
-            rows.append(gate.failed_check(name, "uncovered", why))
+            rows.append(gate.failed_check(name, Verdict.UNCOVERED, why))
     return rows
 
 
@@ -153,11 +157,11 @@ def _frechet(policy: Policy, sides: Sides) -> Row:
     assert margin is not None
     if sides.baseline is None:
         note = f"{_NEEDS_BASELINE}; a stored one keeps no images"
-        return gate.failed_check("fd", "uncovered", note)
+        return gate.failed_check("fd", Verdict.UNCOVERED, note)
     context = results.metric_context(sides.candidate.sweep.options.metrics, [])
     name = f"fd/{context.extractor.name}"
     if context.reference is None:
-        return gate.failed_check(name, "uncovered", "needs reference=NAME or reference=FILE")
+        return gate.failed_check(name, Verdict.UNCOVERED, "needs reference=NAME or reference=FILE")
     (keys, first, judge), (others, second, _) = (
         features_of(side) for side in (sides.candidate, sides.baseline)
     )
@@ -165,13 +169,15 @@ def _frechet(policy: Policy, sides: Sides) -> Row:
     check_extractor(reference, *judge)
     row_of = {key: row for row, key in enumerate(others if sides.same_seeds else keys)}
     if set(row_of) != set(keys) or len(keys) != len(others):
-        return gate.failed_check(name, "uncovered", "the sides' prompts and seeds do not pair")
+        return gate.failed_check(
+            name, Verdict.UNCOVERED, "the sides' prompts and seeds do not pair"
+        )
     second = second[[row_of[key] for key in keys]]
     drawn = resampled_differences(first, second, reference, [prompt for prompt, _ in keys])
     if drawn is None:
         n, d = first.shape
         few = f"{n} images for {d} features: not gated below as many, nor below 8 prompts"
-        return gate.failed_check(name, "uncovered", few)
+        return gate.failed_check(name, Verdict.UNCOVERED, few)
     low, high = (float(bound) for bound in np.quantile(drawn, [0.025, 0.975]))
     p_value = (1 + int((drawn <= margin).sum())) / (len(drawn) + 1)
     distances = frechet_distance(first, reference), frechet_distance(second, reference)
@@ -274,7 +280,7 @@ def _latency(policy: Policy, sides: Sides) -> Row:
         times = [f"retried, attempt {attempt + 1} counts"] if attempt else []
         note = "; ".join([*times, *found.warnings]) or None
         row = gate.ratio_check("latency", found.blocks_b_s, found.blocks_a_s, policy.latency, note)
-        if row.verdict == "pass":
+        if row.verdict == Verdict.PASS:
             break
     return row
 
@@ -287,17 +293,17 @@ def _stored_latency(margin: float, sides: Sides) -> Row:
     stored, sweep = sides.stored, sides.candidate.sweep
     if stored is None or not stored.timing_samples_s:
         note = f"{_NEEDS_BASELINE}, or store one that was timed: turbo-lab sweep timing=full"
-        return gate.failed_check("latency", "uncovered", note)
+        return gate.failed_check("latency", Verdict.UNCOVERED, note)
     choice = choose_tier(stored.fingerprint["keys"], sweep.fingerprint["keys"])
     if choice.tier != "T0":
         other = ", ".join(name for name, *_ in choice.differs)
         note = f"the stored baseline was timed elsewhere ({other}); {_NEEDS_BASELINE}"
-        return gate.failed_check("latency", "uncovered", note)
+        return gate.failed_check("latency", Verdict.UNCOVERED, note)
     worker, cell = worker_for(sweep), sweep.cells[0]
     images, then = len(cell.batches[0].layout.seeds), _images_a_call(stored)
     if images != then:
         note = f"a call draws {images} images, the stored baseline's drew {then}"
-        return gate.failed_check("latency", "uncovered", note)
+        return gate.failed_check("latency", Verdict.UNCOVERED, note)
     worker.prepare(cell.recipe)
     timing = worker.time_cell(cell, "full", sweep.fingerprint)
     note = "; ".join(["the stored baseline's calls were timed then", *timing.warnings])
@@ -316,7 +322,7 @@ def _memory(policy: Policy, sides: Sides) -> Row:
 
     assert policy.memory is not None
     if sides.baseline is None:
-        return gate.failed_check("memory", "uncovered", _NEEDS_BASELINE)
+        return gate.failed_check("memory", Verdict.UNCOVERED, _NEEDS_BASELINE)
     candidate, baseline = (_memory_side(side, sides.overrides[side]) for side in sides.overrides)
     peaks = compare_footprints(candidate, baseline)
     mib = [sum(side) / len(side) / 2**20 for side in peaks]

@@ -31,6 +31,7 @@ from turbo_lab.golden.stages import (
     stage_kind,
 )
 from turbo_lab.golden.tiers import Tier, TierChoice, choose_tier, unread_keys
+from turbo_lab.verdict import Verdict
 
 # A pixel that differs by no more levels than this does not count as differing.
 WINDOW_TOLERANCE: Mapping[Tier, int] = {"T1": 2, "T2": 16}
@@ -106,8 +107,8 @@ class CaseVerdict:
 
     name: str
     """Of the golden."""
-    verdict: str
-    """``pass``, ``regression``, ``uncovered`` or ``error``."""
+    verdict: Verdict
+    """``PASS``, ``REGRESSION``, ``UNCOVERED`` or ``ERROR``."""
     tier: Tier | None
     """The tier that applied; ``None`` where none did."""
     message: str
@@ -145,16 +146,16 @@ def judge(
         choice = TierChoice(tier, choice.differs, None)
     if seen.cell_id != golden.cell_id:
         message = f"{OTHER_WORK}; {remedy or if_meant(golden.name)}"
-        return CaseVerdict(golden.name, "uncovered", None, message)
+        return CaseVerdict(golden.name, Verdict.UNCOVERED, None, message)
     if choice.tier is None:
         reason = choice.reason or ""
         return CaseVerdict(
-            golden.name, "uncovered", None, reason, fingerprint_difference=choice.differs
+            golden.name, Verdict.UNCOVERED, None, reason, fingerprint_difference=choice.differs
         )
     outcome = seen.outcome
     case = CaseVerdict(
         name=golden.name,
-        verdict="pass",
+        verdict=Verdict.PASS,
         tier=choice.tier,
         message="identical to the bit",
         fingerprint_difference=choice.differs,
@@ -216,7 +217,7 @@ def _regression(
     case: CaseVerdict, message: str, margins: Mapping[str, Margin] | None = None
 ) -> CaseVerdict:
     first = _first(case.stages, margins)
-    return replace(case, verdict="regression", message=message, first_divergence=first)
+    return replace(case, verdict=Verdict.REGRESSION, message=message, first_divergence=first)
 
 
 def _judge_figures(
@@ -230,7 +231,7 @@ def _judge_figures(
     lacking = [name for name in values if name not in margins]
     if lacking:
         text = f"no threshold for {', '.join(lacking)}: run turbo-lab golden calibrate --write"
-        return replace(case, verdict="error", message=text)
+        return replace(case, verdict=Verdict.ERROR, message=text)
     figures = {
         name: Figure(value, margins[name].threshold, note) for name, (value, note) in values.items()
     }
@@ -239,7 +240,7 @@ def _judge_figures(
     if missing:
         text = f"could not be computed: {', '.join(missing)}"
         first = _first(case.stages, margins)
-        return replace(case, verdict="error", message=text, first_divergence=first)
+        return replace(case, verdict=Verdict.ERROR, message=text, first_divergence=first)
     broken = [
         f"{name} {figure.value:.3g} above {figure.threshold:.3g}"
         for name, figure in figures.items()

@@ -38,6 +38,7 @@ from turbo_lab.golden.stages import (
 )
 from turbo_lab.progress import track
 from turbo_lab.request.recipe import as_plain
+from turbo_lab.verdict import Verdict
 
 Thresholds = Mapping[str, Mapping[str, Margin]]
 Overrides = Mapping[str, Sequence[str]]
@@ -87,9 +88,9 @@ def check(
                 raise StoreError(twin_text(name, twins[name]))
             found = _prepare(library, name, wanted[name], overrides)
         except MissingFilesError as error:
-            verdicts[name] = Checked(CaseVerdict(name, "uncovered", None, str(error)))
+            verdicts[name] = Checked(CaseVerdict(name, Verdict.UNCOVERED, None, str(error)))
         except TurboLabError as error:
-            verdicts[name] = Checked(CaseVerdict(name, "error", None, str(error)))
+            verdicts[name] = Checked(CaseVerdict(name, Verdict.ERROR, None, str(error)))
         else:
             if isinstance(found, Checked):
                 verdicts[name] = found
@@ -111,17 +112,21 @@ def _prepare(
     """
     if not library.has(name):
         message = "has no golden: turbo-lab golden record"
-        return Checked(CaseVerdict(name, "uncovered", None, message))
+        return Checked(CaseVerdict(name, Verdict.UNCOVERED, None, message))
     golden = library.read(name)
     material = library.material(golden)
     if tuple(overrides) != golden.overrides:
         message = f"cases.json says something else than was recorded; {if_meant(name)}"
-        return Checked(CaseVerdict(name, "uncovered", None, message))
+        return Checked(CaseVerdict(name, Verdict.UNCOVERED, None, message))
     case = resolve_case(name, (*overrides, *more))
     choice = choose(golden, case.sweep.fingerprint["keys"], today())
     if choice.tier is None:
         verdict = CaseVerdict(
-            name, "uncovered", None, choice.reason or "", fingerprint_difference=choice.differs
+            name,
+            Verdict.UNCOVERED,
+            None,
+            choice.reason or "",
+            fingerprint_difference=choice.differs,
         )
         return Checked(
             verdict, material.tensors["pixels"], fingerprints=_fingerprints(golden, case)
@@ -148,7 +153,7 @@ def _check_one(
         return explained(runner, case, golden, material, checked) if explain else checked
     except Exception as error:  # noqa: BLE001 - whatever a new library raises; the rest goes on
         text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        verdict = CaseVerdict(golden.name, "error", None, f"could not be {doing}: {text}")
+        verdict = CaseVerdict(golden.name, Verdict.ERROR, None, f"could not be {doing}: {text}")
         return Checked(verdict, expected, fingerprints=fingerprints)
 
 

@@ -24,7 +24,7 @@ from turbo_lab.golden.judgement import Observation
 from turbo_lab.golden.stages import StageValue
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
 from turbo_lab.request.recipe import Batch, Cell
-from turbo_lab.store.record import BatchRecord
+from turbo_lab.store.record import BatchRecord, Exactness
 from turbo_lab.store.store import Store, reuse_key
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def resolve_case(name: str, overrides: Sequence[str]) -> Case:
     """Compose a case. Raises ``InputError`` where it is a grid, or more than one batch."""
     sweep = resolve_points(config.compose("golden", [*overrides, "tracking=none"]))
     cells = sweep.cells
-    if sweep.exactness != "exact":
+    if sweep.exactness != Exactness.EXACT:
         raise InputError(
             f"golden {name}: share={sweep.options.share}: its rows have the bits of other "
             "batches; a golden needs share=exact"
@@ -148,6 +148,6 @@ class _Kept:
 def _through_png(case: Case, pixels: np.ndarray) -> np.ndarray:
     """The pixels as the PNG files of a sweep hold them, by the sweep's own encoding."""
     kept = _Kept()
-    key = reuse_key(case.batch.batch_id, case.sweep.fingerprint["keys"], "exact")
-    commit_batch(cast(Store, kept), case.batch, key, "exact", pixels, {})
+    key = reuse_key(case.batch.batch_id, case.sweep.fingerprint["keys"], Exactness.EXACT)
+    commit_batch(cast(Store, kept), case.batch, key, Exactness.EXACT, pixels, {})
     return np.stack([images.decode_png(content) for content in kept.files.values()])

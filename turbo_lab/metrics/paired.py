@@ -18,6 +18,7 @@ from turbo_lab.analysis.stats import Interval, bootstrap_mean_ci
 from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.metrics.inputs import Floats, unit_rows
 from turbo_lab.metrics.lpips import lpips
+from turbo_lab.verdict import Direction
 
 Images = npt.NDArray[np.uint8]
 WINDOW_TOLERANCE = 2
@@ -31,8 +32,8 @@ class PairedFigure:
     """Name, such as ``psnr``."""
     unit: str
     """Unit, such as ``dB``."""
-    direction: str
-    """``higher`` or ``lower``: which way two images are more alike."""
+    direction: Direction
+    """Values at which two images are more alike."""
     mean: float | None
     """Over the pairs; ``None``: unscored."""
     worst: float | None
@@ -47,15 +48,15 @@ class PairedFigure:
     """The reason if there is no value, else ``None``."""
 
 
-_FIGURES: Mapping[str, tuple[str, str]] = {
-    "psnr": ("dB", "higher"),
-    "ssim": ("similarity", "higher"),
-    "ssim_min_tile": ("similarity", "higher"),
-    "window_density": ("fraction", "lower"),
-    "exact_pixel_rate": ("fraction", "higher"),
-    "max_abs": ("levels", "lower"),
-    "embedding_cosine": ("cosine", "higher"),
-    "lpips": ("distance", "lower"),
+_FIGURES: Mapping[str, tuple[str, Direction]] = {
+    "psnr": ("dB", Direction.HIGHER),
+    "ssim": ("similarity", Direction.HIGHER),
+    "ssim_min_tile": ("similarity", Direction.HIGHER),
+    "window_density": ("fraction", Direction.LOWER),
+    "exact_pixel_rate": ("fraction", Direction.HIGHER),
+    "max_abs": ("levels", Direction.LOWER),
+    "embedding_cosine": ("cosine", Direction.HIGHER),
+    "lpips": ("distance", Direction.LOWER),
 }
 
 
@@ -107,7 +108,7 @@ def _figure(name: str, values: list[float], clusters: Sequence[Hashable]) -> Pai
         unit=unit,
         direction=direction,
         mean=float(array.mean()),
-        worst=float(array.min() if direction == "higher" else array.max()),
+        worst=float(array.min() if direction == Direction.HIGHER else array.max()),
         n=len(array),
         ci95=bootstrap_mean_ci(array, clusters) if finite else None,
         per_image=tuple(values),

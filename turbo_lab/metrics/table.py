@@ -18,6 +18,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
 
 from turbo_lab.errors import InputError, unknown_name
+from turbo_lab.verdict import Direction
 
 ENTRY_POINTS = "turbo_lab.metrics"
 
@@ -28,8 +29,8 @@ class MetricInfo:
 
     unit: str
     """Unit of the value, such as ``cosine``."""
-    direction: Literal["higher", "lower", "none"]
-    """Which way is better."""
+    direction: Direction
+    """Values that are better."""
     version: int
     """Raised when the value for equal input changes."""
     path: str
@@ -49,7 +50,7 @@ class MetricInfo:
 METRICS: Mapping[str, MetricInfo] = {
     "clip_score": MetricInfo(
         unit="cosine",
-        direction="higher",
+        direction=Direction.HIGHER,
         version=1,
         path="turbo_lab.metrics.clip_score:compute",
         needs_text=True,
@@ -59,7 +60,7 @@ METRICS: Mapping[str, MetricInfo] = {
     ),
     "fd": MetricInfo(
         unit="squared distance",
-        direction="lower",
+        direction=Direction.LOWER,
         version=2,
         path="turbo_lab.metrics.frechet:compute",
         needs_text=False,
@@ -69,7 +70,7 @@ METRICS: Mapping[str, MetricInfo] = {
     ),
     "fid": MetricInfo(
         unit="squared distance",
-        direction="lower",
+        direction=Direction.LOWER,
         version=2,
         path="turbo_lab.metrics.frechet:compute",
         needs_text=False,
@@ -80,7 +81,7 @@ METRICS: Mapping[str, MetricInfo] = {
     ),
     "fd_infinity": MetricInfo(
         unit="squared distance",
-        direction="lower",
+        direction=Direction.LOWER,
         version=2,
         path="turbo_lab.metrics.frechet:compute_infinity",
         needs_text=False,
@@ -90,7 +91,7 @@ METRICS: Mapping[str, MetricInfo] = {
     ),
     "kid": MetricInfo(
         unit="squared MMD",
-        direction="lower",
+        direction=Direction.LOWER,
         version=1,
         path="turbo_lab.metrics.kernel:compute_kid",
         needs_text=False,
@@ -100,7 +101,7 @@ METRICS: Mapping[str, MetricInfo] = {
     ),
     "cmmd": MetricInfo(
         unit="1000 x squared MMD",
-        direction="lower",
+        direction=Direction.LOWER,
         version=1,
         path="turbo_lab.metrics.kernel:compute_cmmd",
         needs_text=False,
@@ -110,7 +111,7 @@ METRICS: Mapping[str, MetricInfo] = {
     ),
     "r_precision": MetricInfo(
         unit="fraction",
-        direction="higher",
+        direction=Direction.HIGHER,
         version=1,
         path="turbo_lab.metrics.r_precision:compute",
         needs_text=True,
@@ -120,7 +121,7 @@ METRICS: Mapping[str, MetricInfo] = {
     ),
     "diversity": MetricInfo(
         unit="cosine distance",
-        direction="higher",
+        direction=Direction.HIGHER,
         version=1,
         path="turbo_lab.metrics.diversity:compute",
         needs_text=False,

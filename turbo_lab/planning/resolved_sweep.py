@@ -20,6 +20,7 @@ from turbo_lab.planning.plan import Plan, make_plan, plan_document, start_of
 from turbo_lab.planning.scheduler_table import NUM_TRAIN_TIMESTEPS
 from turbo_lab.request.recipe import Batch, Cell, Request
 from turbo_lab.request.resolve import Library, resolve, resolve_request
+from turbo_lab.store.record import Exactness
 from turbo_lab.store.store import Store, reuse_key
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ class ResolvedSweep:
         return self.options.device
 
     @property
-    def exactness(self) -> str:
+    def exactness(self) -> Exactness:
         """Part of the reuse key: rows lose bits only if they share their passes."""
-        return "batched" if self.options.share == "batched" else "exact"
+        return Exactness.BATCHED if self.options.share == "batched" else Exactness.EXACT
 
     @property
     def sweep_id(self) -> str:
@@ -116,7 +117,7 @@ def _check_axes(points: Sequence[GridPoint]) -> None:
 def plan_sweep(sweep: ResolvedSweep, store: Store | None) -> Plan:
     """Plan what a store lacks; ``None`` is an empty one."""
     keys = sweep.fingerprint["keys"]
-    reusable = (sweep.exactness, "split") if sweep.options.may_split else (sweep.exactness,)
+    reusable = (sweep.exactness, Exactness.SPLIT) if sweep.options.may_split else (sweep.exactness,)
 
     def is_done(batch: Batch) -> bool:
         return store is not None and any(

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from turbo_lab.verdict import Direction
+
 _FIRST = ("clip_score", "r_precision")
 _SHORT = {"num_inference_steps": "steps", "guidance_scale": "guidance"}
 _ARROWS = {"higher": "↑", "lower": "↓"}
@@ -38,8 +40,8 @@ class Column:
     """Such as ``clip_score`` or ``latency_ms``."""
     title: str
     """Heading, with its unit."""
-    direction: str
-    """``higher`` or ``lower`` is better, or ``none``."""
+    direction: Direction
+    """Values that are better."""
     values: tuple[float | None, ...]
     """One a cell; ``None`` where there is none."""
     intervals: tuple[Interval | None, ...]
@@ -93,9 +95,9 @@ class Column:
     def best(self) -> set[int]:
         """Cells with the best value; empty if fewer than two can be compared."""
         known = {i: v for i, v in enumerate(self.values) if v is not None and math.isfinite(v)}
-        if self.direction == "none" or len(known) < 2:
+        if self.direction == Direction.NONE or len(known) < 2:
             return set()
-        target = (max if self.direction == "higher" else min)(known.values())
+        target = (max if self.direction == Direction.HIGHER else min)(known.values())
         return {i for i, v in known.items() if v == target}
 
     def level(self) -> set[int]:
@@ -154,7 +156,7 @@ def _metric(name: str, cells: Sequence[Mapping[str, Any]]) -> Column:
     return Column(
         name=name,
         title=name,
-        direction=next((f["direction"] for f in figures if f), "none"),
+        direction=next((Direction(f["direction"]) for f in figures if f), Direction.NONE),
         values=tuple(real(f.get("value")) for f in figures),
         intervals=tuple(interval_of(f.get("ci95")) for f in figures),
         notes=tuple(f.get("note") for f in figures),
@@ -173,7 +175,7 @@ def _latency(cells: Sequence[Mapping[str, Any]]) -> Column:
         intervals.append(interval_of(latency["ci95"], scale) if latency else None)
     title = "p50 ms an image" if by_image else "p50 ms"
     notes = tuple(_timing_note(cell) for cell in cells)
-    return Column("latency_ms", title, "lower", tuple(values), tuple(intervals), notes)
+    return Column("latency_ms", title, Direction.LOWER, tuple(values), tuple(intervals), notes)
 
 
 def _timing_note(cell: Mapping[str, Any]) -> str | None:
@@ -183,7 +185,7 @@ def _timing_note(cell: Mapping[str, Any]) -> str | None:
 def _throughput(cells: Sequence[Mapping[str, Any]]) -> Column:
     values = tuple(real(cell["throughput_images_per_s"]) for cell in cells)
     nothing = (None,) * len(values)
-    return Column("throughput", "images/s", "higher", values, nothing, nothing)
+    return Column("throughput", "images/s", Direction.HIGHER, values, nothing, nothing)
 
 
 def _memory(cells: Sequence[Mapping[str, Any]]) -> Column:
@@ -191,7 +193,7 @@ def _memory(cells: Sequence[Mapping[str, Any]]) -> Column:
         cell["timing"]["peak_memory_bytes"] / 2**20 if cell["timing"] else None for cell in cells
     )
     nothing = (None,) * len(values)
-    return Column("memory", "peak MiB", "none", values, nothing, nothing)
+    return Column("memory", "peak MiB", Direction.NONE, values, nothing, nothing)
 
 
 def _decimals(size: float, digits: int) -> int:

@@ -12,8 +12,7 @@ from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.golden.library import to_strip
 from turbo_lab.golden.lifecycle import Checked
 from turbo_lab.request.recipe import as_plain
-
-_WORST = ("error", "regression", "uncovered", "pass")
+from turbo_lab.verdict import Verdict, worst
 
 
 def check_document(checked: Sequence[Checked], orphans: Sequence[str]) -> dict[str, Any]:
@@ -22,7 +21,7 @@ def check_document(checked: Sequence[Checked], orphans: Sequence[str]) -> dict[s
     rows += [
         {
             "name": name,
-            "verdict": "error",
+            "verdict": Verdict.ERROR,
             "tier": None,
             "message": "orphan: no case names this folder; turbo-lab golden prune removes it",
             "identical": False,
@@ -37,9 +36,8 @@ def check_document(checked: Sequence[Checked], orphans: Sequence[str]) -> dict[s
         }
         for name in orphans
     ]
-    verdicts = {row["verdict"] for row in rows} or {"uncovered"}
-    worst = next(verdict for verdict in _WORST if verdict in verdicts or verdict == "pass")
-    return {"verdict": worst, "cases": rows}
+    verdict = worst(row["verdict"] for row in rows) if rows else Verdict.UNCOVERED
+    return {"verdict": verdict, "cases": rows}
 
 
 def _case_row(verdict: CaseVerdict, item: Checked) -> dict[str, Any]:

@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from turbo_lab.store.record import CellStatus
+from turbo_lab.verdict import Verdict
+
 # Characters that XML 1.0 cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_MARKS = {"pass": "✅", "regression": "❌", "inconclusive": "❔", "uncovered": "⬜", "error": "💥"}
 
 
 def gate_junit(values: Mapping[str, Any]) -> str:
     """One test case a check: what regressed or is undecided fails, the rest are errors."""
     checks = values["checks"]
-    failures = [c for c in checks if c["verdict"] in ("regression", "inconclusive")]
-    errors = [c for c in checks if c["verdict"] in ("error", "uncovered")]
+    failures = [c for c in checks if c["verdict"] in (Verdict.REGRESSION, Verdict.INCONCLUSIVE)]
+    errors = [c for c in checks if c["verdict"] in (Verdict.ERROR, Verdict.UNCOVERED)]
     suite = ElementTree.Element(
         "testsuite",
         name=f"turbo-lab gate {values['gate']}",
@@ -28,7 +30,7 @@ def gate_junit(values: Mapping[str, Any]) -> str:
         case = ElementTree.SubElement(
             suite, "testcase", classname=f"gate.{values['gate']}", name=check["name"]
         )
-        if check["verdict"] != "pass":
+        if check["verdict"] != Verdict.PASS:
             kind = "failure" if check in failures else "error"
             message = _NOT_XML.sub("\ufffd", f"{check['verdict']}: {describe(check)}")
             ElementTree.SubElement(case, kind, type=check["verdict"], message=message)
@@ -39,7 +41,7 @@ def gate_junit(values: Mapping[str, Any]) -> str:
 def gate_markdown(values: Mapping[str, Any]) -> str:
     """A table for a job summary."""
     lines = [
-        f"## turbo-lab gate {_cell(values['gate'])}: {_MARKS[values['verdict']]} "
+        f"## turbo-lab gate {_cell(values['gate'])}: {Verdict(values['verdict']).emoji} "
         f"{values['verdict']}",
         "",
         "| check | verdict | candidate | baseline | difference (95%) | margin | n | note |",
@@ -48,7 +50,7 @@ def gate_markdown(values: Mapping[str, Any]) -> str:
     for check in values["checks"]:
         columns = [
             check["name"],
-            f"{_MARKS[check['verdict']]} {check['verdict']}",
+            f"{Verdict(check['verdict']).emoji} {check['verdict']}",
             number(check["value"]),
             number(check["baseline"]),
             difference(check),
@@ -85,7 +87,7 @@ def sweep_markdown(values: Mapping[str, Any]) -> str:
     from turbo_lab.report.text.tables import markdown_table
 
     counts, cells = values["counts"], values["cells"]
-    ran = ", ".join(f"{counts[k]} {k}" for k in ("done", "reused", "failed") if counts[k])
+    ran = ", ".join(f"{counts[k]} {k}" for k in CellStatus if counts[k])
     lines = [f"## turbo-lab sweep `{values['sweep_id']}`", "", f"{counts['distinct']} cells: {ran}",
              "", markdown_table(values)]  # fmt: skip
     fixed = {

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from turbo_lab import images
 from turbo_lab.errors import IncompleteError, TurboLabError
+from turbo_lab.store.record import CellStatus
 from turbo_lab.store.store import KINDS, Store
 
 # What reading a document that we did not write leads to.
@@ -125,7 +126,7 @@ def _missing_batches(store: Store, path: Path, sound: set[str]) -> int:
     record = store.read_record(path.stem)
     if record is None or record.record_id != path.stem:
         raise TurboLabError(f"{path}: is the record {record and record.record_id}")
-    return 0 if record.status == "failed" else len(set(record.batches) - sound)
+    return 0 if record.status == CellStatus.FAILED else len(set(record.batches) - sound)
 
 
 def _beside(store: Store) -> list[Path]:

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,29 @@ from turbo_lab import __version__
 from turbo_lab.errors import StoreError
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.untrusted.paths import file_name, hex_name, read_regular
+from turbo_lab.verdict import Direction
 
 SCHEMA = 1
+
+
+class CellStatus(StrEnum):
+    """Outcome of one cell of a sweep."""
+
+    DONE = "done"
+    REUSED = "reused"
+    """Every batch was in the store; only in a sweep's document, never in a record."""
+    FAILED = "failed"
+
+
+class Exactness(StrEnum):
+    """How a batch's rows were computed. Part of a reuse key, because it decides the bits."""
+
+    EXACT = "exact"
+    """With the bits of an unshared run."""
+    BATCHED = "batched"
+    """In common passes with rows of other batches."""
+    SPLIT = "split"
+    """In parts, because the whole batch did not fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +67,8 @@ class BatchRecord:
     """See :class:`turbo_lab.request.recipe.Batch`."""
     reuse_key: str
     """Batch id, fingerprint keys and exactness; the name of the folder."""
-    exactness: str
-    """``exact``, ``batched`` or ``split``."""
+    exactness: Exactness
+    """How the rows were computed."""
     recipe: Mapping[str, Any]
     """The recipe, plain."""
     images: tuple[ImageEntry, ...]
@@ -65,12 +87,12 @@ class Record:
     """sha256 of cell id, fingerprint keys and exactness."""
     cell_id: str
     """See :class:`turbo_lab.request.recipe.Cell`."""
-    status: str
-    """``done`` or ``failed``."""
+    status: CellStatus
+    """``DONE`` or ``FAILED``."""
     error: str | None
     """One line where it failed, else ``None``."""
-    exactness: str
-    """``exact``, ``batched`` or ``split``."""
+    exactness: Exactness
+    """How the rows were computed."""
     recipe: Mapping[str, Any]
     """The recipe, plain."""
     parameters: Mapping[str, Any]
@@ -95,8 +117,8 @@ class Measurement:
     """Such as ``cosine`` or ``squared distance``."""
     n: int
     """Independent samples behind the value."""
-    direction: str
-    """``higher`` or ``lower`` is better, or ``none``."""
+    direction: Direction
+    """Values that are better."""
     fingerprint: str
     """Digest of extractor, preprocessing, scale, reference and version."""
     ci95: tuple[float, float] | None
@@ -228,7 +250,14 @@ def read_batch(values: Mapping[str, Any], where: str) -> BatchRecord:
     rest = check_document(values, "batch", where)
     _refuse(rest, _OF_THE_TIMING_LANE, _NO_LATENCY, where)
     images = tuple(_read_image(i, where) for i in rest["images"])
-    batch = BatchRecord(**rest | {"images": images, "notes": tuple(rest.get("notes", ()))})
+    batch = BatchRecord(
+        **rest
+        | {
+            "exactness": Exactness(rest["exactness"]),
+            "images": images,
+            "notes": tuple(rest.get("notes", ())),
+        }
+    )
     hex_name(batch.reuse_key, f"{where}: reuse_key", StoreError)
     return batch
 
@@ -267,7 +296,14 @@ def read_record(values: Mapping[str, Any], where: str) -> Record:
     rest = check_document(values, "record", where)
     _refuse(rest, _OF_THE_TIMING_LANE, _NO_LATENCY, where)
     batches = tuple(hex_name(key, f"{where}: batches", StoreError) for key in rest["batches"])
-    record = Record(**rest | {"batches": batches})
+    record = Record(
+        **rest
+        | {
+            "status": CellStatus(rest["status"]),
+            "exactness": Exactness(rest["exactness"]),
+            "batches": batches,
+        }
+    )
     hex_name(record.record_id, f"{where}: record_id", StoreError)
     return record
 
@@ -281,6 +317,7 @@ def read_measurement(values: Mapping[str, Any], where: str) -> Measurement:
         **rest
         | {
             "value": _decode(rest["value"]),
+            "direction": Direction(rest["direction"]),
             "ci95": _pair(rest["ci95"]),
             "per_image": None if per_image is None else tuple(_decode(v) for v in per_image),
         }

@@ -37,7 +37,7 @@ from turbo_lab.errors import InputError, StoreError, WriteError
 from turbo_lab.identity import digest
 from turbo_lab.store import record as records
 from turbo_lab.store.locks import Claims
-from turbo_lab.store.record import BatchRecord, Measurement, Record, Timing
+from turbo_lab.store.record import BatchRecord, CellStatus, Exactness, Measurement, Record, Timing
 from turbo_lab.untrusted.paths import hex_name, read_regular, refuse_links
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ _UNWRITABLE = (
 )
 
 
-def reuse_key(batch_id: str, fingerprint_keys: Mapping[str, Any], exactness: str) -> str:
+def reuse_key(batch_id: str, fingerprint_keys: Mapping[str, Any], exactness: Exactness) -> str:
     """Equal keys are the only licence to reuse a batch."""
     return digest({"batch": batch_id, "keys": dict(fingerprint_keys), "exactness": exactness})
 
 
-def record_id(cell_id: str, fingerprint_keys: Mapping[str, Any], exactness: str) -> str:
+def record_id(cell_id: str, fingerprint_keys: Mapping[str, Any], exactness: Exactness) -> str:
     """Names a cell as made in one environment."""
     return digest({"cell": cell_id, "keys": dict(fingerprint_keys), "exactness": exactness})
 
@@ -180,7 +180,7 @@ class Store:
         self.claim(name, wait=True)
         try:
             old = self.read_record(name)
-            if old is None or old.status == "failed":
+            if old is None or old.status == CellStatus.FAILED:
                 self._write(path, records.document("record", record))
         finally:
             self.release(name)

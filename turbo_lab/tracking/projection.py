@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from turbo_lab.identity import digest
-from turbo_lab.store.record import encode_floats
+from turbo_lab.store.record import CellStatus, encode_floats
 
 PREFIX = "turbo_lab."
 # MLflow cuts longer parameters silently.
@@ -35,7 +35,7 @@ def content_digest(document: Mapping[str, Any]) -> str:
     Durations and what was reused are the last invocation's, not the sweep's.
     """
     cells = [{name: cell[name] for name in _PROJECTED} for cell in document["cells"]]
-    failed = [cell["status"] == "failed" for cell in document["cells"]]
+    failed = [cell["status"] == CellStatus.FAILED for cell in document["cells"]]
     return digest(encode_floats([document["sweep_id"], document["store"], cells, failed]))
 
 

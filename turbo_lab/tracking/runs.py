@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab.errors import InputError, StoreError
+from turbo_lab.store.record import CellStatus
 from turbo_lab.tracking import database
 from turbo_lab.tracking.projection import (
     PREFIX,
@@ -208,7 +209,7 @@ class Runs:
     def _complete(self, run: Run, cell: Mapping[str, Any]) -> bool:
         """What a run still lacks; ``False`` where that is nothing."""
         run_id, error = run.info.run_id, cell["error"]
-        status = "FAILED" if cell["status"] == "failed" else "FINISHED"
+        status = "FAILED" if cell["status"] == CellStatus.FAILED else "FINISHED"
         # Logging appends: a figure that is there is left alone.
         metrics = {k: v for k, v in cell_metrics(cell).items() if k not in run.data.metrics}
         is_closed = run.info.status == status

@@ -31,6 +31,7 @@ from turbo_lab.request.recipe import Batch, Layout
 from turbo_lab.trials.harmless import HARMLESS, Run, own_rows, with_layout
 from turbo_lab.trials.reanchor import anchored
 from turbo_lab.trials.resumed import resumed_sweep
+from turbo_lab.verdict import Verdict
 
 Loaded = tuple[Case, Golden, Material]
 
@@ -89,7 +90,7 @@ def _by_judgement(
         seen = run(runner, case)
         verdicts.append(judge(golden, material, seen, thresholds, today(), embed, tier))
         worst = max(worst, _levels(material.tensors["pixels"], seen.pixels()))
-    holds = all(found.verdict == "pass" for found in verdicts) if verdicts else None
+    holds = all(found.verdict == Verdict.PASS for found in verdicts) if verdicts else None
     return Invariance(name, tier, holds, len(cases), worst, "against the golden")
 
 

@@ -23,6 +23,7 @@ from turbo_lab.progress import track
 from turbo_lab.trials.faults import FAULTS, Fault
 from turbo_lab.trials.harmless import HARMLESS, Harmless
 from turbo_lab.trials.reanchor import anchored
+from turbo_lab.verdict import Verdict
 
 Loaded = tuple[Case, Golden, Material]
 Thresholds = Mapping[str, Mapping[str, Margin]]
@@ -86,7 +87,7 @@ def mutate(
                   change.tier)
             for case, golden, material in cases
         ]  # fmt: skip
-        alarm = any(verdict.verdict != "pass" for verdict in verdicts)
+        alarm = any(verdict.verdict != Verdict.PASS for verdict in verdicts)
         harmless.append(HarmlessOutcome(change.name, alarm, change.tier, len(verdicts)))
     return tried, harmless
 
@@ -105,10 +106,10 @@ def _try_fault(
         for tier in TIERS:
             verdicts[tier].append(judge(golden, material, seen, thresholds, today(), embed, tier))
     caught: dict[str, bool | None] = {
-        tier: any(v.verdict != "pass" for v in verdicts[tier]) if fitting else None
+        tier: any(v.verdict != Verdict.PASS for v in verdicts[tier]) if fitting else None
         for tier in TIERS
     }
-    first = next((v.first_divergence for v in verdicts["T0"] if v.verdict != "pass"), None)
+    first = next((v.first_divergence for v in verdicts["T0"] if v.verdict != Verdict.PASS), None)
     loud = {
         tier: any(
             _is_loud(verdict, margins_of(golden, thresholds, tier))

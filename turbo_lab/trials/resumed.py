@@ -23,6 +23,7 @@ from turbo_lab.execute.driver import SweepContext, run_plan
 from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.golden.run_case import Case, case_threads
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, plan_sweep
+from turbo_lab.store.record import Exactness
 from turbo_lab.store.store import Store
 from turbo_lab.trials.faults import patched
 
@@ -69,7 +70,7 @@ def resumed_sweep(cases: Sequence[Case], weights: Weights) -> Resumed:
 def _run(sweep: ResolvedSweep, root: Path, worker: Worker) -> None:
     store = Store(root)
     context = SweepContext(
-        store, sweep.fingerprint, "exact", lambda cell: {}, lambda cell: {}, None
+        store, sweep.fingerprint, Exactness.EXACT, lambda cell: {}, lambda cell: {}, None
     )
     run_plan(plan_sweep(sweep, store), worker, context, _Quiet())
 

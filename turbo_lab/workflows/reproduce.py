@@ -26,8 +26,9 @@ from turbo_lab.golden.stages import StageValue, mark
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.golden.tiers import choose_tier
 from turbo_lab.request.recipe import Batch, Layout, Recipe
-from turbo_lab.store.record import Record
+from turbo_lab.store.record import CellStatus, Exactness, Record
 from turbo_lab.store.store import Store
+from turbo_lab.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -70,16 +71,16 @@ class Claim:
     """In order."""
     keys: Mapping[str, Any] | None
     """Fingerprint keys it was drawn under; ``None`` where the claim does not say (an old PNG)."""
-    exactness: str
-    """``exact``; or ``batched`` or ``split``, whose bits only the same company gives again."""
+    exactness: Exactness
+    """How it was drawn: other than ``EXACT``, only the same company gives the bits again."""
 
 
 @dataclass(frozen=True)
 class Reproduction:
     """What came out."""
 
-    verdict: str
-    """``pass``, ``regression`` or ``uncovered``."""
+    verdict: Verdict
+    """``PASS``, ``REGRESSION`` or ``UNCOVERED``."""
     identical: bool
     """Every image, and every stage whose hash was kept, to the bit."""
     num_images: int
@@ -126,7 +127,7 @@ def _read_claim(path: Path, about: Mapping[str, Any], pixel_sha256: str) -> Clai
         names=_read_names(about.get("models", {})),
         batches=(batch,),
         keys=about.get("keys"),
-        exactness=about.get("exactness", "exact"),
+        exactness=Exactness(about.get("exactness", Exactness.EXACT)),
     )
 
 
@@ -139,7 +140,7 @@ def _read_names(values: Any) -> dict[str, str]:
 
 def claim_of_record(record: Record, store: Store) -> Claim:
     """A record of the store. Raises ``InputError`` for a failed one."""
-    if record.status != "done":
+    if record.status != CellStatus.DONE:
         raise InputError(f"record {record.record_id[:12]}: failed ({record.error}); nothing drawn")
     batches = []
     for key in record.batches:
@@ -201,30 +202,39 @@ def reproduce(claim: Claim, device: str, num_threads: int | None) -> Reproductio
 
 def _verdict(
     claim: Claim, apart: Sequence[Mapping[str, Any]], here: Mapping[str, Any]
-) -> tuple[str, str]:
+) -> tuple[Verdict, str]:
     if not apart:
-        return "pass", "identical to the bit"
+        return Verdict.PASS, "identical to the bit"
     choice = None if claim.keys is None else choose_tier(claim.keys, here)
     if choice is not None and choice.tier is None:
-        return "uncovered", choice.reason or ""
+        return Verdict.UNCOVERED, choice.reason or ""
     if choice is not None and choice.tier == "T2":
-        return "uncovered", "drawn on another device class: only a golden at T2 can judge that"
-    if choice is not None and choice.tier == "T0" and claim.exactness == "exact":
+        return (
+            Verdict.UNCOVERED,
+            "drawn on another device class: only a golden at T2 can judge that",
+        )
+    if choice is not None and choice.tier == "T0" and claim.exactness == Exactness.EXACT:
         if all(found["max_abs"] == 0 for found in apart):
-            return "regression", "the pixels are identical and a stage is not, on one fingerprint"
-        return "regression", "not identical, on the same fingerprint"
+            return (
+                Verdict.REGRESSION,
+                "the pixels are identical and a stage is not, on one fingerprint",
+            )
+        return Verdict.REGRESSION, "not identical, on the same fingerprint"
     margin = read_thresholds().get("T1", {}).get("window_density")
     worst = max(found["window_density"] for found in apart)
     if margin is None:
-        return "uncovered", "no calibrated threshold: run turbo-lab golden calibrate --write"
+        return Verdict.UNCOVERED, "no calibrated threshold: run turbo-lab golden calibrate --write"
     text = f"densest window of differing pixels {worst:.3g}, threshold {margin.threshold:.3g}"
-    if claim.exactness != "exact":
+    if claim.exactness != Exactness.EXACT:
         text += f"; it was drawn {claim.exactness}, in company that is not drawn again"
     if worst <= margin.threshold:
-        return "pass", f"within rounding: {text}"
+        return Verdict.PASS, f"within rounding: {text}"
     if choice is None:
-        return "uncovered", f"beyond rounding: {text}; the image does not say where it was drawn"
-    return "regression", f"beyond rounding: {text}"
+        return (
+            Verdict.UNCOVERED,
+            f"beyond rounding: {text}; the image does not say where it was drawn",
+        )
+    return Verdict.REGRESSION, f"beyond rounding: {text}"
 
 
 def _weights(claim: Claim) -> Weights:

@@ -20,7 +20,7 @@ from turbo_lab.planning.options import MetricOptions
 from turbo_lab.planning.plan import Plan, PlannedCell
 from turbo_lab.request.prompts import DATA, PromptSet, read_prompts
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.store.record import Measurement, Record, Timing
+from turbo_lab.store.record import CellStatus, Exactness, Measurement, Record, Timing
 from turbo_lab.store.store import Store, images_of, read_image, record_id
 from turbo_lab.untrusted.paths import confined
 
@@ -111,7 +111,11 @@ def cell_row(
     """One of the ``cells`` of a sweep document."""
     axes, aliases = dict(planned.cell.axes), [dict(axes) for axes in planned.aliases]
     row = _row(record, store, axes, aliases, measurements)
-    return row | {"status": "reused"} if planned.in_store and row["status"] == "done" else row
+    return (
+        row | {"status": CellStatus.REUSED}
+        if planned.in_store and row["status"] == CellStatus.DONE
+        else row
+    )
 
 
 def _row(
@@ -121,7 +125,7 @@ def _row(
     aliases: Sequence[Mapping[str, Any]],
     measurements: Sequence[Measurement],
 ) -> dict[str, Any]:
-    failed = record.status == "failed"
+    failed = record.status == CellStatus.FAILED
     timing = None if failed else latest_timing(store, record)
     return {
         "cell_id": record.cell_id,
@@ -150,7 +154,7 @@ def _row(
 def begun_values(plan: Plan, sweep_id: str, context: SweepContext) -> dict[str, Any]:
     """What a sweep is about to make, for whoever finds it cut off; see :func:`cut_off_sweep`."""
     keys = context.fingerprint["keys"]
-    exactness = (context.exactness, "split") if context.may_split else (context.exactness,)
+    exactness = (context.exactness, Exactness.SPLIT) if context.may_split else (context.exactness,)
     return {
         "sweep_id": sweep_id,
         "requested": plan.requested,
@@ -176,7 +180,7 @@ def cut_off_sweep(begun: Mapping[str, Any], store: Store) -> dict[str, Any]:
         if (record := next(records, None)) is not None:
             # Figures are taken at the end, of the whole sweep.
             rows.append(_row(record, store, cell["axes"], cell["aliases"], ()))
-    failed = sum(row["status"] == "failed" for row in rows)
+    failed = sum(row["status"] == CellStatus.FAILED for row in rows)
     return {
         "sweep_id": begun["sweep_id"],
         "store": str(store.root),

@@ -33,7 +33,7 @@ from turbo_lab.planning.resolved_sweep import (
 )
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import Library, pin_revisions
-from turbo_lab.store.record import Measurement, Record, document
+from turbo_lab.store.record import CellStatus, Measurement, Record, document
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker, TrackingSettings
 from turbo_lab.tracking.projection import content_digest
@@ -190,7 +190,7 @@ def _finish_generate(
     failed = []
     for planned in plan.cells:
         record = outcome.records[planned.cell.cell_id]
-        if record.status == "failed":
+        if record.status == CellStatus.FAILED:
             failed.append(record.error)
             continue
         for path, pixel_sha256, prompt, seed in images_of(store, record):
@@ -240,7 +240,7 @@ def _sweep_values(
     measured_with: MetricContext | None,
 ) -> dict[str, Any]:
     """The ``sweep`` document, without its header; missing figures are taken now."""
-    done = [r for r in outcome.records.values() if r.status == "done"]
+    done = [r for r in outcome.records.values() if r.status == CellStatus.DONE]
     began = time.perf_counter()
     measurements: dict[str, list[Measurement]] = {}
     if measured_with is not None and done:
@@ -262,7 +262,10 @@ def _sweep_values(
         "counts": {
             "requested": plan.requested,
             "distinct": len(rows),
-            **{status: statuses.count(status) for status in ("reused", "done", "failed")},
+            **{
+                status: statuses.count(status)
+                for status in (CellStatus.REUSED, CellStatus.DONE, CellStatus.FAILED)
+            },
         },
         "work": results.work_rows(plan, outcome),
         "cells": rows,

@@ -82,7 +82,7 @@ def test_the_page_says_the_worst_first_and_sorts_by_margin_used() -> None:
     )
     assert found["errors"] == []
     assert found["lead"] == (
-        "Something got worse. worse: regression; open: inconclusive; bare: uncovered."
+        "Something got worse. worse: regression; bare: uncovered; open: inconclusive."
     )
     assert found["counts"] == ["1", "1", "1", "1"]
     assert found["note"] == "about 310 instead of 128 would decide"

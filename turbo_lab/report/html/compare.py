@@ -14,6 +14,7 @@ from turbo_lab.report.html.svg import SERIES
 from turbo_lab.report.html.sweep import FRONT
 from turbo_lab.report.html.table import figure_cell, table_legend
 from turbo_lab.report.markdown import published_columns
+from turbo_lab.verdict import Direction
 
 _HOW = (
     "Paired by prompt and seed. The bar is the 95% interval of the candidate's difference, the "
@@ -55,18 +56,22 @@ def compare_report(values: Mapping[str, Any], pictures: Pictures) -> str:
 def _columns(values: Mapping[str, Any]) -> tuple[list[Column], Column]:
     """Figures with their direction, as the rows have it, and the latency of a call."""
     contenders = values["contenders"]
-    directions = {row["name"].split(" / ")[0]: row["direction"] for row in values["rows"]}
+    directions = {
+        row["name"].split(" / ")[0]: Direction(row["direction"]) for row in values["rows"]
+    }
     nothing = (None,) * len(contenders)
     quality = []
     for name in contenders[0]["metrics"]:
         figures = [item["metrics"][name] for item in contenders]
         points = tuple(real(figure["value"]) for figure in figures)
         bounds = tuple(interval_of(figure["ci95"]) for figure in figures)
-        quality.append(Column(name, name, directions.get(name, "none"), points, bounds, nothing))
+        quality.append(
+            Column(name, name, directions.get(name, Direction.NONE), points, bounds, nothing)
+        )
     calls = [item["latency_s"] for item in contenders]
     points = tuple(1e3 * float(call["p50"]) for call in calls)
     bounds = tuple(interval_of(call["ci95"], 1e3) for call in calls)
-    return quality, Column("latency_ms", "p50 ms", "lower", points, bounds, nothing)
+    return quality, Column("latency_ms", "p50 ms", Direction.LOWER, points, bounds, nothing)
 
 
 def _contenders(labels: Sequence[str], candidate: str, columns: Sequence[Column]) -> Html:

@@ -10,6 +10,7 @@ import numpy as np
 from turbo_lab.report.columns import CellDetails, Column, label
 from turbo_lab.report.html.page import Html, cell, image, join, table, tag
 from turbo_lab.report.html.pictures import Picture
+from turbo_lab.verdict import Direction
 
 _TINY = 256  # pixels: smaller images are enlarged without smoothing
 _EDGE = 112  # CSS pixels of a thumbnail, to begin with
@@ -58,7 +59,7 @@ def prompt_table(
             found.setdefault(prompt, []).append((float(np.mean(own)), index))
     if not found:
         return None
-    sign = -1 if column.direction == "lower" else 1
+    sign = -1 if column.direction == Direction.LOWER else 1
     rows = []
     for prompt, means in found.items():
         worst, best = (pick(means, key=lambda item: sign * item[0]) for pick in (min, max))

@@ -8,16 +8,16 @@ from typing import Any
 from turbo_lab.report.html.page import Html, cell, join, page, pill, table, tag
 from turbo_lab.report.html.pairs import Pictures, prompt_pairs
 from turbo_lab.report.markdown import difference, note, number, taken_over
+from turbo_lab.verdict import WORST_FIRST, Direction, Verdict
 
 _WIDTH, _HEIGHT = 168, 24
 _NONE: Pictures = {}
-_ORDER = ("error", "regression", "inconclusive", "uncovered", "pass")
 _SAYS = {
-    "pass": "Every check passes.",
-    "regression": "Something got worse.",
-    "inconclusive": "Not enough evidence to decide.",
-    "uncovered": "Something has nothing to be compared with.",
-    "error": "Something could not be judged.",
+    Verdict.PASS: "Every check passes.",
+    Verdict.REGRESSION: "Something got worse.",
+    Verdict.INCONCLUSIVE: "Not enough evidence to decide.",
+    Verdict.UNCOVERED: "Something has nothing to be compared with.",
+    Verdict.ERROR: "Something could not be judged.",
 }
 _COLUMNS = (
     ("check", False), ("verdict", False), ("candidate", True), ("baseline", True),
@@ -101,8 +101,8 @@ def _difference(check: Mapping[str, Any]) -> Html | str:
 def _failing(checks: Sequence[Mapping[str, Any]]) -> str:
     """In words, the worst first: ``clip_score: regression; goldens: uncovered.``"""
     failing = sorted(
-        (check for check in checks if check["verdict"] != "pass"),
-        key=lambda check: _ORDER.index(check["verdict"]),
+        (check for check in checks if check["verdict"] != Verdict.PASS),
+        key=lambda check: WORST_FIRST.index(check["verdict"]),
     )
     text = "; ".join(f"{check['name']}: {check['verdict']}" for check in failing)
     return f"{text}." if text else ""
@@ -112,7 +112,7 @@ def _counts(checks: Sequence[Mapping[str, Any]]) -> Html:
     verdicts = [check["verdict"] for check in checks]
     items = [
         tag("div", tag("dt", verdict), tag("dd", verdicts.count(verdict), class_=verdict))
-        for verdict in _ORDER
+        for verdict in WORST_FIRST
         if verdict in verdicts
     ]
     return tag("dl", *items, class_="facts")
@@ -145,7 +145,9 @@ def _plot_cell(check: Mapping[str, Any]) -> Html:
 
 def _used(check: Mapping[str, Any]) -> float:
     low, high = (float(bound) for bound in check["ci95"])
-    bad = {"higher": -low, "lower": high}.get(check["direction"], max(abs(low), abs(high)))
+    bad = {Direction.HIGHER: -low, Direction.LOWER: high}.get(
+        check["direction"], max(abs(low), abs(high))
+    )
     return bad / float(check["margin"]) if check["margin"] else bad
 
 
@@ -161,8 +163,8 @@ def interval_plot(check: Mapping[str, Any]) -> Html | str:
         return round(_WIDTH / 2 * (1 + value / span), 1)
 
     # What is allowed: up to the margin on the bad side, everything on the good one.
-    start = -margin if check["direction"] in ("higher", "none") else -span
-    end = margin if check["direction"] in ("lower", "none") else span
+    start = -margin if check["direction"] in (Direction.HIGHER, Direction.NONE) else -span
+    end = margin if check["direction"] in (Direction.LOWER, Direction.NONE) else span
     edges = [x(edge) for edge in (start, end) if abs(edge) == margin]
     return tag(
         "svg",

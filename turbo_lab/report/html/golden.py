@@ -12,9 +12,9 @@ from PIL import Image
 
 from turbo_lab.images import encode_png
 from turbo_lab.report.html.page import Html, cell, image, join, page, pill, table, tag
+from turbo_lab.verdict import WORST_FIRST, Verdict
 
 _WIDTH = 16  # rem of one 64 x 64 image
-_ORDER = ("error", "regression", "uncovered", "pass")
 _TINY = 256  # pixels: smaller images are enlarged without smoothing
 # Differences from rounding (1e-8 of the norm) to everything (1) span a stage's bar.
 _SMALLEST = 1e-8
@@ -27,10 +27,10 @@ def golden_report(values: Mapping[str, Any], pictures: Mapping[str, Mapping[str,
     images of a batch side by side. Failing cases come first. A case that has
     ``fingerprints`` with ``golden`` and ``here`` shows both in full.
     """
-    cases = sorted(values["cases"], key=lambda case: _ORDER.index(case["verdict"]))
+    cases = sorted(values["cases"], key=lambda case: WORST_FIRST.index(case["verdict"]))
     counts = [case["verdict"] for case in cases]
-    facts = [(verdict, counts.count(verdict)) for verdict in _ORDER if verdict in counts]
-    failing = [case for case in cases if case["verdict"] != "pass"]
+    facts = [(verdict, counts.count(verdict)) for verdict in WORST_FIRST if verdict in counts]
+    failing = [case for case in cases if case["verdict"] != Verdict.PASS]
     return page(
         "Golden check",
         values["verdict"],
@@ -67,7 +67,7 @@ def _summary(cases: list[Mapping[str, Any]]) -> Html:
     rows, attributes = [], []
     for index, case in enumerate(cases):
         first = (case["first_divergence"] or {}).get("stage", "")
-        passed = case["verdict"] == "pass"
+        passed = case["verdict"] == Verdict.PASS
         name = case["name"] if passed else tag("a", case["name"], href=f"#{_identity(case)}")
         rows.append((name, pill(case["verdict"]), case["tier"] or "", first, case["message"]))
         words = f"{case['name']} {case['verdict']} {case['tier']} {first} {case['message']}"

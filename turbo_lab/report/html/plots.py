@@ -13,6 +13,7 @@ from turbo_lab.analysis.pareto import pareto
 from turbo_lab.report.columns import Column, Interval, label, short_axis
 from turbo_lab.report.html.page import Html, escape, tag
 from turbo_lab.report.html.svg import SERIES, WIDTH, Scale, chart, line, path, plot_area, text_width
+from turbo_lab.verdict import Direction
 
 Cells = Sequence[Mapping[str, Any]]
 # Above so many cells intervals and labels would cover the points.
@@ -57,7 +58,7 @@ def front(quality: Column, latency: Column) -> list[int]:
     for index, (good, slow) in enumerate(zip(quality.intervals, latency.intervals, strict=True)):
         if good is None or slow is None or not all(map(math.isfinite, (*good, *slow))):
             continue
-        better = good if quality.direction == "higher" else (-good[1], -good[0])
+        better = good if quality.direction == Direction.HIGHER else (-good[1], -good[0])
         points[str(index)] = (better, slow)
     return [int(name) for name in pareto(points)]
 

@@ -12,6 +12,8 @@ from turbo_lab.report.html.page import Html, definitions, join, page, section, t
 from turbo_lab.report.html.pictures import Picture
 from turbo_lab.report.html.plots import legend, numeric_axes, scaling, series_by, tradeoff
 from turbo_lab.report.html.table import figure_table
+from turbo_lab.store.record import CellStatus
+from turbo_lab.verdict import Direction
 
 Cells = Sequence[Mapping[str, Any]]
 _TIMING = ("latency_ms", "throughput", "memory")
@@ -52,7 +54,7 @@ def sweep_report(
     shown = [(identity, title, body) for identity, title, body in parts if body is not None]
     return page(
         _title(cells, axes),
-        "incomplete" if values["counts"]["failed"] else "complete",
+        "incomplete" if values["counts"][CellStatus.FAILED] else "complete",
         _summary(values, axes, by_name, quality),
         *(section(identity, title, body) for identity, title, body in shown),
         kind=f"sweep {values['sweep_id'][:12]}",
@@ -80,7 +82,7 @@ def _summary(
     """What a reader wants first: how much ran, the best cell and the fastest."""
     cells, counts = values["cells"], values["counts"]
     images = sum(len(row["images"]) for row in cells)
-    ran = [f"{counts[word]} {word}" for word in ("done", "reused", "failed") if counts[word]]
+    ran = [f"{counts[word]} {word}" for word in CellStatus if counts[word]]
     facts: list[tuple[object, object, object]] = [("cells", counts["distinct"], ", ".join(ran))]
     if images:
         facts.append(("images", images, f"{_each(cells)}"))
@@ -122,7 +124,7 @@ def _tradeoffs(
     if latency is None:
         return None
     series = series_by(cells, axes)
-    judged = [column for column in quality if column.direction != "none"]
+    judged = [column for column in quality if column.direction != Direction.NONE]
     names = [label(row, axes) for row in cells]
     plots = [plot for c in judged if (plot := tradeoff(names, c, latency, series))]
     if not plots:

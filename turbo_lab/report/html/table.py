@@ -9,6 +9,7 @@ from typing import Any
 
 from turbo_lab.report.columns import Column, label, short_axis
 from turbo_lab.report.html.page import Html, cell, join, pill, table, tag
+from turbo_lab.store.record import CellStatus
 
 _MOST_CHOICES = 12
 Cells = Sequence[Mapping[str, Any]]
@@ -79,7 +80,7 @@ def _attributes(index: int, row: Mapping[str, Any], axes: Sequence[str]) -> dict
 
 
 def _status(row: Mapping[str, Any]) -> Html | str:
-    return pill("failed") if row["status"] == "failed" else str(row["status"])
+    return pill("failed") if row["status"] == CellStatus.FAILED else str(row["status"])
 
 
 def figure_cell(

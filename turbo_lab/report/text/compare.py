@@ -11,13 +11,14 @@ from rich.table import Table
 
 from turbo_lab.report.markdown import difference, number, published_columns
 from turbo_lab.report.text.terminal import open_console
+from turbo_lab.verdict import Verdict
 
 _WORDS = {
-    "pass": "[green]at least as good[/]",
-    "regression": "[red]worse[/]",
-    "inconclusive": "[yellow]not decided[/]",
-    "uncovered": "[yellow]uncovered[/]",
-    "error": "[magenta]error[/]",
+    Verdict.PASS: "[green]at least as good[/]",
+    Verdict.REGRESSION: "[red]worse[/]",
+    Verdict.INCONCLUSIVE: "[yellow]not decided[/]",
+    Verdict.UNCOVERED: "[yellow]uncovered[/]",
+    Verdict.ERROR: "[magenta]error[/]",
 }
 
 

@@ -9,13 +9,7 @@ from rich.table import Table
 
 from turbo_lab.report.markdown import changed_most, difference, note, number, taken_over
 from turbo_lab.report.text.terminal import open_console
-
-_STYLES = {
-    "pass": "green", "regression": "red", "inconclusive": "yellow", "uncovered": "yellow",
-    "error": "magenta",
-}  # fmt: skip
-_MARKS = {"pass": "pass", "regression": "regr.", "inconclusive": "incon.", "uncovered": "uncov.",
-          "error": "error"}  # fmt: skip
+from turbo_lab.verdict import Verdict
 
 
 def print_gate(values: Mapping[str, Any]) -> None:
@@ -26,7 +20,7 @@ def print_gate(values: Mapping[str, Any]) -> None:
     for column in ("candidate", "baseline", "difference (95%)", "margin", "n"):
         table.add_column(column, justify="right")
     for check in values["checks"]:
-        style = _STYLES[check["verdict"]]
+        style = Verdict(check["verdict"]).style
         table.add_row(
             check["name"],
             f"[{style}]{check['verdict']}[/]",
@@ -50,7 +44,7 @@ def print_gate(values: Mapping[str, Any]) -> None:
     for row in values["fingerprint_difference"]:
         text = f"{row['key']}: {row['baseline']} -> {row['here']}"
         console.print(text, markup=False, highlight=False)
-    style = _STYLES[values["verdict"]]
+    style = Verdict(values["verdict"]).style
     console.print(f"\n{values['gate']}: [{style}]{values['verdict']}[/]")
 
 
@@ -71,7 +65,9 @@ def print_calibration(values: Mapping[str, Any]) -> None:
         if row["power"] is not None:
             print(f"{'':15} a loss of {2 * row['margin']:g} is called in {row['power']:.1%}")
     for index, gate in enumerate(values["real"]):
-        rows = [c for c in gate["checks"] if c["verdict"] != "pass" or c["difference"] is not None]
+        rows = [
+            c for c in gate["checks"] if c["verdict"] != Verdict.PASS or c["difference"] is not None
+        ]
         told = ", ".join(f"{c['name']} {c['verdict']} {difference(c)}".rstrip() for c in rows)
         print(f"real gate {index + 1:<5} {gate['verdict']}: {told}")
 
@@ -89,7 +85,7 @@ def print_blindness(values: Mapping[str, Any]) -> None:
         for name in checks:
             verdict = fault["verdicts"].get(name)
             value = fault["differences"].get(name)
-            shown = "" if verdict is None else f"[{_STYLES[verdict]}]{_MARKS[verdict]}[/]"
+            shown = _pill(verdict)
             row.append(shown if value is None else f"{shown} {value:+.3g}")
         table.add_row(*row)
     console.print(table)
@@ -98,3 +94,10 @@ def print_blindness(values: Mapping[str, Any]) -> None:
         for name, rate in values["catch_rates"].items()
     ]
     print(f"\ncaught: {', '.join(rates)}")
+
+
+def _pill(verdict: str | None) -> str:
+    """Return a verdict's short form in its colour; nothing for ``None``."""
+    if verdict is None:
+        return ""
+    return f"[{Verdict(verdict).style}]{Verdict(verdict).short}[/]"

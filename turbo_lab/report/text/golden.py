@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from turbo_lab.report.text.terminal import open_console
+from turbo_lab.verdict import Verdict
 
 if TYPE_CHECKING:
     from turbo_lab.trials.golden_calibration import Calibration
@@ -21,7 +22,6 @@ _SHORT = {
     "T2 embedding_distance": "T2\nembed",
     "T2 tile_ssim_loss": "T2\nssim",
 }
-_STYLES = {"pass": "green", "regression": "red", "uncovered": "yellow", "error": "magenta"}
 
 
 def print_check(values: Mapping[str, Any], is_packaged: bool = False) -> None:
@@ -31,12 +31,12 @@ def print_check(values: Mapping[str, Any], is_packaged: bool = False) -> None:
     for column in ("case", "verdict", "tier", ""):
         table.add_column(column, no_wrap=column != "")
     for row in values["cases"]:
-        style = _STYLES[row["verdict"]]
+        style = Verdict(row["verdict"]).style
         text = f"[{style}]{row['verdict']}[/]"
         table.add_row(row["name"], text, row["tier"] or "-", _explanation(row))
     console.print(table)
     counts = [row["verdict"] for row in values["cases"]]
-    summary = ", ".join(f"{counts.count(v)} {v}" for v in _STYLES if v in counts)
+    summary = ", ".join(f"{counts.count(v)} {v}" for v in Verdict if v in counts)
     console.print(f"\n{summary or 'no cases'}")
     for line in _next_commands(values["cases"], is_packaged):
         console.print(line, highlight=False, soft_wrap=True)
@@ -69,7 +69,7 @@ def _next_commands(rows: Sequence[Mapping[str, Any]], is_packaged: bool) -> list
     for row in rows:
         by_verdict.setdefault(row["verdict"], []).append(row["name"])
     lines = []
-    if failing := by_verdict.get("regression"):
+    if failing := by_verdict.get(Verdict.REGRESSION):
         names = " ".join(failing)
         lines.append(f"explain         turbo-lab golden check {names} --explain")
         if is_packaged:

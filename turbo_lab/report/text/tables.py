@@ -18,6 +18,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from turbo_lab.report.text.terminal import open_console
+from turbo_lab.store.record import CellStatus
+from turbo_lab.verdict import Direction
 
 _MAX_PLAN_ROWS = 20
 # The figures of a sweep's table, in order; further metrics follow by name.
@@ -34,15 +36,15 @@ class _Column:
     """One a cell; ``None`` where there is none."""
     texts: tuple[str, ...]
     """As shown."""
-    direction: str
-    """``higher``, ``lower`` or ``none``."""
+    direction: Direction
+    """Values that are better."""
 
     def best(self) -> set[int]:
         """Rows with the best value; empty if fewer than two can be compared."""
         known = {i: v for i, v in enumerate(self.values) if v is not None and math.isfinite(v)}
-        if self.direction == "none" or len(known) < 2:
+        if self.direction == Direction.NONE or len(known) < 2:
             return set()
-        pick = max if self.direction == "higher" else min
+        pick = max if self.direction == Direction.HIGHER else min
         target = pick(known.values())
         return {i for i, v in known.items() if v == target}
 
@@ -64,7 +66,7 @@ def sweep_table(document: Mapping[str, Any], console: Console | None = None) -> 
             f"[bold green]{column.texts[row]}*[/]" if row in best else column.texts[row]
             for column, best in zip(columns, stars, strict=True)
         ]
-        style = {"failed": "red", "reused": "dim"}.get(cell["status"], "")
+        style = {CellStatus.FAILED: "red", CellStatus.REUSED: "dim"}.get(cell["status"], "")
         status = f"[{style}]{cell['status']}[/]" if style else cell["status"]
         table.add_row(*(escape(str(cell["axes"].get(name, ""))) for name in axes), status, *figures)
     console.print(table)
@@ -120,9 +122,9 @@ def _metric_column(name: str, cells: Sequence[Mapping[str, Any]], notes: dict[st
         if figure["note"]:
             text += f" {notes.setdefault(f'{name}: ' + figure['note'], f'({len(notes) + 1})')}"
         texts.append(text)
-    direction = next((f["direction"] for f in figures if f), "none")
+    direction = next((Direction(f["direction"]) for f in figures if f), Direction.NONE)
     values = tuple(None if f is None else f["value"] for f in figures)
-    arrow = {"higher": " ↑", "lower": " ↓"}.get(direction, "")
+    arrow = {Direction.HIGHER: " ↑", Direction.LOWER: " ↓"}.get(direction, "")
     return _Column(f"{name}{arrow}", values, tuple(texts), direction)
 
 
@@ -137,13 +139,13 @@ def _interval(value: float, low: float, high: float) -> str:
 def _latency_column(cells: Sequence[Mapping[str, Any]]) -> _Column:
     rows = [cell["latency_s"] for cell in cells]
     texts = tuple("-" if r is None else f"{r['p50'] * 1e3:.4g} (n={r['n']})" for r in rows)
-    return _Column("p50 ms ↓", tuple(r and r["p50"] for r in rows), texts, "lower")
+    return _Column("p50 ms ↓", tuple(r and r["p50"] for r in rows), texts, Direction.LOWER)
 
 
 def _throughput_column(cells: Sequence[Mapping[str, Any]]) -> _Column:
     values = tuple(cell["throughput_images_per_s"] for cell in cells)
     texts = tuple("-" if v is None else f"{v:.3g}" for v in values)
-    return _Column("images/s ↑", values, texts, "higher")
+    return _Column("images/s ↑", values, texts, Direction.HIGHER)
 
 
 def _sweep_title(document: Mapping[str, Any]) -> str:
@@ -151,7 +153,7 @@ def _sweep_title(document: Mapping[str, Any]) -> str:
     parts = [f"{counts['distinct']} cell{'s' if counts['distinct'] != 1 else ''}"]
     if counts["requested"] != counts["distinct"]:
         parts[0] += f" ({counts['requested']} requested, equal ones merged)"
-    parts += [f"{counts[k]} {k}" for k in ("done", "reused", "failed") if counts[k]]
+    parts += [f"{counts[k]} {k}" for k in CellStatus if counts[k]]
     if counts["done"]:
         parts.append(f"{work['done']} of {work['alone']} UNet rows")
         parts.append(f"{document['wall_s']:.1f} s + {document['load_s']:.1f} s loading")
