@@ -134,25 +134,6 @@ def test_cfg_job_prints_the_composed_config(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("line", "among"),
-    [
-        ("turbo-lab sw", {"sweep"}),
-        ("turbo-lab sweep num_inf", {"num_inference_steps="}),
-        ("turbo-lab plan model=nano-t", {"model=nano-turbo"}),
-        ("turbo-lab doctor x", set()),
-    ],
-)
-def test_the_shell_completes_commands_keys_and_choices(
-    line: str, among: set[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COMP_LINE", line)
-    monkeypatch.setenv("COMP_POINT", str(len(line)))
-    assert main(["-sc", "query=bash"]) == 0
-    found = set(capsys.readouterr().out.split())
-    assert among <= found and bool(found) == bool(among)
-
-
 def test_the_command_line_of_the_process_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["pytest", "one word"])
     expand("seed=1,2")
@@ -165,9 +146,3 @@ def test_a_grid_shows_no_configuration_and_says_so(capsys: pytest.CaptureFixture
     assert main(["sweep", "--cfg", "job", "num_inference_steps=1,2"]) == 2
     assert "shows one configuration" in capsys.readouterr().err
     assert main(["plan", "-m", "--cfg", "job", "num_inference_steps=1"]) == 0
-
-
-def test_shell_completion_is_installable(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--shell-completion", "install=bash"]) == 0
-    script = capsys.readouterr().out
-    assert script.rstrip().endswith("hydra_bash_completion turbo-lab")
