@@ -1,1 +1,1 @@
-"""Reading what other people wrote: names that stay in their folder, files that are regular."""
+"""What other people wrote and may read: confined names, regular files, no credentials."""

@@ -1,0 +1,23 @@
+"""What is taken out of texts that are written or printed."""
+
+from __future__ import annotations
+
+import pytest
+
+from turbo_lab.untrusted.redaction import redact
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://me:s3cret@host:5000/ failed", "http://host:5000/ failed"),
+        ("https://t0ken@host", "https://host"),
+        ("postgresql+psycopg://me:p@ss@db/lab", "postgresql+psycopg://db/lab"),
+        ("tracking.uri=http://me:a,b=c@host: no", "tracking.uri=http://host: no"),
+        ("http://h/?a=1&api_key=abc&password=x y", "http://h/?a=1&api_key=***&password=*** y"),
+        ("lora=https://host/a.safetensors@0.8", "lora=https://host/a.safetensors@0.8"),
+        ("write to me@example.org", "write to me@example.org"),
+    ],
+)
+def test_credentials_of_addresses_are_taken_out(text: str, expected: str) -> None:
+    assert redact(text) == expected
