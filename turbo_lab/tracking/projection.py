@@ -6,6 +6,8 @@ them over. Owns what counts as news, too.
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +17,12 @@ from turbo_lab.store.record import CellStatus, encode_floats
 PREFIX = "turbo_lab."
 # MLflow cuts longer parameters silently.
 MAX_PARAMETER = 6000
+# Older servers refuse longer tags.
+MAX_TAG = 5000
+# Room is left for a suffix such as ``.ci95_high``: MLflow refuses keys above 250 characters.
+MAX_KEY = 230
+MAX_RUN_NAME = 250
+MAX_DATASET_NAME = 500
 # What of a cell's row a projection writes.
 _PROJECTED = (
     "record_id",
@@ -42,7 +50,7 @@ def content_digest(document: Mapping[str, Any]) -> str:
 def sweep_name(document: Mapping[str, Any]) -> str:
     """Its models, and the first characters of its id."""
     models = dict.fromkeys(cell["parameters"]["model"] for cell in document["cells"])
-    return f"sweep {'+'.join(models)} {document['sweep_id'][:8]}"
+    return shortened(f"sweep {'+'.join(models)} {document['sweep_id'][:8]}", MAX_RUN_NAME)
 
 
 def sweep_tags(document: Mapping[str, Any]) -> dict[str, str]:
@@ -56,7 +64,8 @@ def sweep_tags(document: Mapping[str, Any]) -> dict[str, str]:
 
 def cell_name(cell: Mapping[str, Any]) -> str:
     """What the sweep varies, as written."""
-    return " ".join(f"{k}={v}" for k, v in cell["axes"].items()) or cell["cell_id"][:8]
+    name = " ".join(f"{k}={v}" for k, v in cell["axes"].items()) or cell["cell_id"][:8]
+    return shortened(name, MAX_RUN_NAME)
 
 
 def cell_tags(document: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str, str]:
@@ -75,7 +84,7 @@ def cell_tags(document: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str,
         tags[f"prompt_sets.{name}"] = value
     if cell["error"]:
         tags["error"] = cell["error"]
-    return {PREFIX + name: value for name, value in tags.items()}
+    return {safe_key(PREFIX + name): _cut(value, MAX_TAG) for name, value in tags.items()}
 
 
 def cell_metrics(cell: Mapping[str, Any]) -> dict[str, float]:
@@ -84,9 +93,10 @@ def cell_metrics(cell: Mapping[str, Any]) -> dict[str, float]:
     for name, figure in cell["metrics"].items():
         if figure["value"] is None:
             continue
-        metrics[name] = float(figure["value"])
+        key = safe_key(name)
+        metrics[key] = float(figure["value"])
         if figure["ci95"] is not None:
-            metrics[f"{name}.ci95_low"], metrics[f"{name}.ci95_high"] = map(float, figure["ci95"])
+            metrics[f"{key}.ci95_low"], metrics[f"{key}.ci95_high"] = map(float, figure["ci95"])
     if cell["latency_s"] is not None:
         metrics |= {f"latency_{k}_s": cell["latency_s"][k] for k in ("mean", "p50", "p90")}
         metrics["images_per_s"] = cell["throughput_images_per_s"]
@@ -95,5 +105,28 @@ def cell_metrics(cell: Mapping[str, Any]) -> dict[str, float]:
 
 def parameter_text(value: Any) -> str:
     """A parameter as MLflow can hold it: what is cut says so."""
-    text = "none" if value is None else str(value)
-    return text if len(text) <= MAX_PARAMETER else text[: MAX_PARAMETER - 1] + "…"
+    return _cut("none" if value is None else str(value), MAX_PARAMETER)
+
+
+def safe_key(name: str) -> str:
+    """Return the name of a metric, parameter or tag as MLflow accepts it.
+
+    MLflow takes letters, digits, ``_ - . : /`` and spaces, in a normal relative path. Any
+    other name gets ``_`` for the rest and eight digits of its digest: distinct names stay
+    distinct, and a name is the same each time.
+    """
+    parts = re.sub(r"[^\w\-. :/]", "_", name).split("/")
+    key = "/".join(part for part in parts if part not in ("", ".", ".."))
+    if key == name == posixpath.normpath(name) and len(name) <= MAX_KEY:
+        return name
+    return f"{key[: MAX_KEY - 9]}-{digest(name)[:8]}"
+
+
+def shortened(name: str, limit: int) -> str:
+    """Return a name of at most ``limit`` characters; distinct ones stay distinct."""
+    return name if len(name) <= limit else f"{name[: limit - 9]}-{digest(name)[:8]}"
+
+
+def _cut(text: str, limit: int) -> str:
+    text = text.replace("\0", "\N{SYMBOL FOR NULL}")  # no database takes it
+    return text if len(text) <= limit else text[: limit - 1] + "…"
