@@ -94,3 +94,21 @@ def test_a_store_that_another_process_has_open_keeps_its_open_ends(
         other.stdin.close()
     assert main(["sync", "store=made", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cut_off"] == [sweep_id]
+
+
+def test_sweep_that_cannot_be_projected_does_not_stop_the_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    documents = []
+    for seed in (1, 2):
+        assert main([*SWEEP, f"seed={seed}", "--json"]) == 0
+        documents.append(json.loads(capsys.readouterr().out))
+    lost, kept = sorted(documents, key=lambda document: document["sweep_id"])
+    Path(lost["cells"][0]["record"]).unlink()
+    assert main(["sync", "store=made", "--json"]) == 3
+    said = capsys.readouterr()
+    synced = json.loads(said.out)
+    assert synced["sweeps"] == [kept["sweep_id"]]
+    assert [row["sweep_id"] for row in synced["failed"]] == [lost["sweep_id"]]
+    assert said.err.count(synced["failed"][0]["error"]) == 1

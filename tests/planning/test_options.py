@@ -45,12 +45,13 @@ def test_every_option_is_read() -> None:
         "timing=off", "metrics=none", "metrics.extractor=x", "metrics.pretrained=y",
         "metrics.inception=i", "metrics.fid_reference=f", "reference=null",
         "tracking=server", "tracking.uri=http://localhost:5000", "tracking.images=sheet",
+        "tracking.timeout_s=60",
     )  # fmt: skip
     assert (found.store, found.output) == (Path("s"), Path("o"))
     assert (found.num_threads, found.share, found.may_split) == (3, "batched", True)
     assert found.timing is None
     assert found.metrics == MetricOptions((), "x", "y", None, "i", "f")
-    assert found.tracking == TrackingOptions("server", "http://localhost:5000", "sheet")
+    assert found.tracking == TrackingOptions("server", "http://localhost:5000", "sheet", 60)
     assert options("tracking=none").tracking == NOT_TRACKED
 
 

@@ -120,7 +120,7 @@ def test_finished_sweep_without_news_does_not_open_mlflow(fresh) -> None:
     # Wall times and what was reused are another run's; they are no news.
     other = {**document, "wall_s": 0.0, "counts": document["counts"] | {"reused": 3, "done": 0}}
     assert again.project_news(other, None, store) == first
-    assert again._thread is None
+    assert again._runs is None
     changed = copy.deepcopy(document)
     changed["cells"][3]["metrics"]["kid"] = document["cells"][3]["metrics"]["clip_score"]
     assert Tracker(where).project_news(changed, None, store) == first
@@ -134,7 +134,7 @@ def test_news_are_those_of_a_place(fresh, tmp_path: Path) -> None:
     other.mkdir()
     elsewhere = Tracker(settings(other))
     elsewhere.project_news(document, None, store)
-    assert elsewhere._thread is not None
+    assert elsewhere._runs is not None
     Path(where.uri.removeprefix("sqlite:///")).unlink()
     anew = Tracker(where)
     ids = anew.project_news(document, None, store)

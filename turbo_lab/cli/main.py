@@ -16,6 +16,7 @@ from click.shell_completion import shell_complete
 
 from turbo_lab.cli.commands import turbo_lab
 from turbo_lab.errors import TurboLabError
+from turbo_lab.untrusted.redaction import redact
 
 _COMPLETE = "_TURBO_LAB_COMPLETE"
 
@@ -32,10 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
-        print(f"turbo-lab: {_one_line(error)}", file=sys.stderr)
+        print(f"turbo-lab: {redact(_one_line(error))}", file=sys.stderr)
         return 2
     except TurboLabError as error:
-        print(f"turbo-lab: {error}", file=sys.stderr)
+        print(f"turbo-lab: {redact(str(error))}", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         print(
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except Exception:  # noqa: BLE001  (a crash must never look like a regression)
-        traceback.print_exc()
+        print(redact(traceback.format_exc()), end="", file=sys.stderr)
         print("turbo-lab: internal error; please report the lines above", file=sys.stderr)
         return 4
 

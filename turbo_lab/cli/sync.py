@@ -20,7 +20,7 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     turbo-lab sync tracking=server tracking.uri=http://localhost:5000
     """
     from turbo_lab import config
-    from turbo_lab.workflows.sweep import sync_store
+    from turbo_lab.workflows.sync import sync_store
 
     points = config.compose("sync", with_hydra(words, hydra))
     return sync_store(points[0].values, as_json) if points else 0

@@ -7,10 +7,12 @@ make a cell are in :mod:`turbo_lab.request.recipe`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
+from urllib.parse import urlsplit
 
 from turbo_lab import environment
 from turbo_lab.errors import InputError
@@ -20,6 +22,7 @@ Share = Literal["exact", "batched", "none"]
 TimingRuleName = Literal["short", "full"]
 TrackingKind = Literal["none", "local", "server"]
 TrackedImages = Literal["all", "sheet", "none"]
+DEFAULT_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,12 @@ class TrackingOptions:
 
     kind: TrackingKind
     """``local``: MLflow in the working directory; ``server``: an MLflow server."""
-    uri: str | None
-    """Address of the server; ``None`` unless ``kind`` is ``server``."""
+    uri: str | None = field(repr=False)
+    """Address of the server, maybe with a password; ``None`` unless ``kind`` is ``server``."""
     images: TrackedImages
     """Images to upload: ``all``, the contact ``sheet`` only, or ``none``."""
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    """How long a sweep waits for its projection, in seconds."""
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> TrackingOptions:
@@ -71,7 +76,8 @@ class TrackingOptions:
             raise InputError(f"tracking.images={images}: must be all, sheet or none")
         if kind not in get_args(TrackingKind):
             raise InputError(f"tracking.kind={kind}: must be local, server or none")
-        return cls(kind, str(values["uri"]) if kind == "server" else None, images)
+        timeout_s = _timeout_s(values["timeout_s"])
+        return cls(kind, _address(values["uri"]) if kind == "server" else None, images, timeout_s)
 
 
 NOT_TRACKED = TrackingOptions("none", None, "none")
@@ -140,3 +146,32 @@ def _timing(value: Any) -> TimingRuleName | None:
 
 def _optional_text(value: Any) -> str | None:
     return None if value is None else str(value)
+
+
+def _address(value: Any) -> str:
+    """Check ``tracking.uri``. No message quotes it: it may hold a password."""
+    uri = str(value or "")
+    if not re.match(r"[A-Za-z][\w+.-]*(:|$)", uri):
+        raise InputError(
+            "tracking.uri: not an address; write one such as http://localhost:5000 or "
+            "sqlite:////folder/mlflow.db"
+        )
+    try:
+        parts = urlsplit(uri)
+        is_split = "@" in parts.path + parts.query + parts.fragment or parts.port == 0
+    except ValueError:
+        is_split = True
+    if uri.startswith("http") and (is_split or not parts.hostname):
+        raise InputError(
+            "tracking.uri: not an address of a server; in its user name and password write "
+            "/ as %2F, ? as %3F, # as %23, @ as %40"
+        )
+    return uri
+
+
+def _timeout_s(value: Any) -> float:
+    """Check ``tracking.timeout_s``."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 < value < float("inf"):
+        raise InputError(f"tracking.timeout_s={value}: must be a number of seconds above 0")
+    return float(value)

@@ -11,22 +11,26 @@ import logging
 import math
 import os
 import re
+import shlex
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turbo_lab.errors import InputError, StoreError
+from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.store.record import CellStatus
 from turbo_lab.tracking import database
 from turbo_lab.tracking.projection import (
+    MAX_DATASET_NAME,
     PREFIX,
     cell_metrics,
     cell_name,
     cell_tags,
     parameter_text,
+    safe_key,
+    shortened,
     sweep_name,
     sweep_tags,
 )
@@ -62,18 +66,33 @@ class Runs:
             logging.getLogger(noisy).setLevel(logging.WARNING)
         from mlflow.tracking import MlflowClient
 
+        if settings.login is not None:
+            # MLflow reads them for each request, and quotes an address that holds them.
+            os.environ["MLFLOW_TRACKING_USERNAME"] = settings.login[0]
+            os.environ["MLFLOW_TRACKING_PASSWORD"] = settings.login[1]
+        self._running: set[str] = set()
         with self._alone():
             if settings.database is not None:
                 database.listen()
                 database.ensure(settings.database, settings.uri, settings.artifacts)
-            self._client = MlflowClient(tracking_uri=settings.uri)
-            found = self._client.get_experiment_by_name(EXPERIMENT)
-            location = None if settings.artifacts is None else settings.artifacts.as_uri()
-            self._experiment = (
-                found.experiment_id
-                if found
-                else self._client.create_experiment(EXPERIMENT, location)
+            self._client = MlflowClient(tracking_uri=settings.client_uri)
+            self._experiment = self._open_experiment()
+
+    def _open_experiment(self) -> str:
+        """Return the id of our experiment, which is created if it is not there."""
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is None:
+            artifacts = self.settings.artifacts
+            location = None if artifacts is None else artifacts.as_uri()
+            return str(self._client.create_experiment(EXPERIMENT, location))
+        if found.lifecycle_stage == "deleted":
+            uri = shlex.quote(self.settings.public_uri)
+            raise IncompleteError(
+                f"tracking: MLflow's experiment {EXPERIMENT} was deleted; to restore it with its "
+                f"runs, run `MLFLOW_TRACKING_URI={uri} mlflow experiments restore "
+                f"--experiment-id {found.experiment_id}`, then `turbo-lab sync`"
             )
+        return str(found.experiment_id)
 
     def record_of(self, run_id: str) -> str:
         """The record that a run projects. Raises ``InputError`` for a run that is not ours."""
@@ -82,7 +101,7 @@ class Runs:
         try:
             tags = self._client.get_run(run_id).data.tags
         except MlflowException as error:
-            raise InputError(f"{run_id}: {self.settings.uri} has no such run") from error
+            raise InputError(f"{run_id}: {self.settings.public_uri} has no such run") from error
         if PREFIX + "record_id" not in tags:
             raise InputError(f"{run_id}: is no run of one cell; take one of the sweep's children")
         return str(tags[PREFIX + "record_id"])
@@ -93,6 +112,7 @@ class Runs:
             parent = self._parent(self._known(sweep["sweep_id"]), sweep)
             if parent.info.status != "RUNNING":  # of an invocation before this one
                 self._client.update_run(parent.info.run_id, status="RUNNING")
+            self._running.add(parent.info.run_id)
         return str(parent.info.run_id)
 
     def add(self, sweep: Mapping[str, Any], parent_id: str, cell: Mapping[str, Any]) -> None:
@@ -104,13 +124,29 @@ class Runs:
     def end(self, run_id: str, status: str) -> None:
         """Close a run: ``FINISHED``, ``FAILED`` or ``KILLED``."""
         self._client.set_terminated(run_id, status)
+        self._running.discard(run_id)
+
+    def abandon(self) -> None:
+        """Close as ``KILLED`` what this object left RUNNING; a later projection completes it."""
+        for run_id in tuple(self._running):
+            self.end(run_id, "KILLED")
+
+    @contextmanager
+    def _complete_or_killed(self) -> Iterator[None]:
+        """Leave no run RUNNING where one cannot be completed: its artifacts may have no place."""
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):  # the first error says more than that of a dead server
+                self.abandon()
+            raise
 
     def project(self, values: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
         """Bring a ``sweep`` document into MLflow; returns run ids by record id.
 
         One without ``wall_s`` was cut off: it is ``KILLED`` until it has been resumed.
         """
-        with self._alone():
+        with self._alone(), self._complete_or_killed():
             return self._project(values, sheet)
 
     def _project(self, values: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
@@ -131,7 +167,7 @@ class Runs:
         changed = {k: v for k, v in counts.items() if parent.data.metrics.get(k) != v}
         is_whole = values["wall_s"] is not None
         wall_s = {"wall_s": values["wall_s"]} if is_whole else {}
-        self._log(parent, changed | ({} if "wall_s" in parent.data.metrics else wall_s), ())
+        self._log(parent, changed | ({} if "wall_s" in parent.data.metrics else wall_s), {})
         if not _is_done(parent):
             self.end(parent_id, "FINISHED" if is_whole else "KILLED")
         return ids
@@ -162,6 +198,8 @@ class Runs:
             query += f" and tags.`{PREFIX}record_id` = '{record_id}'"
         found: dict[str, Run] = {}
         for run in self._search(query):
+            if run.info.status == "RUNNING":
+                self._running.add(run.info.run_id)
             name = run.data.tags.get(PREFIX + "record_id", "")
             kept = found.setdefault(name, run)
             if kept is run:
@@ -186,9 +224,7 @@ class Runs:
     def _parent(self, known: Mapping[str, Run], sweep: Mapping[str, Any]) -> Run:
         if "" in known:
             return known[""]
-        return self._client.create_run(
-            self._experiment, tags=sweep_tags(sweep), run_name=sweep_name(sweep)
-        )
+        return self._create(sweep_tags(sweep), sweep_name(sweep))
 
     def _child(
         self,
@@ -204,7 +240,12 @@ class Runs:
             _IMAGES: self.settings.images,
             "mlflow.parentRunId": parent_id,
         }
-        return self._client.create_run(self._experiment, tags=tags, run_name=cell_name(cell))
+        return self._create(tags, cell_name(cell))
+
+    def _create(self, tags: Mapping[str, str], name: str) -> Run:
+        run = self._client.create_run(self._experiment, tags=dict(tags), run_name=name)
+        self._running.add(run.info.run_id)
+        return run
 
     def _complete(self, run: Run, cell: Mapping[str, Any]) -> bool:
         """What a run still lacks; ``False`` where that is nothing."""
@@ -216,11 +257,12 @@ class Runs:
         # It may have been projected with fewer before.
         lacks_images = self.settings.images == "all" != run.data.tags.get(_IMAGES)
         if is_closed:
-            self._log(run, metrics, ())
+            self._log(run, metrics, {})
             if lacks_images:
                 self._log_files(run, cell)
             return lacks_images or any(map(math.isfinite, metrics.values()))
-        parameters = [(k, v) for k, v in cell["parameters"].items() if k not in run.data.params]
+        parameters = {safe_key(k): v for k, v in cell["parameters"].items()}
+        parameters = {k: v for k, v in parameters.items() if k not in run.data.params}
         self._log(run, metrics, parameters)
         self._log_datasets(run, cell)
         self._log_files(run, cell)
@@ -229,16 +271,14 @@ class Runs:
         self.end(run_id, status)
         return True
 
-    def _log(
-        self, run: Run, metrics: Mapping[str, float], parameters: Sequence[tuple[str, Any]]
-    ) -> None:
+    def _log(self, run: Run, metrics: Mapping[str, float], parameters: Mapping[str, Any]) -> None:
         """Figures and parameters in one call."""
         from mlflow.entities import Metric, Param
 
         # Of two values of one moment MLflow shows the larger, not the later.
         stamp = time.time_ns() // 1_000_000
         points = [Metric(k, v, stamp, 0) for k, v in metrics.items() if math.isfinite(v)]
-        params = [Param(k, parameter_text(v)) for k, v in parameters]
+        params = [Param(k, parameter_text(v)) for k, v in parameters.items()]
         if points or params:
             self._client.log_batch(run.info.run_id, metrics=points, params=params)
 
@@ -247,10 +287,12 @@ class Runs:
         from mlflow.entities import Dataset, DatasetInput
 
         known = {entry.dataset.name for entry in run.inputs.dataset_inputs}
+        prompt_sets = cell["provenance"]["prompt_sets"]
+        named = {shortened(name, MAX_DATASET_NAME): digest for name, digest in prompt_sets.items()}
         sets = [
             # MLflow keeps 36 characters of a digest; the whole one is in the tags.
             DatasetInput(Dataset(name, digest[:36], "local", json.dumps({"digest": digest})))
-            for name, digest in cell["provenance"]["prompt_sets"].items()
+            for name, digest in named.items()
             if name not in known
         ]
         if sets:

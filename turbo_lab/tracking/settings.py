@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from turbo_lab.planning.options import TrackingOptions
+from turbo_lab.planning.options import DEFAULT_TIMEOUT_S, TrackingOptions
 from turbo_lab.tracking.database import sqlite_uri
 from turbo_lab.tracking.projection import content_digest
+from turbo_lab.untrusted.redaction import redact
 
 
 @dataclass(frozen=True)
 class TrackingSettings:
     """Where to project, and how much."""
 
-    uri: str
-    """``sqlite:///`` of a local file, or the address of a server."""
+    uri: str = field(repr=False)
+    """``sqlite:///`` of a local file, or the address of a server; may hold a password."""
     artifacts: Path | None
     """Folder of a local database's artifacts; ``None``: the server's own."""
     images: str
     """``all``, ``sheet`` or ``none``."""
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    """How long a sweep waits for its projection, in seconds."""
 
     @classmethod
     def from_options(cls, options: TrackingOptions) -> TrackingSettings | None:
@@ -31,13 +34,37 @@ class TrackingSettings:
         if options.kind == "none":
             return None
         if options.uri is not None:
-            return cls(options.uri, None, options.images)
-        return cls.local(Path.cwd(), options.images)
+            return cls(options.uri, None, options.images, options.timeout_s)
+        return cls.local(Path.cwd(), options.images, options.timeout_s)
 
     @classmethod
-    def local(cls, folder: Path, images: str) -> TrackingSettings:
+    def local(
+        cls, folder: Path, images: str, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> TrackingSettings:
         """Return the settings for ``mlflow.db`` and ``mlartifacts`` in a folder."""
-        return cls(sqlite_uri(folder / "mlflow.db"), folder / "mlartifacts", images)
+        uri = sqlite_uri(folder / "mlflow.db")
+        return cls(uri, folder / "mlartifacts", images, timeout_s)
+
+    @property
+    def public_uri(self) -> str:
+        """The address without credentials: all that may be written or printed."""
+        return redact(self.uri)
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """User and password in the address of an HTTP server."""
+        parts = urlsplit(self.uri)
+        if parts.scheme not in ("http", "https") or not parts.username or not parts.password:
+            return None
+        return unquote(parts.username), unquote(parts.password)
+
+    @property
+    def client_uri(self) -> str:
+        """The address for MLflow, which quotes it in errors: without :attr:`login`."""
+        if self.login is None:
+            return self.uri
+        parts = urlsplit(self.uri)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     @property
     def database(self) -> Path | None:
@@ -50,7 +77,7 @@ class TrackingSettings:
 
         Equal marks mean that nothing is new. ``None`` where the local database is gone.
         """
-        place: dict[str, Any] = {"uri": self.uri, "images": self.images}
+        place: dict[str, Any] = {"uri": self.public_uri, "images": self.images}
         if self.database is not None:
             if not self.database.exists():
                 return None

@@ -1,16 +1,20 @@
 """When a sweep is projected: cell by cell on a thread while it goes on, and whole at its end.
 
-Owns the thread and what becomes of MLflow's failures: they never stop a sweep.
+Owns the thread, how long a sweep waits for it, and what becomes of MLflow's failures: they
+never stop a sweep.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from turbo_lab.errors import IncompleteError
 from turbo_lab.identity import digest
@@ -18,6 +22,12 @@ from turbo_lab.store.record import document
 from turbo_lab.store.store import Store
 from turbo_lab.tracking.runs import Runs
 from turbo_lab.tracking.settings import TrackingSettings
+from turbo_lab.untrusted.redaction import redact
+
+_Result = TypeVar("_Result")
+# How long an interrupted sweep, or one out of time, waits for its runs to be closed.
+_CLOSING_S = 10.0
+_LIBRARIES = ("mlflow", "alembic", "sqlalchemy", "sqlite3", "requests", "urllib3")
 
 
 class Tracker:
@@ -32,11 +42,17 @@ class Tracker:
         self._runs: Runs | None = None
         self._sweep: Mapping[str, Any] = {}
         self._parent_id: str | None = None
-        self._rows: queue.SimpleQueue[Callable[[], Mapping[str, Any]] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._at_work = threading.Lock()
         self._is_given_up = False
+        self._is_late = False
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """``True`` once no further sweep can be projected: not opened, or out of time."""
+        return self._is_late or (self._runs is None and self._error is not None)
 
     def begin(self, sweep: Mapping[str, Any]) -> None:
         """Name the sweep whose cells follow; its run is opened by :meth:`start`.
@@ -57,19 +73,25 @@ class Tracker:
 
     def add(self, row: Callable[[], Mapping[str, Any]]) -> None:
         """A cell is finished; ``row`` makes its row of the document, on the thread."""
-        self._rows.put(row)
+        self._jobs.put(partial(self._add, row))
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Nothing is projected meanwhile: a latency is measured."""
-        with self._at_work:
+        seconds = 0.0 if self._is_late else self.settings.timeout_s
+        is_quiet = self._at_work.acquire(timeout=seconds)
+        self._is_late = not is_quiet
+        try:
             yield
+        finally:
+            if is_quiet:
+                self._at_work.release()
 
     def give_up(self) -> None:
         """The sweep was cut off: its run is ``KILLED`` until it is resumed."""
+        self._is_given_up = True
         if self._thread is not None:
-            self._is_given_up = True
-            self._stop()
+            self._submit(lambda runs: runs.abandon(), min(_CLOSING_S, self.settings.timeout_s))
 
     def project_news(
         self, values: Mapping[str, Any], sheet: Path | None, store: Store
@@ -79,7 +101,7 @@ class Tracker:
         MLflow is then not even opened; once a sweep has begun, its run has to be closed.
         """
         folder = store.sweep_folder(values["sweep_id"])
-        path = folder / f"projected-{digest(self.settings.uri)[:12]}.json"
+        path = folder / f"projected-{digest(self.settings.public_uri)[:12]}.json"
         known = store.read_note(path)
         is_known = isinstance(known.get("runs"), dict)
         if is_known and self._thread is None and known["mark"] == self.settings.mark(values):
@@ -93,65 +115,106 @@ class Tracker:
     def project(self, values: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
         """Bring one ``sweep`` document into MLflow; returns run ids by record id.
 
-        Raises :class:`IncompleteError` where MLflow cannot be reached or fails.
+        Raises :class:`IncompleteError` where MLflow cannot be reached, fails, or takes
+        longer than ``tracking.timeout_s``.
         """
         try:
-            return self._opened().project(values, sheet)
+            return self._call(lambda runs: runs.project(values, sheet))
         except Exception as error:
             if not _is_tracking_failure(error):
                 raise
-            reason = " ".join(str(error).split())[:300]
+            reason = redact(" ".join(str(error).split()) or type(error).__name__)[:300]
             raise IncompleteError(
-                f"tracking: {self.settings.uri} failed ({reason}); the results are in the "
-                "store: run `turbo-lab sync` once it is back"
+                f"tracking: {self.settings.public_uri} failed ({reason}); the results are in "
+                "the store: run `turbo-lab sync` once it is back"
             ) from error
 
     def record_of(self, run_id: str) -> str:
         """The record that a run projects. Raises ``InputError`` for a run that is not ours."""
-        return self._opened().record_of(run_id)
+        return self._call(lambda runs: runs.record_of(run_id))
 
-    def _stop(self) -> None:
-        """Wait for what is queued."""
-        assert self._thread is not None
-        self._rows.put(None)
-        self._thread.join()
+    def _call(self, task: Callable[[Runs], _Result]) -> _Result:
+        """Return the result of a task, after what is queued, or raise what hindered it."""
+        future = None if self._is_late else self._submit(task, self.settings.timeout_s)
+        if future is not None and future.done():
+            return future.result()
+        self._is_late = True
+        if self._runs is not None:
+            # A store of artifacts may hang while the server of runs answers.
+            closing = threading.Thread(target=_abandon, args=(self._runs,), daemon=True)
+            closing.start()
+            closing.join(_CLOSING_S)
+        raise IncompleteError(
+            f"tracking: {self.settings.public_uri} did not finish within "
+            f"{self.settings.timeout_s:g} s; the results are in the store: run `turbo-lab sync` "
+            "once it is faster, or with a larger tracking.timeout_s"
+        )
 
-    def _opened(self) -> Runs:
-        """The runs, for this thread to use; raises what hindered their opening.
-
-        What failed later is let go: who asks is about to project the whole.
-        """
+    def _submit(self, task: Callable[[Runs], _Result], timeout_s: float) -> Future[_Result]:
+        """Run a task on the thread, as its last, and wait for it no longer than a time."""
+        future: Future[_Result] = Future()
         self.start()
-        self._stop()
-        if self._error is not None and (
-            self._runs is None or not _is_tracking_failure(self._error)
-        ):
-            raise self._error
-        assert self._runs is not None
-        return self._runs
+        assert self._thread is not None
+        self._jobs.put(partial(self._finish, task, future))
+        self._jobs.put(None)
+        if wait([future], timeout_s).done:
+            self._thread.join()
+            self._thread = None
+        return future
 
     def _work(self) -> None:
         try:
             with self._at_work:
-                self._runs = Runs(self.settings)
-                if self._sweep:
-                    self._parent_id = self._runs.begin(self._sweep)
-            while (row := self._rows.get()) is not None:
-                self._add(row)
-            if self._is_given_up and self._parent_id is not None:
-                self._runs.end(self._parent_id, "KILLED")
+                if self._runs is None and self._error is None:
+                    self._runs = Runs(self.settings)
+                    if self._sweep:
+                        self._parent_id = self._runs.begin(self._sweep)
+        except Exception as error:  # noqa: BLE001  (for whoever projects the whole)
+            self._error = error
+        while (job := self._jobs.get()) is not None:
+            job()
+
+    def _add(self, row: Callable[[], Mapping[str, Any]]) -> None:
+        """Project one cell; a failure ends that until the whole is projected."""
+        if self._is_given_up or self._error is not None:
+            return
+        assert self._runs is not None and self._parent_id is not None
+        try:
+            with self._at_work:
+                self._runs.add(self._sweep, self._parent_id, row())
         except Exception as error:  # noqa: BLE001  (for whoever projects the whole)
             self._error = error
 
-    def _add(self, row: Callable[[], Mapping[str, Any]]) -> None:
-        if self._is_given_up:
+    def _finish(self, task: Callable[[Runs], _Result], future: Future[_Result]) -> None:
+        """Settle a future by its task, or by an error that the task cannot make good."""
+        error = self._error
+        if self._runs is None or (error is not None and not _is_tracking_failure(error)):
+            assert error is not None
+            if self._runs is not None:
+                _abandon(self._runs)
+            future.set_exception(error)
             return
-        assert self._runs is not None and self._parent_id is not None
-        with self._at_work:
-            self._runs.add(self._sweep, self._parent_id, row())
+        self._error = None
+        try:
+            future.set_result(task(self._runs))
+        except Exception as raised:  # noqa: BLE001  (raised again where the task is waited for)
+            future.set_exception(raised)
+
+
+def _abandon(runs: Runs) -> None:
+    """Close what is RUNNING, for a caller that has a better error to raise."""
+    with suppress(Exception):
+        runs.abandon()
 
 
 def _is_tracking_failure(error: Exception) -> bool:
-    """MLflow's own, or the network's or the database's; anything else is our bug."""
-    modules = ("mlflow", "requests", "urllib3", "sqlalchemy", "sqlite3")
-    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in modules
+    """Return whether MLflow or a library below it failed; anything else is our own bug.
+
+    What they raise depends on the place (a bucket needs a package that is not there, ...),
+    so that where it was raised decides, not a list of types.
+    """
+    frames = [
+        str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    modules = {name.split(".")[0] for name in (*frames, type(error).__module__)}
+    return isinstance(error, OSError) or not modules.isdisjoint(_LIBRARIES)

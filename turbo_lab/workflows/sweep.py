@@ -7,7 +7,7 @@ table. The parts are pure or have their own module; this one only joins them.
 from __future__ import annotations
 
 import re
-import sys
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,6 @@ from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.execute.driver import Progress, SweepContext, SweepOutcome, run_plan
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.metrics.context import MetricContext
-from turbo_lab.planning.options import TrackingOptions
 from turbo_lab.planning.plan import Plan
 from turbo_lab.planning.resolved_sweep import (
     ResolvedSweep,
@@ -37,7 +36,7 @@ from turbo_lab.store.record import CellStatus, Measurement, Record, document
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker, TrackingSettings
 from turbo_lab.tracking.projection import content_digest
-from turbo_lab.untrusted.paths import read_regular, refuse_links, replace_file
+from turbo_lab.untrusted.paths import read_regular, replace_file
 from turbo_lab.workflows import results
 from turbo_lab.workflows.settings import resolve_metric_context
 
@@ -285,7 +284,7 @@ def _finish_sweep(
     _draw_sheet(values, sheet, store)
     code = 3 if values["counts"]["failed"] else 0
     if tracker is not None:
-        values["tracking_uri"] = tracker.settings.uri
+        values["tracking_uri"] = tracker.settings.public_uri
         began = time.perf_counter()
         try:
             run_ids = tracker.project_news(values, sheet, store)
@@ -305,7 +304,8 @@ def _finish_sweep(
     print(f"\ncontact sheet   {sheet}")
     print(f"results         {folder / 'sweep.json'}")
     if tracker is not None and values["tracking_uri"].startswith("sqlite"):
-        print(f"open MLflow     mlflow ui --backend-store-uri {values['tracking_uri']}")
+        uri = shlex.quote(values["tracking_uri"])
+        print(f"open MLflow     mlflow ui --backend-store-uri {uri}")
     elif tracker is not None:
         print(f"MLflow          {values['tracking_uri']}")
     if values["counts"]["failed"]:
@@ -321,45 +321,3 @@ def _draw_sheet(values: Mapping[str, Any], sheet: Path, store: Store) -> None:
         return
     store.write_file(sheet, results.sheet(values))
     store.write_document(note, content)
-
-
-def sync_store(values: Mapping[str, Any], as_json: bool) -> int:
-    """Replay every sweep of a store into MLflow."""
-    settings = TrackingSettings.from_options(TrackingOptions.from_config(values["tracking"]))
-    if settings is None:
-        raise InputError(
-            "tracking=none: name where to replay to: tracking=local or tracking=server"
-        )
-    store = Store.existing(Path(values["store"]))
-    tracker = Tracker(settings)
-    sweeps, cut_off = [], []
-    for path in sorted((store.root / "sweeps").glob("*/sweep.json")):
-        sheet = path.with_name("sheet.png")
-        for file in (path, sheet):
-            refuse_links(store.root, file, StoreError)
-        document_values = store.read_sweep(path)
-        results.move_paths(document_values, store.root)  # it may have been made elsewhere
-        tracker.project(document_values, sheet)
-        sweeps.append(path.parent.name)
-        if not as_json:
-            print(f"{path.parent.name}  {settings.uri}")
-    with store.claims.alone() as is_alone:
-        begun_sweeps = store.cut_off_sweeps()
-    if begun_sweeps and not is_alone:
-        # One of them may be what the other process is at.
-        print(f"{store.root}: another process has it open; sweeps without an end are left for "
-              "later", file=sys.stderr)  # fmt: skip
-        begun_sweeps = []
-    for begun in begun_sweeps:
-        document_values = results.cut_off_sweep(begun, store)
-        tracker.project(document_values, None)
-        cut_off.append(begun["sweep_id"])
-        if not as_json:
-            there = f"{len(document_values['cells'])} of {len(begun['cells'])} cells"
-            print(f"{cut_off[-1]}  {settings.uri}  cut off: {there}; its command resumes it")
-    if as_json:
-        found = {"sweeps": sweeps, "cut_off": cut_off}
-        print_document("sync", {"tracking_uri": settings.uri, **found})
-    elif not sweeps and not cut_off:
-        print(f"{store.root}: holds no sweep")
-    return 0
