@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from turbo_lab.errors import IncompleteError
 
@@ -23,6 +25,17 @@ _SIDE_FILES = ("-wal", "-shm", "-journal")
 _UNFINISHED = ".unfinished"
 # Tables that MLflow fills while it creates its schema; the last step adds an experiment.
 _BOOKKEEPING = ("alembic_version", "workspaces")
+
+_RELOCATE = (
+    """
+    UPDATE experiments SET artifact_location = :new || substr(artifact_location, :end)
+    WHERE artifact_location = :old OR substr(artifact_location, 1, :end) = :folder
+    """,
+    """
+    UPDATE runs SET artifact_uri = :new || substr(artifact_uri, :end)
+    WHERE artifact_uri = :old OR substr(artifact_uri, 1, :end) = :folder
+    """,
+)
 
 
 def ensure(path: Path, uri: str, artifacts: Path | None) -> None:
@@ -36,6 +49,33 @@ def ensure(path: Path, uri: str, artifacts: Path | None) -> None:
         return
     _make(path, artifacts)
     _reconnect(uri)
+
+
+def relocate(path: Path, experiment: str, artifacts: Path) -> None:
+    """Let the artifacts of a project that was moved or copied be in its own folder.
+
+    MLflow keeps their place as an absolute address, by which a copy would write into the
+    original. A place that somebody chose is kept: ours has the same name, and the project's
+    database next to it unless the folder is gone.
+    """
+    new = artifacts.as_uri()
+    with _read(path) as connection, connection:
+        query = "SELECT artifact_location FROM experiments WHERE name = ?"
+        row = connection.execute(query, (experiment,)).fetchone()
+        old = "" if row is None else str(row[0])
+        if old == new or not _is_of_a_project(old, path.name, artifacts.name):
+            return
+        places = {"old": old, "new": new, "folder": f"{old}/", "end": len(old) + 1}
+        for statement in _RELOCATE:
+            connection.execute(statement, places)
+
+
+def _is_of_a_project(location: str, database: str, artifacts: str) -> bool:
+    """Return whether a place of artifacts is what a project in some folder is given."""
+    if not location.startswith("file:"):
+        return False
+    folder = Path(url2pathname(urlsplit(location).path))
+    return folder.name == artifacts and (not folder.exists() or folder.with_name(database).exists())
 
 
 def sqlite_uri(path: Path) -> str:

@@ -75,6 +75,8 @@ class Runs:
             if settings.database is not None:
                 database.listen()
                 database.ensure(settings.database, settings.uri, settings.artifacts)
+                if settings.artifacts is not None:
+                    database.relocate(settings.database, EXPERIMENT, settings.artifacts)
             self._client = MlflowClient(tracking_uri=settings.client_uri)
             self._experiment = self._open_experiment()
 

@@ -1,0 +1,78 @@
+"""Projects that were moved or copied, and experiments that were deleted."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from tests.report.documents import sweep_document
+from turbo_lab.errors import IncompleteError
+from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
+
+
+def project(folder: Path, sweep_id: str) -> dict[str, str]:
+    """Project a sweep of the project in ``folder``."""
+    document = {**sweep_document(folder), "sweep_id": sweep_id}
+    return Tracker(TrackingSettings.local(folder, "none")).project(document, None)
+
+
+def num_records(folder: Path) -> int:
+    """Number of records among the artifacts of a project."""
+    return len(list((folder / "mlartifacts").rglob("record.json")))
+
+
+@pytest.fixture
+def original(tmp_path: Path) -> Path:
+    folder = tmp_path / "a #1"
+    folder.mkdir()
+    project(folder, "one")
+    assert num_records(folder) == 4
+    return folder
+
+
+@pytest.mark.parametrize("bring", [shutil.copytree, shutil.move])
+def test_project_elsewhere_keeps_its_artifacts_with_it(original: Path, bring) -> None:
+    there = original.with_name("b")
+    bring(original, there)
+    ids = project(there, "two")
+    assert num_records(there) == 8
+    assert not original.exists() or num_records(original) == 4
+    client = MlflowClient(TrackingSettings.local(there, "none").uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment.artifact_location == (there / "mlartifacts").as_uri()
+    # Runs from before the move show their files as well.
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 10
+    for run in runs:
+        root = f"{experiment.artifact_location}/{run.info.run_id}/artifacts"
+        assert run.info.artifact_uri == root
+        is_cell = "turbo_lab.record_id" in run.data.tags
+        assert [f.path for f in client.list_artifacts(run.info.run_id)] == ["record.json"] * is_cell
+    assert ids["r0"] in {run.info.run_id for run in runs}
+
+
+def test_chosen_place_of_artifacts_is_kept(original: Path, tmp_path: Path) -> None:
+    client = MlflowClient(TrackingSettings.local(original, "none").uri)
+    old = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    client.rename_experiment(old, "renamed")
+    chosen = tmp_path / "disk" / "mlartifacts"
+    chosen.mkdir(parents=True)
+    client.create_experiment(EXPERIMENT, chosen.as_uri())
+    project(original, "two")
+    assert num_records(original) == num_records(chosen.parent) == 4
+
+
+def test_deleted_experiment_says_how_to_restore_it(original: Path) -> None:
+    settings = TrackingSettings.local(original, "none")
+    client = MlflowClient(settings.uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    client.delete_experiment(experiment)
+    restore = f"mlflow experiments restore --experiment-id {experiment}`, then `turbo-lab sync`"
+    with pytest.raises(IncompleteError, match=restore):
+        project(original, "two")
+    client.restore_experiment(experiment)
+    project(original, "two")
+    assert len(client.search_runs([experiment])) == 10
