@@ -410,7 +410,7 @@ def test_wrong_adapters(tmp_path: Path) -> None:
     for text in (b"", b"12345678", b"\x02\0\0\0\0\0\0\0[]", b"\x09\0\0\0\0\0\0\0{\xff"):
         broken = tmp_path / "a.safetensors"
         broken.write_bytes(text)
-        with pytest.raises(InputError, match="is no safetensors file"):
+        with pytest.raises(InputError, match="is not a safetensors file"):
             locate_adapter(str(broken))
 
 

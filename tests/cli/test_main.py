@@ -53,7 +53,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["plan", "model.pth=x"], "model key=pth: unknown. Did you mean path?"),
         (["plan", "store.seed=1"], "store.seed: store is one value; write store=VALUE"),
         (["sweep", "--fast"], "sweep: No such option '--fast'."),
-        (["sync", "store=typo"], "store=typo: is no store"),
+        (["sync", "store=typo"], "store=typo: is not a turbo-lab store"),
         (["generate"], "give a prompt"),
         (["show", "absent.png"], "absent.png: does not exist"),
         (["sweeep"], "command=sweeep: unknown. Did you mean sweep?"),

@@ -141,4 +141,4 @@ def test_what_is_not_there_says_how_to_make_it(
         read_baseline("nothing", tmp_path)
     monkeypatch.chdir(tmp_path)
     assert main(["baseline", "set", "x", "y"]) == 2
-    assert "is no store" in capsys.readouterr().err
+    assert "is not a turbo-lab store" in capsys.readouterr().err

@@ -67,7 +67,9 @@ def test_the_page_shows_them_in_a_section_of_their_own() -> None:
      "baseline.model=dmd2-turbo-1", "published=on"],
 )  # fmt: skip
 def test_they_are_no_baseline(word: str) -> None:
-    with pytest.raises(InputError, match="published figures are no baseline: they were measured"):
+    with pytest.raises(
+        InputError, match="published figures are not a baseline: they were measured"
+    ):
         refuse_published("gate", word)
 
 
@@ -94,7 +96,7 @@ def test_the_commands_refuse_them_before_any_work(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
-    assert "published figures are no baseline" in capsys.readouterr().err
+    assert "published figures are not a baseline" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

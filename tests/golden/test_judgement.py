@@ -267,7 +267,7 @@ def test_what_stands_beside_the_anchor_says_so_until_it_expires(
     bad = golden.with_known_bad(seen.outcome, "washed out")
     found = verdict(library, bad.with_accepted(until), seen)
     assert (found.verdict, found.identical) == ("pass", False)
-    assert found.message == "accepted beside the anchor until 2026-06-01: known bug"
+    assert found.message == "accepted next to the anchor until 2026-06-01: known bug"
     late = dataclasses.replace(until, expires="2020-01-01")
     found = verdict(library, golden.with_accepted(late), seen)
     assert found.verdict == "regression" and "until 2020-01-01 (known bug)" in found.message

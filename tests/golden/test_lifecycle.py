@@ -342,7 +342,7 @@ def test_files_that_were_edited_are_told_without_a_traceback(
     path = own.root / "two-steps" / "golden.json"
     path.write_text(path.read_text().replace('"schema": 1', '"schema": "2"'))
     code, values = document(capsys, "golden", "check")
-    assert code == 4 and "is no number" in values["cases"][0]["message"]
+    assert code == 4 and "is not a number" in values["cases"][0]["message"]
     assert values["cases"][1]["verdict"] == "pass"
     packaged = read_thresholds()
     text = json.dumps(thresholds_document(packaged, {"n": 1}))

@@ -171,7 +171,7 @@ def test_weights_with_code_in_them_are_not_run(tmp_path: Path, cache: DigestCach
             return exec, (f"open({str(tmp_path / 'ran')!r}, 'w').close()",)
 
     torch.save({"conv": Code()}, tmp_path / "bad.pth")
-    with pytest.raises(InputError, match="bad.pth is no file of weights"):
+    with pytest.raises(InputError, match="bad.pth is not a file of weights"):
         InceptionExtractor(inception_source(str(tmp_path / "bad.pth")), cache)
     assert not (tmp_path / "ran").exists()
 

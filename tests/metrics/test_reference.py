@@ -42,7 +42,7 @@ def test_bad_references_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingFilesError, match="does not exist"):
         load_reference(tmp_path / "none.safetensors")
     (tmp_path / "bad.safetensors").write_bytes(b"not a header")
-    with pytest.raises(InputError, match="is no reference file"):
+    with pytest.raises(InputError, match="is not a reference file"):
         load_reference(tmp_path / "bad.safetensors")
     with pytest.raises(InputError, match="at least 2"):
         build_reference(np.zeros((1, 3)), "r", "e")

@@ -75,7 +75,7 @@ def test_coco_takes_the_first_caption_of_each_image(tmp_path: Path) -> None:
         ("a.txt", "", "a.txt: holds no prompt; write one a line"),
         ("a.txt", " \n\n", "holds no prompt"),
         ("a.txt", b"caf\xe9", r"is not UTF-8 \(byte 3\); save it as UTF-8"),
-        ("a.jsonl", '{"prompt": "a"}\n{oops\n', r"line 2: is no JSON \(Expecting"),
+        ("a.jsonl", '{"prompt": "a"}\n{oops\n', r"line 2: is not JSON \(Expecting"),
         ("a.jsonl", '{"prompt": " "}', 'line 1: must be an object with a "prompt"'),
         ("a.jsonl", '"a"', 'line 1: must be an object with a "prompt"'),
         (
@@ -85,8 +85,8 @@ def test_coco_takes_the_first_caption_of_each_image(tmp_path: Path) -> None:
         ),
         ("a.tsv", "Text\na cat\n", "line 1: has no column Prompt"),
         ("a.tsv", "Prompt\tB\n\tx\n", "line 2: the Prompt is empty"),
-        ("a.json", "{}", "is no COCO captions file"),
-        ("a.json", "nope", "is no COCO captions file"),
+        ("a.json", "{}", "is not a COCO captions file"),
+        ("a.json", "nope", "is not a COCO captions file"),
     ],
 )
 def test_broken_files(tmp_path: Path, name: str, text: str | bytes, message: str) -> None:
@@ -99,7 +99,7 @@ def test_broken_files(tmp_path: Path, name: str, text: str | bytes, message: str
 def test_no_such_file_and_folders(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no such file"):
         read_prompts(tmp_path / "none.txt")
-    with pytest.raises(InputError, match="is no file; name a text"):
+    with pytest.raises(InputError, match="is not a file; name a text"):
         read_prompts(tmp_path)
 
 

@@ -233,10 +233,10 @@ def test_du_by_kind_and_model(store: Store, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "verify, du or gc"),
+        ([], "name one of verify, du, gc"),
         (["verfy"], "Did you mean verify?"),
-        (["du", "store=nowhere"], "is no store"),
-        (["gc", "--orphan"], "unknown word"),
+        (["du", "store=nowhere"], "is not a turbo-lab store"),
+        (["gc", "--orphan"], "Did you mean '--orphans'?"),
     ],
 )
 def test_wrong_words(

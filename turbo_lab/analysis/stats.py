@@ -30,7 +30,7 @@ covers a normal mean with 95-96% from eight on, but with 91% at five and six:
 with so few values the bootstrap cannot reach its own tails."""
 
 RESAMPLES = 2000
-_BLOCK_ELEMENTS = 1 << 20  # indices drawn at once: 8 MiB, whatever the sample's size
+_BLOCK_ELEMENTS = 1 << 20  # indices drawn at once: 8 MiB, for any sample size
 _NORMAL = NormalDist()
 
 

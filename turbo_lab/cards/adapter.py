@@ -113,7 +113,7 @@ def read_header(path: Path, field: str) -> dict[str, tuple[int, ...]]:
     except (json.JSONDecodeError, UnicodeDecodeError):
         table = None
     if not isinstance(table, dict):
-        raise InputError(f"{field}: {path} is no safetensors file")
+        raise InputError(f"{field}: {path} is not a safetensors file")
     return {k: tuple(v["shape"]) for k, v in table.items() if k != "__metadata__"}
 
 

@@ -160,7 +160,7 @@ def _read(group: str, field: str, name: str) -> dict[str, Any]:
         raise unknown_name(field, name, _names(group))
     text = (conf_dir() / group / f"{name}.yaml").read_text(encoding="utf-8")
     values = yaml.safe_load(text)
-    assert isinstance(values, dict), f"{group}/{name}.yaml is no mapping"
+    assert isinstance(values, dict), f"{group}/{name}.yaml is not a mapping"
     return values
 
 

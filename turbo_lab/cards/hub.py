@@ -139,7 +139,11 @@ def _read_lock(lock: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise StoreError(f"{lock}: is damaged ({error}); remove it to pin anew") from error
+        raise StoreError(
+            f"{lock}: is damaged ({error}); remove it to pin the revision again"
+        ) from error
     if not isinstance(known, dict):
-        raise StoreError(f"{lock}: is damaged (no JSON object); remove it to pin anew")
+        raise StoreError(
+            f"{lock}: is damaged (no JSON object); remove it to pin the revision again"
+        )
     return known

@@ -322,7 +322,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"model: {path} is no JSON ({error})") from error
+        raise InputError(f"model: {path} is not JSON ({error})") from error
     except OSError as error:
         raise MissingFilesError(f"model: {path} cannot be read ({error.strerror})") from error
     if not isinstance(values, dict):

@@ -149,7 +149,7 @@ def _is_on(value: str | None) -> bool:
 def _drawn(
     arguments: Sequence[str], models: Sequence[str]
 ) -> tuple[Contender, list[tuple[str, Contender]]]:
-    """The candidate, and every baseline with the way it is set beside it."""
+    """Draw the candidate and every baseline, each with the way the two are compared."""
     sides = split_sides(arguments)
     own = {side: _side_words(arguments, side) for side in SIDES}
     common = [a for a in arguments if not a.startswith(tuple(f"{side}." for side in SIDES))]

@@ -68,7 +68,7 @@ def _packages() -> Iterator[Finding]:
         requirement = Requirement(text)
         version = environment.package_version(requirement.name)
         if requirement.marker is not None:
-            continue  # an extra: told by what it is for, below
+            continue  # an extra: reported below, by its purpose
         if version == environment.ABSENT:
             yield Finding(requirement.name, "problem", f"absent; needs {requirement.specifier}")
         elif not requirement.specifier.contains(version, prereleases=True):
@@ -93,7 +93,7 @@ def _devices() -> Iterator[Finding]:
         text = "one core: num_threads=1 is faster than the default of 2, and has bits of its own"
         yield Finding("threads", "note", text)
     elif threads:
-        text = f"OMP_NUM_THREADS={threads}; num_threads=2 is set for images whatever it says"
+        text = f"OMP_NUM_THREADS={threads}; num_threads=2 applies to images regardless"
         yield Finding("threads", "note", text)
     gpu, built = environment.read_gpu(), environment.torch_cuda_version()
     if gpu is None:

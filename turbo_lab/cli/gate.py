@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     """``gate gate=NAME [candidate.KEY=...] [baseline.KEY=...]``.
 
     ``--json``, ``--junit FILE``, ``--markdown FILE`` and ``--html FILE`` write
-    the verdict in those forms. ``--fresh``: the candidate is drawn anew, whatever
+    the verdict in those forms. ``--fresh``: the candidate is drawn again, whichever batches
     the store holds of the same weights and versions.
     """
     as_json, is_fresh = take_flag(arguments, "--json"), take_flag(arguments, "--fresh")
@@ -159,7 +159,7 @@ def _stored(policy: Policy) -> tuple[Baseline | None, str]:
 
 
 def _identical(candidate: Baseline, baseline: Baseline) -> dict[str, int]:
-    """How many images have the baseline's pixels, and of how many: told, never judged."""
+    """Count the images with the baseline's pixels; reported, never judged."""
     there = dict(zip(baseline.keys, baseline.pixel_sha256, strict=True))
     pixels = zip(candidate.keys, candidate.pixel_sha256, strict=True)
     same = sum(there.get(key) == pixel for key, pixel in pixels)

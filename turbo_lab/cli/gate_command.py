@@ -37,7 +37,7 @@ def command() -> None:
 
 
 @command.command("run", cls=GridCommand)
-@click.option("--fresh", is_flag=True, help="Draw the candidate again, whatever the store holds.")
+@click.option("--fresh", is_flag=True, help="Draw the candidate again, even if it is in the store.")
 @_file_option("junit", "JUnit XML")
 @_file_option("markdown", "Markdown")
 @_file_option("html", "a page with images")

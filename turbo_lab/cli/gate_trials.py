@@ -38,7 +38,7 @@ _MORE_SETTINGS = (
 def calibrate(arguments: list[str]) -> int:
     """``gate calibrate [gate=NAME] [--seeds 8] [--resamples 1000] [--real 5]``: equal pipelines.
 
-    ``--real``: so many whole gates, each of two seed sets of its own, run besides.
+    ``--real``: also run this many whole gates, each on two seed sets of its own.
     """
     from turbo_lab.gate.calibration import calibrate_gate
     from turbo_lab.report.text.gate import print_calibration

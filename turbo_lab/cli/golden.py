@@ -216,7 +216,7 @@ def _accept_beside(
 
 
 def _of_same_work(library: GoldenLibrary, name: str, seen: Observation) -> Golden:
-    """The golden that an outcome is to stand beside; it must be of the same cell."""
+    """Return the golden that an outcome is accepted next to; it must be of the same cell."""
     golden = library.read(name)
     if golden.cell_id != seen.cell_id:
         raise InputError(f"golden {name}: {OTHER_WORK}; {if_meant(name)}")

@@ -89,7 +89,7 @@ def _claim(word: str, store: Path, uri: str | None) -> Claim:
 
 def _open(root: Path) -> Store:
     if not (root / "store.json").exists():
-        raise InputError(f"store={root}: is no store; name it with store=DIRECTORY")
+        raise InputError(f"store={root}: is not a turbo-lab store; set store=DIRECTORY")
     return Store(root)
 
 

@@ -60,7 +60,7 @@ def baseline_of(name: str, store: Store, record_id: str, measured: bool = True) 
     """A baseline of one record. Raises ``InputError`` where it was never ``measured``, if asked."""
     record = store.read_record(record_id)
     if record is None or record.status != CellStatus.DONE:
-        raise InputError(f"baseline {name}: {record_id[:12]} is no finished record")
+        raise InputError(f"baseline {name}: {record_id[:12]} is not a finished record")
     rows = images_of(store, record)
     timings = store.timings(record_id)
     figures = tuple(m for m in store.measurements(record_id) if m.per_image is not None)

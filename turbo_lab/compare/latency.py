@@ -52,7 +52,7 @@ def bench_pair(arguments: list[str], as_json: bool) -> int:
 
 
 def bench_cells(points: Sequence[GridPoint], as_json: bool, html: str | None = None) -> int:
-    """Time every cell of a grid, each time anew; draws nothing that is kept."""
+    """Time every cell of a grid; timings are never reused, and no image is kept."""
     from turbo_lab.analysis.latency_fit import fits
     from turbo_lab.request.recipe import as_plain
     from turbo_lab.store.store import Store, record_id

@@ -1,4 +1,4 @@
-"""What papers and model cards report: shown beside our figures, never compared with them.
+"""Values that papers and model cards report: shown next to ours, never compared with them.
 
 Owns the packaged table and what each protocol measured. Figures are text, as
 they were printed: nothing here computes with them. Two protocols differ in
@@ -116,7 +116,7 @@ def refuse_published(command: str, *words: str) -> None:
         is_table = name.endswith(TABLE.name) or name == "published" or ".published" in word
         if name in ids or is_table or word.startswith("published="):
             raise InputError(
-                f"{command}: {word}: published figures are no baseline: they were measured by "
+                f"{command}: {word}: published figures are not a baseline: they were measured by "
                 "other protocols, on other images; draw the baseline here (baseline.KEY=VALUE, or "
                 "turbo-lab baseline set NAME SWEEP), and see them with turbo-lab compare "
                 "published=on"

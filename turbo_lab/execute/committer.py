@@ -54,7 +54,7 @@ class Committer:
     """
 
     def __init__(self, store: Store, parameters: Mapping[str, Any]) -> None:
-        """``parameters`` go into every PNG beside its recipe, for people to read."""
+        """Start the thread; ``parameters`` go into every PNG next to its recipe."""
         self._store, self._parameters = store, parameters
         self._queue: queue.Queue[_Item | Callable[[], None] | None]
         self._queue = queue.Queue(maxsize=_QUEUE_LENGTH)
@@ -146,7 +146,7 @@ def commit_batch(
     stages: Mapping[str, Any] | None = None,
     notes: tuple[str, ...] = (),
 ) -> None:
-    """Encode, hash and commit the images of one batch; ``stages``: tensors to hash beside.
+    """Encode, hash and commit the images of one batch; ``stages``: tensors to hash.
 
     Each PNG has the hashes as well: an image alone can be drawn again and compared.
     """

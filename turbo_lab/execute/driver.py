@@ -3,7 +3,7 @@
 Owns the order of events: cheap checks first, then batches group by group, the
 timing lane while a model is still resident, records when a cell's last batch is
 on disk, and measurements at the end. A cell that fails is recorded and the rest
-goes on. Whatever was committed stays, so that the same command resumes.
+goes on. Committed work stays, so that the same command resumes.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class SweepContext:
     may_split: bool = False
     """A batch that does not fit may be drawn in parts; it is then ``split``, not ``exact``."""
     on_record: Callable[[Cell, Record], None] = lambda cell, record: None
-    """Told of each cell once its record is there, from whichever thread wrote it."""
+    """Called once per cell after its record is written; may run on the commit thread."""
     on_batch: Callable[[], None] = lambda: None
     """Called on the commit thread after each batch is committed."""
     quiet: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Held while a latency is measured: whoever was told keeps still."""
+    """Context entered while latency is measured, so that background work pauses."""
 
     def reuse_key(self, batch: Batch, exactness: Exactness | None = None) -> str:
         """The key under which this environment may reuse a batch."""
@@ -82,7 +82,7 @@ class SweepContext:
 
 
 class Progress(Protocol):
-    """What the driver tells whoever watches."""
+    """Progress events of a sweep."""
 
     def begin(self, images: int) -> None:
         """``images`` are left to make."""
@@ -113,7 +113,7 @@ class SweepOutcome:
 def run_plan(plan: Plan, worker: Worker, context: SweepContext, progress: Progress) -> SweepOutcome:
     """Run what the store lacks and write a record for every cell.
 
-    Raises :class:`IncompleteError` on Ctrl-C once everything in hand is on disk.
+    Raises :class:`IncompleteError` on Ctrl-C once every batch in flight is on disk.
     """
     driver = _Driver(plan, worker, context, progress)
     outcome = SweepOutcome(work={"unet_rows": 0, "vae_rows": 0, "text_rows": 0})
@@ -205,7 +205,7 @@ class _Driver:
                 self._run_job(group, job, committer)
 
     def _claim_jobs(self, group: Group, committer: Committer) -> Iterator[Job]:
-        """Jobs as they are taken in hand; what another sweep has is put off."""
+        """Yield jobs as they are locked; those that another sweep holds are deferred."""
         theirs = []
         for job in group.jobs:
             if self._is_given_up(job):
@@ -222,14 +222,14 @@ class _Driver:
             self.put_off.append(Group(group.layout, tuple(theirs)))
 
     def _run_put_off(self, committer: Committer) -> None:
-        """What others had in hand: there by now, or theirs no longer, for a dead process has none.
+        """Run the jobs that another process held; it has committed them or released its locks.
 
-        Nothing is in hand while it waits, so that two sweeps never wait for each other.
+        No lock is held while waiting, so that two sweeps never wait for each other.
         """
         committer.drain()
         while self.put_off:
             groups, self.put_off = self.put_off, []
-            self._note("waiting for batches that another sweep on this store has in hand")
+            self._note("waiting for batches that another sweep on this store is drawing")
             with self.interrupts.allowed():
                 self._claim(self.context.reuse_key(groups[0].jobs[0].batch), wait=True)
             for group in groups:
@@ -285,7 +285,7 @@ class _Driver:
         self.context.on_batch()
 
     def _note(self, text: str) -> None:
-        """Each is told once."""
+        """Report a message only the first time it occurs."""
         if text not in self.told:
             self.told.add(text)
             self.progress.note(text)

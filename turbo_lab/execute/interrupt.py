@@ -3,7 +3,7 @@
 Owns the handler of SIGINT while a plan runs. The signal may come anywhere, and
 an exception inside a lock's own code leaves the lock in a state that nobody
 expects: the sweep would hang on its own queue. So it is noted, and raised where
-the work in hand can be let go: while the model is at it, and between batches.
+the current work can be dropped: while the model is at it, and between batches.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class Worker:
         self.load_s += time.perf_counter() - began
 
     def forget_adapters(self) -> None:
-        """Take off what is on; the next recipe's adapters are put on anew."""
+        """Remove the adapters; the next recipe's are put on again."""
         if self._sampler is not None and self._lora:
             from turbo_lab.runtime import lora
 
@@ -124,7 +124,7 @@ class Worker:
         self._lora = ()
 
     def cut_prompts(self, prompts: Sequence[str]) -> dict[str, str]:
-        """Prompts that the resident tokenizers cut, with what is lost; each is told once."""
+        """Return the prompts that the tokenizers cut and what is lost; each is reported once."""
         from turbo_lab.runtime.pipeline import cut_prompts
 
         new = [prompt for prompt in prompts if prompt not in self._measured_prompts]

@@ -63,7 +63,7 @@ def coverage_check(lacking: Sequence[str], required: Sequence[str]) -> Row:
 
 
 def invariance_check(broken: Mapping[str, int | None], rows: int) -> Row:
-    """What must not matter.
+    """Judge the invariance rows.
 
     ``broken``: rows that did, with their largest difference in levels; ``None``: other hashes.
     """

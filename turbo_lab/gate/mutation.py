@@ -114,7 +114,7 @@ def _another_adapter(named: list[tuple[str, Path, float]]) -> list[tuple[str, Pa
 def _neighbour(path: Path) -> Path:
     others = [p for p in sorted(path.parent.parent.glob(f"*/{path.name}")) if p != path]
     if not others:
-        raise InputError(f"gate mutate: no other adapter lies beside {path.parent}")
+        raise InputError(f"gate mutate: there is no other adapter next to {path.parent}")
     return others[0]
 
 
@@ -165,7 +165,7 @@ def draw(worker: Worker, cell: Cell, fault: Fault | None = None) -> Images:
 
 
 def hold_unet_twice(worker: Worker) -> None:
-    """A copy of the UNet that nothing uses stays beside it."""
+    """Keep a second copy of the UNet that nothing uses."""
     pipeline = worker.pipeline()
     pipeline.spare = copy.deepcopy(pipeline.unet)
 

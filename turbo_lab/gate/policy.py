@@ -47,7 +47,7 @@ class Policy:
     coverage: tuple[str, ...]
     """Features that some covered golden must have; see :mod:`turbo_lab.golden.coverage`."""
     invariance: tuple[str, ...] | None
-    """Goldens' cases on which what must not matter must not; empty: all of them."""
+    """Golden cases that must be invariant to batch position, prompt order, threads; empty: all."""
     mutation: tuple[str, ...] | None
     """Goldens' cases that must catch every fault they can show; empty: all of them."""
     quality: Mapping[str, QualityRule]

@@ -95,12 +95,12 @@ class Golden:
         return outcome_digest(self.stages)
 
     def standing(self, outcome: str, today: datetime.date) -> Accepted | None:
-        """The acceptance of an outcome, as the anchor or beside it; ``None``: none stands."""
+        """Return the valid acceptance of an outcome; ``None`` without one."""
         found = (a for a in self.accepted if a.outcome == outcome and a.stands(today))
         return next(found, None)
 
     def with_accepted(self, acceptance: Accepted) -> Golden:
-        """One more outcome beside the anchor; the anchor does not move.
+        """Return the golden with one more accepted outcome; the anchor does not move.
 
         An outcome that was rejected is known bad no longer, or not as long as this stands.
         """
@@ -133,7 +133,7 @@ def read_golden(values: Mapping[str, Any], where: str) -> Golden:
     if rest.pop("digest", None) != _own_digest({k: v for k, v in values.items() if k != "digest"}):
         raise StoreError(
             f"{where}: was edited by hand, or is damaged (its digest does not fit); restore it "
-            "from version control, or delete its folder and record it anew"
+            "from version control, or delete its folder and record it again"
         )
     for file in ("tensors", "image"):
         hex_name(rest[file], f"{where}: {file}", StoreError)

@@ -122,7 +122,7 @@ class CaseVerdict:
     stages: tuple[StageDifference, ...] = ()
     """Every stage in order; empty where nothing ran."""
     identical: bool = False
-    """To the bit, whatever tier applied."""
+    """True if identical to the bit, regardless of the tier."""
 
 
 def judge(
@@ -138,7 +138,7 @@ def judge(
     """Compare a run with its golden.
 
     ``embed``: (N, H, W, 3) uint8 to (N, d) features, for T2. ``tier``: judge at
-    this tier, whatever the fingerprint says; for calibration and mutation.
+    this tier, regardless of the fingerprint; for calibration and mutation.
     ``remedy``: what is said of a case that names other work, if not :func:`if_meant`.
     """
     choice = choose(golden, seen.fingerprint["keys"], today)
@@ -179,7 +179,7 @@ def judge(
 
 def _beside(acceptance: Accepted) -> str:
     until = f" until {acceptance.expires}" if acceptance.expires else ""
-    return f"accepted beside the anchor{until}: {acceptance.reason}"
+    return f"accepted next to the anchor{until}: {acceptance.reason}"
 
 
 def _why_not_identical(golden: Golden, material: Material, seen: Observation) -> str:

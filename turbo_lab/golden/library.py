@@ -8,9 +8,9 @@ Layout::
     <name>/image.png              the images side by side
 
 A case is kept under 60 KiB. Files that do not fit lie by their sha256 in a
-content store beside the repository instead (``$TURBO_LAB_GOLDENS``, else the
+content store outside the repository instead (``$TURBO_LAB_GOLDENS``, else the
 user's cache). Every file is checked by its digest when it is read. Refuses to
-write over a golden unless told to.
+overwrite a golden unless asked to.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Material:
-    """What lies beside a sidecar."""
+    """The files next to a sidecar."""
 
     tensors: Mapping[str, Values]
     """By stage; float32, pixels uint8 (N, H, W, 3). Each fits its stage's hash."""
@@ -125,7 +125,7 @@ class GoldenLibrary:
     def twins(self) -> dict[str, str]:
         """Goldens of a cell that another golden is of, each with that other.
 
-        One that cannot be read is left out: whoever reads it is told why.
+        One that cannot be read is left out: reading it raises the reason.
         """
         by_cell: dict[str, list[str]] = {}
         for name in self.cases():

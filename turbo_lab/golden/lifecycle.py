@@ -151,7 +151,7 @@ def _check_one(
         verdict = judge(golden, material, seen, thresholds, today(), embed)
         checked = Checked(verdict, expected, seen.pixels(), fingerprints=fingerprints)
         return explained(runner, case, golden, material, checked) if explain else checked
-    except Exception as error:  # noqa: BLE001 - whatever a new library raises; the rest goes on
+    except Exception as error:  # noqa: BLE001 - a new library may raise anything; the rest goes on
         text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         verdict = CaseVerdict(golden.name, Verdict.ERROR, None, f"could not be {doing}: {text}")
         return Checked(verdict, expected, fingerprints=fingerprints)
@@ -288,7 +288,7 @@ def _golden(
 
 
 def who() -> str:
-    """Whoever accepts: git's user name, else the login name."""
+    """Return who accepts: git's user name, else the login name."""
     if shutil.which("git"):
         done = subprocess.run(
             ["git", "config", "user.name"], capture_output=True, text=True, check=False

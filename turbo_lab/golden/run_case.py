@@ -117,7 +117,7 @@ class CaseRunner:
         return stages_in_fresh_process({case.name: case.overrides for case in self._cases})
 
     def run_fresh(self, case: Case) -> Observation:
-        """One of this runner's cases, as a fresh process drew it beside the others."""
+        """Return a case as a fresh process drew it together with the others."""
         return Observation(case.cell.cell_id, self._fresh[case.name], case.sweep.fingerprint)
 
 

@@ -141,7 +141,7 @@ def causes(own: Sequence[StageDifference], fed: Collection[str]) -> list[str]:
     """Stages that differ though all they are made of is the golden's.
 
     ``own``: of a run whose stages went on with the golden's tensors, as far as those are
-    kept (``fed``). A stage that came by something else cannot be told from one that passes
+    kept (``fed``). A stage that was caused elsewhere cannot be distinguished from one that passes
     it on, and is left out.
     """
     names = [stage.stage for stage in own]

@@ -28,7 +28,7 @@ FLOORS: Mapping[str, float] = {
     "tile_ssim_loss": 1e-3,
     "embedding_distance": 1e-5,
 }
-_ANEW = "restore it, or measure anew: turbo-lab golden calibrate --write"
+_ANEW = "restore it, or measure again: turbo-lab golden calibrate --write"
 STAGE_FLOOR = 2e-6
 """Of a stage's relative distance: what its sketch resolves."""
 

@@ -2,7 +2,7 @@
 
 The table of the design: equal keys are held to the bit; another version, CPU
 model or kernel choice within one device class is the upgrade question and held
-numerically; another device class is held perceptually. Whatever is not in the
+numerically; another device class is held perceptually. A difference that is not in the
 table, compile mode for one, no golden covers.
 """
 

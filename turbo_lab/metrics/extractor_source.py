@@ -228,7 +228,7 @@ def _check_text_tower(name: str, folder: Path, text: Mapping[str, Any]) -> None:
 
 def _tagged(model: str, tag: str) -> Preset:
     """Look up where a tag of open_clip is published, in its own table."""
-    import open_clip  # and torch with it: only for a tag that is no preset
+    import open_clip  # and torch with it: only for a tag that is not a preset
 
     if tag not in open_clip.list_pretrained_tags_by_model(model):
         known = open_clip.list_pretrained_tags_by_model(model)

@@ -76,7 +76,7 @@ def _load(weights: Path) -> Any:
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except Exception as error:  # as many kinds as pickle and zip have
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"fid: {weights} is no file of weights ({reason})") from error
+        raise InputError(f"fid: {weights} is not a file of weights ({reason})") from error
     # Its constructor unpickles whatever it is given: here, what has just been read safely.
     buffer = io.BytesIO()
     torch.save(state, buffer)

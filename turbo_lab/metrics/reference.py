@@ -156,7 +156,7 @@ def load_reference(path: Path, name: str | None = None) -> Reference:
         mean, covariance = arrays["mean"], arrays["covariance"]
         trace = float(metadata.get("trace", np.trace(covariance)))
     except (SafetensorError, KeyError, json.JSONDecodeError, ValueError) as error:
-        raise InputError(f"reference={label}: {path} is no reference file ({error})") from error
+        raise InputError(f"reference={label}: {path} is not a reference file ({error})") from error
     reference = Reference(
         mean=mean.astype(np.float64),
         covariance=covariance.astype(np.float64),

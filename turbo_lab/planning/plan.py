@@ -53,7 +53,7 @@ class Group:
     """Batches that share weights, rows and size, and with them most of the work.
 
     They have one text encoding; whichever start at the same point have one first
-    UNet evaluation. Noise is drawn anew for each: it is cheap, and its generator goes on.
+    UNet evaluation. Noise is drawn for each: it is cheap, and its generator goes on.
     """
 
     layout: Layout
@@ -177,7 +177,7 @@ def _start(scheduler: str, num_inference_steps: int) -> FirstEvaluation | None:
 
 
 def is_guided(recipe: Recipe) -> bool:
-    """Whether each step needs an unconditional row beside the conditional one."""
+    """Return whether each step needs an unconditional row next to the conditional one."""
     return recipe.guidance_scale > 1 and not _embeds_guidance(recipe)
 
 

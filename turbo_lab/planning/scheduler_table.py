@@ -111,7 +111,7 @@ def _sigma(scheduler: Mapping[str, Any], timestep: float) -> float:
 
 
 def _lcm_start(scheduler: Mapping[str, Any], num_inference_steps: int) -> float | None:
-    """LCM starts at its last distilled timestep, whatever the number of steps."""
+    """Return LCM's timesteps, which start at its last distilled one for every step count."""
     train = int(scheduler.get("num_train_timesteps", NUM_TRAIN_TIMESTEPS))
     original = int(scheduler.get("original_inference_steps", 50))
     if num_inference_steps > original:

@@ -78,7 +78,7 @@ def taken_over(values: Mapping[str, Any]) -> str | None:
         return None
     return (
         f"{values['from_store']} of the candidate's images are from the store, by equal weights "
-        "and versions; --fresh draws them anew"
+        "and versions; --fresh draws them again"
     )
 
 

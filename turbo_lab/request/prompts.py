@@ -89,7 +89,7 @@ def _read_text(path: Path) -> str:
     if not path.exists():
         raise InputError(f"prompts.path={path}: there is no such file")
     if not path.is_file():
-        raise InputError(f"prompts.path={path}: is no file; name a text or JSON-lines file")
+        raise InputError(f"prompts.path={path}: is not a file; name a text or JSON-lines file")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -121,7 +121,7 @@ def _jsonl_rows(text: str, path: Path) -> _Rows:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise InputError(f"prompts.path={path}: {where}: is no JSON ({error.msg})") from error
+            raise InputError(f"prompts.path={path}: {where}: is not JSON ({error.msg})") from error
         prompt = row.get("prompt", row.get("text")) if isinstance(row, dict) else None
         if not isinstance(prompt, str) or not prompt.strip():
             raise InputError(
@@ -158,7 +158,7 @@ def _coco_rows(text: str, path: Path) -> _Rows:
         found = sorted((int(r["image_id"]), int(r["id"]), str(r["caption"]).strip()) for r in rows)
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"prompts.path={path}: is no COCO captions file "
+            f"prompts.path={path}: is not a COCO captions file "
             "(annotations with id, image_id and caption are expected)"
         ) from error
     last = None

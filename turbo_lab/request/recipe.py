@@ -73,7 +73,7 @@ class Request:
     model_path: str | None
     """A folder or file of weights; ``None`` for a card's own location."""
     prompts: str
-    """Name of the prompt set, for display; the texts are passed beside it."""
+    """Name of the prompt set, for display; the texts are passed separately."""
     num_inference_steps: int
     """Denoising steps, at least 1."""
     guidance_scale: float

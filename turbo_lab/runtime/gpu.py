@@ -67,7 +67,7 @@ class GpuReader:
     def _ask(self, question: Callable[[], Any]) -> Any:
         try:
             return question()
-        except self._nvml.NVMLError:  # this device or this user is not told
+        except self._nvml.NVMLError:  # this device or this user may not read it
             return None
 
 

@@ -24,7 +24,7 @@ def put_on(
     """Load (name, file, weight) in order and activate them together.
 
     Raises :class:`InputError` for an adapter that does not fit this model;
-    whatever was put on before it is taken off again.
+    adapters that were put on before it are removed again.
     """
     try:
         for index, (name, path, _) in enumerate(adapters):
@@ -41,7 +41,7 @@ def put_on(
             except OSError as error:  # diffusers', for a file that cannot be read
                 reason = str(error).strip().splitlines()[0]
                 raise InputError(
-                    f"lora={name}: cannot be read ({reason}); get the file anew"
+                    f"lora={name}: cannot be read ({reason}); get the file again"
                 ) from error
             except (RuntimeError, ValueError, KeyError) as error:
                 reason = str(error).strip().splitlines()[0]

@@ -40,7 +40,7 @@ def load_pipeline(
 
     ``scheduler`` is the canonical JSON of the class and config to use; ``vae`` a
     folder that takes the place of the checkpoint's own. Raises
-    :class:`InputError` for weights that are no SDXL pipeline.
+    :class:`InputError` for weights that are not an SDXL pipeline.
     """
     if not path.exists():
         raise MissingFilesError(f"model: {path} does not exist")
@@ -169,13 +169,15 @@ def align_weights(pipeline: StableDiffusionXLPipeline) -> None:
 def make_scheduler(scheduler: str) -> Any:
     """A scheduler object of its own from the canonical JSON of a recipe.
 
-    Built anew for every run: a scheduler holds the state of its last one.
+    Built for every run: a scheduler holds the state of its last one.
     """
     config = json.loads(scheduler)
     name = config["_class_name"]
     kind = getattr(diffusers, name, None)
     if kind is None or not name.endswith("Scheduler"):
-        raise InputError(f"scheduler={name}: is no scheduler of diffusers {diffusers.__version__}")
+        raise InputError(
+            f"scheduler={name}: is not a scheduler of diffusers {diffusers.__version__}"
+        )
     return kind.from_config({k: v for k, v in config.items() if k != "_class_name"})
 
 

@@ -4,7 +4,7 @@ Our own short loop over diffusers' text encoders, UNet, scheduler and VAE. It
 keeps the order of operations of ``StableDiffusionXLPipeline.__call__``
 (diffusers 0.42.1) so that every image has the bits that the stock call gives
 at the same batch layout; a test compares the two. What it saves: encoding the
-same prompts again, the first UNet evaluation of runs that start alike, whatever
+same prompts again, the first UNet evaluation of runs that start alike, for any
 their guidance and number of steps, and the decoding of equal latents.
 """
 
@@ -92,7 +92,7 @@ class Run:
     scheduler: Any
     """Its own: it holds the state of this run."""
     step_options: dict[str, Any]
-    """Passed to ``scheduler.step`` beside the tensors."""
+    """Arguments of ``scheduler.step`` other than the tensors."""
     latents: torch.Tensor
     """(N, C, h, w), as far as they are."""
     prompt_embeds: torch.Tensor
@@ -308,7 +308,7 @@ def _same_inputs(start: FirstEvaluation, model_input: torch.Tensor, timestep: to
 
 
 def _step_options(scheduler: Any, generators: list[torch.Generator]) -> dict[str, Any]:
-    """What the stock call passes to ``scheduler.step`` beside the tensors."""
+    """Return what the stock call passes to ``scheduler.step`` in addition to the tensors."""
     accepted = inspect.signature(scheduler.step).parameters
     options: dict[str, Any] = {}
     if "eta" in accepted:

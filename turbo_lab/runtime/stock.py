@@ -1,7 +1,7 @@
 """The stock pipeline in the sampler's place, for what the sampler's loop does not cover.
 
 Owns the list of what is not covered. Nothing is shared here: each batch is one
-call of ``StableDiffusionXLPipeline``, and whoever drives it says so.
+call of ``StableDiffusionXLPipeline``, and the worker reports it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Claims: what a process has in hand, known to every other, gone when it ends.
+"""Advisory file locks: visible to all processes on the store, released when the holder exits.
 
 Owns one file of locked bytes. A name is a byte far beyond the file's end, locked
 by ``fcntl``; the kernel gives it back when the process ends, however it ends. So
@@ -47,9 +47,9 @@ class Claims:
         self._handle = _HANDLES[mark]
 
     def take(self, name: str, wait: bool = False) -> bool:
-        """Take ``name`` in hand; ``False`` where another process has it, which ``wait`` sits out.
+        """Lock ``name``; returns ``False`` if another process holds it, unless ``wait`` is set.
 
-        Waiting blocks in the kernel. Nothing else may be in hand then, or two could
+        Waiting blocks in the kernel. Hold no other lock then, or two processes could
         wait for each other.
         """
         return self._lock(fcntl.LOCK_EX, _offset(name), wait)

@@ -1,7 +1,7 @@
 """Looking after a store: is it sound, what takes the room, what can go.
 
 Owns ``verify``, ``du`` and ``gc``. Never removes what a running sweep may be
-using: an unfinished write goes only where no process has it in hand, and what
+using: an unfinished write goes only if no process holds its lock, and what
 nothing names, or is damaged, only while no other process has the store open.
 """
 
@@ -29,7 +29,7 @@ class Damage:
     """One thing that is not as it was committed."""
 
     path: Path
-    """A batch's folder, a document, or the folder of what lies beside a record."""
+    """A batch's folder, a document, or the folder of a record's measurements or timings."""
     reason: str
     """What is wrong with it."""
     is_broken: bool
@@ -66,7 +66,7 @@ def verify(store: Store) -> Iterator[Damage]:
     """Everything that is damaged, then what lacks another part.
 
     A sweep may go on meanwhile: it writes batches, then their record, then what
-    lies beside it. Listed the other way round, nothing seems to be missing.
+    belongs to it. Listed in the opposite order, nothing seems to be missing.
     """
     beside = _beside(store)
     record_paths = _listed(store, "records/*/*.json")
@@ -130,7 +130,7 @@ def _missing_batches(store: Store, path: Path, sound: set[str]) -> int:
 
 
 def _beside(store: Store) -> list[Path]:
-    """The folders of what lies beside records."""
+    """Return the folders of the records' measurements and timings."""
     folders = [*store.root.glob("measurements/*"), *store.root.glob("timings/*")]
     return sorted(folder for folder in folders if not folder.is_symlink())
 
@@ -217,7 +217,7 @@ def _unless_gone(error: OSError) -> None:
 def orphans(store: Store) -> list[Path]:
     """Batches that no record names, such as of a sweep that was never finished.
 
-    Raises :class:`StoreError` where a record cannot be read: what it names is no orphan.
+    Raises :class:`StoreError` where a record cannot be read: its batches must not count as orphans.
     """
     # Batches first: a running sweep writes a record after them.
     folders = _listed(store, "batches/*/*")
@@ -226,7 +226,7 @@ def orphans(store: Store) -> list[Path]:
 
 
 def gc(store: Store, with_orphans: bool = False, dry_run: bool = False) -> list[Garbage]:
-    """Remove unfinished writes that nobody has in hand; returns what was, or would be, removed.
+    """Remove unfinished writes that no process holds; returns what was, or would be, removed.
 
     ``with_orphans``: also batches, measurements and timings that no record names.
     Raises :class:`IncompleteError` for those while another process has the store open.

@@ -2,7 +2,7 @@
 
 Owns the schema of the store's files and its version. Refuses documents of a
 newer schema. A record says what ran and where; measurements and timings are
-documents of their own beside it, so that a figure can be added later and a
+separate documents, so that a metric can be added later and a
 latency is never read off images whose work was shared.
 """
 
@@ -218,7 +218,9 @@ def check_document(values: Mapping[str, Any], kind: str, where: str) -> dict[str
     """The fields of a document; raises :class:`StoreError` for another kind or newer schema."""
     schema = values.get("schema", 0)
     if type(schema) is not int:
-        raise StoreError(f"{where}: schema {schema!r} is no number; it was edited, restore it")
+        raise StoreError(
+            f"{where}: schema {schema!r} is not a number; the file was edited, restore it"
+        )
     if schema > SCHEMA:
         raise StoreError(
             f"{where}: schema {values['schema']} is newer than this turbo-lab's {SCHEMA}; "

@@ -1,7 +1,7 @@
 """The store: what has been made, by content, on disk.
 
 Owns the folder layout and the way anything gets into it: written aside, synced
-once, renamed into place. So a reader sees a batch whole or not at all, whatever
+once, renamed into place. So a reader sees a batch whole or not at all, however
 kills the writer, and two sweeps may write at once: the second finds the first
 one's folder in place and keeps it.
 
@@ -98,7 +98,7 @@ class Store:
     def existing(cls, root: Path) -> Store:
         """Open a store that must be there: a command that only reads makes none."""
         if not (root.expanduser() / "store.json").exists():
-            raise InputError(f"store={root}: is no store; name it with store=DIRECTORY")
+            raise InputError(f"store={root}: is not a turbo-lab store; set store=DIRECTORY")
         return cls(root)
 
     def _refuse_other_folder(self, marker: Path) -> None:
@@ -121,11 +121,11 @@ class Store:
         return self.root / "batches" / key[:2] / hex_name(key, f"{self.root}: batch", StoreError)
 
     def holds(self, key: str) -> bool:
-        """Whether a batch is in place at this moment, whoever put it there."""
+        """Return whether a batch is in place at this moment, written by any process."""
         return (self.batch_folder(key) / "batch.json").exists()
 
     def claim(self, key: str, wait: bool = False) -> bool:
-        """Take a batch in hand, so that another sweep on this store leaves it alone.
+        """Lock a batch, so that another sweep on this store leaves it alone.
 
         See :meth:`turbo_lab.store.locks.Claims.take`.
         """
@@ -196,7 +196,7 @@ class Store:
         return self.root / kind / hex_name(name, f"{self.root}: {kind}", StoreError)
 
     def write_measurement(self, name: str, measurement: Measurement) -> Path:
-        """Put a figure beside a record, by metric and fingerprint."""
+        """Write a record's measurement, by metric and fingerprint."""
         slug = re.sub(r"[^A-Za-z0-9_.-]", "-", measurement.name)
         file = f"{slug}-{measurement.fingerprint[:16]}.json"
         path = self._beside("measurements", name) / file
@@ -248,7 +248,7 @@ class Store:
         return self._read(path, records.read_begun)
 
     def read_note(self, path: Path) -> dict[str, Any]:
-        """What only saves work: empty where it is absent or damaged, and then made anew."""
+        """Read a note that only saves work; empty if it is absent or damaged."""
         try:
             values = json.loads(read_regular(path, error=StoreError).decode())
         except (OSError, ValueError, StoreError):
@@ -296,7 +296,7 @@ class Store:
 
     @contextmanager
     def _aside(self) -> Iterator[Path]:
-        """A folder under ``tmp`` that is gone afterwards, whatever happened."""
+        """Provide a folder under ``tmp`` that is removed afterwards in every case."""
         name = uuid.uuid4().hex
         # Claimed before it is there: gc takes what nobody has in hand.
         self.claims.take(name)

@@ -105,7 +105,9 @@ class Runs:
         except MlflowException as error:
             raise InputError(f"{run_id}: {self.settings.public_uri} has no such run") from error
         if PREFIX + "record_id" not in tags:
-            raise InputError(f"{run_id}: is no run of one cell; take one of the sweep's children")
+            raise InputError(
+                f"{run_id}: is not a run of one cell; name one of the sweep's child runs"
+            )
         return str(tags[PREFIX + "record_id"])
 
     def begin(self, sweep: Mapping[str, Any]) -> str:

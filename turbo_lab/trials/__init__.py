@@ -1,6 +1,6 @@
-"""Trials: what drives a pipeline in order to judge it, or to judge the judges.
+"""Trials: experiments that test the goldens and the gate themselves.
 
-One module a question: does a case still give its golden (``check``), how far do
-harmless changes move it (``calibrate``), which faults would be seen
-(``mutate``), and what must not matter (``invariance``).
+One module per question: how far harmless changes move a case (calibration), which
+injected faults are caught (mutation), and whether equal work done in two ways gives
+the same result (invariance).
 """

@@ -95,7 +95,7 @@ def calibrate(
             if change.tier == "T0" and here.outcome != golden.outcome:
                 raise JudgementError(
                     f"golden {golden.name}: {change.name} is not identical to the bit, so that "
-                    "nothing can be told from noise; see turbo-lab golden check --explain"
+                    "nothing can be distinguished from noise; see turbo-lab golden check --explain"
                 )
             stages = differences(golden.stages, material.tensors, here.stages, here.marks)
             for stage in stages:

@@ -1,4 +1,4 @@
-"""What must not matter: the same work arrived at in two ways.
+"""Invariance: the same work done in two ways.
 
 Each row of the suite runs the cases of the goldens in a second way and says how
 far the images are from the first. Some must be the same to the bit; where

@@ -1,4 +1,4 @@
-"""Goldens of another machine, anchored anew on this one for the length of a trial.
+"""Goldens of another machine, anchored on this one for the length of a trial.
 
 A trial asks what a fault or a harmless change does to a case. Held against bits
 that another CPU or another torch made, everything differs and the answer is

@@ -1,4 +1,4 @@
-"""A sweep that is cut off and resumed, beside one that is not.
+"""A sweep that is cut off and resumed, compared with one that is not.
 
 Owns two real sweeps of the same cells, each in a store of its own: plan, driver,
 commits and records are a sweep's own. The cut is Ctrl-C at a chosen batch, where

@@ -152,7 +152,7 @@ def _row(
 
 
 def begun_values(plan: Plan, sweep_id: str, context: SweepContext) -> dict[str, Any]:
-    """What a sweep is about to make, for whoever finds it cut off; see :func:`cut_off_sweep`."""
+    """Return what a sweep is about to make, in case it is cut off; see :func:`cut_off_sweep`."""
     keys = context.fingerprint["keys"]
     exactness = (context.exactness, Exactness.SPLIT) if context.may_split else (context.exactness,)
     return {
@@ -211,7 +211,7 @@ def latest_timing(store: Store, record: Record) -> Timing | None:
 
 
 def timing_row(timing: Timing) -> dict[str, Any]:
-    """A timing as the ``bench`` document has it, beside axes and latency."""
+    """Return a timing as the ``bench`` document has it, in addition to axes and latency."""
     return {
         "batch_size": timing.batch_size,
         "stages_s": None if timing.stages_s is None else dict(timing.stages_s),

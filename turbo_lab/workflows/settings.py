@@ -15,7 +15,7 @@ from turbo_lab.workflows.results import metric_context
 def resolve_metric_context(sweep: ResolvedSweep) -> MetricContext | None:
     """Return what the sweep's metrics are measured with; ``None`` if it measures nothing.
 
-    Raises ``InputError`` or ``MissingFilesError`` for whatever a metric lacks.
+    Raises ``InputError`` or ``MissingFilesError`` for anything that a metric lacks.
     """
     metrics = sweep.options.metrics
     if not metrics.names:

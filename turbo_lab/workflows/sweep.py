@@ -142,7 +142,7 @@ def _tracked(
 
 
 def _names(library: Library, cell: Cell) -> dict[str, str]:
-    """Digest to name of what a cell is drawn with, whatever else the sweep has."""
+    """Return digest to name of everything that a cell is drawn with."""
     adapters = {key: library.adapters[key].name for key, _ in cell.recipe.lora}
     vaes = {files.digest: files.name for files in _vaes(library, cell)}
     return {cell.recipe.model: cell.request.model, **adapters, **vaes}

@@ -26,7 +26,7 @@ def gallery(
 ) -> Html:
     """A contact sheet, its controls and the dialog that shows one image large.
 
-    ``column``: the figure that stands beside each image, where it has one an image.
+    ``column``: the metric shown next to each image, if it has a value per image.
     """
     groups = []
     for index, row in enumerate(cells):

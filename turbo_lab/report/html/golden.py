@@ -125,7 +125,7 @@ def _size_of(aspect: float) -> str:
 def _slider(identity: str, aspect: float) -> Html:
     """Both on top of each other: a slider uncovers, a button blinks.
 
-    The images are those beside it: a script copies their addresses when they come
+    The images are those next to it: a script copies their addresses when they come
     into view, so that the file holds each once.
     """
     both = f"{identity}-both"

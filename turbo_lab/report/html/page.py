@@ -141,10 +141,10 @@ def page(
     links: Sequence[tuple[str, str]] = (),
     scripts: Sequence[str] = (),
 ) -> str:
-    """A whole document. ``verdict`` stands beside the title in its colour.
+    """A whole document. ``verdict`` is shown next to the title in its colour.
 
     ``links``: (id, title) of the sections in the navigation. ``scripts``: assets
-    beside ``page.js``, without the suffix.
+    in addition to ``page.js``, without the suffix.
     """
     style = (ASSETS / "page.css").read_text(encoding="utf-8")
     code = [(ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in ("page", *scripts)]

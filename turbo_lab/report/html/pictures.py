@@ -48,7 +48,7 @@ def pictures_a_cell(num_cells: int) -> int:
 def read_pictures(paths: Sequence[Path]) -> dict[str, Picture]:
     """By path as text; files that are not there are left out.
 
-    Raises ``OSError`` for a file that is no image.
+    Raises ``OSError`` for a file that is not an image.
     """
     there = [path for path in dict.fromkeys(paths) if path.is_file()]
     # Pillow decodes without the interpreter's lock.
@@ -58,7 +58,7 @@ def read_pictures(paths: Sequence[Path]) -> dict[str, Picture]:
 
 
 def read_picture(path: Path) -> Picture:
-    """One image file for a page. Raises ``OSError`` for a file that is no image.
+    """One image file for a page. Raises ``OSError`` for a file that is not an image.
 
     Raises :class:`StoreError` for a link: a page is passed on to others.
     """

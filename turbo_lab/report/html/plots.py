@@ -204,7 +204,7 @@ def _whisker(left: float, top: float, interval: Interval | None, y: Scale) -> li
 
 
 def _labels(places: Mapping[int, tuple[float, float]], names: Mapping[int, str]) -> list[Html]:
-    """Names beside their points, where there is room; what would cover another is left out."""
+    """Write names next to their points; a name that would cover another is left out."""
     taken = [(left - 5, top - 5, left + 5, top + 5) for left, top in places.values()]
     marks = []
     for index, name in sorted(names.items(), key=lambda item: places[item[0]]):

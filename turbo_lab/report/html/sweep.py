@@ -32,7 +32,7 @@ def sweep_report(
 ) -> str:
     """One HTML file of a ``sweep`` document.
 
-    ``details``: by record id, what the store has beside the document.
+    ``details``: by record id, what the store holds in addition to the document.
     ``pictures``: by path; images that are not there are not shown, and counted.
     """
     cells = values["cells"]

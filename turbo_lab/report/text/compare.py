@@ -67,7 +67,7 @@ def _print_fidelity(console: Console, label: str, rows: Sequence[Mapping[str, An
 
 
 def _print_published(console: Console, published: Mapping[str, Any]) -> None:
-    """A table a protocol, so that no row stands beside one that it does not compare with."""
+    """Print one table per protocol, so that only comparable rows share a table."""
     console.print(f"\n{published['note']}.", highlight=False, markup=False)
     for protocol in published["protocols"]:
         measured = escape(protocol["measured"])

@@ -25,7 +25,7 @@ _SHORT = {
 
 
 def print_check(values: Mapping[str, Any], is_packaged: bool = False) -> None:
-    """The ``golden check`` document on a terminal; packaged goldens cannot be accepted anew."""
+    """Print the ``golden check`` document; packaged goldens cannot be accepted again."""
     console = open_console()
     table = Table(box=None, pad_edge=False)
     for column in ("case", "verdict", "tier", ""):
@@ -151,7 +151,7 @@ def print_mutation(values: Mapping[str, Any]) -> None:
 
 
 def print_invariance(rows: Sequence[Mapping[str, Any]]) -> None:
-    """What must not matter, with what was measured."""
+    """Print the invariance rows with what was measured."""
     console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("must not matter", no_wrap=True)
     for column in ("holds", "tolerance", "cases", "max levels", "compared"):
