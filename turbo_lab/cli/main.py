@@ -10,11 +10,13 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 from click.shell_completion import shell_complete
 
 from turbo_lab.cli.commands import turbo_lab
+from turbo_lab.cli.leave import leave
 from turbo_lab.errors import TurboLabError
 from turbo_lab.untrusted.redaction import redact
 
@@ -54,6 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 4
 
 
+def run() -> NoReturn:
+    """Run the command line as a process; the entry point of ``turbo-lab``."""
+    leave(main())
+
+
 def _one_line(error: click.ClickException) -> str:
     """Return click's message with the command it is about and where to read more."""
     text = " ".join(error.format_message().split())
@@ -65,4 +72,4 @@ def _one_line(error: click.ClickException) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
