@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -279,9 +279,16 @@ def test_there_are_no_pickles_and_no_import_of_tests() -> None:
 LIGHT = ("torch", "diffusers", "transformers", "mlflow")
 
 
-def heavy_after(code: str, tmp_path: Path) -> list[str]:
-    """Which of LIGHT a fresh interpreter has imported after running ``code``."""
-    script = f"import sys\n{code}\nprint('heavy:', *[m for m in {LIGHT!r} if m in sys.modules])"
+# What drawing imports only for metrics, tracking, plots or training.
+NOT_FOR_DRAWING = (
+    "mlflow", "sqlalchemy", "alembic", "pandas", "sklearn", "matplotlib", "open_clip",
+    "torchmetrics", "torch_fidelity", "pytorch_optimizer", "ray",
+)  # fmt: skip
+
+
+def heavy_after(code: str, tmp_path: Path, names: Sequence[str] = LIGHT) -> list[str]:
+    """Return which of ``names`` a fresh interpreter has imported after running ``code``."""
+    script = f"import sys\n{code}\nprint('heavy:', *[m for m in {names!r} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
         capture_output=True,
@@ -312,3 +319,31 @@ def test_light_commands_import_no_torch(arguments: list[str], tmp_path: Path) ->
 
 def test_the_torch_guard_can_fail(tmp_path: Path) -> None:
     assert heavy_after("import diffusers", tmp_path) == ["torch", "diffusers"]
+
+
+def first_image_with(tracking: str) -> str:
+    """Code that stops a sweep when it opens its first image for writing."""
+    return f"""
+import os
+from turbo_lab.cli.main import main
+
+def stop(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(".png") and arguments[2] & os.O_CREAT:
+        print("heavy:", *[m for m in {NOT_FOR_DRAWING!r} if m in sys.modules], flush=True)
+        os._exit(0)
+
+sys.addaudithook(stop)
+main(["sweep", "num_images=1", "num_inference_steps=1", "guidance_scale=0", "metrics=none",
+      "timing=off", "num_threads=1", "tracking={tracking}"])
+raise SystemExit("no image was drawn")
+"""
+
+
+@pytest.mark.parametrize("tracking", ["none", "local"])
+def test_a_first_image_is_drawn_without_metrics_and_tracking(tracking: str, tmp_path: Path) -> None:
+    assert heavy_after(first_image_with(tracking), tmp_path, NOT_FOR_DRAWING) == []
+
+
+def test_the_drawing_guard_can_fail(tmp_path: Path) -> None:
+    code = f"import sqlalchemy\n{first_image_with('none')}"
+    assert heavy_after(code, tmp_path, NOT_FOR_DRAWING) == ["sqlalchemy"]
