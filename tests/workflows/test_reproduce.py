@@ -218,4 +218,4 @@ def test_a_file_that_lies_nowhere_near_a_store_is_explained(
     stray = tmp_path / "stray.json"
     stray.write_text("{}")
     assert main(["reproduce", str(stray)]) == 2
-    assert "is no store" in capsys.readouterr().err
+    assert "is not a turbo-lab store" in capsys.readouterr().err
