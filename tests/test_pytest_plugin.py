@@ -220,11 +220,11 @@ def made_elsewhere(suite: Path, test: str, **keys: str) -> None:
     """Rewrite a golden as another environment would have recorded it."""
     library = GoldenLibrary(suite / "goldens" / "test_it")
     golden = library.read(test)
-    changed = {**golden.fingerprint["keys"], **keys}
+    changed = {**golden.fingerprint.keys, **keys}
     library.write_sidecar(
         dataclasses.replace(
             golden,
-            fingerprint={**golden.fingerprint, "keys": changed},
+            fingerprint=dataclasses.replace(golden.fingerprint, keys=changed),
             accepted=(dataclasses.replace(golden.accepted[0], keys=changed),),
         )
     )

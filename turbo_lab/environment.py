@@ -48,18 +48,23 @@ _ISA_FLAGS = (
 )
 
 
+Keys = Mapping[str, str | int]
+"""Facts about an environment, by name."""
+
+
 @dataclass(frozen=True)
 class Fingerprint:
     """One environment, as JSON values."""
 
-    keys: Mapping[str, Any]
+    keys: Keys
     """Facts that may change the bits of an image."""
-    options: Mapping[str, Any]
-    """Recorded only."""
+    options: Keys
+    """Facts that are only recorded."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return ``{"keys": ..., "options": ...}``, as records hold it."""
-        return {"keys": dict(self.keys), "options": dict(self.options)}
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Keys]) -> Fingerprint:
+        """Return the fingerprint of a document. Raises ``KeyError`` if a part is missing."""
+        return cls(values["keys"], values["options"])
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def fingerprint(
     serves cells of several dtypes. ``compile`` is of what no recipe names: a cell's
     own compiled UNet is in its recipe.
     """
-    keys = {
+    keys: dict[str, str | int] = {
         **(_cuda_keys() if device == "cuda" else _cpu_keys()),
         **{name: package_version(name) for name in _KEY_PACKAGES},
         "cuda": torch_cuda_version() or "none",
@@ -125,7 +130,7 @@ def resolve_device(device: str) -> str:
     raise InputError(f"device=cuda: {reason}; use device=cpu, or device=auto to take what is there")
 
 
-def _cpu_keys() -> dict[str, Any]:
+def _cpu_keys() -> dict[str, str | int]:
     machine = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "arm64"}.get(
         platform.machine().lower(), platform.machine() or UNKNOWN
     )
@@ -137,7 +142,7 @@ def _cpu_keys() -> dict[str, Any]:
     }
 
 
-def _cuda_keys() -> dict[str, Any]:
+def _cuda_keys() -> dict[str, str | int]:
     gpu = read_gpu()
     if gpu is None:
         return {"device_class": f"cuda {UNKNOWN}", "device_model": UNKNOWN}
@@ -152,7 +157,7 @@ def _cuda_keys() -> dict[str, Any]:
     }
 
 
-def _options(device: str) -> dict[str, Any]:
+def _options(device: str) -> dict[str, str | int]:
     gpu = read_gpu() if device == "cuda" else None
     return {
         "python": platform.python_version(),

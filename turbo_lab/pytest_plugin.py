@@ -222,7 +222,7 @@ def _write(
     from turbo_lab.golden.lifecycle import who
 
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    keys = dict(seen.fingerprint["keys"])
+    keys = dict(seen.fingerprint.keys)
     golden = Golden(
         name=case,
         overrides=(),
@@ -247,7 +247,7 @@ def _remember(verdict: CaseVerdict, golden: Golden, expected: Any, seen: Observa
     from turbo_lab.golden.lifecycle import Checked
     from turbo_lab.report.golden_check import check_document, pictures_of
 
-    keys = {"golden": golden.fingerprint["keys"], "here": seen.fingerprint["keys"]}
+    keys = {"golden": golden.fingerprint.keys, "here": seen.fingerprint.keys}
     checked = [Checked(verdict, expected, seen.pixels(), fingerprints=keys)]
     _ROWS.extend(check_document(checked, ())["cases"])
     _PICTURES.update(pictures_of(checked))
@@ -320,11 +320,11 @@ def _on_cuda(tensor: Any) -> bool:
     return bool(getattr(tensor, "is_cuda", False))
 
 
-def _fingerprint(device: str) -> dict[str, Any]:
+def _fingerprint(device: str) -> environment.Fingerprint:
     # A suite without torch has no threads of torch's to record, and is not made to import it.
     torch = sys.modules.get("torch")
     num_threads = 1 if torch is None else torch.get_num_threads()
-    return environment.fingerprint(device=device, num_threads=num_threads).as_dict()
+    return environment.fingerprint(device=device, num_threads=num_threads)
 
 
 def _today() -> datetime.date:

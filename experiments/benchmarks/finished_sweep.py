@@ -54,7 +54,7 @@ def grid(cells: int) -> list[str]:
 
 def fill(store: Store, sweep: ResolvedSweep) -> None:
     """Batches and records of every cell, with grey images."""
-    keys = sweep.fingerprint["keys"]
+    keys = sweep.fingerprint.keys
     for cell in sweep.cells:
         names = []
         for batch in cell.batches:

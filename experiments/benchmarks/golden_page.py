@@ -69,7 +69,7 @@ def failing(count: int) -> list[Checked]:
     for case, golden, material in anchored(cases, runner):
         seen = run_with(fault, runner, case)
         verdict = judge(golden, material, seen, thresholds, today(), judge_embed())
-        keys = {"golden": golden.fingerprint["keys"], "here": seen.fingerprint["keys"]}
+        keys = {"golden": golden.fingerprint.keys, "here": seen.fingerprint.keys}
         found.append(Checked(verdict, material.tensors["pixels"], seen.pixels(), fingerprints=keys))
     return [_as(found[index % len(found)], index) for index in range(count)]
 

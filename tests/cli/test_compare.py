@@ -10,6 +10,7 @@ import pytest
 from turbo_lab.cli.compare import Contender, _steps_of_equal_latency
 from turbo_lab.cli.main import main
 from turbo_lab.compare.baseline import Baseline
+from turbo_lab.environment import Fingerprint
 from turbo_lab.store.record import LatencySummary, Timing
 
 SMALL = ["prompts=scenes-demo", "num_images=8", "batch_size=8", "num_threads=1"]
@@ -75,7 +76,7 @@ def timed(steps: int, p50: float, unet: float) -> Contender:
     timing = Timing(
         cell_id="c", batch_size=1, latency_s=latency, throughput_images_per_s=1.0,
         samples_s=(p50,), stages_s={"unet": unet}, first_call_s=1.0, peak_memory_bytes=1,
-        fingerprint={},
+        fingerprint=Fingerprint({}, {}),
     )  # fmt: skip
     figures = Baseline("x", "r", {}, {"num_inference_steps": steps}, {}, (), (), ())
     return Contender(f"{steps}", figures, timing, {})

@@ -14,10 +14,11 @@ import pytest
 from tests.report.documents import sweep_document
 from turbo_lab.cli.main import main
 from turbo_lab.cli.report import cell_details
+from turbo_lab.environment import Fingerprint
 from turbo_lab.store.record import Measurement, Record, document
 from turbo_lab.store.store import Store
 
-FINGERPRINT = {"keys": {"torch": "2.15.0"}, "options": {}}
+FINGERPRINT = Fingerprint({"torch": "2.15.0"}, {})
 
 
 def sweep_of(store: Store, images: Path | None) -> dict[str, Any]:

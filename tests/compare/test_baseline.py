@@ -19,6 +19,7 @@ from turbo_lab.compare.baseline import (
     write_baseline,
 )
 from turbo_lab.compare.sides import compose_side
+from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.record import Measurement, Record
@@ -28,7 +29,7 @@ from turbo_lab.store.store import Store
 def made(name: str = "release") -> Baseline:
     measured = Measurement("clip_score", 0.5, "cosine", 2, "higher", "f", None,
                            per_image=(0.4, float("inf")))  # fmt: skip
-    return Baseline(name, "r", {}, {}, {"keys": {"torch": "2"}}, (("a", 1), ("b", 2)),
+    return Baseline(name, "r", {}, {}, Fingerprint({"torch": "2"}, {}), (("a", 1), ("b", 2)),
                     ("p", "q"), (measured,))  # fmt: skip
 
 
@@ -90,7 +91,9 @@ def test_a_sweep_that_was_cut_off_makes_no_baseline(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     store = Store(tmp_path / "turbo-lab-store")
-    store.write_record(Record("a1", "c", "done", None, "exact", {}, {}, (), {"keys": {}}, {}))
+    store.write_record(
+        Record("a1", "c", "done", None, "exact", {}, {}, (), Fingerprint({}, {}), {})
+    )
     folder = store.root / "sweeps" / "abcd"
     folder.mkdir(parents=True)
     (folder / "begun.json").write_text("{}")
@@ -118,7 +121,7 @@ def test_the_packaged_baseline_is_of_what_the_gate_draws_by_default() -> None:
 
 def test_a_baseline_without_figures_is_refused_only_where_it_is_to_be_kept(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    empty = Record("a1", "c", "done", None, "exact", {}, {}, (), {"keys": {}}, {})
+    empty = Record("a1", "c", "done", None, "exact", {}, {}, (), Fingerprint({}, {}), {})
     store.write_record(empty)
     with pytest.raises(InputError, match="has no figures an image; measure it"):
         baseline_of("b", store, "a1")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from turbo_lab.environment import Fingerprint
 from turbo_lab.golden.document import Accepted, Golden, Margin
 from turbo_lab.golden.judgement import Observation
 from turbo_lab.golden.library import GoldenLibrary
@@ -65,7 +66,7 @@ def observation(seed: int = 0, keys: dict[str, Any] | None = None) -> Observatio
     ]
     pixels = generator.integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
     stages.append(StageValue("pixels", "uint8", pixels))
-    fingerprint = {"keys": dict(KEYS if keys is None else keys), "options": {}}
+    fingerprint = Fingerprint(dict(KEYS if keys is None else keys), {})
     return Observation("cell", tuple(stages), fingerprint)
 
 
@@ -77,13 +78,13 @@ def changed(seen: Observation, stage: str, by: float, keys: Any = None) -> Obser
         else value
         for value in seen.stages
     )
-    fingerprint = seen.fingerprint if keys is None else {"keys": dict(keys), "options": {}}
+    fingerprint = seen.fingerprint if keys is None else Fingerprint(dict(keys), {})
     return dataclasses.replace(seen, stages=stages, fingerprint=fingerprint)
 
 
 def recorded(library: GoldenLibrary, seen: Observation, name: str = "case") -> Golden:
     """A golden of an observation, written."""
-    keys = dict(seen.fingerprint["keys"])
+    keys = dict(seen.fingerprint.keys)
     golden = Golden(
         name=name,
         overrides=("seed=1",),

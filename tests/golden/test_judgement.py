@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.golden.observations import KEYS, THRESHOLDS, changed, observation, recorded
+from turbo_lab.environment import Fingerprint
 from turbo_lab.golden.document import Accepted, Golden
 from turbo_lab.golden.judgement import CaseVerdict, Observation, judge
 from turbo_lab.golden.library import GoldenLibrary
@@ -251,11 +252,11 @@ def test_stages_without_a_pipelines_latents_are_held_as_latents_are(
     golden = recorded(own, seen)
     newer = {**KEYS, "torch": "2.14"}
     for stage in ("prompt_embeds", "unet.0"):
-        moved = dataclasses.replace(changed(seen, stage, 5.0), fingerprint={"keys": newer})
+        moved = dataclasses.replace(changed(seen, stage, 5.0), fingerprint=Fingerprint(newer, {}))
         found = verdict(own, golden, moved)
         assert (found.verdict, found.tier) == ("regression", "T1")
         assert f"{stage}_relative_l2" in found.message
-    same = dataclasses.replace(seen, fingerprint={"keys": newer})
+    same = dataclasses.replace(seen, fingerprint=Fingerprint(newer, {}))
     assert verdict(own, golden, same).verdict == "pass"
 
 

@@ -135,7 +135,7 @@ def test_a_stage_that_could_not_be_fed_is_not_called_a_cause(
 
 def test_the_document_has_both_fingerprints(loaded: Loaded, runner: CaseRunner) -> None:
     _, values = explained_with("channels swapped", loaded[0], runner)
-    here = loaded[0][0].sweep.fingerprint["keys"]
+    here = loaded[0][0].sweep.fingerprint.keys
     assert values["fingerprints"] == {"golden": here, "here": here}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.report.documents import cell, sweep_document
+from turbo_lab.environment import Fingerprint
 from turbo_lab.images import encode_png
 from turbo_lab.report.columns import CellDetails
 from turbo_lab.report.html.pictures import Picture, read_pictures
@@ -21,7 +22,7 @@ def details_of(document: dict[str, Any]) -> dict[str, CellDetails]:
         row["record_id"]: CellDetails(
             per_image={"clip_score": (0.5, 0.6, 0.7, 0.1 * index)},
             samples_s=tuple(0.1 * (index + 1) + 0.001 * call for call in range(6)),
-            fingerprint={"keys": {"torch": "2.15.0", "isa": NASTY}, "options": {"os": "Linux"}},
+            fingerprint=Fingerprint({"torch": "2.15.0", "isa": NASTY}, {"os": "Linux"}),
         )
         for index, row in enumerate(document["cells"])
         if row["status"] != "failed"

@@ -238,7 +238,7 @@ def test_a_plan_takes_split_batches_only_where_splitting_is_allowed(
     for share, exactness in (("exact", "split"), ("batched", "batched")):
         made = compose(*grid, f"share={share}")
         (batch,) = made.cells[0].batches
-        key = reuse_key(batch.batch_id, made.fingerprint["keys"], exactness)
+        key = reuse_key(batch.batch_id, made.fingerprint.keys, exactness)
         pixels = np.zeros((2, 64, 64, 3), np.uint8)
         commit_batch(store, batch, key, exactness, pixels, {})
     in_store = {

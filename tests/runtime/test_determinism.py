@@ -10,7 +10,7 @@ from turbo_lab.runtime.determinism import SDPA_BACKENDS, image_lane
 
 def test_the_fingerprint_names_the_backends_that_are_set() -> None:
     names = {"FLASH_ATTENTION": "flash", "MATH": "math"}
-    said = environment.fingerprint("cpu", 1).as_dict()["keys"]["sdpa_backend"]
+    said = environment.fingerprint("cpu", 1).keys["sdpa_backend"]
     assert said == ",".join(names[backend.name] for backend in SDPA_BACKENDS)
 
 

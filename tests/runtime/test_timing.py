@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError
 from turbo_lab.runtime import timing as module
 from turbo_lab.runtime.stage_clock import STAGES, StageClock
@@ -113,7 +114,7 @@ def test_percentiles_by_hand() -> None:
 
 def test_throughput_is_from_total_wall_time() -> None:
     call = run(FakeTime(steady()), TimingRule("t", 1, 1.0, 1, 1.0, 8, 0.0))
-    record = timing(call, "c" * 64, 4, {"keys": {}})
+    record = timing(call, "c" * 64, 4, Fingerprint({}, {}))
     assert record.throughput_images_per_s == pytest.approx(4 * 8 / 0.08)
     assert read_timing(document("timing", record), "here") == record
 
@@ -124,7 +125,7 @@ def test_conditions_are_read_between_blocks_and_cost_no_time_of_the_run() -> Non
     # Three calls of 0.2 s are a block: before them, after the 3rd, 6th and 9th, and at the end.
     assert len(call.conditions) == 5 and call.wall_s == pytest.approx(2.0)
     assert call.conditions[0].other_cores is None
-    record = timing(call, "c" * 64, 1, {"keys": {}})
+    record = timing(call, "c" * 64, 1, Fingerprint({}, {}))
     assert set(record.conditions[0]) == {"load_average", "other_cores", "cpu", "gpu"}
     assert record.peaks_bytes == {
         "process": call.peak_memory_bytes, "allocated": None, "reserved": None

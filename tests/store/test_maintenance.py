@@ -16,6 +16,7 @@ import pytest
 
 from turbo_lab import images
 from turbo_lab.cli.main import main
+from turbo_lab.environment import Fingerprint
 from turbo_lab.store.record import BatchRecord, ImageEntry, Measurement, Record
 from turbo_lab.store.store import Store
 
@@ -49,7 +50,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     for seed, key in enumerate(KEYS):
         made.commit_batch(*make_batch(key, seed))
     about = {"models": {"nano": {"digest": "e" * 64}}}
-    record = Record(RECORD, "d" * 64, "done", None, "exact", {}, {}, KEYS[:1], {}, about)
+    record = Record(
+        RECORD, "d" * 64, "done", None, "exact", {}, {}, KEYS[:1], Fingerprint({}, {}), about
+    )
     made.write_record(record)
     made.write_measurement(RECORD, Measurement("fd", 0.5, "1", 3, "lower", "1" * 64, None))
     return made

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import StoreError
 from turbo_lab.store.record import (
     SCHEMA,
@@ -38,12 +39,14 @@ RECORD = Record(
     recipe={"lora": [["a", 0.5]], "guidance_scale": 0.0},
     parameters={"model": "nano-turbo"},
     batches=("b1", "b2"),
-    fingerprint={"keys": {"torch": "2.15.0"}, "options": {}},
+    fingerprint=Fingerprint({"torch": "2.15.0"}, {}),
     provenance={"warnings": []},
 )
 BATCH = BatchRecord("b", "e1", "exact", {"width": 64}, (ImageEntry("00.png", "f" * 64, "é", 3),))
 LATENCY = LatencySummary(0.1, 0.1, 0.2, 0.2, None, 20, (0.09, 0.11))
-TIMING = Timing("c", 1, LATENCY, 10.0, (0.1, 0.1), {"unet": 0.05}, 0.4, 1 << 30, {}, ("busy",))
+TIMING = Timing(
+    "c", 1, LATENCY, 10.0, (0.1, 0.1), {"unet": 0.05}, 0.4, 1 << 30, Fingerprint({}, {}), ("busy",)
+)
 
 
 def measurement(**changes: Any) -> Measurement:
@@ -101,7 +104,17 @@ def test_any_number_survives(
 
 def test_timings_that_are_not_finite_survive() -> None:
     latency = LatencySummary(math.inf, math.nan, 0.2, 0.2, math.inf, 2, None)
-    before = Timing("c", 1, latency, math.nan, (0.1, math.inf), {"unet": math.nan}, math.inf, 1, {})
+    before = Timing(
+        "c",
+        1,
+        latency,
+        math.nan,
+        (0.1, math.inf),
+        {"unet": math.nan},
+        math.inf,
+        1,
+        Fingerprint({}, {}),
+    )
     after = read_timing(through_json("timing", before), "file")
     assert after.latency_s.mean == math.inf and math.isnan(after.latency_s.p50)
     assert after.latency_s.p99 == math.inf and after.latency_s.ci95 is None

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import StoreError, WriteError
 from turbo_lab.images import encode_png, pixel_sha256
 from turbo_lab.store import store as store_module
@@ -26,10 +27,12 @@ import sys
 from pathlib import Path
 from turbo_lab.store.record import Record
 from turbo_lab.store.store import Store
+from turbo_lab.environment import Fingerprint
 sys.stdin.readline()
 store = Store(Path(sys.argv[1]))
 mark = {"mark": sys.argv[2]}
-store.write_record(Record("c" * 64, "d" * 64, "done", None, "exact", {}, {}, (), {}, mark))
+made_in = Fingerprint({}, {})
+store.write_record(Record("c" * 64, "d" * 64, "done", None, "exact", {}, {}, (), made_in, mark))
 print(store.read_record("c" * 64).provenance["mark"])
 """
 
@@ -40,7 +43,9 @@ def make_batch(key: str = KEY) -> BatchRecord:
 
 
 def make_record(status: str = "done", error: str | None = None) -> Record:
-    return Record("c" * 64, "d" * 64, status, error, "exact", {}, {}, (KEY,), {"keys": {}}, {})
+    return Record(
+        "c" * 64, "d" * 64, status, error, "exact", {}, {}, (KEY,), Fingerprint({}, {}), {}
+    )
 
 
 def test_batch_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -196,7 +201,15 @@ RECORD_HEAD = b'{"schema": 1, "turbo_lab": "0", "kind": "record", '
         (RECORD_HEAD + b'"batches": []}', "has no status"),
         (RECORD_HEAD + b'"batches": [], "status": "drawn"}', "'drawn' is not a valid CellStatus"),
         (RECORD_HEAD + b'"status": "done", "exactness": "exact", "batches": 3}', "int"),
-        (RECORD_HEAD + b'"status": "done", "exactness": "exact", "batches": []}', "missing"),
+        (
+            RECORD_HEAD + b'"status": "done", "exactness": "exact", "batches": []}',
+            "has no fingerprint",
+        ),
+        (
+            RECORD_HEAD + b'"status": "done", "exactness": "exact", "batches": [], '
+            b'"fingerprint": {"keys": {}, "options": {}}}',
+            "missing",
+        ),
     ],
 )
 def test_damaged_record_says_what_takes_it_out(tmp_path: Path, content: bytes, said: str) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from tests.golden_cases import Loaded
+from turbo_lab.environment import Fingerprint
 from turbo_lab.golden.document import Golden
 from turbo_lab.golden.judgement import judge
 from turbo_lab.golden.library import Material
@@ -20,12 +21,14 @@ from turbo_lab.trials.reanchor import anchored
 def made_elsewhere(one: tuple[Case, Golden, Material]) -> tuple[Case, Golden, Any]:
     """The same case as another CPU recorded it: other bits, within any numeric threshold."""
     case, golden, material = one
-    keys = {**golden.fingerprint["keys"], "device_model": "another CPU"}
+    keys = {**golden.fingerprint.keys, "device_model": "another CPU"}
     stages = tuple(
         dataclasses.replace(stage, sha256="0" * 64) if stage.stage == "vae" else stage
         for stage in golden.stages
     )
-    elsewhere = dataclasses.replace(golden, fingerprint={"keys": keys}, stages=stages, accepted=())
+    elsewhere = dataclasses.replace(
+        golden, fingerprint=Fingerprint(keys, {}), stages=stages, accepted=()
+    )
     return case, elsewhere, material
 
 

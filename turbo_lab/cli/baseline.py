@@ -51,7 +51,7 @@ def show(name: str, as_json: bool) -> int:
         "parameters": dict(baseline.parameters),
         "images": len(baseline.keys),
         "figures": {m.name: m.value for m in baseline.measurements},
-        "fingerprint": dict(baseline.fingerprint["keys"]),
+        "fingerprint": dict(baseline.fingerprint.keys),
     }
     if as_json:
         print_document("baseline show", values)

@@ -138,7 +138,7 @@ def _goldens() -> Iterator[Finding]:
     def look() -> Finding:
         library = open_library()
         goldens = library.read_all()
-        tiers = [choose_tier(one.fingerprint["keys"], here) for one in goldens.values()]
+        tiers = [choose_tier(one.fingerprint.keys, here) for one in goldens.values()]
         counts = {choice.tier: 0 for choice in tiers}
         for choice in tiers:
             counts[choice.tier] += 1

@@ -120,7 +120,7 @@ def judge(policy: Policy, sides: Sides) -> dict[str, Any]:
         if stored is None
         else _identical(side_of(sides.candidate), stored),
         "from_store": sides.candidate.from_store,
-        "fingerprint": dict(sides.candidate.sweep.fingerprint["keys"]),
+        "fingerprint": dict(sides.candidate.sweep.fingerprint.keys),
         "fingerprint_difference": _differs(sides.candidate, stored),
     }
 
@@ -215,8 +215,8 @@ def _differs(candidate: Executed, baseline: Baseline | None) -> list[dict[str, A
 
     if baseline is None:
         return []
-    keys = candidate.sweep.fingerprint["keys"]
-    differs = choose_tier(baseline.fingerprint["keys"], keys).differs
+    keys = candidate.sweep.fingerprint.keys
+    differs = choose_tier(baseline.fingerprint.keys, keys).differs
     return [{"key": key, "baseline": before, "here": now} for key, before, now in differs]
 
 

@@ -207,7 +207,7 @@ def _accept_beside(
         own = dataclasses.replace(
             acceptance,
             outcome=seen.outcome,
-            keys=dict(seen.fingerprint["keys"]),
+            keys=dict(seen.fingerprint.keys),
             at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
         library.write_sidecar(_of_same_work(library, name, seen).with_accepted(own))
@@ -318,7 +318,7 @@ def calibrate(words: tuple[str, ...], write: bool, as_json: bool) -> int:
         "cases": found.cases,
         "by_change": found.by_change,
         "identical": found.exact,
-        "keys": dict(cases[0][0].sweep.fingerprint["keys"]),
+        "keys": dict(cases[0][0].sweep.fingerprint.keys),
         "packages": {name: package_version(name) for name in ("torch", "diffusers")},
     }
     if write:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.identity import digest
 from turbo_lab.request.prompts import DATA
@@ -37,8 +38,8 @@ class Baseline:
     """That cell's recipe, plain."""
     parameters: Mapping[str, Any]
     """The config as the user wrote it."""
-    fingerprint: Mapping[str, Any]
-    """Of the environment that made it."""
+    fingerprint: Fingerprint
+    """Environment that made it."""
     keys: tuple[tuple[str, int], ...]
     """Prompt and seed of every image."""
     pixel_sha256: tuple[str, ...]
@@ -117,7 +118,13 @@ def _read(rest: Mapping[str, Any], where: str) -> Baseline:
     keys = tuple((str(prompt), int(seed)) for prompt, seed in rest["keys"])
     pixels = tuple(rest["pixel_sha256"])
     times = tuple(float(value) for value in rest.get("timing_samples_s", ()))
-    typed = {"keys": keys, "pixel_sha256": pixels, "measurements": measurements}
+    fingerprint = Fingerprint.from_plain(rest["fingerprint"])
+    typed = {
+        "fingerprint": fingerprint,
+        "keys": keys,
+        "pixel_sha256": pixels,
+        "measurements": measurements,
+    }
     return Baseline(**{**rest, **typed, "timing_samples_s": times})
 
 

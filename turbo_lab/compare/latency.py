@@ -73,7 +73,7 @@ def bench_cells(points: Sequence[GridPoint], as_json: bool, html: str | None = N
             text = " ".join(str(error).split())[:500]
             rows.append({**row, "status": CellStatus.FAILED, "error": text, "latency_s": None})
             continue
-        name = record_id(cell.cell_id, sweep.fingerprint["keys"], sweep.exactness)
+        name = record_id(cell.cell_id, sweep.fingerprint.keys, sweep.exactness)
         store.write_timing(name, timing)
         latency = as_plain(timing.latency_s)
         rows.append({**row, "latency_s": latency, "load_s": worker.load_s, **timing_row(timing)})

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
+from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import IncompleteError, TurboLabError
 from turbo_lab.execute.committer import Committer
 from turbo_lab.execute.interrupt import Interrupts
@@ -34,8 +35,8 @@ class SweepContext:
 
     store: Store
     """Where everything goes."""
-    fingerprint: Mapping[str, Any]
-    """``keys`` and ``options`` of this environment."""
+    fingerprint: Fingerprint
+    """Environment that made it."""
     exactness: Exactness
     """``EXACT`` or ``BATCHED``."""
     provenance: Callable[[Cell], Mapping[str, Any]]
@@ -55,7 +56,7 @@ class SweepContext:
 
     def reuse_key(self, batch: Batch, exactness: Exactness | None = None) -> str:
         """The key under which this environment may reuse a batch."""
-        keys = self.fingerprint["keys"]
+        keys = self.fingerprint.keys
         return reuse_key(batch.batch_id, keys, exactness or self.exactness)
 
     def stored_key(self, batch: Batch) -> str:
@@ -78,7 +79,7 @@ class SweepContext:
 
     def record_id(self, cell: Cell) -> str:
         """Names a cell as made in this environment."""
-        return record_id(cell.cell_id, self.fingerprint["keys"], self.exactness_of(cell))
+        return record_id(cell.cell_id, self.fingerprint.keys, self.exactness_of(cell))
 
 
 class Progress(Protocol):
@@ -159,7 +160,7 @@ class _Driver:
     def run(self, outcome: SweepOutcome) -> None:
         """All groups, then the timing lane of cells whose images were there already."""
         context = self.context
-        about = {"keys": context.fingerprint["keys"]}
+        about = {"keys": context.fingerprint.keys}
         began = time.perf_counter()
         try:
             with self.interrupts, Committer(context.store, about) as committer:

@@ -7,7 +7,7 @@ to it through ``prepare``, ``run`` and ``time_cell`` only.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import TurboLabError
 from turbo_lab.planning.plan import WorkDone
 from turbo_lab.request.recipe import Batch, Cell, Layout, Recipe
@@ -275,7 +276,7 @@ class Worker:
 
         return call
 
-    def time_cell(self, cell: Cell, rule_name: str, fingerprint: Mapping[str, Any]) -> Timing:
+    def time_cell(self, cell: Cell, rule_name: str, fingerprint: Fingerprint) -> Timing:
         """The timing lane: the stock call on the cell's first batch, nothing shared."""
         from turbo_lab.runtime.stage_clock import StageClock
         from turbo_lab.runtime.timing import measure_call, timing, timing_rule

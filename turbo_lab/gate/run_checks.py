@@ -294,7 +294,7 @@ def _stored_latency(margin: float, sides: Sides) -> Row:
     if stored is None or not stored.timing_samples_s:
         note = f"{_NEEDS_BASELINE}, or store one that was timed: turbo-lab sweep timing=full"
         return gate.failed_check("latency", Verdict.UNCOVERED, note)
-    choice = choose_tier(stored.fingerprint["keys"], sweep.fingerprint["keys"])
+    choice = choose_tier(stored.fingerprint.keys, sweep.fingerprint.keys)
     if choice.tier != "T0":
         other = ", ".join(name for name, *_ in choice.differs)
         note = f"the stored baseline was timed elsewhere ({other}); {_NEEDS_BASELINE}"

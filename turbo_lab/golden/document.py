@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from turbo_lab.environment import Fingerprint, Keys
 from turbo_lab.errors import StoreError
 from turbo_lab.golden.stages import StageMark, outcome_digest
 from turbo_lab.identity import digest
@@ -26,7 +27,7 @@ class Accepted:
 
     outcome: str
     """See :func:`turbo_lab.golden.stages.outcome_digest`."""
-    keys: Mapping[str, Any]
+    keys: Keys
     """Fingerprint keys of the environment that made it."""
     by: str
     """Who accepted it."""
@@ -70,8 +71,8 @@ class Golden:
     """One an image."""
     seeds: tuple[int, ...]
     """One an image."""
-    fingerprint: Mapping[str, Any]
-    """``keys`` and ``options`` of the anchor's environment."""
+    fingerprint: Fingerprint
+    """Environment that made it."""
     stages: tuple[StageMark, ...]
     """The anchor, in order."""
     processes: int
@@ -143,6 +144,7 @@ def read_golden(values: Mapping[str, Any], where: str) -> Golden:
             "overrides": tuple(rest["overrides"]),
             "prompts": tuple(rest["prompts"]),
             "seeds": tuple(rest["seeds"]),
+            "fingerprint": Fingerprint.from_plain(rest["fingerprint"]),
             "stages": tuple(_read_mark(m) for m in rest["stages"]),
             "accepted": tuple(Accepted(**a) for a in rest["accepted"]),
             "thresholds": {

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from turbo_lab.analysis.similarity import tile_ssim, window_density
+from turbo_lab.environment import Fingerprint, Keys
 from turbo_lab.golden.document import Accepted, Golden, Margin
 from turbo_lab.golden.library import Material
 from turbo_lab.golden.stages import (
@@ -66,8 +67,8 @@ class Observation:
     """Of the cell that ran."""
     stages: tuple[StageValue, ...]
     """In order; ``pixels``, (N, H, W, 3) uint8 as read back from the PNG files, is the last."""
-    fingerprint: Mapping[str, Any]
-    """``keys`` and ``options`` of this environment."""
+    fingerprint: Fingerprint
+    """Environment that made it."""
 
     @cached_property
     def marks(self) -> tuple[StageMark, ...]:
@@ -141,7 +142,7 @@ def judge(
     this tier, regardless of the fingerprint; for calibration and mutation.
     ``remedy``: what is said of a case that names other work, if not :func:`if_meant`.
     """
-    choice = choose(golden, seen.fingerprint["keys"], today)
+    choice = choose(golden, seen.fingerprint.keys, today)
     if tier is not None:
         choice = TierChoice(tier, choice.differs, None)
     if seen.cell_id != golden.cell_id:
@@ -192,9 +193,9 @@ def _why_not_identical(golden: Golden, material: Material, seen: Observation) ->
     return "not identical"
 
 
-def choose(golden: Golden, here: Mapping[str, Any], today: datetime.date) -> TierChoice:
+def choose(golden: Golden, here: Keys, today: datetime.date) -> TierChoice:
     """The tier for an environment's keys: T0 also where it has an accepted outcome of its own."""
-    choice = choose_tier(golden.fingerprint["keys"], here)
+    choice = choose_tier(golden.fingerprint.keys, here)
     own = any(dict(a.keys) == dict(here) and a.stands(today) for a in golden.accepted)
     if own and not unread_keys(here):
         return TierChoice("T0", choice.differs, None)

@@ -12,10 +12,10 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
+from turbo_lab.environment import Keys
 from turbo_lab.errors import (
     InputError,
     JudgementError,
@@ -58,7 +58,7 @@ class Checked:
     """With ``explain``: what each stage adds when it is fed the golden's tensors."""
     causes: tuple[str, ...] = ()
     """Of those that still differ, the stages that were fed all they are made of."""
-    fingerprints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fingerprints: Mapping[str, Keys] = field(default_factory=dict)
     """Keys by ``golden`` and ``here``; empty where one of them is not known."""
 
 
@@ -119,7 +119,7 @@ def _prepare(
         message = f"cases.json says something else than was recorded; {if_meant(name)}"
         return Checked(CaseVerdict(name, Verdict.UNCOVERED, None, message))
     case = resolve_case(name, (*overrides, *more))
-    choice = choose(golden, case.sweep.fingerprint["keys"], today())
+    choice = choose(golden, case.sweep.fingerprint.keys, today())
     if choice.tier is None:
         verdict = CaseVerdict(
             name,
@@ -170,8 +170,8 @@ def explained(
     return replace(checked, own=own, causes=tuple(causes(own, fed)))
 
 
-def _fingerprints(golden: Golden, case: Case) -> dict[str, Mapping[str, Any]]:
-    return {"golden": golden.fingerprint["keys"], "here": case.sweep.fingerprint["keys"]}
+def _fingerprints(golden: Golden, case: Case) -> dict[str, Keys]:
+    return {"golden": golden.fingerprint.keys, "here": case.sweep.fingerprint.keys}
 
 
 def _substitute(material: Material) -> Substitute:
@@ -262,7 +262,7 @@ def _golden(
     own = replace(
         acceptance,
         outcome=seen.outcome,
-        keys=dict(seen.fingerprint["keys"]),
+        keys=dict(seen.fingerprint.keys),
         at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     is_move = old is None or old.outcome != seen.outcome

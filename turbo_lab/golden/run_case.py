@@ -148,6 +148,6 @@ class _Kept:
 def _through_png(case: Case, pixels: np.ndarray) -> np.ndarray:
     """The pixels as the PNG files of a sweep hold them, by the sweep's own encoding."""
     kept = _Kept()
-    key = reuse_key(case.batch.batch_id, case.sweep.fingerprint["keys"], Exactness.EXACT)
+    key = reuse_key(case.batch.batch_id, case.sweep.fingerprint.keys, Exactness.EXACT)
     commit_batch(cast(Store, kept), case.batch, key, Exactness.EXACT, pixels, {})
     return np.stack([images.decode_png(content) for content in kept.files.values()])

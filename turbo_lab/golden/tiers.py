@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from turbo_lab.environment import UNKNOWN
+from turbo_lab.environment import UNKNOWN, Keys
 
 Tier = Literal["T0", "T1", "T2"]
 TIERS: tuple[Tier, ...] = ("T0", "T1", "T2")
@@ -54,7 +54,7 @@ class TierChoice:
     """Why nothing covers it; ``None`` where something does."""
 
 
-def choose_tier(golden: Mapping[str, Any], here: Mapping[str, Any]) -> TierChoice:
+def choose_tier(golden: Keys, here: Keys) -> TierChoice:
     """Compare the fingerprint keys of a golden and of this environment."""
     names = [*golden, *(name for name in here if name not in golden)]
     differs = tuple(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from turbo_lab.environment import Keys
 from turbo_lab.planning.plan import Group, Plan, planned_rows
 from turbo_lab.planning.scheduler_table import evaluations
 from turbo_lab.store.record import Record, Timing
@@ -44,7 +45,7 @@ class _Cost:
 
 
 def forecast(
-    plan: Plan, store: Store | None, keys: Mapping[str, Any], share: str
+    plan: Plan, store: Store | None, keys: Keys, share: str
 ) -> dict[str, float | int | None]:
     """``wall_s``, ``peak_memory_bytes`` and ``disk_bytes`` of what is left to run.
 
@@ -62,11 +63,11 @@ def forecast(
     }
 
 
-def _costs(store: Store, keys: Mapping[str, Any]) -> Iterator[_Cost]:
+def _costs(store: Store, keys: Keys) -> Iterator[_Cost]:
     folders = (store.root / "timings").glob("*")
     for folder in islice((f for f in folders if is_hex_name(f.name)), _MAX_SAMPLES):
         record = store.read_record(folder.name)
-        timings = [t for t in store.timings(folder.name) if dict(t.fingerprint["keys"]) == keys]
+        timings = [t for t in store.timings(folder.name) if dict(t.fingerprint.keys) == keys]
         if record is not None and timings and timings[-1].stages_s is not None:
             yield _cost(record, timings[-1], timings[-1].stages_s)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab import environment
+from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError
 from turbo_lab.identity import digest
 from turbo_lab.planning.forecast import forecast
@@ -41,8 +42,8 @@ class ResolvedSweep:
     """One per point."""
     library: Library
     """Files of the cells' models, adapters and prompts."""
-    fingerprint: Mapping[str, Any]
-    """Keys and options of this environment."""
+    fingerprint: Fingerprint
+    """Environment that made it."""
 
     @property
     def device(self) -> str:
@@ -58,7 +59,7 @@ class ResolvedSweep:
     def sweep_id(self) -> str:
         """Id by content: the same grid gives the same sweep."""
         ids = [cell.cell_id for cell in self.cells]
-        return digest({"cells": ids, "keys": self.fingerprint["keys"]})[:16]
+        return digest({"cells": ids, "keys": self.fingerprint.keys})[:16]
 
 
 def resolve_points(points: Sequence[GridPoint]) -> ResolvedSweep:
@@ -73,7 +74,7 @@ def resolve_points(points: Sequence[GridPoint]) -> ResolvedSweep:
     if cells[0].misfit is not None and all(cell.misfit is not None for cell in cells):
         raise InputError(cells[0].misfit)
     fingerprint = environment.fingerprint(device=options.device, num_threads=options.num_threads)
-    return ResolvedSweep(options, cells, library, fingerprint.as_dict())
+    return ResolvedSweep(options, cells, library, fingerprint)
 
 
 def measuring(
@@ -116,7 +117,7 @@ def _check_axes(points: Sequence[GridPoint]) -> None:
 
 def plan_sweep(sweep: ResolvedSweep, store: Store | None) -> Plan:
     """Plan what a store lacks; ``None`` is an empty one."""
-    keys = sweep.fingerprint["keys"]
+    keys = sweep.fingerprint.keys
     reusable = (sweep.exactness, Exactness.SPLIT) if sweep.options.may_split else (sweep.exactness,)
 
     def is_done(batch: Batch) -> bool:
@@ -132,7 +133,7 @@ def plan_values(sweep: ResolvedSweep) -> dict[str, Any]:
     root = sweep.options.store
     store = Store(root) if (root / "store.json").exists() else None
     plan = plan_sweep(sweep, store)
-    expected = forecast(plan, store, sweep.fingerprint["keys"], sweep.options.share)
+    expected = forecast(plan, store, sweep.fingerprint.keys, sweep.options.share)
     misfits = dict.fromkeys(cell.misfit for cell in sweep.cells if cell.misfit is not None)
     warnings = [*start_warnings(sweep.cells), *(f"will fail: {misfit}" for misfit in misfits)]
     return {**plan_document(plan, expected), "warnings": warnings}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from turbo_lab.environment import Fingerprint
 from turbo_lab.verdict import Direction
 
 _FIRST = ("clip_score", "r_precision")
@@ -28,8 +29,8 @@ class CellDetails:
     """One value an image by metric, in image order; empty where none was kept."""
     samples_s: Sequence[float]
     """Every timed call, in order; empty where the cell was not timed."""
-    fingerprint: Mapping[str, Any]
-    """``keys`` and ``options`` of the environment that drew it."""
+    fingerprint: Fingerprint
+    """Environment that made it."""
 
 
 @dataclass(frozen=True)

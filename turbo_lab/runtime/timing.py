@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from turbo_lab.analysis.stats import median_ci
+from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.runtime.conditions import Conditions, ConditionsLog
@@ -152,7 +152,7 @@ def timing(
     call: CallTiming,
     cell_id: str,
     batch_size: int,
-    fingerprint: Mapping[str, Any],
+    fingerprint: Fingerprint,
     rule: str = "short",
 ) -> Timing:
     """The record of a cell whose call makes ``batch_size`` images."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from turbo_lab import __version__
+from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import StoreError
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.untrusted.paths import file_name, hex_name, read_regular
@@ -99,8 +100,8 @@ class Record:
     """The config as the user wrote it (model by name, lora as text)."""
     batches: tuple[str, ...]
     """Reuse keys of its batches, in image order."""
-    fingerprint: Mapping[str, Any]
-    """``keys`` and ``options`` of the environment that made it."""
+    fingerprint: Fingerprint
+    """Environment that made it."""
     provenance: Mapping[str, Any]
     """Model, adapters and licences by name and digest; warnings."""
 
@@ -171,8 +172,8 @@ class Timing:
     """The first call after loading."""
     peak_memory_bytes: int
     """Of the process, or of the device where there is one."""
-    fingerprint: Mapping[str, Any]
-    """The environment."""
+    fingerprint: Fingerprint
+    """Environment that made it."""
     warnings: tuple[str, ...] = ()
     """Another busy process, throttling, a drift of the clock."""
     rule: str = "short"
@@ -302,6 +303,7 @@ def read_record(values: Mapping[str, Any], where: str) -> Record:
         **rest
         | {
             "status": CellStatus(rest["status"]),
+            "fingerprint": Fingerprint.from_plain(rest["fingerprint"]),
             "exactness": Exactness(rest["exactness"]),
             "batches": batches,
         }
@@ -335,6 +337,7 @@ def read_timing(values: Mapping[str, Any], where: str) -> Timing:
     return Timing(
         **rest
         | {
+            "fingerprint": Fingerprint.from_plain(rest["fingerprint"]),
             "latency_s": LatencySummary(**latency | {"ci95": _pair(latency["ci95"])}),
             "throughput_images_per_s": _decode(rest["throughput_images_per_s"]),
             "samples_s": tuple(_decode(v) for v in rest["samples_s"]),

@@ -33,6 +33,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from turbo_lab.environment import Keys
 from turbo_lab.errors import InputError, StoreError, WriteError
 from turbo_lab.identity import digest
 from turbo_lab.store import record as records
@@ -57,12 +58,12 @@ _UNWRITABLE = (
 )
 
 
-def reuse_key(batch_id: str, fingerprint_keys: Mapping[str, Any], exactness: Exactness) -> str:
+def reuse_key(batch_id: str, fingerprint_keys: Keys, exactness: Exactness) -> str:
     """Equal keys are the only licence to reuse a batch."""
     return digest({"batch": batch_id, "keys": dict(fingerprint_keys), "exactness": exactness})
 
 
-def record_id(cell_id: str, fingerprint_keys: Mapping[str, Any], exactness: Exactness) -> str:
+def record_id(cell_id: str, fingerprint_keys: Keys, exactness: Exactness) -> str:
     """Names a cell as made in one environment."""
     return digest({"cell": cell_id, "keys": dict(fingerprint_keys), "exactness": exactness})
 

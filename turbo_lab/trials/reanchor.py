@@ -26,14 +26,14 @@ def anchored(cases: Sequence[Loaded], runner: CaseRunner) -> list[Loaded]:
 
 def _is_of_here(one: Loaded) -> bool:
     case, golden, _ = one
-    here = case.sweep.fingerprint["keys"]
-    return choose_tier(golden.fingerprint["keys"], here).tier == "T0"
+    here = case.sweep.fingerprint.keys
+    return choose_tier(golden.fingerprint.keys, here).tier == "T0"
 
 
 def _anchor_here(one: Loaded, runner: CaseRunner) -> Loaded:
     case, golden, _ = one
     seen = runner.run(case)
-    anchor = Accepted(seen.outcome, dict(seen.fingerprint["keys"]), "", "", "this run")
+    anchor = Accepted(seen.outcome, dict(seen.fingerprint.keys), "", "", "this run")
     here = dataclasses.replace(
         golden,
         fingerprint=seen.fingerprint,

@@ -18,6 +18,7 @@ import numpy as np
 from turbo_lab import environment, images
 from turbo_lab.analysis.similarity import window_density
 from turbo_lab.cards import locate, locate_adapter, locate_vae, model_card
+from turbo_lab.environment import Keys
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.golden.judgement import WINDOW_TOLERANCE
@@ -69,7 +70,7 @@ class Claim:
     """Digest to the name of its model or adapter."""
     batches: tuple[ClaimedBatch, ...]
     """In order."""
-    keys: Mapping[str, Any] | None
+    keys: Keys | None
     """Fingerprint keys it was drawn under; ``None`` where the claim does not say (an old PNG)."""
     exactness: Exactness
     """How it was drawn: other than ``EXACT``, only the same company gives the bits again."""
@@ -165,7 +166,7 @@ def claim_of_record(record: Record, store: Store) -> Claim:
         negative_prompt=record.parameters.get("negative_prompt"),
         names=names,
         batches=tuple(batches),
-        keys=record.fingerprint["keys"],
+        keys=record.fingerprint.keys,
         exactness=record.exactness,
     )
 
@@ -182,7 +183,7 @@ def reproduce(claim: Claim, device: str, num_threads: int | None) -> Reproductio
     threads = num_threads or int((claim.keys or {}).get("num_threads", 2))
     here = environment.fingerprint(
         device=environment.resolve_device(device), num_threads=threads
-    ).as_dict()["keys"]
+    ).keys
     worker = Worker(_weights(claim), environment.resolve_device(device), threads)
     compared = [_draw(worker, claim, batch) for batch in claim.batches]
     apart = [divergence for found in compared for divergence in found if divergence is not None]
@@ -200,9 +201,7 @@ def reproduce(claim: Claim, device: str, num_threads: int | None) -> Reproductio
     )
 
 
-def _verdict(
-    claim: Claim, apart: Sequence[Mapping[str, Any]], here: Mapping[str, Any]
-) -> tuple[Verdict, str]:
+def _verdict(claim: Claim, apart: Sequence[Mapping[str, Any]], here: Keys) -> tuple[Verdict, str]:
     if not apart:
         return Verdict.PASS, "identical to the bit"
     choice = None if claim.keys is None else choose_tier(claim.keys, here)

@@ -153,7 +153,7 @@ def _row(
 
 def begun_values(plan: Plan, sweep_id: str, context: SweepContext) -> dict[str, Any]:
     """Return what a sweep is about to make, in case it is cut off; see :func:`cut_off_sweep`."""
-    keys = context.fingerprint["keys"]
+    keys = context.fingerprint.keys
     exactness = (context.exactness, Exactness.SPLIT) if context.may_split else (context.exactness,)
     return {
         "sweep_id": sweep_id,

@@ -172,8 +172,8 @@ def _environment(values: Mapping[str, Any], details: Mapping[str, CellDetails]) 
         for name, value in cells[0]["parameters"].items()
         if value is not None and all(row["parameters"].get(name) == value for row in cells)
     }
-    keys = [found.fingerprint.get("keys", {}) for found in details.values()]
-    options = [found.fingerprint.get("options", {}) for found in details.values()]
+    keys = [found.fingerprint.keys for found in details.values()]
+    options = [found.fingerprint.options for found in details.values()]
     return join([
         tag("h3", "Settings"),
         definitions(fixed.items()),
