@@ -212,7 +212,7 @@ def test_the_package_does_not_know_the_experiments() -> None:
         ("turbo_lab.request.recipe", "from turbo_lab.store.store import Store"),
         ("turbo_lab.request.recipe", "def f():\n    from turbo_lab import planning"),
         ("turbo_lab.planning.plan", "import turbo_lab.tracking.runs"),
-        ("turbo_lab.metrics", "from turbo_lab.compare.paired import Row"),
+        ("turbo_lab.metrics", "from turbo_lab.compare.paired import CheckResult"),
         ("turbo_lab.store.store", "import importlib\nimportlib.import_module('turbo_lab.cli')"),
     ],
 )

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from turbo_lab import config
-from turbo_lab.cli.main import _COMMANDS
-from turbo_lab.compare.sides import split_sides
+from turbo_lab.cli.commands import COMMANDS
+from turbo_lab.cli.sides import split_sides
+from turbo_lab.compare.sides import SIDES
 from turbo_lab.gate.policy import Policy
 
 ROOT = Path(__file__).parent.parent
@@ -36,11 +37,11 @@ def test_every_gate_in_a_workflow_composes(path: Path) -> None:
     found = commands(path)
     assert any(words[0] == "gate" for words in found)
     for command, *words in found:
-        assert command in _COMMANDS
+        assert command in COMMANDS
         keys = [word for word in words if "=" in word]
         if command == "gate":
-            for overrides in split_sides(keys).values():
-                (point,) = config.compose("gate", overrides)
+            for side in SIDES:
+                (point,) = config.compose("gate", split_sides(keys).of(side))
                 assert Policy.from_config(point.values["gate"]).licenses
 
 
@@ -54,7 +55,7 @@ def test_inputs_reach_the_shell_by_the_environment_alone(path: Path) -> None:
 def test_the_hook_runs_a_command_that_is_there() -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     name, command, *rest = hook["entry"].split()
-    assert (name, command in _COMMANDS, rest) == ("turbo-lab", True, ["check"])
+    assert (name, command in COMMANDS, rest) == ("turbo-lab", True, ["check"])
     pattern = re.compile(hook["files"])
     for path in ("goldens/a/golden.json", "conf/model/x.yaml", "pyproject.toml", "a/b.py"):
         assert pattern.search(path), path

@@ -24,15 +24,17 @@ from typing import Any
 import numpy as np
 
 from turbo_lab.analysis import stats
-from turbo_lab.cli.gate_trials import _order
+from turbo_lab.cli.sides import compose_side
 from turbo_lab.compare.paired import compare_figure, hold_family
-from turbo_lab.compare.sides import compose_side
+from turbo_lab.compare.sides import draw_side
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.gate import checks
 from turbo_lab.gate.policy import Policy
-from turbo_lab.gate.run_checks import draw_side, features_of
+from turbo_lab.gate.run_checks import features_of
+from turbo_lab.gate.trials import by_prompt
 from turbo_lab.metrics.evaluate import loaded_extractor
 from turbo_lab.metrics.inputs import unit_rows
+from turbo_lab.planning.resolved_sweep import measuring
 from turbo_lab.runtime.host import HostLoad
 from turbo_lab.runtime.paired_timing import compare_calls
 from turbo_lab.store.record import Measurement
@@ -96,26 +98,25 @@ def clip_score_losses(count: int, num_threads: int, num_seeds: int = 8) -> dict[
     """Verdicts of a loss of 0.04, by how the two sides' seeds are drawn."""
     policy = Policy.from_config(POLICY)
     with tempfile.TemporaryDirectory() as folder:
-        drawn = draw_side("candidate", [
-            "gate=release", f"store={folder}", f"num_images={128 * num_seeds}",
-            f"num_threads={num_threads}",
-        ], policy)  # fmt: skip
+        words = ["gate=release", f"store={folder}", f"num_images={128 * num_seeds}",
+                 f"num_threads={num_threads}"]  # fmt: skip
+        sweep = compose_side("gate", "candidate", words)
+        drawn = draw_side("the candidate", measuring(sweep, tuple(policy.quality)))
         keys, _, _ = features_of(drawn)
-        (record,) = drawn.outcome.records.values()
-        pixels = np.stack([read_image(path, sha) for path, sha, *_ in
-                           images_of(drawn.context.store, record)])  # fmt: skip
-    judge = loaded_extractor(metric_context(drawn.sweep.options.metrics, []))
+        rows = images_of(drawn.done.store, drawn.done.record)
+        pixels = np.stack([read_image(path, sha) for path, sha, *_ in rows])
+    extractor = loaded_extractor(metric_context(drawn.sweep.options.metrics, []))
     prompts = [prompt for prompt, _ in keys]
-    texts = unit_rows(judge.text_features(prompts))
+    texts = unit_rows(extractor.text_features(prompts))
 
     def scores(images: np.ndarray) -> np.ndarray:
-        return np.einsum("nd,nd->n", unit_rows(judge.image_features(images)), texts)
+        return np.einsum("nd,nd->n", unit_rows(extractor.image_features(images)), texts)
 
     healthy = scores(pixels)
     share = _share_that_loses(scores, pixels, healthy)
     lost = scores(_blended(pixels, share))
     print(f"blend {share:.3f}: CLIP score {healthy.mean():.4f} to {lost.mean():.4f}", flush=True)
-    order = _order(keys)
+    order = by_prompt(keys)
     return {
         "disjoint seeds": _verdicts(healthy[order], lost[order], count, same=False),
         "the same seeds": _verdicts(healthy[order], lost[order], count, same=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from turbo_lab import environment
+from turbo_lab import config, environment
 from turbo_lab.cli.main import main
+from turbo_lab.planning.options import RunOptions
 
 # Eight prompts: the fewest that have an interval. One golden: the suite checks them all.
 SMALL = ["prompts=scenes-demo", "num_images=8", "batch_size=8", "num_threads=1"]
@@ -269,15 +270,41 @@ def test_what_was_drawn_before_is_told_and_drawn_anew_where_wanted(
     assert (code, values["from_store"], verdicts(values)["clip_score"]) == (1, 0, "regression")
 
 
+@pytest.mark.slow
+def test_each_side_is_composed_and_resolved_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with latency and memory, and whatever is retried."""
+    composed: list[str] = []
+    resolved: list[str] = []
+    compose, from_config = config.compose, RunOptions.from_config
+
+    def counted_compose(command: str, words: Sequence[str]) -> list[config.GridPoint]:
+        composed.append(command)
+        return compose(command, words)
+
+    def counted_options(values: Mapping[str, Any]) -> RunOptions:
+        resolved.append(values["store"])
+        return from_config(values)
+
+    monkeypatch.setattr(config, "compose", counted_compose)
+    monkeypatch.setattr(RunOptions, "from_config", counted_options)
+    words = ["gate", "gate=release-timing", MARGIN, *SMALL, *NO_GOLDENS, "gate.memory=5"]
+    code = main([*words, "gate.latency=0", "baseline.model=nano-turbo", "--json"])
+    values = json.loads(capsys.readouterr().out)
+    assert {"latency", "memory"} <= verdicts(values).keys() and code in (0, 1, 3)
+    assert composed == ["gate"] * 2 and len(resolved) == 2
+
+
 def test_a_check_that_breaks_leaves_the_others_their_verdicts(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from turbo_lab.compare import latency as bench
+    from turbo_lab.compare import latency
 
     def broken(*_: object) -> None:
         raise RuntimeError("device-side assert")
 
-    monkeypatch.setattr(bench, "compare_overrides", broken)
+    monkeypatch.setattr(latency, "time_sides", broken)
     asked = ["baseline.model=nano-turbo", "gate.latency=0.2", *NO_GOLDENS]
     code, values = run(capsys, *asked)
     assert (code, verdicts(values)["latency"], verdicts(values)["clip_score"]) == (
@@ -362,11 +389,11 @@ def test_a_latency_that_did_not_pass_is_taken_again_and_says_so(
     """The first run on a machine that was busy with the candidate's blocks."""
     blocks = iter([([2.0] * 8, [1.0] * 8), ([1.0] * 8, [1.0] * 8)])
 
-    def compare(command: str, overrides: object) -> SimpleNamespace:
-        candidate, baseline = next(blocks)
-        return SimpleNamespace(blocks_a_s=baseline, blocks_b_s=candidate, warnings=("busy",))
+    def compare(baseline: object, candidate: object) -> SimpleNamespace:
+        slow, quick = next(blocks)
+        return SimpleNamespace(blocks_a_s=quick, blocks_b_s=slow, warnings=("busy",))
 
-    monkeypatch.setattr("turbo_lab.compare.latency.compare_overrides", compare)
+    monkeypatch.setattr("turbo_lab.compare.latency.time_sides", compare)
     words = ["gate.latency=0.2", "gate.retries=1", "baseline.model=nano-turbo", *NO_GOLDENS]
     code, values = run(capsys, *words)
     [latency] = [check for check in values["checks"] if check["name"] == "latency"]

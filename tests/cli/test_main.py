@@ -10,6 +10,7 @@ import pytest
 from turbo_lab.cli.commands import COMMANDS
 from turbo_lab.cli.keys import key_names
 from turbo_lab.cli.main import main
+from turbo_lab.planning.resolved_sweep import ResolvedSweep
 
 
 @pytest.fixture(autouse=True)
@@ -144,16 +145,22 @@ def test_generate_then_show(own_folder: Path, capsys: pytest.CaptureFixture[str]
     ["back\\slash", "cost ${seed}", "a=b is true", "it's 'quoted'", "two\nlines", "ends in \\",
      "a, (list) [of] {things}", "größe 猫"],
 )  # fmt: skip
-def test_a_prompt_arrives_as_it_was_written(prompt: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prompt_arrives_as_it_was_written(
+    prompt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from turbo_lab.workflows import sweep
 
-    seen = []
-    monkeypatch.setattr(
-        sweep, "run_points", lambda command, points, as_json: seen.extend(points) or 0
-    )
-    assert main(["generate", prompt, "seed=3"]) == 0
-    assert [point.values["prompt"] for point in seen] == [prompt]
-    assert seen[0].values["seed"] == 3
+    seen: list[ResolvedSweep] = []
+
+    def stop(found: ResolvedSweep, progress: object) -> None:
+        seen.append(found)
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep, "run_sweep", stop)
+    assert main(["generate", prompt, "seed=3"]) == 3
+    ((batch,),) = (cell.batches for found in seen for cell in found.cells)
+    assert (batch.layout.prompts, batch.layout.seeds) == ((prompt,), (3,))
 
 
 @pytest.mark.parametrize(

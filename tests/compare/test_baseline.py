@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 
 from turbo_lab.cli.main import main
+from turbo_lab.cli.sides import compose_side
 from turbo_lab.compare.baseline import (
     PACKAGED,
     Baseline,
+    baseline_from,
     baseline_of,
     names,
     own_folder,
     read_baseline,
     write_baseline,
 )
-from turbo_lab.compare.sides import compose_side
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.request.recipe import as_plain
@@ -125,7 +126,7 @@ def test_a_baseline_without_figures_is_refused_only_where_it_is_to_be_kept(tmp_p
     store.write_record(empty)
     with pytest.raises(InputError, match="has no figures an image; measure it"):
         baseline_of("b", store, "a1")
-    assert baseline_of("b", store, "a1", measured=False).measurements == ()
+    assert baseline_from("b", store, empty, ()).measurements == ()
 
 
 def test_in_a_checkout_of_turbo_lab_the_packaged_ones_are_its_own(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from turbo_lab.compare.paired import (
-    Row,
+    CheckResult,
     compare_figure,
     hold_family,
     judge_pairs,
@@ -71,8 +71,18 @@ def test_the_number_that_would_decide_decides_in_four_of_five(true: float) -> No
     """Told at 16 prompts of a known spread, tried at that number; a gain counts as room."""
     spread, margin = 0.1, 0.02
     low, high = true - 1.96 * spread / 4, true + 1.96 * spread / 4
-    told = Row("x", "inconclusive", 0.0, 0.0, true, (low, high), margin, 16, None,
-               direction="higher", p_value=0.5)  # fmt: skip
+    told = CheckResult(
+        name="x",
+        verdict="inconclusive",
+        value=0.0,
+        baseline=0.0,
+        difference=true,
+        ci95=(low, high),
+        margin=margin,
+        n=16,
+        direction="higher",
+        p_value=0.5,
+    )
     (held,) = hold_family([told])
     assert held.needed_n == pytest.approx((2.8016 * spread / abs(true + margin)) ** 2, abs=1.5)
     generator, decided = np.random.default_rng(3), 0
@@ -85,8 +95,17 @@ def test_the_number_that_would_decide_decides_in_four_of_five(true: float) -> No
 
 
 def test_no_number_decides_on_the_edge_and_a_decided_row_needs_none() -> None:
-    on_edge = Row("x", "inconclusive", 0.0, 0.0, -0.02, (-0.1, 0.06), 0.02, 16, None,
-                  direction="higher")  # fmt: skip
+    on_edge = CheckResult(
+        name="x",
+        verdict="inconclusive",
+        value=0.0,
+        baseline=0.0,
+        difference=-0.02,
+        ci95=(-0.1, 0.06),
+        margin=0.02,
+        n=16,
+        direction="higher",
+    )
     passed = replace(on_edge, verdict="pass", difference=0.0)
     few = replace(on_edge, ci95=None, n=4)
     assert [row.needed_n for row in hold_family([on_edge, passed, few])] == [None, None, 8]
@@ -150,8 +169,17 @@ def test_shares_that_never_differ_pass_only_where_enough_were_asked(n: int, verd
     assert (held.needed_n is not None) == (verdict == "inconclusive")
 
 
-def row(verdict: str, p_value: float) -> Row:
-    return Row("x", verdict, 0.0, 0.0, 0.0, None, 0.1, 8, None, p_value=p_value)
+def row(verdict: str, p_value: float) -> CheckResult:
+    return CheckResult(
+        name="x",
+        verdict=verdict,
+        value=0.0,
+        baseline=0.0,
+        difference=0.0,
+        margin=0.1,
+        n=8,
+        p_value=p_value,
+    )
 
 
 def test_holm_takes_back_what_chance_gives() -> None:
@@ -163,8 +191,19 @@ def test_holm_takes_back_what_chance_gives() -> None:
 
 
 def test_what_holm_takes_back_keeps_its_note_and_needs_more() -> None:
-    taken = Row("latency", "regression", 1.3, 1.0, 0.3, (0.21, 0.39), 0.2, 12, None,
-                direction="lower", note="retried, attempt 2 counts", p_value=0.03)  # fmt: skip
+    taken = CheckResult(
+        name="latency",
+        verdict="regression",
+        value=1.3,
+        baseline=1.0,
+        difference=0.3,
+        ci95=(0.21, 0.39),
+        margin=0.2,
+        n=12,
+        direction="lower",
+        note="retried, attempt 2 counts",
+        p_value=0.03,
+    )
     alone, of_three = hold_family([taken])[0], hold_family([taken, *[row("pass", 0.9)] * 2])[0]
     assert (alone.verdict, alone.needed_n) == ("regression", None)
     assert of_three.verdict == "inconclusive"

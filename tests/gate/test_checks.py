@@ -12,7 +12,7 @@ import yaml
 
 from tests.report.browser import run_in_page
 from turbo_lab.cards import conf_dir
-from turbo_lab.compare.paired import Row
+from turbo_lab.compare.paired import CheckResult
 from turbo_lab.errors import InputError
 from turbo_lab.gate import checks as gate
 from turbo_lab.gate.policy import Policy
@@ -20,6 +20,7 @@ from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.report.html.gate import gate_report
 from turbo_lab.report.markdown import gate_junit, gate_markdown
+from turbo_lab.verdict import Verdict
 
 RELEASE = yaml.safe_load((conf_dir() / "gate" / "release.yaml").read_text())
 NASTY = "<b>| `x` & \"y\" <script>errors.push('ran')</script>"
@@ -189,7 +190,8 @@ def test_the_mutation_score_and_false_alarms() -> None:
 
 
 def test_the_worst_check_decides_and_nothing_asked_is_refused() -> None:
-    rows = [gate.failed_check("a", "uncovered", "why"), gate.license_check({}, ("MIT",))]
+    uncovered = CheckResult.without_value("a", Verdict.UNCOVERED, "why")
+    rows = [uncovered, gate.license_check({}, ("MIT",))]
     assert gate.decide(rows)[0] == "uncovered"
     with pytest.raises(InputError, match="asks nothing"):
         gate.decide([])
@@ -197,13 +199,34 @@ def test_the_worst_check_decides_and_nothing_asked_is_refused() -> None:
 
 def document() -> dict[str, Any]:
     checks = [
-        Row("clip_score", "regression", 0.8, 0.9, -0.1, (-0.12, -0.08), 0.02, 128, 0.01,
-            direction="higher"),
-        Row("r_precision", "inconclusive", 0.9, 0.91, -0.01, (-0.1, 0.05), 0.05, 128, 0.06,
-            direction="higher", note=NASTY),
-        Row("licenses", "pass", None, None, None, None, None, 1, None),
-        Row("goldens", "uncovered", None, None, None, None, None, 0, None, note="none"),
-    ]  # fmt: skip
+        CheckResult(
+            name="clip_score",
+            verdict="regression",
+            value=0.8,
+            baseline=0.9,
+            difference=-0.1,
+            ci95=(-0.12, -0.08),
+            margin=0.02,
+            n=128,
+            minimum_detectable_effect=0.01,
+            direction="higher",
+        ),
+        CheckResult(
+            name="r_precision",
+            verdict="inconclusive",
+            value=0.9,
+            baseline=0.91,
+            difference=-0.01,
+            ci95=(-0.1, 0.05),
+            margin=0.05,
+            n=128,
+            minimum_detectable_effect=0.06,
+            direction="higher",
+            note=NASTY,
+        ),
+        CheckResult(name="licenses", verdict="pass", n=1),
+        CheckResult(name="goldens", verdict="uncovered", n=0, note="none"),
+    ]
     return {
         "verdict": "regression",
         "gate": "release",

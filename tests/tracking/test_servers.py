@@ -15,6 +15,7 @@ from tests.tracking.servers import Dripping, Refusing, serving
 from turbo_lab.cli.main import main
 from turbo_lab.errors import IncompleteError
 from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
+from turbo_lab.tracking.projection import SweepHead
 
 SWEEP = ("sweep", "num_images=1", "num_threads=1", "metrics=none", "timing=off",
          "num_inference_steps=1", "guidance_scale=0")  # fmt: skip
@@ -97,7 +98,7 @@ def test_artifacts_without_a_place_leave_no_run_running(tmp_path: Path, location
     settings = with_artifacts_at(tmp_path, location)
     live = Tracker(settings)
     document = sweep_document(tmp_path)
-    live.begin(document)
+    live.begin(SweepHead.of_document(document))
     live.start()
     live.add(lambda: document["cells"][0])
     with pytest.raises(IncompleteError, match="run `turbo-lab sync`"):
@@ -129,7 +130,7 @@ def test_artifacts_that_hang_leave_no_run_running(tmp_path: Path) -> None:
 def test_server_that_hangs_does_not_hold_up_a_measurement() -> None:
     with serving(Dripping) as server:
         tracker = Tracker(TrackingSettings(f"http://{server.address}", None, "none", 0.2))
-        tracker.begin(sweep_document(None))
+        tracker.begin(SweepHead.of_document(sweep_document(None)))
         tracker.start()
         while not server.logins:  # the thread is in its first request
             pass

@@ -12,6 +12,7 @@ from tests.report.documents import sweep_document
 from turbo_lab.errors import IncompleteError
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
+from turbo_lab.tracking.projection import SweepHead
 
 
 def settings(folder: Path, images: str = "all") -> TrackingSettings:
@@ -177,15 +178,10 @@ def test_images_follow_when_they_are_asked_for_later(tmp_path: Path) -> None:
     assert len(client.get_metric_history(ids["r1"], "clip_score")) == 1
 
 
-def head_of(document):
-    """What is known of a sweep when it begins."""
-    return {name: document[name] for name in ("sweep_id", "store", "cells")}
-
-
 def test_cells_arrive_while_the_sweep_goes_on(fresh) -> None:
     _, document, where = fresh
     live = Tracker(where)
-    live.begin(head_of(document))
+    live.begin(SweepHead.of_document(document))
     live.start()
     arrived = threading.Event()
 
@@ -213,7 +209,7 @@ def test_cells_arrive_while_the_sweep_goes_on(fresh) -> None:
 def test_sweep_that_is_given_up_is_killed_until_it_is_resumed(fresh) -> None:
     _, document, where = fresh
     live = Tracker(where)
-    live.begin(head_of(document))
+    live.begin(SweepHead.of_document(document))
     live.start()
     live.add(lambda: document["cells"][0])
     live.give_up()
@@ -226,7 +222,7 @@ def test_sweep_that_is_given_up_is_killed_until_it_is_resumed(fresh) -> None:
 
     assert parent() == "KILLED"
     again = Tracker(where)
-    again.begin(head_of(document))
+    again.begin(SweepHead.of_document(document))
     again.project(document, None)
     assert parent() == "FINISHED"
     assert len(client.search_runs([experiment])) == 5
@@ -235,7 +231,7 @@ def test_sweep_that_is_given_up_is_killed_until_it_is_resumed(fresh) -> None:
 def test_failure_on_the_way_is_made_good_at_the_end(fresh) -> None:
     _, document, where = fresh
     live = Tracker(where)
-    live.begin(head_of(document))
+    live.begin(SweepHead.of_document(document))
     live.start()
 
     def lost():
@@ -250,7 +246,7 @@ def test_failure_on_the_way_is_made_good_at_the_end(fresh) -> None:
 def test_our_own_error_on_the_way_is_not_hidden(fresh) -> None:
     _, document, where = fresh
     live = Tracker(where)
-    live.begin(head_of(document))
+    live.begin(SweepHead.of_document(document))
     live.start()
     live.add(lambda: {}["no such row"])
     with pytest.raises(KeyError, match="no such row"):
@@ -260,7 +256,7 @@ def test_our_own_error_on_the_way_is_not_hidden(fresh) -> None:
 def test_nothing_is_projected_while_a_latency_is_measured(fresh) -> None:
     _, document, where = fresh
     live, is_asked = Tracker(where), threading.Event()
-    live.begin(head_of(document))
+    live.begin(SweepHead.of_document(document))
     live.start()
 
     def row():
@@ -282,7 +278,7 @@ def test_a_sweep_that_made_what_was_known_is_closed(fresh) -> None:
     store, document, where = fresh
     ids = Tracker(where).project_news(document, None, store)
     again = Tracker(where)
-    again.begin(head_of(document))
+    again.begin(SweepHead.of_document(document))
     again.start()
     again.add(lambda: document["cells"][0])
     assert again.project_news(document, None, store) == ids

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +17,9 @@ from turbo_lab.cli.options import (
     words_argument,
 )
 from turbo_lab.errors import InputError
+
+if TYPE_CHECKING:
+    from turbo_lab.config import GridPoint
 
 
 @click.command("bench", cls=GridCommand)
@@ -32,12 +36,39 @@ def command(words: tuple[str, ...], html: Path | None, as_json: bool, **hydra: A
     turbo-lab bench candidate.quantization=int8wo
     """
     from turbo_lab import config
-    from turbo_lab.compare.latency import bench_cells, bench_pair, is_pair
+    from turbo_lab.cli.bench_pair import is_pair, time_pair
 
     arguments = with_hydra(words, hydra)
     if is_pair(words):
         if html is not None:
             raise InputError(f"--html {html}: bench writes a page for a grid, not for a pair")
-        return bench_pair(arguments, as_json)
+        return time_pair(arguments, as_json)
     points = config.compose("bench", arguments)
-    return bench_cells(points, as_json, None if html is None else str(html)) if points else 0
+    return _bench(points, as_json, html) if points else 0
+
+
+def _bench(points: Sequence[GridPoint], as_json: bool, html: Path | None) -> int:
+    """Time every cell of a grid and print a table; return the exit code."""
+    from turbo_lab.analysis.latency_fit import fits
+    from turbo_lab.compare.latency import time_cells
+    from turbo_lab.documents.output import print_document, write_text
+    from turbo_lab.planning.resolved_sweep import resolve_points
+    from turbo_lab.request.recipe import as_plain
+    from turbo_lab.store.record import CellStatus
+
+    rows = time_cells(resolve_points(points))
+    lines = fits(rows)
+    if as_json:
+        print_document("bench", {"cells": rows, "fits": as_plain(lines)})
+    else:
+        from turbo_lab.report.text.tables import bench_table
+
+        bench_table(rows)
+        for fit in lines:
+            where = " ".join(f"{key}={value}" for key, value in fit.where.items())
+            print(f"fit along {fit.axis}{' at ' if where else ''}{where}: {fit.text}")
+    if html is not None:
+        from turbo_lab.report.html.bench import bench_report
+
+        write_text(html, bench_report({"cells": rows}, lines), "--html")
+    return 3 if any(row["status"] == CellStatus.FAILED for row in rows) else 0

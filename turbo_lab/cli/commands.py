@@ -56,8 +56,7 @@ class Commands(click.Group):
         """Import the module of a command."""
         if cmd_name not in COMMANDS:
             return None
-        module = "gate_command" if cmd_name == "gate" else cmd_name
-        found = import_module(f"turbo_lab.cli.{module}").command
+        found = import_module(f"turbo_lab.cli.{cmd_name}").command
         assert isinstance(found, click.Command)
         return found
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from turbo_lab.cli.options import GridCommand, grid_options, json_option, with_hydra, words_argument
 from turbo_lab.errors import InputError
+
+if TYPE_CHECKING:
+    from turbo_lab.config import GridPoint
 
 
 @click.command("generate", cls=GridCommand)
@@ -23,7 +26,6 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     turbo-lab generate "a red apple on a blue background" seed=7 num_images=4
     """
     from turbo_lab import config
-    from turbo_lab.workflows.sweep import run_points
 
     prompt, rest = _prompt(with_hydra(words, hydra))
     points = config.compose("generate", rest)
@@ -33,7 +35,42 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
             dataclasses.replace(point, values={**point.values, "prompt": prompt})
             for point in points
         ]
-    return run_points("generate", points, as_json) if points else 0
+    return _generate(points, as_json) if points else 0
+
+
+def _generate(points: Sequence[GridPoint], as_json: bool) -> int:
+    """Draw a grid's images and print the path of each; return the exit code."""
+    from turbo_lab.documents.output import print_document
+    from turbo_lab.planning.resolved_sweep import measuring, resolve_points
+    from turbo_lab.progress import StderrProgress
+    from turbo_lab.store.record import CellStatus
+    from turbo_lab.workflows.generate import make_output_folder, save_images
+    from turbo_lab.workflows.sweep import run_sweep
+
+    sweep = measuring(resolve_points(points))
+    make_output_folder(sweep.options.output)
+    progress = StderrProgress()
+    try:
+        done = run_sweep(sweep, progress)
+    finally:
+        progress.end()
+    saved = save_images(done, sweep.options.output)
+    if as_json:
+        rows = [
+            {
+                "path": str(image.path),
+                "pixel_sha256": image.pixel_sha256,
+                "seed": image.seed,
+                "prompt": image.prompt,
+            }
+            for image in saved
+        ]
+        print_document("generate", {"images": rows, "load_s": done.outcome.load_s})
+    else:
+        for image in saved:
+            print(f"{image.path}  {image.pixel_sha256[:12]}")
+    records = done.outcome.records.values()
+    return 3 if any(record.status == CellStatus.FAILED for record in records) else 0
 
 
 def _prompt(words: Sequence[str]) -> tuple[str | None, list[str]]:

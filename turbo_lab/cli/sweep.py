@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import shlex
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from turbo_lab.cli.options import GridCommand, grid_options, json_option, with_hydra, words_argument
+
+if TYPE_CHECKING:
+    from turbo_lab.workflows.sweep import FinishedSweep
 
 
 @click.command("sweep", cls=GridCommand)
@@ -20,10 +24,25 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     turbo-lab sweep num_inference_steps=1,2,4 lora=none,ink@0.8 prompts=scenes-demo
     """
     from turbo_lab import config
-    from turbo_lab.workflows.sweep import run_points
+    from turbo_lab.documents.output import print_document
+    from turbo_lab.planning.resolved_sweep import resolve_points
+    from turbo_lab.progress import StderrProgress
+    from turbo_lab.workflows.sweep import run_tracked
 
     points = config.compose("sweep", with_default_sweep(with_hydra(words, hydra)))
-    return run_points("sweep", points, as_json) if points else 0
+    if not points:
+        return 0  # one of Hydra's own flags printed
+    sweep = resolve_points(points)
+    progress = StderrProgress()
+    try:
+        finished = run_tracked(sweep, progress)
+    finally:
+        progress.end()
+    if as_json:
+        print_document("sweep", finished.values)
+    else:
+        _print_sweep(finished)
+    return finished.exit_code
 
 
 def with_default_sweep(words: list[str]) -> list[str]:
@@ -32,3 +51,18 @@ def with_default_sweep(words: list[str]) -> list[str]:
 
     asks_hydra = "--hydra-help" in words
     return words if asks_hydra or is_grid_named(words) else [*words, "sweep=default"]
+
+
+def _print_sweep(finished: FinishedSweep) -> None:
+    from turbo_lab.report.text.tables import sweep_table
+
+    values, uri = finished.values, finished.values["tracking_uri"]
+    sweep_table(values)
+    print(f"\ncontact sheet   {finished.sheet}")
+    print(f"results         {finished.document}")
+    if uri is not None and uri.startswith("sqlite"):
+        print(f"open MLflow     mlflow ui --backend-store-uri {shlex.quote(uri)}")
+    elif uri is not None:
+        print(f"MLflow          {uri}")
+    if values["counts"]["failed"]:
+        print("try again       run the same command: only what failed is left")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from turbo_lab.cli.options import GridCommand, grid_options, json_option, with_hydra, words_argument
+from turbo_lab.errors import InputError
+
+if TYPE_CHECKING:
+    from turbo_lab.config import GridPoint
+    from turbo_lab.workflows.sync import SyncedSweep
 
 
 @click.command("sync", cls=GridCommand)
@@ -20,7 +26,49 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     turbo-lab sync tracking=server tracking.uri=http://localhost:5000
     """
     from turbo_lab import config
-    from turbo_lab.workflows.sync import sync_store
 
     points = config.compose("sync", with_hydra(words, hydra))
-    return sync_store(points[0].values, as_json) if points else 0
+    return _sync(points[0], as_json) if points else 0
+
+
+def _sync(point: GridPoint, as_json: bool) -> int:
+    """Replay every sweep of a store into MLflow; return 3 if one could not be, otherwise 0."""
+    from turbo_lab.documents.output import print_document
+    from turbo_lab.planning.options import RunOptions
+    from turbo_lab.store.store import Store
+    from turbo_lab.tracking import Tracker
+    from turbo_lab.workflows.sync import sync_store
+
+    options = RunOptions.from_config(point.values)
+    tracker = Tracker.from_options(options.tracking)
+    if tracker is None:
+        raise InputError(
+            "tracking=none: name where to replay to: tracking=local or tracking=server"
+        )
+    store, uri = Store.existing(options.store), tracker.settings.public_uri
+    synced = []
+    for sweep in sync_store(store, tracker, lambda text: print(text, file=sys.stderr)):
+        synced.append(sweep)
+        if sweep.error is not None:
+            print(f"{sweep.sweep_id}  {sweep.error}", file=sys.stderr)
+        elif not as_json:
+            print(f"{sweep.sweep_id}  {uri}{_cut_off(sweep)}")
+    failed = [sweep for sweep in synced if sweep.error is not None]
+    done = [sweep for sweep in synced if sweep.error is None]
+    if as_json:
+        values = {
+            "tracking_uri": uri,
+            "sweeps": [sweep.sweep_id for sweep in done if sweep.begun_cells is None],
+            "cut_off": [sweep.sweep_id for sweep in done if sweep.begun_cells is not None],
+            "failed": [{"sweep_id": sweep.sweep_id, "error": sweep.error} for sweep in failed],
+        }
+        print_document("sync", values)
+    elif not synced:
+        print(f"{store.root}: holds no sweep")
+    return 3 if failed else 0
+
+
+def _cut_off(sweep: SyncedSweep) -> str:
+    if sweep.begun_cells is None:
+        return ""
+    return f"  cut off: {sweep.cells} of {sweep.begun_cells} cells; its command resumes it"

@@ -7,7 +7,7 @@ content, so that a report names exactly what it was compared with.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from turbo_lab.identity import digest
 from turbo_lab.request.prompts import DATA
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store import record as records
-from turbo_lab.store.record import CellStatus, Measurement
+from turbo_lab.store.record import CellStatus, Measurement, Record
 from turbo_lab.store.store import Store, images_of
 from turbo_lab.untrusted.paths import confined, file_name, replace_file
 
@@ -57,25 +57,32 @@ class Baseline:
         return digest({key: value for key, value in plain.items() if key not in left_out})
 
 
-def baseline_of(name: str, store: Store, record_id: str, measured: bool = True) -> Baseline:
-    """A baseline of one record. Raises ``InputError`` where it was never ``measured``, if asked."""
+def baseline_of(name: str, store: Store, record_id: str) -> Baseline:
+    """Return a baseline of one record. Raises ``InputError`` if it was never measured."""
     record = store.read_record(record_id)
     if record is None or record.status != CellStatus.DONE:
         raise InputError(f"baseline {name}: {record_id[:12]} is not a finished record")
-    rows = images_of(store, record)
-    timings = store.timings(record_id)
-    figures = tuple(m for m in store.measurements(record_id) if m.per_image is not None)
-    if measured and not figures:
+    baseline = baseline_from(name, store, record, store.measurements(record_id))
+    if not baseline.measurements:
         raise InputError(f"baseline {name}: {record_id[:12]} has no figures an image; measure it")
+    return baseline
+
+
+def baseline_from(
+    name: str, store: Store, record: Record, measurements: Sequence[Measurement]
+) -> Baseline:
+    """Return a baseline of a finished record; it keeps the measurements with per-image values."""
+    rows = images_of(store, record)
+    timings = store.timings(record.record_id)
     return Baseline(
         name=name,
-        record_id=record_id,
+        record_id=record.record_id,
         recipe=record.recipe,
         parameters=record.parameters,
         fingerprint=record.fingerprint,
         keys=tuple((prompt, seed) for _, _, prompt, seed in rows),
         pixel_sha256=tuple(pixel for _, pixel, *_ in rows),
-        measurements=figures,
+        measurements=tuple(m for m in measurements if m.per_image is not None),
         timing_samples_s=timings[-1].samples_s if timings else (),
     )
 

@@ -22,38 +22,46 @@ Key = tuple[str, int]
 """Prompt and seed of an image."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One figure compared, or one check of a gate."""
+@dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """Result of one comparison of a metric, or of one check of a gate."""
 
     name: str
-    """Of the figure or check."""
+    """Name of the metric or the check."""
     verdict: Verdict
     """Outcome of the comparison or check."""
-    value: float | None
-    """The candidate's; ``None`` where there is none."""
-    baseline: float | None
-    """The baseline's."""
-    difference: float | None
-    """Candidate minus baseline (a ratio where ``unit`` is one)."""
-    ci95: tuple[float, float] | None
-    """Of the difference."""
-    margin: float | None
-    """What is allowed; ``None`` where the check has none."""
+    value: float | None = None
+    """The candidate's value; ``None`` if there is none."""
+    baseline: float | None = None
+    """The baseline's value; ``None`` if there is none."""
+    difference: float | None = None
+    """Candidate minus baseline, or ratio minus 1; ``None`` if there is none."""
+    ci95: tuple[float, float] | None = None
+    """95% interval of the difference; ``None`` if there is none."""
+    margin: float | None = None
+    """How much worse the candidate may be; ``None`` if the check has no margin."""
     n: int
-    """Pairs, or clusters of them."""
-    minimum_detectable_effect: float | None
-    """Smallest difference that so many pairs show with 80% power."""
+    """Number of pairs, or of clusters of them."""
+    minimum_detectable_effect: float | None = None
+    """Smallest difference that this many pairs show with 80% power; ``None`` if unknown."""
     unit: str = ""
-    """Of the value."""
+    """Unit of the value."""
     direction: Direction = Direction.NONE
     """Which values are better."""
     note: str | None = None
-    """What a reader must know."""
+    """Remark for the reader; ``None`` if there is none."""
     p_value: float | None = None
-    """Of "the difference is within the margin", adjusted by Holm; ``None`` where not tested."""
+    """p-value of "the difference is within the margin", adjusted by Holm; ``None``: not tested."""
     needed_n: int | None = None
-    """About so many pairs would decide an undecided row; ``None``: it is decided, or none would."""
+    """About how many pairs would decide an undecided check; ``None``: it is decided, or no number
+    would."""
+
+    @classmethod
+    def without_value(
+        cls, name: str, verdict: Verdict, note: str | None, n: int = 0
+    ) -> CheckResult:
+        """Return the result of a check that has a verdict but measures nothing."""
+        return cls(name=name, verdict=verdict, note=note, n=n)
 
 
 def compare_figure(
@@ -63,7 +71,7 @@ def compare_figure(
     baseline_keys: Sequence[Key],
     margin: float,
     two_sided: bool = False,
-) -> Row:
+) -> CheckResult:
     """One figure with values an image, paired by prompt and seed, clustered by prompt.
 
     ``margin``: how much worse the candidate may be (``two_sided``: how far off in
@@ -72,7 +80,7 @@ def compare_figure(
     """
     _check_fingerprints(candidate, baseline)
     direction = Direction.NONE if two_sided else candidate.direction
-    row = Row(
+    row = CheckResult(
         name=candidate.name,
         verdict=Verdict.ERROR,
         value=candidate.value,
@@ -147,7 +155,7 @@ def beyond_p(
     return worse_below if direction == Direction.HIGHER else worse_above
 
 
-def hold_family(rows: Sequence[Row], alpha: float = ALPHA) -> list[Row]:
+def hold_family(rows: Sequence[CheckResult], alpha: float = ALPHA) -> list[CheckResult]:
     """Regressions that stand when all of them are tested at once (Holm 1979).
 
     A row whose adjusted p-value is above ``alpha`` is ``inconclusive`` instead:
@@ -177,7 +185,7 @@ def spread_of(ci95: stats.Interval, n: int) -> float:
     return (ci95[1] - ci95[0]) / (2 * 1.96) * float(n) ** 0.5
 
 
-def _needed_n(row: Row, alpha: float, beyond: float) -> int | None:
+def _needed_n(row: CheckResult, alpha: float, beyond: float) -> int | None:
     """From the difference to the nearest edge of the margin, with 80% power.
 
     On the edge itself no number decides. ``beyond``: the level of a regression.

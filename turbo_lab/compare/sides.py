@@ -1,35 +1,78 @@
-"""A candidate and a baseline on one command line: ``candidate.KEY=`` and ``baseline.KEY=``.
+"""A candidate and a baseline: resolved sweeps of one cell each, drawn and measured.
 
-Each side is composed by itself, so that config groups work on either; keys with
-no side belong to both.
+Owns drawing a side, for the gate, for ``compare`` and for the experiments on the gate.
+The command line's ``candidate.KEY=`` and ``baseline.KEY=`` are split in ``cli/``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
-from turbo_lab import config
-from turbo_lab.errors import InputError
-from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
+from turbo_lab.compare.baseline import Baseline, baseline_from
+from turbo_lab.errors import InputError, JudgementError, TurboLabError
+from turbo_lab.planning.resolved_sweep import ResolvedSweep
+from turbo_lab.progress import StderrProgress
+from turbo_lab.store.record import CellStatus
+from turbo_lab.store.store import images_of
+from turbo_lab.workflows.sweep import Executed, run_sweep
 
-SIDES = ("candidate", "baseline")
-
-
-def split_sides(arguments: Sequence[str]) -> dict[str, list[str]]:
-    """Overrides of each side, the common ones first."""
-    common = [a for a in arguments if not a.startswith(tuple(f"{side}." for side in SIDES))]
-    own = {
-        side: [a.removeprefix(f"{side}.") for a in arguments if a.startswith(f"{side}.")]
-        for side in SIDES
-    }
-    return {side: [*common, *own[side]] for side in SIDES}
+SideName = Literal["candidate", "baseline"]
+SIDES: tuple[SideName, SideName] = ("candidate", "baseline")
 
 
-def compose_side(command: str, side: str, overrides: Sequence[str]) -> ResolvedSweep:
-    """One side, resolved. Raises ``InputError`` where it is a grid."""
-    sweep = resolve_points(config.compose(command, overrides))
+@dataclass(frozen=True)
+class Side:
+    """One side, drawn and measured now."""
+
+    done: Executed
+    """The sweep of its one cell."""
+    figures: Baseline
+    """Its measurements and pixel hashes, in the form of a baseline."""
+
+    @property
+    def sweep(self) -> ResolvedSweep:
+        """The sweep as it was resolved."""
+        return self.done.sweep
+
+    def first_images(self) -> Mapping[str, Path]:
+        """Return the PNG file of the first image of each prompt."""
+        rows = images_of(self.done.store, self.done.record)
+        return {prompt: path for path, _, prompt, _ in reversed(rows)}
+
+
+def require_one_cell(command: str, side: str, sweep: ResolvedSweep) -> ResolvedSweep:
+    """Return ``sweep``. Raises ``InputError`` if it does not have exactly one cell."""
     if len(sweep.cells) != 1:
         raise InputError(
             f"{command}: the {side} is a grid of {len(sweep.cells)} cells; give one value a key"
         )
     return sweep
+
+
+def draw_side(name: str, sweep: ResolvedSweep) -> Side:
+    """Draw and measure one side; what the store holds is not drawn again.
+
+    ``name``: how messages call the side. Raises :class:`JudgementError` if it cannot be
+    drawn: then there is nothing to compare.
+    """
+    progress = StderrProgress()
+    try:
+        done = run_sweep(sweep, progress)
+    except TurboLabError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        raise JudgementError(
+            f"{name} could not be drawn: {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        progress.end()
+    record = done.record
+    if record.status == CellStatus.FAILED:
+        raise JudgementError(f"{name} could not be drawn: {record.error}")
+    measurements = done.measurements.get(record.record_id, ())
+    return Side(done, baseline_from("drawn now", done.store, record, measurements))

@@ -20,33 +20,31 @@ from turbo_lab.errors import IncompleteError, TurboLabError
 from turbo_lab.execute.committer import Committer
 from turbo_lab.execute.interrupt import Interrupts
 from turbo_lab.execute.worker import Worker
+from turbo_lab.planning.cell_keys import CellKeys
+from turbo_lab.planning.options import TimingRuleName
 from turbo_lab.planning.plan import Group, Job, Plan
 from turbo_lab.request.recipe import Batch, Cell, as_plain
 from turbo_lab.store.record import CellStatus, Exactness, Record
-from turbo_lab.store.store import Store, record_id, reuse_key
+from turbo_lab.store.store import Store
 
 # What a model, an adapter or a device may refuse; anything else is our own bug.
 CELL_FAILURES = (TurboLabError, RuntimeError, ValueError, MemoryError)
 
 
 @dataclass(frozen=True)
-class SweepContext:
-    """What all cells of a sweep share."""
+class CellOrigin:
+    """Where a cell's weights and prompts come from."""
 
-    store: Store
-    """Where everything goes."""
-    fingerprint: Fingerprint
-    """Environment that made it."""
-    exactness: Exactness
-    """``EXACT`` or ``BATCHED``."""
-    provenance: Callable[[Cell], Mapping[str, Any]]
-    """Goes into a cell's record: model, adapters, licences, prompt set by digest."""
-    names: Callable[[Cell], Mapping[str, str]]
-    """Digest to name of a cell's model and adapters, for people."""
-    timing: str | None
-    """Rule of the timing lane, ``short`` or ``full``; ``None``: no timing."""
-    may_split: bool = False
-    """A batch that does not fit may be drawn in parts; it is then ``split``, not ``exact``."""
+    names: Mapping[str, str]
+    """Names of its model, adapters and VAE, by digest; written into its PNG files."""
+    provenance: Mapping[str, Any]
+    """Models, adapters, licences and prompt set; written into its record."""
+
+
+@dataclass(frozen=True)
+class SweepHooks:
+    """Functions that are called while a sweep runs."""
+
     on_record: Callable[[Cell, Record], None] = lambda cell, record: None
     """Called once per cell after its record is written; may run on the commit thread."""
     on_batch: Callable[[], None] = lambda: None
@@ -54,45 +52,36 @@ class SweepContext:
     quiet: Callable[[], AbstractContextManager[None]] = nullcontext
     """Context entered while latency is measured, so that background work pauses."""
 
-    def reuse_key(self, batch: Batch, exactness: Exactness | None = None) -> str:
-        """The key under which this environment may reuse a batch."""
-        keys = self.fingerprint.keys
-        return reuse_key(batch.batch_id, keys, exactness or self.exactness)
 
-    def stored_key(self, batch: Batch) -> str:
-        """The key of the batch that is there: a split one only where no other is."""
-        key, split = self.reuse_key(batch), self.reuse_key(batch, Exactness.SPLIT)
-        only_split = self.may_split and not self.store.holds(key) and self.store.holds(split)
-        return split if only_split else key
+@dataclass(frozen=True)
+class SweepContext:
+    """Everything that all cells of a sweep share."""
 
-    def exactness_of(self, cell: Cell) -> Exactness:
-        """``split`` where any of a cell's batches is."""
-        is_split = self.may_split and any(
-            self.stored_key(batch) != self.reuse_key(batch) for batch in cell.batches
-        )
-        return Exactness.SPLIT if is_split else self.exactness
-
-    def notes_of(self, cell: Cell) -> list[str]:
-        """What its batches say of how they were drawn."""
-        stored = (self.store.read_batch(self.stored_key(batch)) for batch in cell.batches)
-        return list(dict.fromkeys(note for batch in stored for note in batch.notes))
-
-    def record_id(self, cell: Cell) -> str:
-        """Names a cell as made in this environment."""
-        return record_id(cell.cell_id, self.fingerprint.keys, self.exactness_of(cell))
+    store: Store
+    """The store that results go to."""
+    keys: CellKeys
+    """Ids of its batches and records."""
+    fingerprint: Fingerprint
+    """This environment."""
+    timing: TimingRuleName | None
+    """Rule of the timing lane; ``None``: cells are not timed."""
+    origins: Mapping[str, CellOrigin]
+    """Origin of every cell, by cell id."""
+    hooks: SweepHooks = SweepHooks()
+    """Functions to call on the way."""
 
 
 class Progress(Protocol):
-    """Progress events of a sweep."""
+    """A reporter of progress."""
 
     def begin(self, images: int) -> None:
-        """``images`` are left to make."""
+        """Report that ``images`` are left to make."""
 
     def advance(self, images: int) -> None:
-        """That many more are on disk."""
+        """Report that ``images`` more are committed."""
 
     def note(self, text: str) -> None:
-        """One line worth reading."""
+        """Report one line of text."""
 
 
 @dataclass
@@ -144,18 +133,10 @@ class _Driver:
         # Reuse keys in our hands, and what another sweep on this store has in its own.
         self.claimed: set[str] = set()
         self.put_off: list[Group] = []
-        store = context.store
         # By cell: batches that are not yet on disk. Counted down on the commit thread only.
         self.missing = {p.cell.cell_id: len(p.missing) for p in plan.cells}
-        self.untimed = [
-            planned.cell
-            for planned in plan.cells
-            if context.timing
-            and all(
-                timing.rule != context.timing
-                for timing in store.timings(context.record_id(planned.cell))
-            )
-        ]
+        # Finished cells without a timing under the sweep's rule.
+        self.untimed: list[Cell] = []
 
     def run(self, outcome: SweepOutcome) -> None:
         """All groups, then the timing lane of cells whose images were there already."""
@@ -201,7 +182,7 @@ class _Driver:
             self.worker.new_group()
         for job in jobs:
             if self._is_given_up(job):
-                self._release(self.context.reuse_key(job.batch))
+                self._release(self.context.keys.reuse_key(job.batch))
             else:
                 self._run_job(group, job, committer)
 
@@ -211,10 +192,10 @@ class _Driver:
         for job in group.jobs:
             if self._is_given_up(job):
                 continue
-            key = self.context.reuse_key(job.batch)
+            key = self.context.keys.reuse_key(job.batch)
             if not self._claim(key):
                 theirs.append(job)
-            elif self.context.store.holds(self.context.stored_key(job.batch)):
+            elif self._stored_key(job.batch) is not None:
                 # Another sweep was quicker. Counted where all commits are: on the thread.
                 committer.call(partial(self._committed, job, key, len(job.batch.layout.seeds)))
             else:
@@ -232,7 +213,7 @@ class _Driver:
             groups, self.put_off = self.put_off, []
             self._note("waiting for batches that another sweep on this store is drawing")
             with self.interrupts.allowed():
-                self._claim(self.context.reuse_key(groups[0].jobs[0].batch), wait=True)
+                self._claim(self.context.keys.reuse_key(groups[0].jobs[0].batch), wait=True)
             for group in groups:
                 self._run_group(group, committer)
             committer.drain()
@@ -253,7 +234,8 @@ class _Driver:
 
     def _run_job(self, group: Group, job: Job, committer: Committer) -> None:
         """Run a claimed batch; the claim ends with its commit."""
-        key = self.context.reuse_key(job.batch)
+        keys = self.context.keys
+        key = keys.reuse_key(job.batch)
         try:
             with self.interrupts.allowed():
                 self.worker.prepare(job.batch.recipe)
@@ -266,13 +248,12 @@ class _Driver:
             self.fail(job.cells, " ".join(str(error).split())[:500] or type(error).__name__)
             return
         done = partial(self._committed, job, key, len(pixels))
-        notes, exactness = self.worker.notes, self.context.exactness
-        if self.worker.is_split:
-            exactness = Exactness.SPLIT
+        notes, is_split = self.worker.notes, self.worker.is_split
+        exactness = Exactness.SPLIT if is_split else keys.exactness
         for text in notes:
             self._note(f"warning: {text}")
-        made = self.context.reuse_key(job.batch, exactness)
-        names = self.context.names(job.cells[0])
+        made = keys.reuse_key(job.batch, is_split)
+        names = self.context.origins[job.cells[0].cell_id].names
         committer.submit(job.batch, made, exactness, pixels, stages, notes, names, done)
 
     def _committed(self, job: Job, key: str, images: int) -> None:
@@ -283,7 +264,7 @@ class _Driver:
             if self.missing[cell.cell_id] == 0 and cell.cell_id not in self.failed:
                 self.finish(cell)
         self.progress.advance(images)
-        self.context.on_batch()
+        self.context.hooks.on_batch()
 
     def _note(self, text: str) -> None:
         """Report a message only the first time it occurs."""
@@ -311,11 +292,8 @@ class _Driver:
             return
         began, loaded = time.perf_counter(), self.worker.load_s
         for cell in list(self.untimed):
-            # Of a cell that waits for another sweep, there is no record yet to time beside.
-            if cell.cell_id in self.failed or self.missing[cell.cell_id]:
-                continue
             if resident is None or _weights_key(cell.batches[0]) == resident:
-                with self.interrupts.allowed(), self.context.quiet():
+                with self.interrupts.allowed(), self.context.hooks.quiet():
                     self._time_cell(cell)
                 self.untimed.remove(cell)
         outcome.timing_s += time.perf_counter() - began - (self.worker.load_s - loaded)
@@ -328,38 +306,72 @@ class _Driver:
         except CELL_FAILURES as error:
             self.progress.note(f"timing failed: {error}")
             return
-        self.context.store.write_timing(self.context.record_id(cell), timing)
+        self.context.store.write_timing(self.records[cell.cell_id].record_id, timing)
+
+    def _stored_key(self, batch: Batch) -> str | None:
+        """Return the key under which a batch is on disk; ``None`` if it is not."""
+        return next(filter(self.context.store.holds, self.context.keys.reuse_keys(batch)), None)
 
     def finish(self, cell: Cell) -> Record:
-        """The cell's record: read where there is one, else written now."""
+        """Return the cell's record; it is written now unless the store has it.
+
+        Whether the record is ``split`` is decided here, once, from the batches on disk.
+        """
         if cell.cell_id not in self.records:
-            context = self.context
-            old = context.store.read_record(context.record_id(cell))
-            # Done once, its batch taken out since, and failed now: the record on disk stays.
-            if old is None or old.status == CellStatus.FAILED or cell.cell_id in self.failed:
-                old = self._record(cell)
-                context.store.write_record(old)
-            self.records[cell.cell_id] = old
-            context.on_record(cell, old)
+            store, keys = self.context.store, self.context.keys
+            batches = self._batch_keys(cell)
+            is_split = batches != tuple(keys.reuse_key(batch) for batch in cell.batches)
+            record = store.read_record(keys.record_id(cell, is_split))
+            # If it was done once, its batch has been removed and it failed now, the record on
+            # disk stays.
+            if record is None or record.status == CellStatus.FAILED or cell.cell_id in self.failed:
+                record = self._record(cell, batches, is_split)
+                store.write_record(record)
+            self.records[cell.cell_id] = record
+            if self._lacks_timing(record):
+                self.untimed.append(cell)
+            self.context.hooks.on_record(cell, record)
         return self.records[cell.cell_id]
 
-    def _record(self, cell: Cell) -> Record:
+    def _batch_keys(self, cell: Cell) -> tuple[str, ...]:
+        """Return the keys of a cell's batches; one that is drawn in parts has another."""
+        keys = self.context.keys
+        if not keys.may_split:
+            return tuple(keys.reuse_key(batch) for batch in cell.batches)
+        return tuple(self._stored_key(batch) or keys.reuse_key(batch) for batch in cell.batches)
+
+    def _lacks_timing(self, record: Record) -> bool:
+        rule = self.context.timing
+        return (
+            rule is not None
+            and record.status == CellStatus.DONE
+            and all(found.rule != rule for found in self.context.store.timings(record.record_id))
+        )
+
+    def _record(self, cell: Cell, batches: tuple[str, ...], is_split: bool) -> Record:
+        """Return the record of a cell whose batches are all on disk, or that failed."""
         context = self.context
         error = self.failed.get(cell.cell_id)
         assert error or not self.missing[cell.cell_id]
-        notes = [] if error else context.notes_of(cell)
+        notes = [] if error else self._notes(batches)
+        provenance = context.origins[cell.cell_id].provenance
         return Record(
-            record_id=context.record_id(cell),
+            record_id=context.keys.record_id(cell, is_split),
             cell_id=cell.cell_id,
             status=CellStatus.FAILED if error else CellStatus.DONE,
             error=error,
-            exactness=context.exactness_of(cell),
+            exactness=Exactness.SPLIT if is_split else context.keys.exactness,
             recipe=as_plain(cell.recipe),
             parameters=parameters(cell),
-            batches=tuple(context.stored_key(batch) for batch in cell.batches),
+            batches=batches,
             fingerprint=context.fingerprint,
-            provenance={**context.provenance(cell), **({"notes": notes} if notes else {})},
+            provenance={**provenance, **({"notes": notes} if notes else {})},
         )
+
+    def _notes(self, keys: Sequence[str]) -> list[str]:
+        """Return the notes of stored batches, each once."""
+        stored = map(self.context.store.read_batch, keys)
+        return list(dict.fromkeys(note for batch in stored for note in batch.notes))
 
 
 def parameters(cell: Cell) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.request.recipe import Cell
 from turbo_lab.runtime.host import PeakMemory
 
-Side = tuple[Weights, str, int, Cell]
+MemorySubject = tuple[Weights, str, int, Cell]
 """Weights, device, threads and the cell whose first batch is drawn."""
 Fault = Callable[[Worker], None]
 """Done to a worker that has loaded its cell: a function of a module, as it goes to a process."""
@@ -29,7 +29,10 @@ _PRELOAD = ["turbo_lab.runtime.sampler", "turbo_lab.runtime.lora"]
 
 
 def compare_footprints(
-    candidate: Side, baseline: Side, num_pairs: int = NUM_PAIRS, fault: Fault | None = None
+    candidate: MemorySubject,
+    baseline: MemorySubject,
+    num_pairs: int = NUM_PAIRS,
+    fault: Fault | None = None,
 ) -> tuple[list[int], list[int]]:
     """(candidate's, baseline's) peaks in bytes, ``num_pairs`` each, taken by turns.
 
@@ -51,7 +54,7 @@ def compare_footprints(
     return found
 
 
-def peaks_of(side: Side, calls: int, fault: Fault | None = None) -> list[int]:
+def peaks_of(side: MemorySubject, calls: int, fault: Fault | None = None) -> list[int]:
     """Peaks of ``calls`` calls in this process, in bytes over what it held before loading.
 
     A first round is thrown away: it brings in code pages and the caches of the math
@@ -65,7 +68,7 @@ def peaks_of(side: Side, calls: int, fault: Fault | None = None) -> list[int]:
     return _round(side, calls, fault)
 
 
-def _round(side: Side, calls: int, fault: Fault | None) -> list[int]:
+def _round(side: MemorySubject, calls: int, fault: Fault | None) -> list[int]:
     """Load, call, and let go of it all."""
     weights, device, num_threads, cell = side
     before = PeakMemory(device).peaks()

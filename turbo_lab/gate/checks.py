@@ -11,21 +11,22 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from turbo_lab.analysis import stats
-from turbo_lab.compare.paired import Row, hold_family, spread_of
+from turbo_lab.compare.paired import CheckResult, hold_family, spread_of
 from turbo_lab.errors import InputError
 from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.golden.tiers import TIERS, Tier
 from turbo_lab.verdict import Direction, Verdict, worst
 
 
-def license_check(licenses: Mapping[str, str], allowed: Sequence[str]) -> Row:
+def license_check(licenses: Mapping[str, str], allowed: Sequence[str]) -> CheckResult:
     """Every weight's licence, as its own card states it, against the allow-list."""
     refused = {name: text for name, text in licenses.items() if text not in allowed}
     note = "; ".join(f"{name}: {text}" for name, text in refused.items()) or None
-    return _plain("licenses", Verdict.REGRESSION if refused else Verdict.PASS, len(licenses), note)
+    verdict = Verdict.REGRESSION if refused else Verdict.PASS
+    return CheckResult.without_value("licenses", verdict, note, len(licenses))
 
 
-def golden_check(found: Sequence[CaseVerdict], min_cases: int, loosest: Tier = "T2") -> Row:
+def golden_check(found: Sequence[CaseVerdict], min_cases: int, loosest: Tier = "T2") -> CheckResult:
     """The worst of the goldens; too few covered ones are ``uncovered``.
 
     A case that only a tier looser than ``loosest`` covers is not covered.
@@ -43,7 +44,7 @@ def golden_check(found: Sequence[CaseVerdict], min_cases: int, loosest: Tier = "
         for one, said in zip(found, verdicts, strict=True)
         if said != Verdict.PASS
     ]
-    return _plain("goldens", verdict, covered, "; ".join(notes) or None)
+    return CheckResult.without_value("goldens", verdict, "; ".join(notes) or None, covered)
 
 
 def covered_cases(found: Sequence[CaseVerdict], loosest: Tier = "T2") -> list[str]:
@@ -55,35 +56,37 @@ def covered_cases(found: Sequence[CaseVerdict], loosest: Tier = "T2") -> list[st
     ]
 
 
-def coverage_check(lacking: Sequence[str], required: Sequence[str]) -> Row:
+def coverage_check(lacking: Sequence[str], required: Sequence[str]) -> CheckResult:
     """Whether some judged golden has each of the required features."""
     note = f"no judged golden covers {', '.join(lacking)}" if lacking else None
     covered = len(required) - len(lacking)
-    return _plain("coverage", Verdict.UNCOVERED if lacking else Verdict.PASS, covered, note)
+    verdict = Verdict.UNCOVERED if lacking else Verdict.PASS
+    return CheckResult.without_value("coverage", verdict, note, covered)
 
 
-def invariance_check(broken: Mapping[str, int | None], rows: int) -> Row:
+def invariance_check(broken: Mapping[str, int | None], rows: int) -> CheckResult:
     """Judge the invariance rows.
 
-    ``broken``: rows that did, with their largest difference in levels; ``None``: other hashes.
+    ``broken``: rows that changed the result, with their largest difference in levels;
+    ``None``: other hashes.
     """
     told = [f"{name}: {'other hashes' if levels is None else f'up to {levels} levels'}"
             for name, levels in broken.items()]  # fmt: skip
-    return _plain(
-        "invariance", Verdict.REGRESSION if broken else Verdict.PASS, rows, "; ".join(told) or None
-    )
+    verdict = Verdict.REGRESSION if broken else Verdict.PASS
+    return CheckResult.without_value("invariance", verdict, "; ".join(told) or None, rows)
 
 
-def mutation_check(missed: Sequence[str], total: int, false_alarms: Sequence[str]) -> Row:
+def mutation_check(missed: Sequence[str], total: int, false_alarms: Sequence[str]) -> CheckResult:
     """Whether the goldens see every fault that they are there for, and nothing harmless.
 
     ``total``: faults that the cases can show; none of them is ``uncovered``.
     """
     if not total:
-        return _plain("mutation score", Verdict.UNCOVERED, 0, "these cases can show no fault")
+        note = "these cases can show no fault"
+        return CheckResult.without_value("mutation score", Verdict.UNCOVERED, note)
     notes = [f"missed: {', '.join(missed)}"] if missed else []
     notes += [f"false alarms: {', '.join(false_alarms)}"] if false_alarms else []
-    return Row(
+    return CheckResult(
         name="mutation score",
         verdict=Verdict.REGRESSION if notes else Verdict.PASS,
         value=1 - len(missed) / total,
@@ -105,7 +108,7 @@ def ratio_check(
     baseline: Sequence[float],
     margin: float,
     note: str | None = None,
-) -> Row:
+) -> CheckResult:
     """Mean of the candidate over the baseline's against ``1 + margin``; lower is better.
 
     ``candidate``, ``baseline``: (n,) positive, measured in pairs in one run.
@@ -115,7 +118,7 @@ def ratio_check(
     difference = ci95 and (ci95[0] - 1, ci95[1] - 1)
     verdict = stats.verdict(difference, margin, Direction.LOWER)
     allowed = [(1 + margin) * value for value in baseline]
-    return Row(
+    return CheckResult(
         name=name,
         verdict=verdict,
         value=ratio,
@@ -138,7 +141,7 @@ def stored_ratio_check(
     stored: Sequence[float],
     margin: float,
     note: str | None = None,
-) -> Row:
+) -> CheckResult:
     """Median of the candidate over that of a stored baseline, timed apart; lower is better.
 
     (n,) and (m,) positive. The interval joins the worst ends of both medians' own,
@@ -147,13 +150,13 @@ def stored_ratio_check(
     """
     here, there = stats.median_ci(candidate), stats.median_ci(stored)
     if here is None or there is None:
-        return failed_check(
+        return CheckResult.without_value(
             name, Verdict.UNCOVERED, f"{len(stored)} stored calls: six have an interval"
         )
     low, high = here[0] / there[1] - 1, here[1] / there[0] - 1
     ratio = statistics.median(candidate) / statistics.median(stored)
     count = min(len(candidate), len(stored))
-    return Row(
+    return CheckResult(
         name=name,
         verdict=stats.verdict((low, high), margin, Direction.LOWER),
         value=ratio,
@@ -176,10 +179,10 @@ def distance_check(
     p_value: float,
     margin: float,
     num_images: int,
-) -> Row:
+) -> CheckResult:
     """A distance to a reference set: (candidate's, baseline's), and their paired difference."""
     candidate, baseline = distances
-    return Row(
+    return CheckResult(
         name=name,
         verdict=stats.verdict(ci95, margin, Direction.LOWER),
         value=candidate,
@@ -195,12 +198,7 @@ def distance_check(
     )
 
 
-def failed_check(name: str, verdict: Verdict, note: str) -> Row:
-    """A check that came to no figure."""
-    return _plain(name, verdict, 0, note)
-
-
-def decide(rows: Sequence[Row]) -> tuple[Verdict, list[Row]]:
+def decide(rows: Sequence[CheckResult]) -> tuple[Verdict, list[CheckResult]]:
     """The gate's verdict and its checks, false alarms held over all of them."""
     held = hold_family(rows)
     if not held:
@@ -228,18 +226,3 @@ def _tiers_text(found: Sequence[CaseVerdict]) -> str:
 
 def _detectable(ci95: stats.Interval | None, n: int) -> float | None:
     return None if ci95 is None else stats.minimum_detectable_effect(spread_of(ci95, n), n)
-
-
-def _plain(name: str, verdict: Verdict, n: int, note: str | None) -> Row:
-    return Row(
-        name=name,
-        verdict=verdict,
-        value=None,
-        baseline=None,
-        difference=None,
-        ci95=None,
-        margin=None,
-        n=n,
-        minimum_detectable_effect=None,
-        note=note,
-    )

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.paired import Row
+from turbo_lab.compare.paired import CheckResult
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import Worker
 from turbo_lab.metrics.context import MetricContext
@@ -30,7 +30,7 @@ from turbo_lab.trials.faults import FAULTS, Fault, decoded, has_lora, lora_call,
 from turbo_lab.verdict import Verdict
 
 Images = np.ndarray
-Check = Callable[[Baseline], Sequence[Row]]
+Check = Callable[[Baseline], Sequence[CheckResult]]
 
 
 @dataclass(frozen=True)

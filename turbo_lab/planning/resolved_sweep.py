@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab import environment
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError
 from turbo_lab.identity import digest
+from turbo_lab.planning.cell_keys import CellKeys
 from turbo_lab.planning.forecast import forecast
 from turbo_lab.planning.options import NOT_TRACKED, RunOptions, TimingRuleName
 from turbo_lab.planning.plan import Plan, make_plan, plan_document, start_of
@@ -22,7 +24,7 @@ from turbo_lab.planning.scheduler_table import NUM_TRAIN_TIMESTEPS
 from turbo_lab.request.recipe import Batch, Cell, Request
 from turbo_lab.request.resolve import Library, resolve, resolve_request
 from turbo_lab.store.record import Exactness
-from turbo_lab.store.store import Store, reuse_key
+from turbo_lab.store.store import Store
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
@@ -56,6 +58,11 @@ class ResolvedSweep:
         return Exactness.BATCHED if self.options.share == "batched" else Exactness.EXACT
 
     @property
+    def keys(self) -> CellKeys:
+        """Ids of the sweep's batches and records."""
+        return CellKeys(self.fingerprint.keys, self.exactness, self.options.may_split)
+
+    @property
     def sweep_id(self) -> str:
         """Id by content: the same grid gives the same sweep."""
         ids = [cell.cell_id for cell in self.cells]
@@ -84,6 +91,11 @@ def measuring(
     measured = replace(sweep.options.metrics, names=tuple(metrics))
     options = replace(sweep.options, timing=timing, metrics=measured, tracking=NOT_TRACKED)
     return replace(sweep, options=options)
+
+
+def with_store(sweep: ResolvedSweep, store: Path) -> ResolvedSweep:
+    """Return the sweep with another folder of results."""
+    return replace(sweep, options=replace(sweep.options, store=store))
 
 
 def vary(sweep: ResolvedSweep, change: Callable[[Request], Request]) -> ResolvedSweep:
@@ -116,14 +128,11 @@ def _check_axes(points: Sequence[GridPoint]) -> None:
 
 
 def plan_sweep(sweep: ResolvedSweep, store: Store | None) -> Plan:
-    """Plan what a store lacks; ``None`` is an empty one."""
-    keys = sweep.fingerprint.keys
-    reusable = (sweep.exactness, Exactness.SPLIT) if sweep.options.may_split else (sweep.exactness,)
+    """Plan what a store lacks; ``None`` stands for an empty one."""
+    keys = sweep.keys
 
     def is_done(batch: Batch) -> bool:
-        return store is not None and any(
-            store.has_batch(reuse_key(batch.batch_id, keys, exactness)) for exactness in reusable
-        )
+        return store is not None and any(map(store.has_batch, keys.reuse_keys(batch)))
 
     return make_plan(sweep.cells, is_done, sweep.options.share)
 

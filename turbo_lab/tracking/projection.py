@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from turbo_lab.identity import digest
@@ -47,18 +48,35 @@ def content_digest(document: Mapping[str, Any]) -> str:
     return digest(encode_floats([document["sweep_id"], document["store"], cells, failed]))
 
 
-def sweep_name(document: Mapping[str, Any]) -> str:
-    """Its models, and the first characters of its id."""
-    models = dict.fromkeys(cell["parameters"]["model"] for cell in document["cells"])
-    return shortened(f"sweep {'+'.join(models)} {document['sweep_id'][:8]}", MAX_RUN_NAME)
+@dataclass(frozen=True)
+class SweepHead:
+    """What is known of a sweep when it begins: enough to open its run."""
+
+    sweep_id: str
+    """Id of the sweep."""
+    store: str
+    """Folder of its store."""
+    models: tuple[str, ...]
+    """Names of its models, each once."""
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> SweepHead:
+        """Return the head of a ``sweep`` document."""
+        models = dict.fromkeys(cell["parameters"]["model"] for cell in document["cells"])
+        return cls(document["sweep_id"], document["store"], tuple(models))
 
 
-def sweep_tags(document: Mapping[str, Any]) -> dict[str, str]:
-    """Of the parent run."""
+def sweep_name(sweep: SweepHead) -> str:
+    """Return the name of the parent run: its models and the first characters of its id."""
+    return shortened(f"sweep {'+'.join(sweep.models)} {sweep.sweep_id[:8]}", MAX_RUN_NAME)
+
+
+def sweep_tags(sweep: SweepHead) -> dict[str, str]:
+    """Return the tags of the parent run."""
     return {
-        PREFIX + "sweep_id": document["sweep_id"],
+        PREFIX + "sweep_id": sweep.sweep_id,
         PREFIX + "kind": "sweep",
-        PREFIX + "store": document["store"],
+        PREFIX + "store": sweep.store,
     }
 
 
@@ -68,10 +86,10 @@ def cell_name(cell: Mapping[str, Any]) -> str:
     return shortened(name, MAX_RUN_NAME)
 
 
-def cell_tags(document: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str, str]:
-    """Of a child run: identity, and digests and licences of what it was made with."""
+def cell_tags(sweep: SweepHead, cell: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of a child run: ids, weight digests, licences."""
     tags = {
-        "sweep_id": document["sweep_id"],
+        "sweep_id": sweep.sweep_id,
         "kind": "cell",
         "cell_id": cell["cell_id"],
         "record_id": cell["record_id"],

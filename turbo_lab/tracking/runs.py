@@ -25,6 +25,7 @@ from turbo_lab.tracking import database
 from turbo_lab.tracking.projection import (
     MAX_DATASET_NAME,
     PREFIX,
+    SweepHead,
     cell_metrics,
     cell_name,
     cell_tags,
@@ -110,19 +111,19 @@ class Runs:
             )
         return str(tags[PREFIX + "record_id"])
 
-    def begin(self, sweep: Mapping[str, Any]) -> str:
-        """The run of a sweep that goes on from now; returns its id."""
+    def begin(self, sweep: SweepHead) -> str:
+        """Open the run of a sweep that goes on from now; return the run's id."""
         with self._alone():
-            parent = self._parent(self._known(sweep["sweep_id"]), sweep)
+            parent = self._parent(self._known(sweep.sweep_id), sweep)
             if parent.info.status != "RUNNING":  # of an invocation before this one
                 self._client.update_run(parent.info.run_id, status="RUNNING")
             self._running.add(parent.info.run_id)
         return str(parent.info.run_id)
 
-    def add(self, sweep: Mapping[str, Any], parent_id: str, cell: Mapping[str, Any]) -> None:
-        """A cell that is finished, while its sweep goes on."""
+    def add(self, sweep: SweepHead, parent_id: str, cell: Mapping[str, Any]) -> None:
+        """Project a finished cell while its sweep goes on."""
         with self._alone():
-            known = self._known(sweep["sweep_id"], cell["record_id"])
+            known = self._known(sweep.sweep_id, cell["record_id"])
             self._complete(self._child(known, sweep, parent_id, cell), cell)
 
     def end(self, run_id: str, status: str) -> None:
@@ -154,11 +155,12 @@ class Runs:
             return self._project(values, sheet)
 
     def _project(self, values: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
-        known = self._known(values["sweep_id"])
-        parent = self._parent(known, values)
+        sweep = SweepHead.of_document(values)
+        known = self._known(sweep.sweep_id)
+        parent = self._parent(known, sweep)
         parent_id, ids, news = parent.info.run_id, {}, "" not in known
         for cell in values["cells"]:
-            run = self._child(known, values, parent_id, cell)
+            run = self._child(known, sweep, parent_id, cell)
             news |= self._complete(run, cell)
             ids[cell["record_id"]] = run.info.run_id
         news |= not _is_done(parent) or _IMAGES not in parent.data.tags
@@ -225,7 +227,7 @@ class Runs:
             if not token:
                 return
 
-    def _parent(self, known: Mapping[str, Run], sweep: Mapping[str, Any]) -> Run:
+    def _parent(self, known: Mapping[str, Run], sweep: SweepHead) -> Run:
         if "" in known:
             return known[""]
         return self._create(sweep_tags(sweep), sweep_name(sweep))
@@ -233,7 +235,7 @@ class Runs:
     def _child(
         self,
         known: Mapping[str, Run],
-        sweep: Mapping[str, Any],
+        sweep: SweepHead,
         parent_id: str,
         cell: Mapping[str, Any],
     ) -> Run:

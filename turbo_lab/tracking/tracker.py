@@ -18,8 +18,10 @@ from typing import Any, TypeVar
 
 from turbo_lab.errors import IncompleteError
 from turbo_lab.identity import digest
+from turbo_lab.planning.options import TrackingOptions
 from turbo_lab.store.record import document
 from turbo_lab.store.store import Store
+from turbo_lab.tracking.projection import SweepHead
 from turbo_lab.tracking.runs import Runs
 from turbo_lab.tracking.settings import TrackingSettings
 from turbo_lab.untrusted.redaction import redact
@@ -40,7 +42,7 @@ class Tracker:
     def __init__(self, settings: TrackingSettings) -> None:
         self.settings = settings
         self._runs: Runs | None = None
-        self._sweep: Mapping[str, Any] = {}
+        self._sweep: SweepHead | None = None
         self._parent_id: str | None = None
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._at_work = threading.Lock()
@@ -54,11 +56,14 @@ class Tracker:
         """``True`` once no further sweep can be projected: not opened, or out of time."""
         return self._is_late or (self._runs is None and self._error is not None)
 
-    def begin(self, sweep: Mapping[str, Any]) -> None:
-        """Name the sweep whose cells follow; its run is opened by :meth:`start`.
+    @classmethod
+    def from_options(cls, options: TrackingOptions) -> Tracker | None:
+        """Return the tracker that a sweep's options ask for; ``None`` if it is not tracked."""
+        settings = TrackingSettings.from_options(options)
+        return None if settings is None else cls(settings)
 
-        ``sweep``: of its document the id, the store and each cell's model.
-        """
+    def begin(self, sweep: SweepHead) -> None:
+        """Name the sweep whose cells follow; its run is opened by :meth:`start`."""
         self._sweep = sweep
 
     def start(self) -> None:
@@ -167,7 +172,7 @@ class Tracker:
             with self._at_work:
                 if self._runs is None and self._error is None:
                     self._runs = Runs(self.settings)
-                    if self._sweep:
+                    if self._sweep is not None:
                         self._parent_id = self._runs.begin(self._sweep)
         except Exception as error:  # noqa: BLE001  (for whoever projects the whole)
             self._error = error
@@ -178,7 +183,8 @@ class Tracker:
         """Project one cell; a failure ends that until the whole is projected."""
         if self._is_given_up or self._error is not None:
             return
-        assert self._runs is not None and self._parent_id is not None
+        assert self._runs is not None
+        assert self._sweep is not None and self._parent_id is not None
         try:
             with self._at_work:
                 self._runs.add(self._sweep, self._parent_id, row())

@@ -19,11 +19,10 @@ import numpy as np
 
 from turbo_lab import images
 from turbo_lab.errors import IncompleteError
-from turbo_lab.execute.driver import SweepContext, run_plan
+from turbo_lab.execute.driver import CellOrigin, SweepContext, run_plan
 from turbo_lab.execute.worker import Weights, Worker
 from turbo_lab.golden.run_case import Case, case_threads
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, plan_sweep
-from turbo_lab.store.record import Exactness
 from turbo_lab.store.store import Store
 from turbo_lab.trials.faults import patched
 
@@ -70,7 +69,11 @@ def resumed_sweep(cases: Sequence[Case], weights: Weights) -> Resumed:
 def _run(sweep: ResolvedSweep, root: Path, worker: Worker) -> None:
     store = Store(root)
     context = SweepContext(
-        store, sweep.fingerprint, Exactness.EXACT, lambda cell: {}, lambda cell: {}, None
+        store=store,
+        keys=sweep.keys,
+        fingerprint=sweep.fingerprint,
+        timing=None,
+        origins={cell.cell_id: CellOrigin({}, {}) for cell in sweep.cells},
     )
     run_plan(plan_sweep(sweep, store), worker, context, _Quiet())
 
@@ -104,7 +107,7 @@ def _levels(one: bytes, other: bytes) -> int:
 
 
 class _Quiet:
-    """Nobody watches."""
+    """Progress reporter that does nothing."""
 
     def begin(self, images: int) -> None:
         """Nothing."""

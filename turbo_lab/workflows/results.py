@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from turbo_lab.errors import StoreError
-from turbo_lab.execute.driver import SweepContext, SweepOutcome
+from turbo_lab.execute.driver import SweepOutcome
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.context import MetricContext, metric_fingerprints
 from turbo_lab.metrics.extractor_source import extractor_source, inception_source
 from turbo_lab.metrics.reference_source import ReferenceSource, reference_source
 from turbo_lab.planning.options import MetricOptions
 from turbo_lab.planning.plan import Plan, PlannedCell
+from turbo_lab.planning.resolved_sweep import ResolvedSweep
 from turbo_lab.request.prompts import DATA, PromptSet, read_prompts
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.store.record import CellStatus, Exactness, Measurement, Record, Timing
-from turbo_lab.store.store import Store, images_of, read_image, record_id
+from turbo_lab.store.record import CellStatus, Measurement, Record, Timing
+from turbo_lab.store.store import Store, images_of, read_image
 from turbo_lab.untrusted.paths import confined
+
+if TYPE_CHECKING:
+    from turbo_lab.workflows.sweep import Executed
 
 
 def metric_context(options: MetricOptions, prompt_sets: Sequence[PromptSet]) -> MetricContext:
@@ -90,18 +94,41 @@ def _measure(
     return measured
 
 
-def cell_rows(
-    plan: Plan,
-    outcome: SweepOutcome,
-    context: SweepContext,
-    measurements: Mapping[str, Sequence[Measurement]],
-) -> list[dict[str, Any]]:
-    """The ``cells`` of a sweep document."""
+def sweep_values(done: Executed) -> dict[str, Any]:
+    """Return the ``sweep`` document, without its header, of a sweep that is not yet tracked."""
+    plan, outcome = done.plan, done.outcome
+    rows = _cell_rows(done)
+    _keep_figures(rows, done.store, done.sweep.sweep_id)
+    statuses = [row["status"] for row in rows]
+    return {
+        "sweep_id": done.sweep.sweep_id,
+        "store": str(done.store.root),
+        "tracking_uri": None,
+        "load_s": outcome.load_s,
+        "wall_s": outcome.wall_s,
+        "metrics_s": done.metrics_s,
+        "timing_s": outcome.timing_s,
+        "tracking_s": 0.0,
+        "counts": {
+            "requested": plan.requested,
+            "distinct": len(rows),
+            **{
+                status: statuses.count(status)
+                for status in (CellStatus.REUSED, CellStatus.DONE, CellStatus.FAILED)
+            },
+        },
+        "work": _work_rows(plan, outcome),
+        "cells": rows,
+    }
+
+
+def _cell_rows(done: Executed) -> list[dict[str, Any]]:
+    """Return the ``cells`` of a sweep document."""
     rows = []
-    for planned in plan.cells:
-        record = outcome.records[planned.cell.cell_id]
-        found = measurements.get(record.record_id, ())
-        rows.append(cell_row(planned, record, context.store, found))
+    for planned in done.plan.cells:
+        record = done.outcome.records[planned.cell.cell_id]
+        found = done.measurements.get(record.record_id, ())
+        rows.append(cell_row(planned, record, done.store, found))
     return rows
 
 
@@ -151,18 +178,16 @@ def _row(
     }
 
 
-def begun_values(plan: Plan, sweep_id: str, context: SweepContext) -> dict[str, Any]:
-    """Return what a sweep is about to make, in case it is cut off; see :func:`cut_off_sweep`."""
-    keys = context.fingerprint.keys
-    exactness = (context.exactness, Exactness.SPLIT) if context.may_split else (context.exactness,)
+def begun_values(plan: Plan, sweep: ResolvedSweep) -> dict[str, Any]:
+    """Return what a sweep is about to make; :func:`cut_off_sweep` reads it."""
     return {
-        "sweep_id": sweep_id,
+        "sweep_id": sweep.sweep_id,
         "requested": plan.requested,
         "cells": [
             {
                 "axes": dict(planned.cell.axes),
                 "aliases": [dict(axes) for axes in planned.aliases],
-                "records": [record_id(planned.cell.cell_id, keys, each) for each in exactness],
+                "records": list(sweep.keys.record_ids(planned.cell)),
             }
             for planned in plan.cells
         ],
@@ -170,15 +195,17 @@ def begun_values(plan: Plan, sweep_id: str, context: SweepContext) -> dict[str, 
 
 
 def cut_off_sweep(begun: Mapping[str, Any], store: Store) -> dict[str, Any]:
-    """The part of a ``sweep`` document that a sweep has left which never came to its end.
+    """Return the ``sweep`` document of a sweep that was cut off.
 
-    Its ``wall_s`` is ``None``, and it has the cells whose records are there.
+    Its ``wall_s`` is ``None``, and it has the cells whose records are in the store.
     """
     rows = []
     for cell in begun["cells"]:
-        records = filter(None, map(store.read_record, cell["records"]))
-        if (record := next(records, None)) is not None:
-            # Figures are taken at the end, of the whole sweep.
+        found = [record for name in cell["records"] if (record := store.read_record(name))]
+        if found:
+            # One that is done counts before one that failed. Metrics are measured at the end of
+            # a whole sweep, so there are none.
+            record = next((one for one in found if one.status == CellStatus.DONE), found[0])
             rows.append(_row(record, store, cell["axes"], cell["aliases"], ()))
     failed = sum(row["status"] == CellStatus.FAILED for row in rows)
     return {
@@ -194,8 +221,8 @@ def cut_off_sweep(begun: Mapping[str, Any], store: Store) -> dict[str, Any]:
     }
 
 
-def keep_figures(rows: Sequence[dict[str, Any]], store: Store, sweep_id: str) -> None:
-    """Figures of the sweep's last document that were not asked for this time, put into ``rows``."""
+def _keep_figures(rows: Sequence[dict[str, Any]], store: Store, sweep_id: str) -> None:
+    """Add to ``rows`` the metrics of the sweep's last document that were not asked for now."""
     path = store.sweep_folder(sweep_id) / "sweep.json"
     if not path.exists():
         return
@@ -230,7 +257,7 @@ def _figure(measurement: Measurement) -> dict[str, Any]:
     return {k: plain[k] for k in ("value", "unit", "n", "direction", "fingerprint", "ci95", "note")}
 
 
-def work_rows(plan: Plan, outcome: SweepOutcome) -> dict[str, dict[str, int]]:
+def _work_rows(plan: Plan, outcome: SweepOutcome) -> dict[str, dict[str, int]]:
     """Rows alone against rows done."""
     return {
         "unet_rows": {"alone": plan.unet_rows.alone, "done": outcome.work["unet_rows"]},

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.report.browser import run_in_page
-from turbo_lab.compare.paired import Row
+from turbo_lab.compare.paired import CheckResult
 from turbo_lab.images import encode_png
 from turbo_lab.report.html.compare import compare_report
 from turbo_lab.report.html.pictures import Picture
@@ -25,8 +25,18 @@ def contender(label: str, score: float, p50: float) -> dict[str, Any]:
 
 
 def document() -> dict[str, Any]:
-    row = Row("clip_score / slow 4 steps (own settings)", "pass", 0.9, 0.8, 0.1, (0.05, 0.15), 0.0,
-              16, 0.02, direction="higher")  # fmt: skip
+    row = CheckResult(
+        name="clip_score / slow 4 steps (own settings)",
+        verdict="pass",
+        value=0.9,
+        baseline=0.8,
+        difference=0.1,
+        ci95=(0.05, 0.15),
+        margin=0.0,
+        n=16,
+        minimum_detectable_effect=0.02,
+        direction="higher",
+    )
     return {
         "verdict": "pass",
         "candidate": "fast 1 steps",

@@ -9,14 +9,25 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.report.browser import run_in_page
-from turbo_lab.compare.paired import Row
+from turbo_lab.compare.paired import CheckResult
 from turbo_lab.report.html.gate import gate_report, interval_plot
 from turbo_lab.report.markdown import gate_junit, gate_markdown
 
 
 def check(verdict: str, ci95: Any, direction: str = "higher", **changes: Any) -> dict[str, Any]:
     middle = None if ci95 is None else sum(ci95) / 2
-    row = Row("clip_score", verdict, 0.8, 0.9, middle, ci95, 0.02, 128, 0.01, direction=direction)
+    row = CheckResult(
+        name="clip_score",
+        verdict=verdict,
+        value=0.8,
+        baseline=0.9,
+        difference=middle,
+        ci95=ci95,
+        margin=0.02,
+        n=128,
+        minimum_detectable_effect=0.01,
+        direction=direction,
+    )
     return vars(row) | changes
 
 

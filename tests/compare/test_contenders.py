@@ -1,0 +1,40 @@
+"""The steps at which a baseline takes as long as the candidate."""
+
+from __future__ import annotations
+
+import pytest
+
+from turbo_lab.compare.baseline import Baseline
+from turbo_lab.compare.contenders import Contender, steps_of_equal_latency
+from turbo_lab.environment import Fingerprint
+from turbo_lab.store.record import LatencySummary, Timing
+
+
+def timed(steps: int, p50: float, unet: float) -> Contender:
+    latency = LatencySummary(mean=p50, p50=p50, p90=p50, p95=p50, p99=None, n=8, ci95=None)
+    timing = Timing(
+        cell_id="c", batch_size=1, latency_s=latency, throughput_images_per_s=1.0,
+        samples_s=(p50,), stages_s={"unet": unet}, first_call_s=1.0, peak_memory_bytes=1,
+        fingerprint=Fingerprint({}, {}),
+    )  # fmt: skip
+    figures = Baseline("x", "r", {}, {"num_inference_steps": steps}, {}, (), (), ())
+    return Contender(f"{steps}", figures, timing, {})
+
+
+@pytest.mark.parametrize(
+    ("candidate", "own", "equal", "steps"),
+    [
+        # 0.1 and 0.05 a step: 0.3 s are four steps.
+        (timed(1, 0.3, 0.1), timed(25, 1.35, 1.2), timed(1, 0.15, 0.05), 4),
+        # One point: the UNet's share of it, 0.2 / 4 a step.
+        (timed(4, 0.5, 0.1), timed(4, 0.3, 0.2), timed(4, 0.3, 0.2), 8),
+        # Longer at one step already.
+        (timed(1, 0.1, 0.1), timed(25, 1.35, 1.2), timed(1, 0.2, 0.05), -1),
+        # Noise: more steps seemed faster.
+        (timed(1, 0.1, 0.1), timed(2, 0.2, 0.1), timed(1, 0.21, 0.05), None),
+    ],
+)
+def test_thesteps_of_equal_latency(
+    candidate: Contender, own: Contender, equal: Contender, steps: int | None
+) -> None:
+    assert steps_of_equal_latency(candidate, own, equal) == steps

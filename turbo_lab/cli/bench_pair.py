@@ -1,0 +1,66 @@
+"""``turbo-lab bench A B``: two pipelines against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from turbo_lab.cli.sides import SideWords, compose_side, split_sides
+from turbo_lab.compare.latency import check_same_run, time_sides
+from turbo_lab.documents.output import print_document
+from turbo_lab.errors import InputError
+
+if TYPE_CHECKING:
+    from turbo_lab.runtime.paired_timing import PairedTiming
+
+
+def is_pair(arguments: Sequence[str]) -> bool:
+    """Return whether a command line names sides; :func:`time_pair` refuses other than two."""
+    names = [a for a in arguments if "=" not in a and not a.startswith("-")]
+    return bool(names) or split_sides(arguments).has_sides
+
+
+def time_pair(arguments: list[str], as_json: bool) -> int:
+    """Time the baseline (A) against the candidate (B); return the exit code."""
+    names = [a for a in arguments if "=" not in a and not a.startswith("-")]
+    rest = [a for a in arguments if a not in names]
+    if len(names) not in (0, 2):
+        raise InputError("bench: name two models, or none, as in bench nano-turbo nano-sdxl")
+    if names:
+        rest = [f"baseline.model={names[0]}", f"candidate.model={names[1]}", *rest]
+    words = split_sides(rest)
+    baseline = compose_side("bench", "baseline", words.of("baseline"))
+    candidate = compose_side("bench", "candidate", words.of("candidate"))
+    check_same_run("bench", baseline, candidate)
+    found = time_sides(baseline, candidate)
+    if as_json:
+        print_document("bench pair", pair_values(found, words))
+        return 0
+    print(f"A  {found.a_s * 1e3:9.2f} ms  {' '.join(words.of('baseline'))}")
+    print(f"B  {found.b_s * 1e3:9.2f} ms  {' '.join(words.of('candidate'))}")
+    print(f"B / A   {found.ratio:.3f} ({found.ci95[0]:.3f} to {found.ci95[1]:.3f})")
+    low, high = found.noise_ci95
+    print(f"A / A   {found.noise_ratio:.3f} ({low:.3f} to {high:.3f}), the noise of this run")
+    print(found.verdict)
+    for warning in found.warnings:
+        print(f"warning: {warning}")
+    return 0
+
+
+def pair_values(found: PairedTiming, words: SideWords) -> dict[str, Any]:
+    """Return the ``bench pair`` document, without its header."""
+    return {
+        "baseline": words.of("baseline"),
+        "candidate": words.of("candidate"),
+        "verdict": found.verdict,
+        "ratio": found.ratio,
+        "ci95": list(found.ci95),
+        "noise_ratio": found.noise_ratio,
+        "noise_ci95": list(found.noise_ci95),
+        "baseline_s": found.a_s,
+        "candidate_s": found.b_s,
+        "baseline_blocks_s": list(found.blocks_a_s),
+        "candidate_blocks_s": list(found.blocks_b_s),
+        "calls_a_block": found.calls_a_block,
+        "warnings": list(found.warnings),
+    }

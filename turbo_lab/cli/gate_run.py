@@ -1,0 +1,80 @@
+"""Running the gate that a command line names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from turbo_lab import config
+from turbo_lab.cli.sides import compose_side, split_sides
+from turbo_lab.compare.published import refuse_published
+from turbo_lab.compare.sides import SIDES, require_one_cell
+from turbo_lab.documents.output import check_writable, print_document, write_text
+from turbo_lab.errors import InputError
+from turbo_lab.gate.inputs import check_cases, gate_inputs
+from turbo_lab.gate.policy import Policy
+from turbo_lab.gate.run import GateResult, gate_values, pictures, run_gate
+from turbo_lab.planning.resolved_sweep import resolve_points, with_store
+
+
+def run_gate_words(
+    arguments: Sequence[str], files: Mapping[str, Path], is_fresh: bool, as_json: bool
+) -> int:
+    """Run the gate that a command line names; return the exit code.
+
+    ``files``: where to write the verdict, by form: ``junit``, ``markdown``, ``html``.
+    """
+    refuse_published("gate", *arguments)
+    _refuse_policies_of_a_side(arguments)
+    words = split_sides(arguments)
+    points = config.compose("gate", words.of("candidate"))
+    if not points:
+        return 0  # one of Hydra's own flags printed
+    policy = Policy.from_config(points[0].values["gate"])
+    check_cases(policy)
+    for kind, path in files.items():  # before any work
+        check_writable(path, f"--{kind}")
+    candidate = require_one_cell("gate", "candidate", resolve_points(points))
+    baseline = compose_side("gate", "baseline", words.of("baseline")) if words.baseline else None
+    with ExitStack() as stack:
+        if is_fresh:
+            folder = stack.enter_context(TemporaryDirectory(prefix="turbo-lab-gate-"))
+            candidate = with_store(candidate, Path(folder))
+        result = run_gate(gate_inputs(policy, candidate, baseline))
+        values = gate_values(result, words.of("candidate"), words.of("baseline"))
+        _write_files(values, files, result)
+    if as_json:
+        print_document("gate", values)
+    else:
+        from turbo_lab.report.text.gate import print_gate
+
+        print_gate(values)
+        for kind, path in files.items():
+            print(f"{kind:15} {path}")
+    return result.verdict.exit_code
+
+
+def _refuse_policies_of_a_side(arguments: Sequence[str]) -> None:
+    for word in arguments:
+        side, _, rest = word.partition(".")
+        if side in SIDES and rest.split("=")[0].split(".")[0] == "gate":
+            raise InputError(
+                f"{word.split('=')[0]}: the policy judges both sides; write {rest} with no side"
+            )
+
+
+def _write_files(values: Mapping[str, Any], files: Mapping[str, Path], result: GateResult) -> None:
+    """Write the files that were asked for."""
+    from turbo_lab.report.html.gate import gate_report
+    from turbo_lab.report.markdown import gate_junit, gate_markdown
+
+    writers: dict[str, Callable[[], str]] = {
+        "junit": lambda: gate_junit(values),
+        "markdown": lambda: gate_markdown(values),
+        "html": lambda: gate_report(values, pictures(result, values["prompts"])),
+    }
+    for kind, path in files.items():
+        write_text(path, writers[kind](), f"--{kind}")

@@ -1,0 +1,153 @@
+"""A gate from its inputs to its verdict, its document and its pictures. Prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from turbo_lab.compare.baseline import Baseline
+from turbo_lab.compare.paired import CheckResult, winners_and_losers
+from turbo_lab.errors import JudgementError
+from turbo_lab.gate.checks import decide
+from turbo_lab.gate.inputs import GateInputs
+from turbo_lab.gate.run_checks import DrawnSides, all_checks, draw_sides
+from turbo_lab.golden.tiers import choose_tier
+from turbo_lab.request.recipe import as_plain
+from turbo_lab.verdict import Direction, Verdict
+
+if TYPE_CHECKING:
+    from turbo_lab.report.html.pictures import Picture
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """A gate's verdict, and what it rests on."""
+
+    inputs: GateInputs
+    """The policy and its sides."""
+    verdict: Verdict
+    """Verdict of all checks together."""
+    checks: tuple[CheckResult, ...]
+    """Results of the checks; false alarms are held over all of them."""
+    drawn: DrawnSides | None
+    """The sides as drawn; ``None`` if one of them could not be drawn."""
+
+
+def run_gate(inputs: GateInputs) -> GateResult:
+    """Draw the sides and make every check; a side that cannot be drawn is an ``error``."""
+    drawn = None
+    try:
+        drawn = draw_sides(inputs)
+        return judge(drawn)
+    except JudgementError as error:
+        failed = CheckResult.without_value("drawing", Verdict.ERROR, str(error))
+        return GateResult(inputs, Verdict.ERROR, (failed,), drawn)
+
+
+def judge(drawn: DrawnSides) -> GateResult:
+    """Make every check of the policy on sides that are drawn."""
+    verdict, checks = decide(list(all_checks(drawn)))
+    return GateResult(drawn.inputs, verdict, tuple(checks), drawn)
+
+
+def gate_values(
+    result: GateResult, candidate: Sequence[str], baseline: Sequence[str]
+) -> dict[str, Any]:
+    """Return the ``gate`` document, without its header.
+
+    ``candidate``, ``baseline``: each side's words of the command line, for the reader.
+    """
+    inputs, drawn = result.inputs, result.drawn
+    is_stored = inputs.baseline is None
+    return {
+        "verdict": result.verdict,
+        "gate": inputs.policy.name,
+        "checks": [as_plain(check) for check in result.checks],
+        "candidate": list(candidate),
+        "baseline": inputs.policy.baseline if is_stored else list(baseline),
+        **(_NOT_DRAWN if drawn is None else _drawn_values(drawn, result.checks)),
+    }
+
+
+_NOT_DRAWN: Mapping[str, Any] = {
+    "baseline_digest": None,
+    "prompts": {},
+    "identical_images": None,
+    "from_store": None,
+    "fingerprint": {},
+    "fingerprint_difference": [],
+}
+
+
+def _drawn_values(drawn: DrawnSides, checks: Sequence[CheckResult]) -> dict[str, Any]:
+    candidate, reference = drawn.candidate.figures, drawn.reference
+    return {
+        "baseline_digest": None if reference is None else reference.content_digest,
+        "prompts": {} if reference is None else _changed_most(checks, candidate, reference),
+        "identical_images": None if reference is None else _identical(candidate, reference),
+        "from_store": drawn.candidate.done.from_store,
+        "fingerprint": dict(drawn.inputs.candidate.fingerprint.keys),
+        "fingerprint_difference": _differs(drawn),
+    }
+
+
+def _identical(candidate: Baseline, baseline: Baseline) -> dict[str, int]:
+    """Count the images that have the baseline's pixels; this is reported, never judged."""
+    there = dict(zip(baseline.keys, baseline.pixel_sha256, strict=True))
+    pixels = zip(candidate.keys, candidate.pixel_sha256, strict=True)
+    same = sum(there.get(key) == pixel for key, pixel in pixels)
+    return {"same": same, "of": len(candidate.keys)}
+
+
+def _changed_most(
+    held: Sequence[CheckResult], candidate: Baseline, baseline: Baseline
+) -> dict[str, list[tuple[str, float]]]:
+    """Return the prompts to look at, the worst first, for each metric that did not pass."""
+    here, there = ({m.name: m for m in side.measurements} for side in (candidate, baseline))
+    found = {}
+    for row in held:
+        if row.name in here and row.ci95 is not None and row.verdict != Verdict.PASS:
+            gains, losses = winners_and_losers(
+                here[row.name], there[row.name], candidate.keys, baseline.keys
+            )
+            better = row.difference is not None and (
+                row.difference < 0
+                if here[row.name].direction == Direction.LOWER
+                else row.difference > 0
+            )
+            # Of a two-sided figure that gained, the gains are what is suspicious.
+            pairs = gains if row.direction == Direction.NONE and better else losses
+            found[row.name] = [pair for pair in pairs if pair[1]]
+    return found
+
+
+def pictures(
+    result: GateResult, prompts: Mapping[str, Sequence[tuple[str, float]]]
+) -> dict[str, dict[str, Picture]]:
+    """Return the first image of every prompt in ``prompts``, for each side drawn now."""
+    from turbo_lab.report.html.pictures import read_pictures
+
+    if result.drawn is None:
+        return {}
+    named = {prompt for pairs in prompts.values() for prompt, _ in pairs}
+    sides = {"candidate": result.drawn.candidate, "baseline": result.drawn.baseline}
+    paths = {
+        name: {p: path for p, path in side.first_images().items() if p in named}
+        for name, side in sides.items()
+        if side is not None
+    }
+    read = read_pictures([path for images in paths.values() for path in images.values()])
+    return {
+        name: {prompt: read[str(path)] for prompt, path in images.items() if str(path) in read}
+        for name, images in paths.items()
+    }
+
+
+def _differs(drawn: DrawnSides) -> list[dict[str, Any]]:
+    """Return the fingerprint keys in which the sides differ."""
+    if drawn.reference is None:
+        return []
+    keys = drawn.inputs.candidate.fingerprint.keys
+    differs = choose_tier(drawn.reference.fingerprint.keys, keys).differs
+    return [{"key": key, "baseline": before, "here": now} for key, before, now in differs]

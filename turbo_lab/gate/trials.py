@@ -1,0 +1,255 @@
+"""The gate put to the test: equal pipelines that must pass, and faults that must not.
+
+Owns drawing what the trials need. The statistics of equal pipelines are in
+:mod:`turbo_lab.gate.calibration`, the faults in :mod:`turbo_lab.gate.mutation`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from turbo_lab.compare.baseline import Baseline
+from turbo_lab.compare.paired import CheckResult, Key, hold_family
+from turbo_lab.compare.sides import Side, draw_side
+from turbo_lab.errors import InputError
+from turbo_lab.execute.worker import worker_for
+from turbo_lab.gate.calibration import (
+    Figures,
+    GateCalibration,
+    MetricCalibration,
+    calibrate_distance,
+    calibrate_gate,
+)
+from turbo_lab.gate.checks import ratio_check
+from turbo_lab.gate.inputs import gate_inputs
+from turbo_lab.gate.mutation import (
+    HEAVIER,
+    SAMPLE_FAULTS,
+    SLOWER,
+    BlindnessOutcome,
+    Check,
+    Setting,
+    blindness,
+    hold_unet_twice,
+    slower_unet,
+)
+from turbo_lab.gate.policy import Policy
+from turbo_lab.gate.run import GateResult, judge
+from turbo_lab.gate.run_checks import draw_sides, features_of, loaded_cases, quality_checks
+from turbo_lab.planning.resolved_sweep import ResolvedSweep, measuring, vary, with_store
+from turbo_lab.request.recipe import LoraUse, Request
+from turbo_lab.verdict import Verdict
+from turbo_lab.workflows import results
+
+
+@dataclass(frozen=True)
+class RealGate:
+    """A whole gate of one pipeline against itself, with other seeds."""
+
+    result: GateResult
+    """The gate's result."""
+    candidate_seed: int
+    """First seed of the candidate."""
+    baseline_seed: int
+    """First seed of the baseline."""
+
+
+def calibrate(
+    policy: Policy, candidate: ResolvedSweep, seeds: int, resamples: int
+) -> GateCalibration:
+    """Draw ``seeds`` images per prompt and calibrate the policy's margins on them."""
+    if not policy.quality:
+        raise InputError("gate calibrate: the policy has no quality figure to calibrate")
+    count = num_prompts(candidate) * seeds
+    pool = vary(candidate, lambda request: dataclasses.replace(request, num_images=count))
+    drawn = draw_side("the candidate", measuring(pool, tuple(policy.quality)))
+    found = calibrate_gate(_pool(drawn.figures), policy.quality, resamples=resamples)
+    if policy.frechet is not None:
+        distance = _calibrate_distance(drawn, policy.frechet)
+        found = dataclasses.replace(found, metrics=(*found.metrics, distance))
+    return found
+
+
+def real_gate(policy: Policy, candidate: ResolvedSweep, first_seed: int) -> RealGate:
+    """Run a whole gate of one pipeline on two seed sets, in a store that is removed afterwards.
+
+    Images pair by prompt. Equal pipelines with other seeds: the most noise that a gate can
+    meet.
+    """
+    second_seed = first_seed + num_prompts(candidate)
+    with tempfile.TemporaryDirectory(prefix="turbo-lab-gate-") as folder:
+        stored = with_store(candidate, Path(folder))
+        first, second = (_with_seed(stored, seed) for seed in (first_seed, second_seed))
+        drawn = draw_sides(gate_inputs(policy, first, second))
+        assert drawn.reference is not None
+        paired = dataclasses.replace(drawn.reference, keys=drawn.candidate.figures.keys)
+        result = judge(dataclasses.replace(drawn, reference=paired, same_seeds=False))
+    return RealGate(result, first_seed, second_seed)
+
+
+def _with_seed(sweep: ResolvedSweep, seed: int) -> ResolvedSweep:
+    return vary(sweep, lambda request: dataclasses.replace(request, seed=seed))
+
+
+def num_prompts(sweep: ResolvedSweep) -> int:
+    """Return the number of prompts in the prompt set of a sweep of one cell."""
+    return len(sweep.library.prompt_sets[sweep.cells[0].prompt_set].prompts)
+
+
+def _pool(pool: Baseline) -> dict[str, Figures]:
+    """Return the values of each metric, by prompt and seed."""
+    order = by_prompt(pool.keys)
+    return {
+        m.name: Figures(np.array(m.per_image)[order], m.direction, m.unit)
+        for m in pool.measurements
+    }
+
+
+def by_prompt(keys: Sequence[Key]) -> np.ndarray:
+    """Return the (prompts, seeds) indices of the images."""
+    rows: dict[str, list[int]] = {}
+    for index, (prompt, _) in enumerate(keys):
+        rows.setdefault(prompt, []).append(index)
+    return np.array(list(rows.values()))
+
+
+def _calibrate_distance(drawn: Side, margin: float) -> MetricCalibration:
+    from turbo_lab.metrics.reference import load_reference
+
+    context = results.metric_context(drawn.sweep.options.metrics, [])
+    if context.reference is None:
+        raise InputError("gate.frechet: needs reference=NAME or reference=FILE")
+    keys, features, _ = features_of(drawn)
+    reference = load_reference(context.reference.path, context.reference.name)
+    name = f"fd/{context.extractor.name}"
+    return calibrate_distance(name, features[by_prompt(keys)], reference, margin)
+
+
+def mutate(policy: Policy, candidate: ResolvedSweep) -> list[BlindnessOutcome]:
+    """Put every fault into the candidate and make every check of the policy on it.
+
+    A fault that the candidate cannot show is tried at a further setting of it.
+    """
+    settings = _settings(policy, candidate)
+
+    def checks(setting: Setting) -> Check:
+        return lambda figures: hold_family(quality_checks(policy, figures, setting.baseline))
+
+    found = blindness(settings, checks)
+    if policy.goldens is not None:
+        found = _with_goldens(found, policy.goldens)
+    if policy.latency is not None:
+        found.append(_slower(settings[0], policy.latency))
+    if policy.memory is not None:
+        found.append(_heavier(settings[0], policy.memory))
+    return found
+
+
+def _with_adapter(request: Request) -> Request:
+    return dataclasses.replace(request, num_inference_steps=2, lora=(LoraUse("flat", 0.8),))
+
+
+def _with_guidance(request: Request) -> Request:
+    negative = "a bell on a red background"
+    return dataclasses.replace(request, guidance_scale=2.0, negative_prompt=negative)
+
+
+_FURTHER_SETTINGS = (
+    ("num_inference_steps=2 lora=flat@0.8", _with_adapter),
+    ("guidance_scale=2 negative_prompt='a bell on a red background'", _with_guidance),
+)
+
+
+def _settings(policy: Policy, candidate: ResolvedSweep) -> list[Setting]:
+    """Return the candidate, and two further settings of it if it ships with turbo-lab."""
+    is_packaged = any(card.source == "packaged" for card, _ in candidate.library.models.values())
+    further = _FURTHER_SETTINGS if is_packaged else ()
+    sweeps = [("", candidate), *((name, vary(candidate, change)) for name, change in further)]
+    metrics = tuple(policy.quality)
+    drawn = [(name, draw_side("the candidate", measuring(one, metrics))) for name, one in sweeps]
+    return [_setting(name, side) for name, side in drawn]
+
+
+def _setting(name: str, side: Side) -> Setting:
+    sweep = side.sweep
+    context = results.metric_context(
+        sweep.options.metrics, list(sweep.library.prompt_sets.values())
+    )
+    return Setting(name, sweep.cells[0], worker_for(sweep), side.figures, context)
+
+
+def _with_goldens(
+    found: Sequence[BlindnessOutcome], names: Sequence[str]
+) -> list[BlindnessOutcome]:
+    """Add what the goldens say about the same faults, at T0."""
+    from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.golden.library import open_library
+    from turbo_lab.golden.thresholds import thresholds_of
+    from turbo_lab.trials.faults import FAULTS
+    from turbo_lab.trials.golden_mutation import mutate as mutate_goldens
+
+    library = open_library()
+    cases, faults = loaded_cases(library, names), (*SAMPLE_FAULTS, *FAULTS)
+    tried, _ = mutate_goldens(cases, thresholds_of(library), judge_embed(), faults, ())
+    said = {fault.name: fault.caught for fault in tried if fault.cases}
+    return [
+        dataclasses.replace(
+            outcome,
+            caught=outcome.caught or said[outcome.name],
+            verdicts=outcome.verdicts
+            | {"goldens": Verdict.REGRESSION if said[outcome.name] else Verdict.PASS},
+        )
+        if outcome.name in said
+        else outcome
+        for outcome in found
+    ]
+
+
+def _slower(setting: Setting, margin: float) -> BlindnessOutcome:
+    """Make the latency check on a candidate whose UNet takes twice as long."""
+    from turbo_lab.runtime.paired_timing import compare_calls
+
+    worker, cell = setting.worker, setting.cell
+    worker.prepare(cell.recipe)
+    call = worker.stock_call(cell)
+
+    def slow() -> None:
+        with slower_unet(worker):
+            call()
+
+    with worker.thread_count():
+        found = compare_calls(call, slow, "short", worker.device)
+    return _by_one_check(SLOWER, ratio_check("latency", found.blocks_b_s, found.blocks_a_s, margin))
+
+
+def _heavier(setting: Setting, margin: float) -> BlindnessOutcome:
+    """Make the memory check on a candidate that holds its UNet twice."""
+    from turbo_lab.execute.peak_memory import compare_footprints
+
+    worker = setting.worker
+    subject = (worker.weights, worker.device, worker.num_threads, setting.cell)
+    peaks = compare_footprints(subject, subject, fault=hold_unet_twice)
+    return _by_one_check(HEAVIER, ratio_check("memory", *peaks, margin))
+
+
+def _by_one_check(fault: str, row: CheckResult) -> BlindnessOutcome:
+    caught = row.verdict != Verdict.PASS
+    return BlindnessOutcome(fault, "", caught, {row.name: row.verdict}, {row.name: row.difference})
+
+
+def catch_rates(found: Sequence[BlindnessOutcome]) -> dict[str, dict[str, int]]:
+    """Return, per check and for the whole gate, the faults caught and those asked about."""
+    rates: dict[str, dict[str, int]] = {}
+    for outcome in found:
+        for name, verdict in outcome.verdicts.items():
+            row = rates.setdefault(name, {"caught": 0, "asked": 0})
+            row["caught"] += verdict != Verdict.PASS
+            row["asked"] += 1
+    caught = sum(outcome.caught for outcome in found)
+    return {**rates, "gate": {"caught": caught, "asked": len(found)}}

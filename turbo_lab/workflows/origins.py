@@ -1,0 +1,45 @@
+"""Where a cell's weights and prompts come from, as its record and its images tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from turbo_lab.cards import AdapterFiles, ModelFiles, VaeFiles
+from turbo_lab.execute.driver import CellOrigin
+from turbo_lab.request.recipe import Cell
+from turbo_lab.request.resolve import Library
+
+
+def cell_origin(library: Library, git: Mapping[str, Any] | None, cell: Cell) -> CellOrigin:
+    """Return the names and the provenance of what a cell is made with.
+
+    ``git``: the state of the working directory's repository; ``None``: it is not in one.
+    """
+    _, files = library.cards[cell.request.model, cell.recipe.model]
+    adapters = [library.adapters[key] for key, _ in cell.recipe.lora]
+    vaes = [library.vaes[value] for key, value in cell.recipe.variant if key == "vae"]
+    prompts = library.prompt_sets[cell.prompt_set]
+    model = cell.request.model
+    return CellOrigin(
+        names={
+            cell.recipe.model: model,
+            **{adapter.digest: adapter.name for adapter in adapters},
+            **{vae.digest: vae.name for vae in vaes},
+        },
+        provenance={
+            "models": {model: _origin(files), **{vae.name: _origin(vae) for vae in vaes}},
+            "adapters": {adapter.name: _origin(adapter) for adapter in adapters},
+            "prompt_sets": {prompts.name: prompts.digest},
+            "git": git,
+        },
+    )
+
+
+def _origin(files: ModelFiles | AdapterFiles | VaeFiles) -> dict[str, Any]:
+    return {
+        "digest": files.digest,
+        "revision": files.revision,
+        "license": files.license,
+        "license_source": files.license_source,
+    }
