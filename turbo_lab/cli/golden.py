@@ -341,10 +341,11 @@ def calibrate(words: tuple[str, ...], write: bool, as_json: bool) -> int:
 def mutate(words: tuple[str, ...], as_json: bool) -> int:
     """Inject faults and harmless changes; exit code 1 if a fault is missed or one alarms."""
     from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.trials import golden_mutation
     from turbo_lab.trials.golden_calibration import load_cases
 
     library = open_library()
-    faults, harmless = mutate(
+    faults, harmless = golden_mutation.mutate(
         load_cases(library, _overrides(words)), thresholds_of(library), judge_embed()
     )
     shown = [fault for fault in faults if fault.cases]
