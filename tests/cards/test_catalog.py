@@ -1,4 +1,4 @@
-"""``turbo-lab models verify``: weights that changed under their former digest."""
+"""``turbo-lab models verify``: weights that changed under the old digest."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def test_verify_names_the_file_and_says_what_follows(
     weights.write_bytes(b"one")
     DigestCache().file(weights)
     assert main(["models", "verify"]) == 0
-    assert capsys.readouterr().out == "1 of 1 files hold what they were known by\n"
+    assert capsys.readouterr().out == "1 of 1 files match their recorded digests\n"
     stat = weights.stat()
     weights.write_bytes(b"two")
     os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert main(["models", "verify"]) == 3
     said = capsys.readouterr().out
-    assert f"changed  {weights}" in said and "under their former digest" in said
+    assert f"changed  {weights}" in said and "under the old digest" in said
     assert main(["models", "verify", "--json"]) == 0  # known by its bytes from now on
     assert json.loads(capsys.readouterr().out)["changed"] == []

@@ -100,7 +100,7 @@ def test_every_stage_of_a_sweep_is_hashed(folder: Path) -> None:
     [
         ("nothing.png", "does not exist"),
         ("abcdef0123", "no record of"),
-        ("x", "is no PNG, no record's path"),
+        ("x", "is not a PNG file, a record path"),
         ("0" * 32, "has no such run"),
     ],
 )
