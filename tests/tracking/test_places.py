@@ -9,7 +9,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tests.report.documents import sweep_document
-from turbo_lab.errors import IncompleteError
+from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
 
 
@@ -76,3 +76,9 @@ def test_deleted_experiment_says_how_to_restore_it(original: Path) -> None:
     client.restore_experiment(experiment)
     project(original, "two")
     assert len(client.search_runs([experiment])) == 10
+
+
+def test_looking_for_a_run_makes_no_database(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no MLflow database .*mlflow\.db; run this in"):
+        Tracker(TrackingSettings.local(tmp_path, "none")).record_of("0" * 32)
+    assert list(tmp_path.iterdir()) == []

@@ -22,6 +22,7 @@ SWEEP = ("sweep", "num_images=1", "num_threads=1", "metrics=none", "timing=off",
 COMMAND = "import sys; from turbo_lab.cli.main import main; sys.exit(main())"
 
 
+@pytest.mark.slow
 def test_dripping_server_ends_a_sweep_in_time_and_its_password_is_nowhere(tmp_path: Path) -> None:
     with serving(Dripping) as server:
         uri = f"http://me:s3cret%21@{server.address}"

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from turbo_lab.errors import IncompleteError
+from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.identity import digest
 from turbo_lab.planning.options import TrackingOptions
 from turbo_lab.store.record import document
@@ -135,7 +135,13 @@ class Tracker:
             ) from error
 
     def record_of(self, run_id: str) -> str:
-        """The record that a run projects. Raises ``InputError`` for a run that is not ours."""
+        """Return the record that a run projects. Raises ``InputError`` for another's run."""
+        path = self.settings.database
+        if path is not None and not path.exists():
+            raise InputError(
+                f"{run_id}: there is no MLflow database {path}; run this in the project's folder, "
+                "or pass tracking.uri=ADDRESS"
+            )
         return self._call(lambda runs: runs.record_of(run_id))
 
     def _call(self, task: Callable[[Runs], _Result]) -> _Result:
