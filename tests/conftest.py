@@ -190,11 +190,11 @@ def loaded(library: GoldenLibrary) -> Loaded:
 
 
 @pytest.fixture(scope="session")
-def runner(loaded: Loaded) -> CaseRunner:
+def runner(loaded: Loaded, fresh_draws: FreshDraws) -> CaseRunner:
     """A runner of those cases, with one resident pipeline."""
     from turbo_lab.golden.run_case import CaseRunner
 
-    return CaseRunner([case for case, *_ in loaded])
+    return CaseRunner([case for case, *_ in loaded], draw_fresh=fresh_draws)
 
 
 @pytest.fixture

@@ -7,10 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from turbo_lab.golden.document import Golden
 from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
-from turbo_lab.golden.library import Material
-from turbo_lab.golden.run_case import Case
+from turbo_lab.golden.run_case import RecordedCase
 
 CASES = {
     "two-steps": ("prompt='a key on a blue background'", "num_inference_steps=2", "seed=3"),
@@ -23,7 +21,7 @@ CASES = {
         "seed=5",
     ),
 }
-Loaded = list[tuple[Case, Golden, Material]]
+Loaded = list[RecordedCase]
 
 
 class FreshDraws:

@@ -123,12 +123,12 @@ class GoldenImage:
             _write(library, case, seen, recipe, "first recording", None)
             _WRITTEN.append(f"recorded  {self._file}::{case}")
             return
-        from turbo_lab.golden.embedding import judge_embed
+        from turbo_lab.golden.embedding import image_embedding
 
         golden = library.read(case)
         material = library.material(golden)
         verdict = judge(
-            golden, material, seen, read_thresholds(), _today(), judge_embed(),
+            golden, material, seen, read_thresholds(), _today(), image_embedding(),
             remedy=f"if that is meant: {_ACCEPT}",
         )  # fmt: skip
         if verdict.verdict == Verdict.PASS:

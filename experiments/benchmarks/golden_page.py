@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from turbo_lab.golden.embedding import judge_embed
+from turbo_lab.golden.embedding import image_embedding
 from turbo_lab.golden.judgement import judge
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
 from turbo_lab.golden.lifecycle import Checked, today
@@ -68,7 +68,7 @@ def failing(count: int) -> list[Checked]:
     found = []
     for case, golden, material in anchored(cases, runner):
         seen = run_with(fault, runner, case)
-        verdict = judge(golden, material, seen, thresholds, today(), judge_embed())
+        verdict = judge(golden, material, seen, thresholds, today=today(), embed=image_embedding())
         keys = {"golden": golden.fingerprint.keys, "here": seen.fingerprint.keys}
         found.append(Checked(verdict, material.tensors["pixels"], seen.pixels(), fingerprints=keys))
     return [_as(found[index % len(found)], index) for index in range(count)]

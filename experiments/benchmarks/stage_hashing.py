@@ -14,50 +14,55 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-
-import numpy as np
+from typing import Any
 
 from turbo_lab.execute.committer import stage_sha256
 from turbo_lab.golden.run_case import Case, CaseRunner, resolve_case, stage_value
 from turbo_lab.golden.stages import StageValue, mark
 from turbo_lab.runtime.paired_timing import PairedTiming, compare_calls
+from turbo_lab.runtime.runners import Drawn
 from turbo_lab.runtime.timing import TimingRule
 
 PROMPTS = ("prompts=scenes-demo", "seed=1")
 RULE = TimingRule("blocks", 1, 0.0, 1, 0.0, 6, 3.0)
 
 
-def drawing(runner: CaseRunner, case: Case) -> Callable[[], np.ndarray]:
-    """A call that draws the case's batch, text included."""
-    worker = runner.worker
-    worker.prepare(case.cell.recipe)
-
-    def draw() -> np.ndarray:
-        worker.start_cold()
-        return worker.run(case.batch, case.cell.negative_prompt)
-
-    return draw
+Draw = Callable[..., Drawn]
 
 
-def hashing(runner: CaseRunner, draw: Callable[[], np.ndarray]) -> Callable[[], object]:
-    """The same with a sweep's hashes of every stage."""
+def drawing(runner: CaseRunner, case: Case) -> Draw:
+    """Return a call that draws the case's batch, text included; it takes an observer."""
+    worker = runner.worker(case)
+    return lambda *observe: worker.cold().run(case.batch, case.cell.negative_prompt, *observe)
+
+
+def kept(draw: Draw) -> tuple[Drawn, dict[str, Any]]:
+    """Draw, and keep the tensor of every stage."""
+    stages: dict[str, Any] = {}
+
+    def keep(stage: str, tensor: Any) -> Any:
+        stages[stage] = tensor
+        return tensor
+
+    return draw(keep), stages
+
+
+def hashing(draw: Draw) -> Callable[[], object]:
+    """Return the same call with a sweep's hashes of every stage."""
 
     def call() -> object:
-        with runner.worker.kept_stages() as stages:
-            draw()
-        return {name: stage_sha256(tensor) for name, tensor in stages.items()}
+        return {name: stage_sha256(tensor) for name, tensor in kept(draw)[1].items()}
 
     return call
 
 
-def marking(runner: CaseRunner, draw: Callable[[], np.ndarray]) -> Callable[[], object]:
-    """The same with a golden's marks of every stage and the pixels."""
+def marking(draw: Draw) -> Callable[[], object]:
+    """Return the same call with a golden's marks of every stage and the pixels."""
 
     def call() -> object:
-        with runner.worker.kept_stages() as stages:
-            pixels = draw()
+        drawn, stages = kept(draw)
         marks = [mark(stage_value(name, tensor)) for name, tensor in stages.items()]
-        return [*marks, mark(StageValue("pixels", "uint8", pixels))]
+        return [*marks, mark(StageValue("pixels", "uint8", drawn.pixels))]
 
     return call
 
@@ -86,14 +91,9 @@ def main() -> None:
         runner = CaseRunner([case])
         draw = drawing(runner, case)
         for way, wrap in (("hashes of a sweep", hashing), ("marks of a golden", marking)):
-            with runner.worker.image_lane():
-                found = compare_calls(
-                    draw,
-                    wrap(runner, draw),
-                    RULE,
-                    num_pairs=options.pairs,
-                    clock=time.process_time_ns,
-                )
+            found = compare_calls(
+                draw, wrap(draw), RULE, num_pairs=options.pairs, clock=time.process_time_ns
+            )
             label = f"{images} x 64x64, {steps} step{'s' if steps > 1 else ''}"
             print(row(label, way, found), flush=True)
 

@@ -17,6 +17,7 @@ from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab import images
 from turbo_lab.cli.main import main
 from turbo_lab.runtime.sampler import Sampler
+from turbo_lab.store.store import Store
 
 QUICK = ("tracking=none", "timing=off", "metrics=none", "num_threads=1", "resolution=64")
 
@@ -159,6 +160,8 @@ def test_out_of_memory_fails_the_cell_or_splits_its_batches(
     assert statuses(split) == ["reused", "done"]
     assert record(split, 0)["exactness"] == "exact"
     assert record(split, 1)["exactness"] == "split"
+    (key,) = record(split, 1)["batches"]
+    assert Store(Path(split["store"])).read_batch(key).stages == {}  # parts have no one tensor
     assert record(split, 1)["provenance"]["notes"] == ["out of memory at 4 images: drawn as 2+2"]
     # It is reused where splitting is allowed, and only there.
     again = run("sweep", *grid, "on_out_of_memory=split")

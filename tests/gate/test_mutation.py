@@ -65,22 +65,22 @@ def test_a_slower_unet_is_called_twice_and_draws_the_same(drawn: Drawn) -> None:
     worker, cell, healthy = drawn
     worker.prepare(cell.recipe)
     calls: list[int] = []
-    hook = worker.pipeline().unet.register_forward_hook(lambda *_: calls.append(1))
-    forward, own = worker.pipeline().unet.forward, 0
+    unet = worker.resident.pipeline.unet
+    hook = unet.register_forward_hook(lambda *_: calls.append(1))
+    forward, own = unet.forward, 0
 
     def counted(*arguments: object, **options: object) -> object:
         nonlocal own
         own += 1
         return forward(*arguments, **options)
 
-    worker.pipeline().unet.forward = counted
+    unet.forward = counted
     try:
-        with slower_unet(worker), worker.image_lane():
-            worker.start_cold()
-            first = worker.run(cell.batches[0], cell.negative_prompt)
+        with slower_unet(worker.resident.pipeline):
+            first = worker.cold().run(cell.batches[0], cell.negative_prompt).pixels
     finally:
         hook.remove()
-        del worker.pipeline().unet.forward
+        del unet.forward
     assert own == 2 * len(calls) == 2
     assert np.array_equal(first, healthy[:3])
 

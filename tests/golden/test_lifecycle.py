@@ -18,14 +18,14 @@ from tests.golden_cases import FreshDraws, Loaded
 from turbo_lab.cli.main import main
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden import lifecycle
-from turbo_lab.golden.document import Accepted, Golden, Margin
-from turbo_lab.golden.library import GoldenLibrary, Material
+from turbo_lab.golden.document import Accepted, Margin
+from turbo_lab.golden.library import GoldenLibrary
 from turbo_lab.golden.lifecycle import Checked, check
-from turbo_lab.golden.run_case import Case, CaseRunner, resolve_case
+from turbo_lab.golden.run_case import Case, CaseRunner, RecordedCase, resolve_case
 from turbo_lab.golden.thresholds import read_thresholds, thresholds_document
 from turbo_lab.report.golden_check import check_document
 from turbo_lab.runtime import pipeline
-from turbo_lab.trials.faults import FAULTS, patched
+from turbo_lab.trials.faults import FAULTS
 
 
 def document(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict]:  # type: ignore[type-arg]
@@ -113,41 +113,35 @@ def test_a_damaged_golden_is_an_error_and_the_others_are_judged(library: GoldenL
     assert whole.verdict.verdict == "pass"
 
 
-def test_explain_separates_the_cause_from_what_it_passes_on(
-    loaded: Loaded, runner: CaseRunner
-) -> None:
-    checked, values = explained_with("one weight tensor scaled by 1.01", loaded[0], runner)
+def test_explain_separates_the_cause_from_what_it_passes_on(loaded: Loaded) -> None:
+    checked, values = explained_with("one weight tensor scaled by 1.01", loaded[0])
     passed_on = [stage.stage for stage in checked.verdict.stages if not stage.equal]
     assert passed_on == ["unet.0", "latents.0", "unet.1", "latents.1", "vae", "pixels"]
     assert checked.causes == ("unet.0", "unet.1")
     assert values["explanation"].endswith("still differ: unet.0, unet.1")
 
 
-def test_a_stage_that_could_not_be_fed_is_not_called_a_cause(
-    loaded: Loaded, runner: CaseRunner
-) -> None:
+def test_a_stage_that_could_not_be_fed_is_not_called_a_cause(loaded: Loaded) -> None:
     """The embeddings of a guided batch are too large to be kept: the UNet gets the wrong ones."""
     assert "prompt_embeds" not in loaded[1][2].tensors
-    checked, values = explained_with("last layer of the text encoders", loaded[1], runner)
+    checked, values = explained_with("last layer of the text encoders", loaded[1])
     assert checked.causes == ("prompt_embeds",)
     assert "may only pass on what the golden does not keep: unet.0" in values["explanation"]
 
 
-def test_the_document_has_both_fingerprints(loaded: Loaded, runner: CaseRunner) -> None:
-    _, values = explained_with("channels swapped", loaded[0], runner)
+def test_the_document_has_both_fingerprints(loaded: Loaded) -> None:
+    _, values = explained_with("channels swapped", loaded[0])
     here = loaded[0][0].sweep.fingerprint.keys
     assert values["fingerprints"] == {"golden": here, "here": here}
 
 
-def explained_with(
-    fault: str, one: tuple[Case, Golden, Material], runner: CaseRunner
-) -> tuple[Checked, dict[str, Any]]:
+def explained_with(fault: str, one: RecordedCase) -> tuple[Checked, dict[str, Any]]:
     """A case checked with a fault in the pipeline: what was found, and its row in the document."""
-    case, golden, material = one
     (found,) = [f for f in FAULTS if f.name == fault]
-    runner.worker.prepare(case.cell.recipe)
-    with found.running(runner.worker.pipeline()):
-        checked = lifecycle._check_one(runner, case, golden, material, {}, None, explain=True)
+    runner = CaseRunner([one.case], seams=found.seams())
+    runner.resident.prepare(one.case.cell.recipe)
+    with found.weights(runner.resident.pipeline):
+        checked = lifecycle.check_one(runner, one, {}, None, explain=True)
     return checked, check_document([checked], ())["cases"][0]
 
 
@@ -309,7 +303,8 @@ def faulty() -> Iterator[None]:
         loaded.unet.conv_in.weight.data.view(-1)[0] += 1e-2
         return loaded
 
-    with patched(pipeline, "load_pipeline", wrong):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "load_pipeline", wrong)
         yield
 
 

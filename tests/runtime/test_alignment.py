@@ -37,9 +37,8 @@ def test_weights_that_were_saved_again_lie_elsewhere_and_draw_the_same(
     for loaded in (shipped, again):
         sampler = Sampler(loaded, cpu, WorkDone())
         seen: dict[str, torch.Tensor] = {}
-        sampler.observe = lambda stage, tensor, seen=seen: seen.setdefault(stage, tensor)
         with image_lane(2):
-            sampler.run(batch, None, SharedWork())
+            sampler.run(batch, None, SharedWork(), seen.setdefault)
         stages.append(seen)
     assert list(stages[0]) == list(stages[1])
     for stage, tensor in stages[0].items():

@@ -20,7 +20,8 @@ from tests.runtime.test_sampler import (
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab.cards import locate, model_card
 from turbo_lab.errors import InputError
-from turbo_lab.execute.worker import Weights, Worker
+from turbo_lab.execute.resident import ResidentPipeline, Weights
+from turbo_lab.execute.worker import Worker
 from turbo_lab.golden.run_case import resolve_case
 from turbo_lab.identity import canonical_json
 from turbo_lab.planning.plan import WorkDone, planned_rows
@@ -29,6 +30,7 @@ from turbo_lab.request.resolve import canonical_scheduler
 from turbo_lab.runtime.batched import BatchedGroup
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.pipeline import load_pipeline
+from turbo_lab.runtime.runners import Drawn
 from turbo_lab.runtime.sampler import Sampler, SharedWork
 
 # What share=batched promises of an image beside the exact one.
@@ -143,24 +145,27 @@ def test_trained_weights_stay_within_tolerance() -> None:
 
 
 def worker(folder: Path, **options: object) -> Worker:
-    made = Worker(Weights({"m": folder}, {}), "cpu", 1, **options)  # type: ignore[arg-type]
+    resident = ResidentPipeline(Weights({"m": folder}, {}), "cpu")
+    made = Worker(resident, 1, **options)  # type: ignore[arg-type]
     made.prepare(recipe(scheduler_json(folder, SCHEDULERS[0]), 1, 0.0, None))
     return made
 
 
-def run_group(made: Worker, recipes: list[Recipe]) -> list[np.ndarray]:
+def draw_group(made: Worker, recipes: list[Recipe]) -> list[Drawn]:
     batches = [Batch(one, LAYOUT) for one in recipes]
     made.new_group([(batch, None) for batch in batches])
-    with made.image_lane():
-        return [made.run(batch, None) for batch in batches]
+    return [made.run(batch, None) for batch in batches]
+
+
+def run_group(made: Worker, recipes: list[Recipe]) -> list[np.ndarray]:
+    return [drawn.pixels for drawn in draw_group(made, recipes)]
 
 
 def test_batch_outside_the_group_is_drawn_by_itself(folder: Path) -> None:
     made = worker(folder, share="batched")
     inside, outside = grid(folder)[:2]
     run_group(made, [inside])
-    with made.image_lane():
-        made.run(Batch(outside, LAYOUT), None)
+    made.run(Batch(outside, LAYOUT), None)
     assert made.work.unet_rows == 4 + 8
 
 
@@ -170,11 +175,10 @@ def test_error_of_one_batch_is_not_the_others(folder: Path) -> None:
     bad = recipe(canonical_json({"_class_name": "NoScheduler"}), 1, 0.0, None)
     batches = [Batch(one, LAYOUT) for one in (good, bad, other)]
     made.new_group([(batch, None) for batch in batches])
-    with made.image_lane():
-        first = made.run(batches[0], None)
-        with pytest.raises(InputError, match="scheduler=NoScheduler"):
-            made.run(batches[1], None)
-        last = made.run(batches[2], None)
+    first = made.run(batches[0], None).pixels
+    with pytest.raises(InputError, match="scheduler=NoScheduler"):
+        made.run(batches[1], None)
+    last = made.run(batches[2], None).pixels
     exact = run_group(worker(folder), [good, other])
     assert_within_tolerance([first, last], exact)
 
@@ -198,21 +202,22 @@ class OutOfMemoryAbove:
 @pytest.mark.parametrize("share", ["exact", "batched", "none"])
 def test_out_of_memory_fails_unless_splitting_is_allowed(folder: Path, share: str) -> None:
     made = worker(folder, share=share)
-    OutOfMemoryAbove(made.pipeline(), 2)
+    OutOfMemoryAbove(made.resident.pipeline, 2)
     with pytest.raises(MemoryError, match="no room for 4 rows"):
         run_group(made, grid(folder)[:1])
 
 
 @pytest.mark.parametrize("share", ["exact", "none"])
 def test_split_batch_has_the_bits_of_its_parts_and_says_so(folder: Path, share: str) -> None:
-    made = worker(folder, share=share, split_on_out_of_memory=True)
-    OutOfMemoryAbove(made.pipeline(), 3)
+    made = worker(folder, share=share, may_split=True)
+    OutOfMemoryAbove(made.resident.pipeline, 3)
     unguided, guided = grid(folder)[:2]
-    drawn = run_group(made, [unguided, guided])
-    assert made.is_split and made.notes == ("out of memory at 4 images: drawn as 1+1+1+1",)
+    drawn = draw_group(made, [unguided, guided])
+    assert all(one.split for one in drawn)
+    assert drawn[1].notes == ("out of memory at 4 images: drawn as 1+1+1+1",)
     sampler = make_sampler(folder)
     with image_lane(1):
-        for pixels, one, size in ((drawn[0], unguided, 2), (drawn[1], guided, 1)):
+        for pixels, one, size in ((drawn[0].pixels, unguided, 2), (drawn[1].pixels, guided, 1)):
             parts = [
                 sampler.run(
                     Batch(one, Layout(LAYOUT.prompts[i : i + size], LAYOUT.seeds[i : i + size])),
@@ -224,30 +229,21 @@ def test_split_batch_has_the_bits_of_its_parts_and_says_so(folder: Path, share: 
             assert np.array_equal(pixels, np.concatenate(parts))
 
 
-def test_split_batch_keeps_no_hash_of_stages(folder: Path) -> None:
-    made = worker(folder, split_on_out_of_memory=True)
-    OutOfMemoryAbove(made.pipeline(), 2)
-    made.new_group()
-    with made.image_lane(), made.kept_stages() as stages:
-        made.run(Batch(grid(folder)[0], LAYOUT), None)
-    assert stages == {}
-
-
 def test_one_image_that_does_not_fit_fails_although_splitting_is_allowed(folder: Path) -> None:
-    made = worker(folder, split_on_out_of_memory=True)
-    OutOfMemoryAbove(made.pipeline(), 1)
+    made = worker(folder, may_split=True)
+    OutOfMemoryAbove(made.resident.pipeline, 1)
     with pytest.raises(MemoryError, match="no room for 2 rows"):
         run_group(made, grid(folder)[1:2])
 
 
 def test_common_passes_shrink_until_they_fit(folder: Path) -> None:
-    made = worker(folder, share="batched", split_on_out_of_memory=True)
-    OutOfMemoryAbove(made.pipeline(), 9)
+    made = worker(folder, share="batched", may_split=True)
+    OutOfMemoryAbove(made.resident.pipeline, 9)
     recipes = grid(folder)
-    drawn = run_group(made, recipes)
-    assert made.notes == ("out of memory: at most 8 rows a UNet call",)
-    assert not made.is_split  # such rows were promised no more than the tolerance
-    assert_within_tolerance(drawn, run_group(worker(folder), recipes))
+    drawn = draw_group(made, recipes)
+    assert {one.notes for one in drawn} == {("out of memory: at most 8 rows a UNet call",)}
+    assert not any(one.split for one in drawn)  # such rows promise no more than the tolerance
+    assert_within_tolerance([one.pixels for one in drawn], run_group(worker(folder), recipes))
 
 
 def test_goldens_refuse_it() -> None:

@@ -177,11 +177,10 @@ def test_vae_that_the_loop_does_not_cover_is_left_to_the_stock_pipeline(
         seen.append(stage)
         return tensor
 
-    fallback.observe = observe
     batch = Batch(recipe(scheduler_json(folder, SCHEDULERS[0]), 2, 2.0, "blurry"), LAYOUT)
     with image_lane(1):
         wanted = stock(loop, batch, "blurry")
-        drawn = fallback.run(batch, "blurry", SharedWork())
+        drawn = fallback.run(batch, "blurry", SharedWork(), observe)
         assert np.array_equal(drawn, wanted)
         assert not np.array_equal(loop.run(batch, "blurry", SharedWork()), wanted)
     assert fallback.work == WorkDone(unet_rows=16, unet_calls=2, vae_rows=4, text_rows=8)

@@ -49,8 +49,7 @@ def drawn(*overrides: str) -> np.ndarray:
     batch = sweep.cells[0].batches[0]
     worker.prepare(batch.recipe)
     worker.new_group()
-    with worker.image_lane():
-        return worker.run(batch, None)
+    return worker.run(batch, None).pixels
 
 
 def test_another_vae_decodes_and_the_models_own_by_name_changes_nothing(other_vae: Path) -> None:
@@ -115,7 +114,7 @@ def traced(*overrides: str) -> tuple[Worker, ResolvedSweep]:
     sweep = compose_side("sweep", "candidate", [*SMALL, *overrides])
     worker = worker_for(sweep)
     worker.prepare(sweep.cells[0].recipe)
-    compile_unet(worker.pipeline(), backend="eager")
+    compile_unet(worker.resident.pipeline, backend="eager")
     return worker, sweep
 
 
@@ -125,7 +124,7 @@ def test_timing_a_compiled_unet_compiles_nothing_anew() -> None:
     worker, sweep = traced()
     call = worker.stock_call(sweep.cells[0])
     counters = torch._dynamo.utils.counters["stats"]
-    with worker.thread_count(), StageClock(worker.pipeline(), "cpu") as stages:
+    with worker.thread_count(), StageClock(worker.resident.pipeline, "cpu") as stages:
         call()
         before = counters["unique_graphs"]
         for _ in range(3):
@@ -142,13 +141,12 @@ def test_a_compiled_unet_takes_adapters_and_gives_them_back() -> None:
     batch = sweep.cells[0].batches[0]
     styled = compose_side("sweep", "candidate", [*SMALL, "lora=ink@1"]).cells[0].recipe
     adapters = {digest: ("ink", locate_adapter("ink").path) for digest, _ in styled.lora}
-    worker.weights = dataclasses.replace(worker.weights, adapters=adapters)
+    worker.resident.weights = dataclasses.replace(worker.resident.weights, adapters=adapters)
 
     def images(recipe: Recipe) -> np.ndarray:
         worker.prepare(recipe)
         worker.new_group()
-        with worker.image_lane():
-            return worker.run(dataclasses.replace(batch, recipe=recipe), None)
+        return worker.run(dataclasses.replace(batch, recipe=recipe), None).pixels
 
     plain = images(batch.recipe)
     assert np.array_equal(images(styled), drawn("lora=ink@1"))
@@ -161,11 +159,10 @@ def test_past_the_limit_of_shapes_is_an_error_of_that_cell(monkeypatch: pytest.M
     worker, sweep = traced()
     batch = sweep.cells[0].batches[0]
     worker.new_group()
-    with worker.image_lane():
-        worker.run(batch, None)
-        one = Layout(batch.layout.prompts[:1], batch.layout.seeds[:1])
-        with pytest.raises(InputError, match="was compiled for 1 batches, sizes and adapters"):
-            worker.run(dataclasses.replace(batch, layout=one), None)
+    worker.run(batch, None)
+    one = Layout(batch.layout.prompts[:1], batch.layout.seeds[:1])
+    with pytest.raises(InputError, match="was compiled for 1 batches, sizes and adapters"):
+        worker.run(dataclasses.replace(batch, layout=one), None)
 
 
 @pytest.mark.slow
@@ -215,9 +212,9 @@ def test_a_compiled_unet_shares_its_work_to_the_bit() -> None:
     worker.prepare(batch.recipe)
     worker.new_group()
     with worker.image_lane():
-        first = worker.run(batch, None)
-        again = worker.run(batch, None)  # its first evaluation is there already
-        pipeline = worker.pipeline()
+        first = worker.run(batch, None).pixels
+        again = worker.run(batch, None).pixels  # its first evaluation is there already
+        pipeline = worker.resident.pipeline
         stock = pipeline(
             prompt=list(batch.layout.prompts),
             num_inference_steps=2,

@@ -12,7 +12,6 @@ from turbo_lab.trials.faults import FAULTS, Fault
 from turbo_lab.trials.golden_mutation import run_with
 from turbo_lab.trials.harmless import HARMLESS, Harmless
 
-pytestmark = pytest.mark.usefixtures("shared_fresh_draws")
 _WITHOUT_LORA = [fault for fault in FAULTS if not fault.name.startswith("lora")]
 
 

@@ -6,8 +6,10 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.golden.test_lifecycle import faulty
@@ -15,16 +17,23 @@ from tests.golden_cases import FreshDraws, Loaded
 from turbo_lab.cli.main import main
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden.document import Margin
-from turbo_lab.golden.embedding import judge_embed
-from turbo_lab.golden.fresh_process import Stages
-from turbo_lab.golden.library import GoldenLibrary
-from turbo_lab.golden.thresholds import read_thresholds
-from turbo_lab.report.text.golden import print_mutation
+from turbo_lab.golden.embedding import image_embedding
+from turbo_lab.golden.fresh_process import DrawFresh, Stages
+from turbo_lab.golden.library import GoldenLibrary, StoredTensors
+from turbo_lab.golden.run_case import CaseRunner, RecordedCase
+from turbo_lab.golden.thresholds import read_thresholds, thresholds_document, thresholds_of
+from turbo_lab.report.text.golden import print_calibration, print_mutation
 from turbo_lab.request.recipe import as_plain
-from turbo_lab.trials import golden_mutation as mutation
 from turbo_lab.trials.faults import FAULTS, Fault
-from turbo_lab.trials.golden_mutation import mutate
-from turbo_lab.trials.harmless import HARMLESS
+from turbo_lab.trials.golden_calibration import (
+    Calibration,
+    Thresholds,
+    calibrate,
+    load_cases,
+    observe,
+)
+from turbo_lab.trials.golden_mutation import HarmlessOutcome, Mutation, mutate, run_with
+from turbo_lab.trials.harmless import HARMLESS, Harmless
 
 
 @pytest.fixture
@@ -38,37 +47,71 @@ def one(library: GoldenLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_calibration_is_written_read_again_and_ratchets(
-    one: GoldenLibrary, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    one: GoldenLibrary, capsys: pytest.CaptureFixture[str]
 ) -> None:
     quick = [change for change in HARMLESS if change.name in ("run again", "SDPA by plain math")]
-    monkeypatch.setattr("turbo_lab.trials.golden_calibration.HARMLESS", quick)
-    assert main(["golden", "calibrate", "--write", "--json"]) == 0
-    values = json.loads(capsys.readouterr().out)
-    assert values["provenance"]["identical"]["run again"] == 1
-    assert 0 < values["thresholds"]["T1"]["latents_max_abs"]["observed"] < 1e-3
+
+    def calibrated(stored: Thresholds | None) -> Calibration:
+        return calibrate(load_cases(one), image_embedding(), stored, changes=quick)
+
+    found = calibrated(None)
+    assert found.exact["run again"] == found.cases == 1
+    assert 0 < found.thresholds["T1"]["latents_max_abs"].observed < 1e-3
+    one.write_thresholds(found.thresholds, thresholds_document(found.thresholds, {}))
     own = read_thresholds(one.root / "thresholds.json")
+    assert own == found.thresholds
     assert one.read("two-steps").thresholds == own != read_thresholds()
-    assert main(["golden", "calibrate"]) == 0
+    again = calibrated(thresholds_of(one))
+    assert again.loose == ()
+    print_calibration(again)
     assert "SDPA by plain math" in capsys.readouterr().out
     loose = {"T1": {**own["T1"], "latents_max_abs": Margin(1.0, 0.1, 9)}, "T2": own["T2"]}
     one.write_sidecar(dataclasses.replace(one.read("two-steps"), thresholds=loose))
-    assert main(["golden", "calibrate"]) == 1
-    assert "loose: T1 latents_max_abs: 1 stored" in capsys.readouterr().out
+    last = calibrated(thresholds_of(one))
+    assert [line.partition(" stored")[0] for line in last.loose] == ["T1 latents_max_abs: 1"]
 
 
-def test_a_fault_that_does_nothing_is_missed_and_fails_the_command(
-    one: GoldenLibrary, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_metric_that_cannot_be_computed_stops_calibration(
+    loaded: Loaded, runner: CaseRunner
+) -> None:
+    (again,) = [change for change in HARMLESS if change.name == "run again"]
+    broken = loaded[0]._replace(
+        stored=StoredTensors(
+            {**loaded[0].stored.tensors, "pixels": np.zeros((1, 8, 8, 3), np.uint8)}
+        )
+    )
+    with pytest.raises(JudgementError, match="run again: .* could not be computed"):
+        observe(broken, again, runner, image_embedding())
+
+
+def test_a_fault_that_does_nothing_is_missed(
+    one: GoldenLibrary, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caught = next(fault for fault in FAULTS if fault.name == "channels swapped")
-    monkeypatch.setattr(mutation.mutate, "__defaults__", ((caught, Fault("nothing")), ()))
-    assert main(["golden", "mutate"]) == 1
+    cases, thresholds = load_cases(one), read_thresholds()
+
+    def tried(*faults: Fault) -> Mutation:
+        return mutate(cases, thresholds, image_embedding(), faults=faults, changes=())
+
+    found = tried(caught, Fault("nothing"))
+    assert (found.score, found.passes) == (0.5, False)
+    print_mutation({"score": found.score, **as_plain(found)})
     text = capsys.readouterr().out
     assert "score 50% of the faults caught at T0" in text
     assert [line.split() for line in text.splitlines() if line.startswith("nothing")] == [
         ["nothing", "missed", "missed", "(0)", "missed", "(0)", "-"]
     ]
-    monkeypatch.setattr(mutation.mutate, "__defaults__", ((caught,), ()))
-    assert main(["golden", "mutate"]) == 0
+    assert tried(caught).passes
+
+
+def test_a_harmless_change_that_alarms_fails(one: GoldenLibrary) -> None:
+    caught = next(fault for fault in FAULTS if fault.name == "channels swapped")
+    harmful = Harmless("another fault", "T1", partial(run_with, caught))
+    found = mutate(
+        load_cases(one), read_thresholds(), image_embedding(), faults=[caught], changes=[harmful]
+    )
+    assert [change.alarm for change in found.harmless] == [True]
+    assert found.score == 1 and not found.passes
 
 
 def test_a_fault_above_the_noise_must_be_seen_at_every_tier(
@@ -80,10 +123,10 @@ def test_a_fault_above_the_noise_must_be_seen_at_every_tier(
         for tier, figures in read_thresholds().items()
     }
     case, golden, material = loaded[0]
-    cases = [(case, dataclasses.replace(golden, thresholds=wide), material)]
+    cases = [RecordedCase(case, dataclasses.replace(golden, thresholds=wide), material)]
     names = ("vae in bfloat16", "one weight off by 0.001")
     faults = [fault for fault in FAULTS if fault.name in names]
-    found, _ = mutate(cases, {}, judge_embed(), faults, ())
+    found = mutate(cases, {}, image_embedding(), faults=faults, changes=()).faults
     assert all(dict(o.by_tier) == {"T0": True, "T1": False, "T2": False} for o in found)
     assert {outcome.name: outcome.above_noise for outcome in found} == {
         "vae in bfloat16": ("T1", "T2"),
@@ -94,13 +137,21 @@ def test_a_fault_above_the_noise_must_be_seen_at_every_tier(
     assert "vae in bfloat16: missed at T1, T2 though above the harmless noise" in text
 
 
-@pytest.mark.slow
-def test_a_fresh_process_of_other_bits_is_an_alarm(
-    loaded: Loaded, fresh_draws: FreshDraws, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fresh = [change for change in HARMLESS if change.name == "a fresh process"]
-    with fresh_draws.used():
-        _, (honest,) = mutate(loaded, read_thresholds(), judge_embed(), (), fresh)
+def test_a_fresh_process_of_other_bits_is_an_alarm(loaded: Loaded, fresh_draws: FreshDraws) -> None:
+    (fresh,) = [change for change in HARMLESS if change.name == "a fresh process"]
+
+    def tried(draw_fresh: DrawFresh) -> HarmlessOutcome:
+        found = mutate(
+            loaded,
+            read_thresholds(),
+            image_embedding(),
+            faults=(),
+            changes=[fresh],
+            draw_fresh=draw_fresh,
+        )
+        return found.harmless[0]
+
+    honest = tried(fresh_draws)
     assert (honest.alarm, honest.tier, honest.cases) == (False, "T0", len(loaded))
 
     def turned(cases: Mapping[str, Sequence[str]]) -> dict[str, Stages]:
@@ -110,15 +161,13 @@ def test_a_fresh_process_of_other_bits_is_an_alarm(
         other = dataclasses.replace(pixels, values=pixels.values[:, ::-1].copy())
         return found | {name: (*others, other)}
 
-    monkeypatch.setattr("turbo_lab.golden.run_case.stages_in_fresh_process", turned)
-    _, (moved,) = mutate(loaded, read_thresholds(), judge_embed(), (), fresh)
-    assert moved.alarm
+    assert tried(turned).alarm
 
 
 def test_without_thresholds_nothing_counts_as_caught(loaded: Loaded) -> None:
-    bare = [(case, dataclasses.replace(golden, thresholds={}), m) for case, golden, m in loaded]
+    bare = [one._replace(golden=dataclasses.replace(one.golden, thresholds={})) for one in loaded]
     with pytest.raises(JudgementError, match=r"no threshold for .* golden calibrate --write"):
-        mutate(bare, {}, judge_embed(), FAULTS[:1], ())
+        mutate(bare, {}, image_embedding(), faults=FAULTS[:1], changes=())
 
 
 @pytest.mark.slow

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from tests.golden_cases import Loaded
 from turbo_lab.environment import Fingerprint
-from turbo_lab.golden.document import Golden
 from turbo_lab.golden.judgement import judge
-from turbo_lab.golden.library import Material
 from turbo_lab.golden.lifecycle import today
-from turbo_lab.golden.run_case import Case, CaseRunner
+from turbo_lab.golden.run_case import CaseRunner, RecordedCase
 from turbo_lab.golden.stages import mark
 from turbo_lab.trials.faults import FAULTS
 from turbo_lab.trials.golden_mutation import run_with
 from turbo_lab.trials.reanchor import anchored
 
 
-def made_elsewhere(one: tuple[Case, Golden, Material]) -> tuple[Case, Golden, Any]:
+def made_elsewhere(one: RecordedCase) -> RecordedCase:
     """The same case as another CPU recorded it: other bits, within any numeric threshold."""
     case, golden, material = one
     keys = {**golden.fingerprint.keys, "device_model": "another CPU"}
@@ -29,7 +26,7 @@ def made_elsewhere(one: tuple[Case, Golden, Material]) -> tuple[Case, Golden, An
     elsewhere = dataclasses.replace(
         golden, fingerprint=Fingerprint(keys, {}), stages=stages, accepted=()
     )
-    return case, elsewhere, material
+    return RecordedCase(case, elsewhere, material)
 
 
 def test_goldens_of_here_stay_as_they_are(loaded: Loaded, runner: CaseRunner) -> None:

@@ -114,7 +114,7 @@ def check(words: tuple[str, ...], explain: bool, html: Path | None, as_json: boo
     KEY=VALUE applies to every case, such as device=cuda or num_threads=4.
     """
     from turbo_lab.golden import lifecycle
-    from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.golden.embedding import image_embedding
     from turbo_lab.report.golden_check import check_document, write_page
 
     names, overrides = _split_words(words)
@@ -122,7 +122,12 @@ def check(words: tuple[str, ...], explain: bool, html: Path | None, as_json: boo
         check_writable(html, "--html")
     library = open_library()
     checked = lifecycle.check(
-        library, _named(library, names), thresholds_of(library), judge_embed(), explain, overrides
+        library,
+        _named(library, names),
+        thresholds_of(library),
+        image_embedding(),
+        explain,
+        overrides,
     )
     orphans = [] if names else library.orphans()
     values = check_document(checked, orphans)
@@ -302,7 +307,7 @@ def prune(as_json: bool) -> int:
 def calibrate(words: tuple[str, ...], write: bool, as_json: bool) -> int:
     """Measure thresholds from changes that must not matter."""
     from turbo_lab.environment import package_version
-    from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.golden.embedding import image_embedding
     from turbo_lab.golden.thresholds import RATCHET, SAFETY, thresholds_document
     from turbo_lab.trials import golden_calibration
 
@@ -310,7 +315,7 @@ def calibrate(words: tuple[str, ...], write: bool, as_json: bool) -> int:
     cases = golden_calibration.load_cases(library, _overrides(words))
     # Thresholds that are about to be replaced are not checked for looseness.
     found = golden_calibration.calibrate(
-        cases, judge_embed(), None if write else thresholds_of(library)
+        cases, image_embedding(), None if write else thresholds_of(library)
     )
     provenance = {
         "safety": SAFETY,
@@ -340,28 +345,21 @@ def calibrate(words: tuple[str, ...], write: bool, as_json: bool) -> int:
 @words_argument()
 def mutate(words: tuple[str, ...], as_json: bool) -> int:
     """Inject faults and harmless changes; exit code 1 if a fault is missed or one alarms."""
-    from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.golden.embedding import image_embedding
     from turbo_lab.trials import golden_mutation
     from turbo_lab.trials.golden_calibration import load_cases
 
     library = open_library()
-    faults, harmless = golden_mutation.mutate(
-        load_cases(library, _overrides(words)), thresholds_of(library), judge_embed()
-    )
-    shown = [fault for fault in faults if fault.cases]
-    values = {
-        "score": sum(fault.caught for fault in shown) / len(shown),
-        "faults": as_plain(faults),
-        "harmless": as_plain(harmless),
-    }
+    cases = load_cases(library, _overrides(words))
+    found = golden_mutation.mutate(cases, thresholds_of(library), image_embedding())
+    values = {"score": found.score, **as_plain(found)}
     if as_json:
         print_document("golden mutate", values)
     else:
         from turbo_lab.report.text.golden import print_mutation
 
         print_mutation(values)
-    is_blind = values["score"] < 1 or any(fault.above_noise for fault in faults)
-    return 1 if is_blind or any(change.alarm for change in harmless) else 0
+    return 0 if found.passes else 1
 
 
 @command.command()
@@ -369,13 +367,13 @@ def mutate(words: tuple[str, ...], as_json: bool) -> int:
 @words_argument()
 def invariance(words: tuple[str, ...], as_json: bool) -> int:
     """Check that batch position, prompt order, threads and the like do not matter."""
-    from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.golden.embedding import image_embedding
     from turbo_lab.trials import golden_invariance
     from turbo_lab.trials.golden_calibration import load_cases
 
     library = open_library()
     cases = load_cases(library, _overrides(words))
-    rows = golden_invariance.invariance(cases, thresholds_of(library), judge_embed())
+    rows = golden_invariance.invariance(cases, thresholds_of(library), image_embedding())
     holds = all(row.holds is not False for row in rows)
     values = {"verdict": Verdict.PASS if holds else Verdict.REGRESSION, "rows": as_plain(rows)}
     if as_json:

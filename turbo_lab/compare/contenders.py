@@ -227,10 +227,10 @@ def _fidelity(
     import numpy as np
 
     from turbo_lab import images
-    from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.golden.embedding import image_embedding
     from turbo_lab.metrics.paired import paired_fidelity
 
-    embed, found = judge_embed(), {}
+    embed, found = image_embedding(), {}
     mine = candidate.figures.parameters
     for label, other in contenders.items():
         theirs = other.figures.parameters

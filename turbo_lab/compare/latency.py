@@ -39,7 +39,8 @@ def time_cells(sweep: ResolvedSweep) -> list[dict[str, Any]]:
             continue
         store.write_timing(sweep.keys.record_id(cell), timing)
         latency = as_plain(timing.latency_s)
-        rows.append({**row, "latency_s": latency, "load_s": worker.load_s, **timing_row(timing)})
+        load_s = worker.resident.load_s
+        rows.append({**row, "latency_s": latency, "load_s": load_s, **timing_row(timing)})
     return rows
 
 

@@ -145,6 +145,7 @@ def commit_batch(
     parameters: Mapping[str, Any],
     stages: Mapping[str, Any] | None = None,
     notes: tuple[str, ...] = (),
+    encode_png: Callable[[np.ndarray, Mapping[str, str]], bytes] = images.encode_png,
 ) -> None:
     """Encode, hash and commit the images of one batch; ``stages``: tensors to hash.
 
@@ -171,7 +172,7 @@ def commit_batch(
             **parameters,
         }
         text = {"turbo-lab": canonical_json(about), "parameters": readable(about)}
-        files[name] = images.encode_png(image, text)
+        files[name] = encode_png(image, text)
         entries.append(ImageEntry(name, pixel_sha256, prompt, seed))
     document = BatchRecord(batch.batch_id, key, exactness, recipe, tuple(entries), hashes, notes)
     store.commit_batch(document, files)

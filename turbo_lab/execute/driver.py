@@ -153,7 +153,7 @@ class _Driver:
         finally:
             for key in list(self.claimed):
                 self._release(key)
-        outcome.load_s = self.worker.load_s
+        outcome.load_s = self.worker.resident.load_s
         outcome.wall_s = time.perf_counter() - began - outcome.timing_s - outcome.load_s
         if self.plan.groups and len(self.failed) < len(self.plan.cells):
             outcome.work = as_plain(self.worker.work)
@@ -236,25 +236,36 @@ class _Driver:
         """Run a claimed batch; the claim ends with its commit."""
         keys = self.context.keys
         key = keys.reuse_key(job.batch)
+        stages: dict[str, Any] = {}
+
+        def keep(stage: str, tensor: Any) -> Any:
+            stages[stage] = tensor
+            return tensor
+
         try:
             with self.interrupts.allowed():
                 self.worker.prepare(job.batch.recipe)
                 negative = job.cells[0].negative_prompt
                 self._tell_cut_prompts([*group.layout.prompts, *([negative] if negative else [])])
-                with self.worker.image_lane(), self.worker.kept_stages() as stages:
-                    pixels = self.worker.run(job.batch, negative)
+                drawn = self.worker.run(job.batch, negative, keep)
         except CELL_FAILURES as error:
             self._release(key)
             self.fail(job.cells, " ".join(str(error).split())[:500] or type(error).__name__)
             return
-        done = partial(self._committed, job, key, len(pixels))
-        notes, is_split = self.worker.notes, self.worker.is_split
-        exactness = Exactness.SPLIT if is_split else keys.exactness
-        for text in notes:
+        if drawn.split:
+            stages.clear()  # of an attempt that failed, and of parts
+        for text in drawn.notes:
             self._note(f"warning: {text}")
-        made = keys.reuse_key(job.batch, is_split)
-        names = self.context.origins[job.cells[0].cell_id].names
-        committer.submit(job.batch, made, exactness, pixels, stages, notes, names, done)
+        committer.submit(
+            job.batch,
+            key=keys.reuse_key(job.batch, drawn.split),
+            exactness=Exactness.SPLIT if drawn.split else keys.exactness,
+            pixels=drawn.pixels,
+            stages=stages,
+            notes=drawn.notes,
+            names=self.context.origins[job.cells[0].cell_id].names,
+            on_done=partial(self._committed, job, key, len(drawn.pixels)),
+        )
 
     def _committed(self, job: Job, key: str, images: int) -> None:
         """A batch is on disk: a cell's record follows its last one."""
@@ -273,7 +284,7 @@ class _Driver:
             self.progress.note(text)
 
     def _tell_cut_prompts(self, prompts: Sequence[str]) -> None:
-        for prompt, lost in self.worker.cut_prompts(prompts).items():
+        for prompt, lost in self.worker.resident.cut_prompts(prompts).items():
             self.progress.note(
                 f"warning: prompt {prompt[:40]!r} is longer than the tokenizer's window; "
                 f"cut: {lost!r}"
@@ -290,13 +301,13 @@ class _Driver:
         """Time the cells whose weights are resident; all that are left if ``None``."""
         if self.context.timing is None:
             return
-        began, loaded = time.perf_counter(), self.worker.load_s
+        began, loaded = time.perf_counter(), self.worker.resident.load_s
         for cell in list(self.untimed):
             if resident is None or _weights_key(cell.batches[0]) == resident:
                 with self.interrupts.allowed(), self.context.hooks.quiet():
                     self._time_cell(cell)
                 self.untimed.remove(cell)
-        outcome.timing_s += time.perf_counter() - began - (self.worker.load_s - loaded)
+        outcome.timing_s += time.perf_counter() - began - (self.worker.resident.load_s - loaded)
 
     def _time_cell(self, cell: Cell) -> None:
         assert self.context.timing is not None

@@ -1,8 +1,8 @@
-"""What a pipeline takes of memory: its peak over what the process held before.
+"""Peak memory of a pipeline, over what the process held before.
 
-Owns measuring it in processes of their own, for a process's peak remembers all
-that it ever loaded. Imports are left out: torch and diffusers take more than a
-small model does, and would hide what it takes.
+Owns the measurement in separate processes, because a process's peak remembers
+all that the process ever loaded. Imports are left out: torch and diffusers take
+more than a small model does, and would hide what it takes.
 """
 
 from __future__ import annotations
@@ -11,21 +11,45 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from turbo_lab.errors import JudgementError
-from turbo_lab.execute.worker import Weights, Worker
+from turbo_lab.execute.resident import ResidentPipeline, Weights
+from turbo_lab.execute.worker import Worker
 from turbo_lab.request.recipe import Cell
 from turbo_lab.runtime.host import PeakMemory
 
-MemorySubject = tuple[Weights, str, int, Cell]
-"""Weights, device, threads and the cell whose first batch is drawn."""
-Fault = Callable[[Worker], None]
-"""Done to a worker that has loaded its cell: a function of a module, as it goes to a process."""
+if TYPE_CHECKING:
+    from turbo_lab.planning.resolved_sweep import ResolvedSweep
+
+Fault = Callable[[Any], None]
+"""Change to a loaded pipeline; a module's function, because it is sent to another process."""
 
 NUM_PAIRS = 8
 """Fewer have no interval."""
 # Imported once, by the process that the measured ones are forked from. It runs nothing.
 _PRELOAD = ["turbo_lab.runtime.sampler", "turbo_lab.runtime.lora"]
+
+
+@dataclass(frozen=True)
+class MemorySubject:
+    """A call whose memory is measured, in a form that can be sent to another process."""
+
+    weights: Weights
+    """Files of the cell's weights."""
+    device: str
+    """Device to draw on."""
+    num_threads: int
+    """CPU threads."""
+    cell: Cell
+    """Cell whose first batch is drawn."""
+
+    @classmethod
+    def of(cls, sweep: ResolvedSweep) -> MemorySubject:
+        """Return the call on a sweep's first cell."""
+        weights = Weights.of(sweep.library)
+        return cls(weights, sweep.device, sweep.options.num_threads, sweep.cells[0])
 
 
 def compare_footprints(
@@ -34,15 +58,15 @@ def compare_footprints(
     num_pairs: int = NUM_PAIRS,
     fault: Fault | None = None,
 ) -> tuple[list[int], list[int]]:
-    """(candidate's, baseline's) peaks in bytes, ``num_pairs`` each, taken by turns.
+    """Return (candidate's, baseline's) peaks in bytes, ``num_pairs`` each, taken by turns.
 
-    One process a peak on a CPU, where a peak cannot be taken back; one a side on a
+    One process per peak on a CPU, where a peak cannot be reset; one per side on a
     GPU, whose allocator's can. ``fault`` is put into the candidate. Raises
-    :class:`JudgementError` where a process dies.
+    :class:`JudgementError` if a process dies.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
-    turns, calls = (num_pairs, 1) if baseline[1] == "cpu" else (1, num_pairs)
+    turns, calls = (num_pairs, 1) if baseline.device == "cpu" else (1, num_pairs)
     found: tuple[list[int], list[int]] = ([], [])
     try:
         with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
@@ -54,28 +78,28 @@ def compare_footprints(
     return found
 
 
-def peaks_of(side: MemorySubject, calls: int, fault: Fault | None = None) -> list[int]:
-    """Peaks of ``calls`` calls in this process, in bytes over what it held before loading.
+def peaks_of(subject: MemorySubject, calls: int, fault: Fault | None = None) -> list[int]:
+    """Return the peaks of ``calls`` calls in this process, in bytes over the start's.
 
-    A first round is thrown away: it brings in code pages and the caches of the math
+    A first round is discarded: it brings in code pages and the caches of the math
     libraries, 50 MiB that differ from process to process.
     """
     from turbo_lab.runtime.memory import give_back_what_is_freed, release  # torch
 
     give_back_what_is_freed()
-    _round(side, 1, fault)
+    _round(subject, 1, fault)
     release()
-    return _round(side, calls, fault)
+    return _round(subject, calls, fault)
 
 
-def _round(side: MemorySubject, calls: int, fault: Fault | None) -> list[int]:
-    """Load, call, and let go of it all."""
-    weights, device, num_threads, cell = side
+def _round(subject: MemorySubject, calls: int, fault: Fault | None) -> list[int]:
+    """Load, call, and release everything."""
+    device, cell = subject.device, subject.cell
     before = PeakMemory(device).peaks()
-    worker = Worker(weights, device, num_threads)
+    worker = Worker(ResidentPipeline(subject.weights, device), subject.num_threads)
     worker.prepare(cell.recipe)
     if fault is not None:
-        fault(worker)
+        fault(worker.resident.pipeline)
     call, found = worker.stock_call(cell), []
     with worker.thread_count():
         for _ in range(calls):

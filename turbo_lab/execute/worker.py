@@ -1,296 +1,146 @@
-"""A worker: one resident pipeline in this process, swapped as the plan goes on.
+"""A worker: draws and times batches on the resident pipeline.
 
-Owns which weights are loaded and which adapters are on them. The driver talks
-to it through ``prepare``, ``run`` and ``time_cell`` only.
+Owns which runner draws a batch and how long its shared work lives: text
+encodings until the weights change, all else for one group. The driver talks to
+it through ``prepare``, ``new_group``, ``run`` and ``time_cell`` only.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from turbo_lab.environment import Fingerprint
-from turbo_lab.errors import TurboLabError
+from turbo_lab.execute.resident import ResidentPipeline, Weights
 from turbo_lab.planning.plan import WorkDone
-from turbo_lab.request.recipe import Batch, Cell, Layout, Recipe
+from turbo_lab.request.recipe import Batch, Cell, Recipe
+from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on
 from turbo_lab.store.record import Timing
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionXLPipeline
-
     from turbo_lab.planning.resolved_sweep import ResolvedSweep
-    from turbo_lab.runtime.batched import BatchedGroup
-    from turbo_lab.runtime.sampler import Sampler, SharedWork
-    from turbo_lab.runtime.stock import StockSampler
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Where the files behind a recipe's digests lie on this machine."""
-
-    models: dict[str, Path]
-    """Model digest to a diffusers folder or a single file."""
-    adapters: dict[str, tuple[str, Path]]
-    """Adapter digest to its name and file."""
-    vaes: dict[str, Path] = field(default_factory=dict)
-    """VAE digest to its folder."""
+    from turbo_lab.runtime.runners import BatchRunner, Drawn
+    from turbo_lab.runtime.sampler import Sampler
+    from turbo_lab.runtime.seams import Observer
 
 
 @dataclass
 class Worker:
-    """Generates on one device."""
+    """Generates on one device, by one way of sharing work."""
 
-    weights: Weights
-    """Looked up by digest."""
-    device: str
-    """``cpu`` or ``cuda``."""
+    resident: ResidentPipeline
+    """Pipeline that the worker draws with."""
     num_threads: int
-    """CPU threads of the image lane."""
+    """CPU threads of the image lane and of the timing lane."""
     share: str = "exact"
-    """``exact``, ``batched`` or ``none``: what the batches of a group have in common."""
-    split_on_out_of_memory: bool = False
-    """Draw a batch that does not fit in halves; else it fails."""
-    load_s: float = 0.0
-    """Imports and loading so far."""
+    """Work that the batches of a group share: ``exact``, ``batched`` or ``none``."""
+    may_split: bool = False
+    """Whether a batch that does not fit is drawn in parts; if not, it fails."""
+    seams: Seams = SWEEP_SEAMS
+    """Steps of drawing that a trial may have replaced."""
     work: WorkDone = field(default_factory=WorkDone)
     """Rows evaluated so far."""
-    notes: tuple[str, ...] = ()
-    """What a reader of the last batch must know."""
-    is_split: bool = False
-    """The last batch was drawn in parts, so that its rows have the bits of another layout."""
-    _model: tuple[Any, ...] | None = None
-    _lora: tuple[tuple[str, float], ...] = ()
-    _sampler: Sampler | StockSampler | None = None
-    _not_covered: str | None = None
-    _measured_prompts: set[str] = field(default_factory=set)
-    _group: Sequence[tuple[Batch, str | None]] = ()
-    _together: BatchedGroup | None = None
-    _shared: dict[Layout, SharedWork] = field(default_factory=dict)
-    _kept: dict[str, Any] | None = None
+    _group: Sequence[tuple[Batch, str | None]] = field(default=(), init=False)
+    _runner: BatchRunner | None = field(default=None, init=False)
+    _sampler: Sampler | None = field(default=None, init=False)
+    _version: int = field(default=-1, init=False)
 
     def prepare(self, recipe: Recipe) -> None:
-        """Make a recipe's weights resident. Raises ``TurboLabError`` where they do not fit."""
-        began = time.perf_counter()
-        from turbo_lab.runtime.imports import uncollected_imports
-
-        with uncollected_imports():
-            import torch
-
-            from turbo_lab.runtime import lora
-            from turbo_lab.runtime.pipeline import compile_unet, load_pipeline, quantize_unet
-            from turbo_lab.runtime.sampler import Sampler
-            from turbo_lab.runtime.stock import StockSampler, why_not_covered
-
-        model = (recipe.model, recipe.dtype, recipe.variant)
-        if self._model != model:
-            # The old weights go before the new ones come: two may not fit.
-            self._sampler, self._model, self._lora = None, None, ()
-            device = torch.device(self.device)
-            path, variant = self.weights.models[recipe.model], dict(recipe.variant)
-            vae = self.weights.vaes[variant["vae"]] if "vae" in variant else None
-            pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device, vae)
-            if "quantization" in variant:
-                scheme, _, version = variant["quantization"].partition(" torchao ")
-                quantize_unet(pipeline, scheme, version)
-            if "compile" in variant:
-                compile_unet(pipeline)
-            self._not_covered = why_not_covered(pipeline)
-            kind = StockSampler if self._not_covered else Sampler
-            self._sampler = kind(pipeline, device, self.work)
-            self._model = model
-        assert self._sampler is not None
-        if self._lora != recipe.lora:
-            if self._lora:
-                lora.take_off(self._sampler.pipeline)
-            self._lora = ()
-            self._sampler.forget_encodings()
-            named = [(*self.weights.adapters[digest], w) for digest, w in recipe.lora]
-            lora.put_on(self._sampler.pipeline, named)
-            self._lora = recipe.lora
-        self.load_s += time.perf_counter() - began
-
-    def forget_adapters(self) -> None:
-        """Remove the adapters; the next recipe's are put on again."""
-        if self._sampler is not None and self._lora:
-            from turbo_lab.runtime import lora
-
-            lora.take_off(self._sampler.pipeline)
-            self._sampler.forget_encodings()
-        self._lora = ()
-
-    def cut_prompts(self, prompts: Sequence[str]) -> dict[str, str]:
-        """Return the prompts that the tokenizers cut and what is lost; each is reported once."""
-        from turbo_lab.runtime.pipeline import cut_prompts
-
-        new = [prompt for prompt in prompts if prompt not in self._measured_prompts]
-        self._measured_prompts.update(new)
-        return cut_prompts(self.pipeline(), new)
-
-    def start_cold(self) -> None:
-        """Forget all that earlier work left: encodings and starts."""
-        assert self._sampler is not None
-        self._sampler.forget_encodings()
-        self.new_group()
+        """Make a recipe's weights resident. Raises ``TurboLabError`` if they do not fit."""
+        if not self.resident.holds(recipe):
+            self._runner, self._sampler = None, None  # they hold the old weights
+        self.resident.prepare(recipe, self.seams.put_on_lora)
 
     def new_group(self, batches: Sequence[tuple[Batch, str | None]] = ()) -> None:
         """Begin a group; ``batches``, each with its negative prompt, may be drawn together."""
-        self._group, self._together, self._shared = batches, None, {}
-        if self.share == "none" and self._sampler is not None:
-            self._sampler.forget_encodings()
+        self._group, self._runner = batches, None
+        if self.share == "none":
+            self._sampler = None
 
-    def run(self, batch: Batch, negative_prompt: str | None) -> np.ndarray:
-        """Images of one batch, (N, H, W, 3) uint8; its weights must be resident.
+    def cold(self, seams: Seams | None = None, num_threads: int | None = None) -> Worker:
+        """Return a worker on the same resident pipeline that has drawn nothing yet.
 
-        ``notes`` and ``is_split`` then tell how it was drawn.
+        ``seams`` and ``num_threads`` are those of this worker if ``None``.
         """
-        self.notes, self.is_split = (), False
-        if self._not_covered:
-            self._note(f"{self._not_covered}: drawn by the stock pipeline, nothing shared")
-        elif self.share == "batched":
-            return self._run_together(batch, negative_prompt)
-        parts = self._run_parts(batch, negative_prompt)
-        if len(parts) > 1:
-            self.is_split = True
-            sizes = "+".join(str(len(part)) for part in parts)
-            self._note(f"out of memory at {len(batch.layout.seeds)} images: drawn as {sizes}")
-            if self._kept is not None:
-                self._kept.clear()  # of an attempt that failed, and of parts
-        return np.concatenate(parts)
+        return replace(
+            self,
+            seams=self.seams if seams is None else seams,
+            num_threads=self.num_threads if num_threads is None else num_threads,
+            work=WorkDone(),
+        )
 
-    def _run_parts(self, batch: Batch, negative_prompt: str | None) -> list[np.ndarray]:
-        """The batch whole, or in halves of halves until they fit, where that is allowed."""
-        from turbo_lab.runtime.memory import is_out_of_memory, release
-        from turbo_lab.runtime.sampler import SharedWork
+    def run(self, batch: Batch, negative_prompt: str | None, observe: Observer = pass_on) -> Drawn:
+        """Draw one batch in the image lane; its weights must be resident.
 
-        assert self._sampler is not None
-        layout, rows = batch.layout, len(batch.layout.seeds)
-        try:
-            shared = self._shared.setdefault(layout, SharedWork())
-            return [self._sampler.run(batch, negative_prompt, shared)]
-        except (MemoryError, RuntimeError) as error:
-            if rows == 1 or not self.split_on_out_of_memory or not is_out_of_memory(error):
-                raise
-        release()
-        parts = []
-        for half in (slice(None, rows // 2), slice(rows // 2, None)):
-            smaller = Batch(batch.recipe, Layout(layout.prompts[half], layout.seeds[half]))
-            parts += self._run_parts(smaller, negative_prompt)
-        return parts
+        ``observe`` is called with each stage's name and tensor, and drawing continues
+        with the tensor that it returns.
+        """
+        with self.image_lane():
+            return self._current_runner().run(batch, negative_prompt, observe)
 
-    def _run_together(self, batch: Batch, negative_prompt: str | None) -> np.ndarray:
-        """From the group's common passes; smaller ones where memory is short."""
-        from turbo_lab.runtime.batched import MAX_UNET_ROWS, BatchedGroup
-        from turbo_lab.runtime.memory import is_out_of_memory, release
+    def _current_runner(self) -> BatchRunner:
+        if self._version != self.resident.version:
+            self._runner, self._sampler = None, None
+            self._version = self.resident.version
+        if self._runner is None:
+            self._runner = self._make_runner()
+        return self._runner
+
+    def _make_runner(self) -> BatchRunner:
+        import torch
+
+        from turbo_lab.runtime.runners import BatchedRunner, ExactRunner, StockRunner
         from turbo_lab.runtime.sampler import Sampler
+        from turbo_lab.runtime.stock import StockSampler
 
-        assert isinstance(self._sampler, Sampler)
-        if self._together is None:
-            self._together = BatchedGroup(self._sampler, self._group)
-        together = self._together
-        if not together.holds(batch):
-            together = BatchedGroup(self._sampler, [(batch, negative_prompt)])
-        while True:
-            try:
-                pixels = together.images(batch)
-                break
-            except (MemoryError, RuntimeError, ValueError, TurboLabError) as error:
-                if is_out_of_memory(error) and self.split_on_out_of_memory and together.shrink():
-                    continue
-                if len(together.work) == 1:
-                    raise
-            # One batch's error must not be the others': each is drawn by itself from here on.
-            self._group, self._together = (), BatchedGroup(self._sampler, ())
-            together = BatchedGroup(self._sampler, [(batch, negative_prompt)])
-            release()
-        if together.max_unet_rows < MAX_UNET_ROWS:
-            self._note(f"out of memory: at most {together.max_unet_rows} rows a UNet call")
-        return pixels
-
-    def _note(self, text: str) -> None:
-        self.notes = (*self.notes, text)
-
-    @contextmanager
-    def observed(self, observe: Callable[[str, Any], Any]) -> Iterator[None]:
-        """Show every stage's tensor to ``observe``, which gives back the one to go on with."""
-        assert self._sampler is not None
-        before, self._sampler.observe = self._sampler.observe, observe
-        try:
-            yield
-        finally:
-            self._sampler.observe = before
-
-    @contextmanager
-    def kept_stages(self) -> Iterator[dict[str, Any]]:
-        """The tensors of the stages that run inside, by name; for hashing off the critical path."""
-        kept: dict[str, Any] = {}
-
-        def keep(stage: str, tensor: Any) -> Any:
-            kept[stage] = tensor
-            return tensor
-
-        self._kept = kept
-        try:
-            with self.observed(keep):
-                yield kept
-        finally:
-            self._kept = None
+        pipeline = self.resident.pipeline
+        device = torch.device(self.resident.device)
+        if self.resident.not_covered:
+            sampler = StockSampler(pipeline, device, self.work, self.seams)
+            return StockRunner(sampler, self.may_split, self.resident.not_covered)
+        if self._sampler is None:
+            self._sampler = Sampler(pipeline, device, self.work, self.seams)
+        if self.share == "batched":
+            return BatchedRunner(self._sampler, self._group, self.may_split)
+        return ExactRunner(self._sampler, self.may_split)
 
     @contextmanager
     def image_lane(self) -> Iterator[None]:
-        """Deterministic settings for everything run inside."""
-        from turbo_lab.runtime.determinism import image_lane
+        """Set the deterministic settings for everything run inside."""
+        from turbo_lab.runtime.determinism import SDPA_BACKENDS, image_lane
 
-        with image_lane(self.num_threads):
+        with image_lane(self.num_threads, self.seams.sdpa_backends or SDPA_BACKENDS):
             yield
 
-    def pipeline(self) -> StableDiffusionXLPipeline:
-        """The resident pipeline."""
-        assert self._sampler is not None
-        return self._sampler.pipeline
-
     def stock_call(self, cell: Cell) -> Callable[[], object]:
-        """The stock pipeline's call on the cell's first batch; its weights must be resident."""
-        from turbo_lab.runtime.noise import image_generators
-        from turbo_lab.runtime.pipeline import make_scheduler
+        """Return the stock pipeline's call on the cell's first batch; weights must be resident."""
+        from turbo_lab.runtime.stock import stock_arguments
 
-        pipeline, recipe, layout = self.pipeline(), cell.recipe, cell.batches[0].layout
-        pipeline.scheduler = make_scheduler(recipe.scheduler)
-        negative = cell.negative_prompt
-
-        def call() -> object:
-            return pipeline(
-                prompt=list(layout.prompts),
-                negative_prompt=None if negative is None else [negative] * len(layout.prompts),
-                num_inference_steps=recipe.num_inference_steps,
-                guidance_scale=recipe.guidance_scale,
-                width=recipe.width,
-                height=recipe.height,
-                generator=image_generators(layout.seeds),
-            )
-
-        return call
+        pipeline, batch, seams = self.resident.pipeline, cell.batches[0], self.seams
+        pipeline.scheduler = seams.make_scheduler(cell.recipe.scheduler)
+        return lambda: pipeline(**stock_arguments(batch, cell.negative_prompt, seams))
 
     def time_cell(self, cell: Cell, rule_name: str, fingerprint: Fingerprint) -> Timing:
-        """The timing lane: the stock call on the cell's first batch, nothing shared."""
+        """Time the stock call on the cell's first batch; nothing is shared."""
         from turbo_lab.runtime.stage_clock import StageClock
         from turbo_lab.runtime.timing import measure_call, timing, timing_rule
 
-        call = self.stock_call(cell)
-        with self.thread_count(), StageClock(self.pipeline(), self.device) as stages:
-            taken = measure_call(call, timing_rule(rule_name), self.device, stages)
+        call, device = self.stock_call(cell), self.resident.device
+        with self.thread_count(), StageClock(self.resident.pipeline, device) as stages:
+            taken = measure_call(call, timing_rule(rule_name), device, stages)
         return timing(
-            taken, cell.cell_id, len(cell.batches[0].layout.seeds), fingerprint, rule_name
+            taken,
+            cell.cell_id,
+            batch_size=len(cell.batches[0].layout.seeds),
+            fingerprint=fingerprint,
+            rule=rule_name,
         )
 
     @contextmanager
     def thread_count(self) -> Iterator[None]:
-        """The pinned number of threads, and no other switch of the image lane."""
+        """Set the pinned number of threads, and no other switch of the image lane."""
         import torch
 
         before = torch.get_num_threads()
@@ -303,16 +153,9 @@ class Worker:
 
 def worker_for(sweep: ResolvedSweep) -> Worker:
     """Return a worker that can draw every cell of a sweep."""
-    library = sweep.library
-    weights = Weights(
-        models={key: files.path for key, (_, files) in library.models.items()},
-        adapters={key: (f.name, f.path) for key, f in library.adapters.items()},
-        vaes={key: files.path for key, files in library.vaes.items()},
-    )
     return Worker(
-        weights,
-        sweep.device,
+        ResidentPipeline(Weights.of(sweep.library), sweep.device),
         sweep.options.num_threads,
         share=sweep.options.share,
-        split_on_out_of_memory=sweep.options.may_split,
+        may_split=sweep.options.may_split,
     )

@@ -217,5 +217,11 @@ def _needed_margin(ci95: stats.Interval | None, direction: Direction) -> float:
 
 def _metric(name: str, margin: float, needed: np.ndarray, power: float | None) -> MetricCalibration:
     smallest = float(np.quantile(needed, _WANTED_PASSES))
-    return MetricCalibration(name, margin, float((needed <= margin).mean()), smallest,
-                             margin >= smallest, power)  # fmt: skip
+    return MetricCalibration(
+        name=name,
+        margin=margin,
+        passes=float((needed <= margin).mean()),
+        smallest_margin=smallest,
+        holds=margin >= smallest,
+        power=power,
+    )

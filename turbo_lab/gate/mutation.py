@@ -1,17 +1,17 @@
-"""Which faults the gate would see: each put into the candidate, each check asked.
+"""Mutation of the gate: each fault is put into the candidate and judged by each check.
 
-To the goldens' faults come those that only a sample shows: one black frame in
+Adds to the goldens' faults those that only a sample shows: one black frame in
 twenty, noise, blur, a shuffled prompt set, another adapter, and two that only a
-clock and a look at the memory show. A fault is tried at the first of the stated
-settings that can show it.
+clock and the peak of memory show. A fault is tried at the first of the stated
+setups that can show it.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from turbo_lab.metrics.context import MetricContext
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.progress import track
 from turbo_lab.request.recipe import Batch, Cell
-from turbo_lab.trials.faults import FAULTS, Fault, decoded, has_lora, lora_call, patched, several
+from turbo_lab.runtime.seams import Adapters, Seams
+from turbo_lab.runtime.wrapping import wrapped
+from turbo_lab.trials.faults import FAULTS, Fault, adapters, decoded, has_lora, several
 from turbo_lab.verdict import Verdict
 
 Images = np.ndarray
@@ -34,39 +36,39 @@ Check = Callable[[Baseline], Sequence[CheckResult]]
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One candidate, healthy so far."""
+class CandidateSetup:
+    """One healthy candidate."""
 
     name: str
-    """Its overrides, as the table shows them."""
+    """Overrides, as the table shows them."""
     cell: Cell
-    """What is drawn."""
+    """Cell that is drawn."""
     worker: Worker
-    """With its weights."""
+    """Worker on the candidate's weights."""
     baseline: Baseline
-    """Its own healthy figures."""
+    """Measurements of the healthy candidate."""
     context: MetricContext
-    """What they are measured with."""
+    """Extractor and references of the metrics."""
 
 
 @dataclass(frozen=True)
 class BlindnessOutcome:
-    """What the gate's checks said of one fault."""
+    """Verdicts of the gate's checks on one fault."""
 
     name: str
-    """Of the fault."""
+    """Name of the fault."""
     setting: str
-    """At which it was tried; empty for the policy's own."""
+    """Name of the setup at which it was tried; empty for the policy's own."""
     caught: bool
-    """Some check did not pass, so that the gate would not have."""
+    """Whether some check did not pass, so that the gate would not have."""
     verdicts: dict[str, str]
-    """By check."""
+    """Verdict by check."""
     differences: dict[str, float | None]
-    """By check; ``None`` where a check has no figure."""
+    """Difference by check; ``None`` if a check has no value."""
 
 
-def _every_twentieth_black(pipeline: Any) -> AbstractContextManager[None]:
-    """Of all images drawn while it is on, the first and every twentieth after it."""
+def _every_twentieth_black() -> Seams:
+    """Blacken the first image that is drawn and every twentieth after it."""
     drawn = [0]
 
     def black(images: Any) -> Any:
@@ -76,11 +78,11 @@ def _every_twentieth_black(pipeline: Any) -> AbstractContextManager[None]:
         drawn[0] += len(images)
         return images
 
-    return decoded(black)(pipeline)
+    return decoded(black)()
 
 
-def _noise(pipeline: Any) -> AbstractContextManager[None]:
-    """Normal, 30 levels of 255, on the decoded image in [-1, 1]."""
+def _noise() -> Seams:
+    """Add normal noise of 30 levels of 255 to the decoded image in [-1, 1]."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -89,25 +91,25 @@ def _noise(pipeline: Any) -> AbstractContextManager[None]:
         drawn = torch.randn(images.shape, generator=generator)
         return images + drawn.to(images) * (30 / 127.5)
 
-    return decoded(noisy)(pipeline)
+    return decoded(noisy)()
 
 
 def _blur(images: Any) -> Any:
-    """Means of 7 x 7 pixels, at the edges of what is there."""
+    """Take means of 7 x 7 pixels, at the edges of the pixels inside."""
     import torch
 
     return torch.nn.functional.avg_pool2d(images, 7, 1, 3, count_include_pad=False)
 
 
 def _next_prompt(batch: Batch) -> Batch:
-    """Every image of the prompt after its own: as if the prompt set were out of order."""
+    """Draw every image of the prompt after its own, as if the prompt set were out of order."""
     layout = batch.layout
     prompts = (*layout.prompts[1:], layout.prompts[0])
     return dataclasses.replace(batch, layout=dataclasses.replace(layout, prompts=prompts))
 
 
-def _another_adapter(named: list[tuple[str, Path, float]]) -> list[tuple[str, Path, float]]:
-    """Each adapter's file is that of a neighbour on the disk."""
+def _another_adapter(named: Adapters) -> Adapters:
+    """Take the file of a neighbour on the disk for each adapter."""
     return [(name, _neighbour(path), weight) for name, path, weight in named]
 
 
@@ -123,23 +125,23 @@ SAMPLE_FAULTS: tuple[Fault, ...] = (
     Fault("noise of 30 levels", _noise),
     Fault("blurred", decoded(_blur)),
     Fault("prompt set shuffled", alter=_next_prompt, applies=several),
-    Fault("wrong lora", loading=lora_call(_another_adapter), applies=has_lora),
+    Fault("wrong lora", adapters(_another_adapter), applies=has_lora),
 )
 SLOWER = "unet twice as slow"
 HEAVIER = "unet held twice"
 
 
 def blindness(
-    settings: Sequence[Setting], checks: Callable[[Setting], Check]
+    setups: Sequence[CandidateSetup], checks: Callable[[CandidateSetup], Check]
 ) -> list[BlindnessOutcome]:
-    """Every fault in the candidate's place, against its own healthy baseline.
+    """Put every fault into the candidate and judge it against its own healthy baseline.
 
-    ``checks``: of a setting, the gate's quality checks of a candidate's figures. A
-    fault that no setting can show is left out.
+    ``checks`` returns a setup's quality checks of a candidate's measurements. A fault
+    that no setup can show is left out.
     """
     outcomes = []
     for fault in track((*SAMPLE_FAULTS, *FAULTS), "faults judged by figures"):
-        fitting = [s for s in settings if _can_show(fault, s.cell)]
+        fitting = [s for s in setups if _can_show(fault, s.cell)]
         if fitting:
             images = draw(fitting[0].worker, fitting[0].cell, fault)
             outcomes.append(_outcome(fault.name, images, fitting[0], checks(fitting[0])))
@@ -147,57 +149,48 @@ def blindness(
 
 
 def draw(worker: Worker, cell: Cell, fault: Fault | None = None) -> Images:
-    """All images of a cell, (N, H, W, 3) uint8, with a fault in the pipeline."""
+    """Draw all images of a cell, (N, H, W, 3) uint8, with a fault in the pipeline."""
     fault = fault or Fault("none")
     negative = None if fault.drops_negative else cell.negative_prompt
-    worker.forget_adapters()
-    rows = []
-    try:
-        with fault.loading():
-            worker.prepare(cell.recipe)
-        with fault.running(worker.pipeline()), worker.image_lane():
-            for batch in cell.batches:
-                worker.start_cold()
-                rows.append(worker.run(fault.alter(batch), negative))
-    finally:
-        worker.forget_adapters()
+    worker = worker.cold(seams=fault.seams())
+    worker.prepare(cell.recipe)
+    with fault.weights(worker.resident.pipeline):
+        rows = [worker.cold().run(fault.alter(batch), negative).pixels for batch in cell.batches]
     return np.concatenate(rows)
 
 
-def hold_unet_twice(worker: Worker) -> None:
-    """Keep a second copy of the UNet that nothing uses."""
-    pipeline = worker.pipeline()
+def hold_unet_twice(pipeline: Any) -> None:
+    """Keep a copy of the UNet that nothing uses."""
     pipeline.spare = copy.deepcopy(pipeline.unet)
 
 
-@contextmanager
-def slower_unet(worker: Worker) -> Iterator[None]:
-    """Every call of the UNet is made twice; its result is that of one."""
-    unet = worker.pipeline().unet
-    forward = unet.forward
+def slower_unet(pipeline: Any) -> AbstractContextManager[None]:
+    """Call the UNet twice whenever it is called once; the result is that of one call."""
 
-    def twice(*arguments: Any, **options: Any) -> Any:
-        forward(*arguments, **options)
-        return forward(*arguments, **options)
+    def doubled(forward: Callable[..., Any]) -> Callable[..., Any]:
+        def twice(*arguments: Any, **options: Any) -> Any:
+            forward(*arguments, **options)
+            return forward(*arguments, **options)
 
-    with patched(unet, "forward", twice):
-        yield
+        return twice
+
+    return wrapped(pipeline.unet, "forward", doubled)
 
 
 def _can_show(fault: Fault, cell: Cell) -> bool:
-    # No PNG is written here: a wrong file is what goldens and the store's hashes see.
-    return "png" not in fault.name and fault.applies(cell.batches[0], cell.negative_prompt)
+    # No PNG is written here: goldens and the store's hashes see a wrong file.
+    return not fault.needs_png and fault.applies(cell.batches[0], cell.negative_prompt)
 
 
-def _outcome(name: str, images: Images, setting: Setting, check: Check) -> BlindnessOutcome:
-    baseline = setting.baseline
+def _outcome(name: str, images: Images, setup: CandidateSetup, check: Check) -> BlindnessOutcome:
+    baseline = setup.baseline
     prompts, seeds = [list(column) for column in zip(*baseline.keys, strict=True)]
     names = [m.name for m in baseline.measurements]
-    measured = tuple(measure(list(images), prompts, seeds, names, setting.context))
+    measured = tuple(measure(list(images), prompts, seeds, names, setup.context))
     rows = check(dataclasses.replace(baseline, measurements=measured))
     return BlindnessOutcome(
         name=name,
-        setting=setting.name,
+        setting=setup.name,
         caught=any(row.verdict != Verdict.PASS for row in rows),
         verdicts={row.name: row.verdict for row in rows},
         differences={row.name: row.difference for row in rows},

@@ -10,7 +10,7 @@ import dataclasses
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,15 +21,14 @@ from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.gate import checks as gate
 from turbo_lab.gate.inputs import GateInputs
 from turbo_lab.gate.policy import Policy
-from turbo_lab.planning.resolved_sweep import ResolvedSweep, measuring
+from turbo_lab.planning.resolved_sweep import measuring
 from turbo_lab.request.resolve import Library
 from turbo_lab.verdict import Verdict
 from turbo_lab.workflows import results
 
 if TYPE_CHECKING:
-    from turbo_lab.execute.peak_memory import MemorySubject
     from turbo_lab.golden.library import GoldenLibrary
-    from turbo_lab.golden.run_case import Case
+    from turbo_lab.golden.run_case import RecordedCase
 
 _NEEDS_BASELINE = "needs a baseline in the same run: give baseline.KEY=VALUE"
 
@@ -185,12 +184,12 @@ def _golden_checks(policy: Policy, model: str) -> Iterator[CheckResult]:
 def _goldens(policy: Policy, library: GoldenLibrary, model: str) -> Iterator[CheckResult]:
     """The goldens at their tiers, and what they are goldens of."""
     from turbo_lab.golden.coverage import lacking
-    from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.golden.embedding import image_embedding
     from turbo_lab.golden.lifecycle import check
     from turbo_lab.golden.thresholds import thresholds_of
 
     names = list(policy.goldens or library.cases())
-    checked = check(library, names, thresholds_of(library), judge_embed())
+    checked = check(library, names, thresholds_of(library), image_embedding())
     verdicts = [item.verdict for item in checked]
     row = gate.golden_check(verdicts, policy.min_goldens, policy.golden_tier)
     judged = [library.read(name) for name in gate.covered_cases(verdicts, policy.golden_tier)]
@@ -203,29 +202,29 @@ def _goldens(policy: Policy, library: GoldenLibrary, model: str) -> Iterator[Che
 
 
 def _invariance(library: GoldenLibrary, names: Sequence[str]) -> CheckResult:
-    from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.golden.embedding import image_embedding
     from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.golden_invariance import invariance
 
-    rows = invariance(loaded_cases(library, names), thresholds_of(library), judge_embed())
+    rows = invariance(loaded_cases(library, names), thresholds_of(library), image_embedding())
     asked = [row for row in rows if row.cases]
     broken = {row.name: row.max_abs for row in asked if not row.holds}
     return gate.invariance_check(broken, len(asked))
 
 
 def _mutation(library: GoldenLibrary, names: Sequence[str]) -> CheckResult:
-    from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.golden.embedding import image_embedding
     from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.golden_mutation import mutate
 
-    faults, harmless = mutate(loaded_cases(library, names), thresholds_of(library), judge_embed())
-    shown = [fault for fault in faults if fault.cases]
+    found = mutate(loaded_cases(library, names), thresholds_of(library), image_embedding())
+    shown = [fault for fault in found.faults if fault.cases]
     missed = [fault.name for fault in shown if not fault.caught]
-    alarms = [change.name for change in harmless if change.alarm]
+    alarms = [change.name for change in found.harmless if change.alarm]
     return gate.mutation_check(missed, len(shown), alarms)
 
 
-def loaded_cases(library: GoldenLibrary, names: Sequence[str]) -> list[tuple[Case, Any, Any]]:
+def loaded_cases(library: GoldenLibrary, names: Sequence[str]) -> list[RecordedCase]:
     """Recorded cases by name, in the policy's order; no name means all."""
     from turbo_lab.trials.golden_calibration import load_cases
 
@@ -285,22 +284,16 @@ def _images_a_call(stored: Baseline) -> int:
 
 
 def _memory(margin: float, inputs: GateInputs) -> CheckResult:
-    from turbo_lab.execute.peak_memory import compare_footprints
+    from turbo_lab.execute.peak_memory import MemorySubject, compare_footprints
 
     if inputs.baseline is None:
         return CheckResult.without_value("memory", Verdict.UNCOVERED, _NEEDS_BASELINE)
-    peaks = compare_footprints(memory_subject(inputs.candidate), memory_subject(inputs.baseline))
+    peaks = compare_footprints(
+        MemorySubject.of(inputs.candidate), MemorySubject.of(inputs.baseline)
+    )
     mib = [sum(side) / len(side) / 2**20 for side in peaks]
     note = f"mean peak {mib[0]:.1f} MiB, the baseline's {mib[1]:.1f} MiB"
     return gate.ratio_check("memory", *peaks, margin, note)
-
-
-def memory_subject(sweep: ResolvedSweep) -> MemorySubject:
-    """Return what a process needs to draw the first batch of a sweep's first cell."""
-    from turbo_lab.execute.worker import worker_for
-
-    worker = worker_for(sweep)
-    return worker.weights, worker.device, worker.num_threads, sweep.cells[0]
 
 
 def _licenses(library: Library) -> dict[str, str]:

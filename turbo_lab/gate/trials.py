@@ -33,8 +33,8 @@ from turbo_lab.gate.mutation import (
     SAMPLE_FAULTS,
     SLOWER,
     BlindnessOutcome,
+    CandidateSetup,
     Check,
-    Setting,
     blindness,
     hold_unet_twice,
     slower_unet,
@@ -136,18 +136,18 @@ def mutate(policy: Policy, candidate: ResolvedSweep) -> list[BlindnessOutcome]:
 
     A fault that the candidate cannot show is tried at a further setting of it.
     """
-    settings = _settings(policy, candidate)
+    setups = _setups(policy, candidate)
 
-    def checks(setting: Setting) -> Check:
-        return lambda figures: hold_family(quality_checks(policy, figures, setting.baseline))
+    def checks(setup: CandidateSetup) -> Check:
+        return lambda figures: hold_family(quality_checks(policy, figures, setup.baseline))
 
-    found = blindness(settings, checks)
+    found = blindness(setups, checks)
     if policy.goldens is not None:
         found = _with_goldens(found, policy.goldens)
     if policy.latency is not None:
-        found.append(_slower(settings[0], policy.latency))
+        found.append(_slower(setups[0], policy.latency))
     if policy.memory is not None:
-        found.append(_heavier(settings[0], policy.memory))
+        found.append(_heavier(setups[0], policy.memory))
     return found
 
 
@@ -160,35 +160,41 @@ def _with_guidance(request: Request) -> Request:
     return dataclasses.replace(request, guidance_scale=2.0, negative_prompt=negative)
 
 
-_FURTHER_SETTINGS = (
+_FURTHER_SETUPS = (
     ("num_inference_steps=2 lora=flat@0.8", _with_adapter),
     ("guidance_scale=2 negative_prompt='a bell on a red background'", _with_guidance),
 )
 
 
-def _settings(policy: Policy, candidate: ResolvedSweep) -> list[Setting]:
+def _setups(policy: Policy, candidate: ResolvedSweep) -> list[CandidateSetup]:
     """Return the candidate, and two further settings of it if it ships with turbo-lab."""
     is_packaged = any(card.source == "packaged" for card, _ in candidate.library.models.values())
-    further = _FURTHER_SETTINGS if is_packaged else ()
+    further = _FURTHER_SETUPS if is_packaged else ()
     sweeps = [("", candidate), *((name, vary(candidate, change)) for name, change in further)]
     metrics = tuple(policy.quality)
     drawn = [(name, draw_side("the candidate", measuring(one, metrics))) for name, one in sweeps]
-    return [_setting(name, side) for name, side in drawn]
+    return [_setup(name, side) for name, side in drawn]
 
 
-def _setting(name: str, side: Side) -> Setting:
+def _setup(name: str, side: Side) -> CandidateSetup:
     sweep = side.sweep
     context = results.metric_context(
         sweep.options.metrics, list(sweep.library.prompt_sets.values())
     )
-    return Setting(name, sweep.cells[0], worker_for(sweep), side.figures, context)
+    return CandidateSetup(
+        name=name,
+        cell=sweep.cells[0],
+        worker=worker_for(sweep),
+        baseline=side.figures,
+        context=context,
+    )
 
 
 def _with_goldens(
     found: Sequence[BlindnessOutcome], names: Sequence[str]
 ) -> list[BlindnessOutcome]:
     """Add what the goldens say about the same faults, at T0."""
-    from turbo_lab.golden.embedding import judge_embed
+    from turbo_lab.golden.embedding import image_embedding
     from turbo_lab.golden.library import open_library
     from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.faults import FAULTS
@@ -196,8 +202,10 @@ def _with_goldens(
 
     library = open_library()
     cases, faults = loaded_cases(library, names), (*SAMPLE_FAULTS, *FAULTS)
-    tried, _ = mutate_goldens(cases, thresholds_of(library), judge_embed(), faults, ())
-    said = {fault.name: fault.caught for fault in tried if fault.cases}
+    tried = mutate_goldens(
+        cases, thresholds_of(library), image_embedding(), faults=faults, changes=()
+    )
+    said = {fault.name: fault.caught for fault in tried.faults if fault.cases}
     return [
         dataclasses.replace(
             outcome,
@@ -211,29 +219,31 @@ def _with_goldens(
     ]
 
 
-def _slower(setting: Setting, margin: float) -> BlindnessOutcome:
+def _slower(setup: CandidateSetup, margin: float) -> BlindnessOutcome:
     """Make the latency check on a candidate whose UNet takes twice as long."""
     from turbo_lab.runtime.paired_timing import compare_calls
 
-    worker, cell = setting.worker, setting.cell
+    worker, cell = setup.worker, setup.cell
     worker.prepare(cell.recipe)
     call = worker.stock_call(cell)
 
     def slow() -> None:
-        with slower_unet(worker):
+        with slower_unet(worker.resident.pipeline):
             call()
 
     with worker.thread_count():
-        found = compare_calls(call, slow, "short", worker.device)
+        found = compare_calls(call, slow, "short", worker.resident.device)
     return _by_one_check(SLOWER, ratio_check("latency", found.blocks_b_s, found.blocks_a_s, margin))
 
 
-def _heavier(setting: Setting, margin: float) -> BlindnessOutcome:
+def _heavier(setup: CandidateSetup, margin: float) -> BlindnessOutcome:
     """Make the memory check on a candidate that holds its UNet twice."""
-    from turbo_lab.execute.peak_memory import compare_footprints
+    from turbo_lab.execute.peak_memory import MemorySubject, compare_footprints
 
-    worker = setting.worker
-    subject = (worker.weights, worker.device, worker.num_threads, setting.cell)
+    worker, resident = setup.worker, setup.worker.resident
+    subject = MemorySubject(
+        resident.weights, resident.device, num_threads=worker.num_threads, cell=setup.cell
+    )
     peaks = compare_footprints(subject, subject, fault=hold_unet_twice)
     return _by_one_check(HEAVIER, ratio_check("memory", *peaks, margin))
 

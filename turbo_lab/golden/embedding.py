@@ -1,4 +1,4 @@
-"""What goldens know of a picture's content: the judge that ships."""
+"""Image features for the goldens' T2 metrics, by the extractor that ships."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from turbo_lab.golden.judgement import Embed
 
 
-def judge_embed() -> Embed:
-    """The default judge's image features, loaded when they are first asked for."""
+def image_embedding() -> Embed:
+    """Return the default extractor's image features; it is loaded on the first call."""
 
     @lru_cache(maxsize=1)
     def extractor() -> Any:

@@ -1,6 +1,6 @@
 """Draw cases in a fresh process, which shows what depends on the process itself.
 
-Owns the file by which every stage of each case comes back; the process runs
+Owns the file that brings every stage of each case back; the process runs
 :mod:`turbo_lab.trials.draw_cases`.
 """
 
@@ -10,17 +10,19 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden.stages import StageValue
 
 Stages = tuple[StageValue, ...]
+DrawFresh = Callable[[Mapping[str, Sequence[str]]], dict[str, Stages]]
+"""Draws cases, given as name to overrides, in a fresh process."""
 
 
 def stages_in_fresh_process(cases: Mapping[str, Sequence[str]]) -> dict[str, Stages]:
-    """Every stage of each case, by its name, as a new process gives them."""
+    """Draw cases in a new process; return every stage of each case, by the case's name."""
     with tempfile.TemporaryDirectory(prefix="turbo-lab-fresh-") as folder:
         file = Path(folder) / "stages.safetensors"
         done = subprocess.run(

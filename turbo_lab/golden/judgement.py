@@ -19,7 +19,7 @@ import numpy as np
 from turbo_lab.analysis.similarity import tile_ssim, window_density
 from turbo_lab.environment import Fingerprint, Keys
 from turbo_lab.golden.document import Accepted, Golden, Margin
-from turbo_lab.golden.library import Material
+from turbo_lab.golden.library import StoredTensors
 from turbo_lab.golden.stages import (
     STAGE_KINDS,
     StageDifference,
@@ -128,7 +128,7 @@ class CaseVerdict:
 
 def judge(
     golden: Golden,
-    material: Material,
+    material: StoredTensors,
     seen: Observation,
     thresholds: Mapping[str, Mapping[str, Margin]],
     today: datetime.date,
@@ -183,7 +183,7 @@ def _beside(acceptance: Accepted) -> str:
     return f"accepted next to the anchor{until}: {acceptance.reason}"
 
 
-def _why_not_identical(golden: Golden, material: Material, seen: Observation) -> str:
+def _why_not_identical(golden: Golden, material: StoredTensors, seen: Observation) -> str:
     size, here = material.tensors["pixels"].shape, seen.pixels().shape
     if size != here:
         return f"images are {here}, the golden's {size}"

@@ -50,11 +50,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
-class Material:
-    """The files next to a sidecar."""
+class StoredTensors:
+    """Tensors of a golden, stored next to its sidecar."""
 
     tensors: Mapping[str, Values]
-    """By stage; float32, pixels uint8 (N, H, W, 3). Each fits its stage's hash."""
+    """Tensor by stage: float32, or uint8 (N, H, W, 3) for the pixels. Each matches its
+    stage's hash."""
 
 
 class GoldenLibrary:
@@ -132,10 +133,14 @@ class GoldenLibrary:
             with suppress(StoreError):
                 if self.has(name):
                     by_cell.setdefault(self.read(name).cell_id, []).append(name)
-        return {name: next(other for other in names if other != name)
-                for names in by_cell.values() if len(names) > 1 for name in names}  # fmt: skip
+        return {
+            name: next(other for other in names if other != name)
+            for names in by_cell.values()
+            if len(names) > 1
+            for name in names
+        }
 
-    def material(self, golden: Golden) -> Material:
+    def material(self, golden: Golden) -> StoredTensors:
         """Tensors and pixels, each checked against its stage's hash."""
         folder = self._folder(golden.name)
         content = self._find(self._file(golden.name, _TENSORS), golden.tensors)
@@ -156,7 +161,7 @@ class GoldenLibrary:
                         f"{folder}: the stored {known.stage} is not what its sidecar names; "
                         "restore the folder from version control"
                     )
-        return Material(tensors)
+        return StoredTensors(tensors)
 
     def write(self, golden: Golden, tensors: Mapping[str, Values], replace: bool = False) -> Golden:
         """Write a golden with its files; returns it with their digests in place.

@@ -26,8 +26,8 @@ from turbo_lab.errors import (
 from turbo_lab.golden.document import Accepted, Golden, Margin
 from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
 from turbo_lab.golden.judgement import CaseVerdict, Embed, Observation, choose, if_meant, judge
-from turbo_lab.golden.library import GoldenLibrary, Material, twin_text
-from turbo_lab.golden.run_case import Case, CaseRunner, Substitute, resolve_case
+from turbo_lab.golden.library import GoldenLibrary, StoredTensors, twin_text
+from turbo_lab.golden.run_case import Case, CaseRunner, RecordedCase, Substitute, resolve_case
 from turbo_lab.golden.stages import (
     StageDifference,
     Values,
@@ -80,7 +80,7 @@ def check(
     ``overrides`` apply to every case, after its own: ``device=cuda`` checks elsewhere.
     """
     wanted, twins = library.cases(), library.twins()
-    ready: dict[str, tuple[Case, Golden, Material]] = {}
+    ready: dict[str, RecordedCase] = {}
     verdicts: dict[str, Checked] = {}
     for name in names:
         try:
@@ -99,13 +99,13 @@ def check(
     if ready:
         runner = CaseRunner([case for case, *_ in ready.values()])
         for name, found in track(tuple(ready.items()), "goldens"):
-            verdicts[name] = _check_one(runner, *found, thresholds, embed, explain)
+            verdicts[name] = check_one(runner, found, thresholds, embed, explain)
     return [verdicts[name] for name in names]
 
 
 def _prepare(
     library: GoldenLibrary, name: str, overrides: Sequence[str], more: Sequence[str]
-) -> tuple[Case, Golden, Material] | Checked:
+) -> RecordedCase | Checked:
     """Return what a case needs to run, or a verdict if nothing has to run.
 
     ``overrides``: those of ``cases.json``; ``more``: those of this check, after them.
@@ -131,36 +131,35 @@ def _prepare(
         return Checked(
             verdict, material.tensors["pixels"], fingerprints=_fingerprints(golden, case)
         )
-    return case, golden, material
+    return RecordedCase(case, golden, material)
 
 
-def _check_one(
+def check_one(
     runner: CaseRunner,
-    case: Case,
-    golden: Golden,
-    material: Material,
+    one: RecordedCase,
     thresholds: Thresholds,
     embed: Embed | None,
     explain: bool,
 ) -> Checked:
-    expected, fingerprints = material.tensors["pixels"], _fingerprints(golden, case)
+    """Run one case and judge it; any error that it raises becomes its verdict."""
+    case, golden, stored = one
+    expected, fingerprints = stored.tensors["pixels"], _fingerprints(golden, case)
     doing = "generated"
     try:
         seen = runner.run(case)
         doing = "judged"
-        verdict = judge(golden, material, seen, thresholds, today(), embed)
+        verdict = judge(golden, stored, seen, thresholds, today=today(), embed=embed)
         checked = Checked(verdict, expected, seen.pixels(), fingerprints=fingerprints)
-        return explained(runner, case, golden, material, checked) if explain else checked
+        return explained(runner, one, checked) if explain else checked
     except Exception as error:  # noqa: BLE001 - a new library may raise anything; the rest goes on
         text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         verdict = CaseVerdict(golden.name, Verdict.ERROR, None, f"could not be {doing}: {text}")
         return Checked(verdict, expected, fingerprints=fingerprints)
 
 
-def explained(
-    runner: CaseRunner, case: Case, golden: Golden, material: Material, checked: Checked
-) -> Checked:
-    """The same with its causes: the case is run once more, each stage on the golden's tensors."""
+def explained(runner: CaseRunner, one: RecordedCase, checked: Checked) -> Checked:
+    """Add the causes: run the case once more, each stage on the golden's tensors."""
+    case, golden, material = one
     if checked.verdict.identical:
         return checked
     kept = {stage: values.shape for stage, values in material.tensors.items()}
@@ -174,7 +173,7 @@ def _fingerprints(golden: Golden, case: Case) -> dict[str, Keys]:
     return {"golden": golden.fingerprint.keys, "here": case.sweep.fingerprint.keys}
 
 
-def _substitute(material: Material) -> Substitute:
+def _substitute(material: StoredTensors) -> Substitute:
     """Feeds each stage the golden's tensor of the stage before it, where it was kept."""
 
     def substitute(stage, tensor):  # type: ignore[no-untyped-def]

@@ -1,8 +1,8 @@
-"""Running one golden's case, with every stage observed.
+"""Run a golden's case and observe every stage.
 
-Owns the way from a case's overrides to an :class:`Observation`: the very worker,
+Owns the way from a case's overrides to an :class:`Observation`: the same worker,
 sampler and commit that a sweep uses, and the pixels as read back from the PNG
-files. Faults and perturbations are put around this, never into it.
+files. Faults and harmless changes enter through :class:`Seams` only.
 """
 
 from __future__ import annotations
@@ -10,20 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
 from turbo_lab import config, images
 from turbo_lab.errors import InputError
 from turbo_lab.execute.committer import commit_batch
-from turbo_lab.execute.worker import Weights, Worker
-from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
+from turbo_lab.execute.resident import ResidentPipeline, Weights
+from turbo_lab.execute.worker import Worker
+from turbo_lab.golden.document import Golden
+from turbo_lab.golden.fresh_process import DrawFresh, Stages, stages_in_fresh_process
 from turbo_lab.golden.judgement import Observation
+from turbo_lab.golden.library import StoredTensors
 from turbo_lab.golden.stages import StageValue
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
 from turbo_lab.request.recipe import Batch, Cell
+from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams
 from turbo_lab.store.record import BatchRecord, Exactness
 from turbo_lab.store.store import Store, reuse_key
 
@@ -31,29 +34,41 @@ if TYPE_CHECKING:
     import torch
 
 Substitute = Callable[[str, "torch.Tensor"], "torch.Tensor"]
+EncodePng = Callable[[np.ndarray, Mapping[str, str]], bytes]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A golden's case, resolved: all that is known before torch is imported."""
+    """A golden's case, resolved without torch."""
 
     name: str
-    """Of the golden."""
+    """Name of the golden."""
     cell: Cell
     """One cell of one batch."""
     sweep: ResolvedSweep
-    """What it was resolved with: files, device, fingerprint."""
+    """Resolved sweep of the case: files, device, fingerprint."""
     overrides: tuple[str, ...]
-    """That it was composed from."""
+    """Overrides that the case was composed from."""
 
     @property
     def batch(self) -> Batch:
-        """Its only batch."""
+        """The case's only batch."""
         return self.cell.batches[0]
 
 
+class RecordedCase(NamedTuple):
+    """A case with its golden."""
+
+    case: Case
+    """Resolved case."""
+    golden: Golden
+    """Sidecar of the golden."""
+    stored: StoredTensors
+    """Tensors of the golden."""
+
+
 def resolve_case(name: str, overrides: Sequence[str]) -> Case:
-    """Compose a case. Raises ``InputError`` where it is a grid, or more than one batch."""
+    """Compose a case. Raises ``InputError`` for a grid or more than one batch."""
     sweep = resolve_points(config.compose("golden", [*overrides, "tracking=none"]))
     cells = sweep.cells
     if sweep.exactness != Exactness.EXACT:
@@ -73,29 +88,51 @@ def resolve_case(name: str, overrides: Sequence[str]) -> Case:
 class CaseRunner:
     """Runs cases one after the other, in this process, with one resident pipeline."""
 
-    def __init__(self, cases: Sequence[Case]) -> None:
-        self._cases = tuple(cases)
-        models: dict[str, Path] = {}
-        adapters: dict[str, tuple[str, Path]] = {}
-        vaes: dict[str, Path] = {}
-        for case in cases:
-            library = case.sweep.library
-            models |= {key: files.path for key, (_, files) in library.models.items()}
-            adapters |= {key: (f.name, f.path) for key, f in library.adapters.items()}
-            vaes |= {key: files.path for key, files in library.vaes.items()}
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        weights: Weights | None = None,
+        seams: Seams = SWEEP_SEAMS,
+        draw_fresh: DrawFresh | None = None,
+    ) -> None:
+        """Take the cases of one device.
+
+        ``weights`` are those that the cases were resolved with if ``None``;
+        ``draw_fresh`` is :func:`stages_in_fresh_process` if ``None``.
+        """
+        self._cases, self._seams = tuple(cases), seams
+        self._draw_fresh = draw_fresh or stages_in_fresh_process
         devices = sorted({case.sweep.device for case in cases})
         if len(devices) > 1:
             raise InputError(
                 f"device={','.join(devices)}: name the goldens of one device at a time"
             )
-        self.worker = Worker(Weights(models, adapters, vaes), devices[0], case_threads(cases[0]))
+        files = weights or Weights.of(*(case.sweep.library for case in cases))
+        self.resident = ResidentPipeline(files, devices[0])
+
+    def worker(
+        self, case: Case, num_threads: int | None = None, seams: Seams | None = None
+    ) -> Worker:
+        """Return a worker that has the case's weights resident and has drawn nothing yet.
+
+        ``num_threads``: the case's own if ``None``. ``seams``: the runner's own if ``None``.
+        """
+        worker = Worker(
+            self.resident, num_threads or case_threads(case), seams=seams or self._seams
+        )
+        worker.prepare(case.cell.recipe)
+        return worker
 
     def run(
-        self, case: Case, substitute: Substitute | None = None, num_threads: int | None = None
+        self,
+        case: Case,
+        substitute: Substitute | None = None,
+        num_threads: int | None = None,
+        seams: Seams | None = None,
     ) -> Observation:
-        """Run a case from nothing shared. ``substitute`` may replace a stage's tensor.
+        """Run a case with nothing shared. ``substitute`` may replace a stage's tensor.
 
-        ``num_threads``: as many as the case names, if ``None``.
+        ``num_threads`` and ``seams``: see :meth:`worker`.
         """
         stages: list[StageValue] = []
 
@@ -103,31 +140,28 @@ class CaseRunner:
             stages.append(stage_value(stage, tensor))
             return tensor if substitute is None else substitute(stage, tensor)
 
-        worker = self.worker
-        worker.num_threads = num_threads or case_threads(case)
-        worker.prepare(case.cell.recipe)
-        worker.start_cold()
-        with worker.image_lane(), worker.observed(observe):
-            pixels = worker.run(case.batch, case.cell.negative_prompt)
-        stages.append(StageValue("pixels", "uint8", _through_png(case, pixels)))
+        worker = self.worker(case, num_threads, seams)
+        drawn = worker.run(case.batch, case.cell.negative_prompt, observe)
+        pixels = _through_png(case, drawn.pixels, worker.seams.encode_png)
+        stages.append(StageValue("pixels", "uint8", pixels))
         return Observation(case.cell.cell_id, tuple(stages), case.sweep.fingerprint)
 
     @cached_property
     def _fresh(self) -> dict[str, Stages]:
-        return stages_in_fresh_process({case.name: case.overrides for case in self._cases})
+        return self._draw_fresh({case.name: case.overrides for case in self._cases})
 
     def run_fresh(self, case: Case) -> Observation:
-        """Return a case as a fresh process drew it together with the others."""
+        """Return one of this runner's cases as a fresh process draws it, among the others."""
         return Observation(case.cell.cell_id, self._fresh[case.name], case.sweep.fingerprint)
 
 
 def case_threads(case: Case) -> int:
-    """CPU threads that a case is drawn with."""
+    """Return the number of CPU threads that a case is drawn with."""
     return case.sweep.options.num_threads
 
 
 def stage_value(stage: str, tensor: torch.Tensor) -> StageValue:
-    """A copy on the CPU: floats of up to 32 bits as float32, which holds them exactly."""
+    """Copy a tensor to the CPU; floats of up to 32 bits become float32, which is exact."""
     dtype = str(tensor.dtype).removeprefix("torch.")
     here = tensor.detach().to("cpu")
     is_narrow = here.is_floating_point() and here.element_size() <= 4
@@ -135,7 +169,7 @@ def stage_value(stage: str, tensor: torch.Tensor) -> StageValue:
 
 
 class _Kept:
-    """In a store's place: the files of one batch, kept in memory."""
+    """A store in memory for the files of one batch."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -145,9 +179,17 @@ class _Kept:
         self.files = {entry.file: files[entry.file] for entry in batch.images}
 
 
-def _through_png(case: Case, pixels: np.ndarray) -> np.ndarray:
-    """The pixels as the PNG files of a sweep hold them, by the sweep's own encoding."""
+def _through_png(case: Case, pixels: np.ndarray, encode_png: EncodePng) -> np.ndarray:
+    """Encode the pixels as a sweep does, and decode them again."""
     kept = _Kept()
     key = reuse_key(case.batch.batch_id, case.sweep.fingerprint.keys, Exactness.EXACT)
-    commit_batch(cast(Store, kept), case.batch, key, Exactness.EXACT, pixels, {})
+    commit_batch(
+        cast(Store, kept),
+        case.batch,
+        key=key,
+        exactness=Exactness.EXACT,
+        pixels=pixels,
+        parameters={},
+        encode_png=encode_png,
+    )
     return np.stack([images.decode_png(content) for content in kept.files.values()])

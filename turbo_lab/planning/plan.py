@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from turbo_lab.planning.scheduler_table import FirstEvaluation, evaluations, first_evaluation
+from turbo_lab.planning.scheduler_table import FirstStep, evaluations, first_evaluation
 from turbo_lab.request.recipe import Batch, Cell, Layout, Recipe
 
 # Batches whose latents and conditioning are in memory at once with share=batched.
@@ -166,13 +166,13 @@ def planned_rows(groups: Sequence[Group], share: str) -> WorkDone:
     )
 
 
-def start_of(recipe: Recipe) -> FirstEvaluation | None:
+def start_of(recipe: Recipe) -> FirstStep | None:
     """Where a recipe's run starts, if its scheduler is known."""
     return _start(recipe.scheduler, recipe.num_inference_steps)
 
 
 @lru_cache(maxsize=4096)
-def _start(scheduler: str, num_inference_steps: int) -> FirstEvaluation | None:
+def _start(scheduler: str, num_inference_steps: int) -> FirstStep | None:
     return first_evaluation(json.loads(scheduler), num_inference_steps)
 
 

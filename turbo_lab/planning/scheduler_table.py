@@ -50,7 +50,7 @@ def evaluations(scheduler: Mapping[str, Any], num_inference_steps: int) -> int:
 
 
 @dataclass(frozen=True)
-class FirstEvaluation:
+class FirstStep:
     """The inputs of the first UNet call, apart from noise and conditioning."""
 
     timestep: float
@@ -59,9 +59,7 @@ class FirstEvaluation:
     """Noise level that scales the input; 1.0 where the scheduler scales nothing."""
 
 
-def first_evaluation(
-    scheduler: Mapping[str, Any], num_inference_steps: int
-) -> FirstEvaluation | None:
+def first_evaluation(scheduler: Mapping[str, Any], num_inference_steps: int) -> FirstStep | None:
     """Where a run starts; ``None`` for a scheduler that the table does not know."""
     name = scheduler["_class_name"]
     changed = any(scheduler.get(option) not in (None, False, "discrete") for option in _UNFOLLOWED)
@@ -69,12 +67,12 @@ def first_evaluation(
         return None
     if name == "LCMScheduler":
         timestep = _lcm_start(scheduler, num_inference_steps)
-        return None if timestep is None else FirstEvaluation(timestep, 1.0)
+        return None if timestep is None else FirstStep(timestep, 1.0)
     steps = timesteps(scheduler, num_inference_steps)
     if steps is None:
         return None
     sigma = _sigma(scheduler, steps[0]) if name in _SIGMA_SCALED else 1.0
-    return FirstEvaluation(float(steps[0]), sigma)
+    return FirstStep(float(steps[0]), sigma)
 
 
 def timesteps(scheduler: Mapping[str, Any], num_inference_steps: int) -> np.ndarray | None:

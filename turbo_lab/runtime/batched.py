@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +21,10 @@ import torch
 from turbo_lab.planning.plan import first_rows
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime.sampler import Run, Sampler, to_uint8
+from turbo_lab.runtime.seams import pass_on
+
+if TYPE_CHECKING:
+    from turbo_lab.runtime.seams import Observer
 
 # Rows of a UNet call: a guided batch of 16, which is where a CPU's cost of a row stops falling
 # (nano-turbo at 64x64; 64 and 128 rows cost the same a row).
@@ -114,13 +119,16 @@ class BatchedGroup:
         return True
 
     @torch.inference_mode()
-    def images(self, batch: Batch) -> np.ndarray:
-        """A batch's images, (N, H, W, 3) uint8 RGB in [0, 255]; to be asked for once."""
+    def images(self, batch: Batch, observe: Observer = pass_on) -> np.ndarray:
+        """Return a batch's images, (N, H, W, 3) uint8 RGB in [0, 255]; call once per batch.
+
+        ``observe`` sees only the decoded images: the other stages hold rows of several batches.
+        """
         if self._latents is None:
             self._latents = self._denoise()
         if batch.batch_id not in self._decoded:
             self._decode_from(batch)
-        return to_uint8(self.sampler.observe("vae", self._decoded.pop(batch.batch_id)))
+        return to_uint8(observe("vae", self._decoded.pop(batch.batch_id)))
 
     def _denoise(self) -> dict[str, torch.Tensor]:
         """Final latents by batch id."""

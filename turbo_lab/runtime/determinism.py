@@ -1,13 +1,13 @@
-"""Settings under which the image lane is reproducible, and their restoration.
+"""The settings that make the image lane reproducible, and their restoration.
 
 Owns every global flag of torch that this package touches; nothing outside this
-context manager sets one. See ``docs/determinism.md`` for what each one mends.
+context manager sets one. ``docs/determinism.md`` says what each one mends.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -18,11 +18,13 @@ SDPA_BACKENDS = (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH)
 
 
 @contextmanager
-def image_lane(num_threads: int) -> Iterator[None]:
-    """Deterministic kernels, no TF32, a fixed SDPA order and thread count.
+def image_lane(
+    num_threads: int, sdpa_backends: Sequence[SDPBackend] = SDPA_BACKENDS
+) -> Iterator[None]:
+    """Set deterministic kernels, no TF32, a fixed SDPA order and thread count.
 
-    Everything is as before afterwards. CUDA's workspace setting cannot be
-    changed once CUDA has started, so it is only set where it is not yet set.
+    Every setting is restored on exit. CUDA's workspace setting cannot be
+    changed once CUDA has started, so it is only set if it is not set yet.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
@@ -44,7 +46,7 @@ def image_lane(num_threads: int) -> Iterator[None]:
         matmul.allow_fp16_reduced_precision_reduction = False
         matmul.allow_bf16_reduced_precision_reduction = False
         cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = False, False, True
-        with sdpa_kernel(list(SDPA_BACKENDS), set_priority=True):
+        with sdpa_kernel(list(sdpa_backends), set_priority=True):
             yield
     finally:
         torch.set_num_threads(threads)

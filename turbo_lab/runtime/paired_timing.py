@@ -106,8 +106,7 @@ def compare_calls(
         tested, noise = _interleave(blocks, call_a, call_b, calls, order, conditions.read)
     blocks_a, blocks_b = tested
     # In the order in which they ran: of a test pair one block is A's, of a noise pair both.
-    all_a = [s for a, pair in zip(blocks_a, zip(*noise, strict=True), strict=True)
-             for s in (a, *pair)]  # fmt: skip
+    all_a = [s for blocks in zip(blocks_a, *noise, strict=True) for s in blocks]
     ratio_ci = bootstrap_ratio_ci(blocks_b, blocks_a, seed=seed)
     noise_ci = bootstrap_ratio_ci(noise[1], noise[0], seed=seed)
     assert ratio_ci is not None and noise_ci is not None

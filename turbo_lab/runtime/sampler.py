@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,16 +23,13 @@ from diffusers import StableDiffusionXLPipeline
 from turbo_lab.planning.plan import WorkDone, end_key, is_guided, start_key
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime import noise
-from turbo_lab.runtime.pipeline import make_scheduler
+from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on
+
+if TYPE_CHECKING:
+    from turbo_lab.runtime.seams import Observer
 
 # Encodings kept for later groups: enough for a prompt set of 1,024 at batch 16.
 _KEPT_ENCODINGS = 64
-Observer = Callable[[str, torch.Tensor], torch.Tensor]
-
-
-def pass_on(stage: str, tensor: torch.Tensor) -> torch.Tensor:
-    """Observes nothing."""
-    return tensor
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class FirstEvaluation:
+class CachedUnetCall:
     """A UNet call that later runs of the group may take over."""
 
     latent_model_input: torch.Tensor
@@ -75,7 +72,7 @@ class Decoding:
 class SharedWork:
     """What the batches of a group have in common so far; empty for each new group."""
 
-    starts: dict[Hashable, FirstEvaluation] = field(default_factory=dict)
+    starts: dict[Hashable, CachedUnetCall] = field(default_factory=dict)
     """By :func:`turbo_lab.planning.plan.start_key`."""
     end: tuple[Hashable, Decoding] | None = None
     """The last decoding, by :func:`turbo_lab.planning.plan.end_key`; more would be too large."""
@@ -130,32 +127,34 @@ class Sampler:
     """Where the weights are."""
     work: WorkDone
     """Where evaluated rows are counted."""
-    observe: Observer = pass_on
-    """Is shown each stage's tensor by the name of the stage (see ``golden/stages.py``); what it
-    returns takes the tensor's place."""
+    seams: Seams = SWEEP_SEAMS
+    """Steps that a trial may have replaced."""
     _encodings: OrderedDict[tuple[Any, ...], Encoding] = field(default_factory=OrderedDict)
 
     @torch.inference_mode()
-    def run(self, batch: Batch, negative_prompt: str | None, shared: SharedWork) -> np.ndarray:
-        """The batch's images, (N, H, W, 3) uint8 RGB in [0, 255].
+    def run(
+        self,
+        batch: Batch,
+        negative_prompt: str | None,
+        shared: SharedWork,
+        observe: Observer = pass_on,
+    ) -> np.ndarray:
+        """Return the batch's images, (N, H, W, 3) uint8 RGB in [0, 255].
 
-        ``shared`` is one object for all batches of a group. Work is only taken
-        over where its inputs are equal to the bit.
+        ``shared`` is one object for all batches of a group. Work is reused only if
+        its inputs are equal to the bit. ``observe`` is called with each stage's name
+        (see ``golden/stages.py``) and tensor, and its tensor is used from there on.
         """
-        run = self.begin(batch, negative_prompt, self.observe)
+        run = self.begin(batch, negative_prompt, observe)
         for index, timestep in enumerate(run.scheduler.timesteps):
             model_input = run.model_input(timestep)
             if index == 0:
                 noise_pred = self._first_evaluation(run, model_input, timestep, shared)
             else:
                 noise_pred = self.evaluate(run, model_input, timestep)
-            run.step(self.observe(f"unet.{index}", noise_pred), timestep)
-            run.latents = self.observe(f"latents.{index}", run.latents)
-        return to_uint8(self.observe("vae", self._decode_shared(run, shared)))
-
-    def forget_encodings(self) -> None:
-        """Adapters changed: text encoders may differ."""
-        self._encodings.clear()
+            run.step(observe(f"unet.{index}", noise_pred), timestep)
+            run.latents = observe(f"latents.{index}", run.latents)
+        return to_uint8(observe("vae", self._decode_shared(run, shared)))
 
     def _encode(self, prompts: tuple[str, ...], negative: str | None) -> Encoding:
         key = (prompts, negative)
@@ -164,7 +163,8 @@ class Sampler:
             return self._encodings[key]
         # Asking for both halves costs nothing where the negative one is zeros,
         # and the positive half has the same bits either way.
-        positive, negative_half, pooled, negative_pooled = self.pipeline.encode_prompt(
+        positive, negative_half, pooled, negative_pooled = self.seams.encode_prompt(
+            self.pipeline.encode_prompt,
             prompt=list(prompts),
             device=self.device,
             num_images_per_prompt=1,
@@ -198,9 +198,9 @@ class Sampler:
         guided = is_guided(recipe)
         encoding = self._encode(batch.layout.prompts, negative)
         embeds, pooled = encoding.prompt_embeds, encoding.pooled_prompt_embeds
-        scheduler = make_scheduler(recipe.scheduler)
+        scheduler = self.seams.make_scheduler(recipe.scheduler)
         scheduler.set_timesteps(recipe.num_inference_steps, device=self.device)
-        generators = noise.image_generators(batch.layout.seeds)
+        generators = self.seams.make_generators(batch.layout.seeds)
         factor = self.pipeline.vae_scale_factor
         channels = self.pipeline.unet.config.in_channels
         shape = (channels, recipe.height // factor, recipe.width // factor)
@@ -253,7 +253,7 @@ class Sampler:
             return start.noise_pred
         noise_pred = self.evaluate(run, model_input, timestep)
         if key is not None:
-            shared.starts[key] = FirstEvaluation(model_input, timestep, noise_pred)
+            shared.starts[key] = CachedUnetCall(model_input, timestep, noise_pred)
         return noise_pred
 
     def _decode_shared(self, run: Run, shared: SharedWork) -> torch.Tensor:
@@ -285,9 +285,10 @@ class Sampler:
         if upcast:
             self.pipeline.upcast_vae()
             latents = latents.to(next(iter(vae.post_quant_conv.parameters())).dtype)
-        decoded: torch.Tensor = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[
-            0
-        ]
+        decoded: torch.Tensor = self.seams.decode(
+            lambda scaled: vae.decode(scaled, return_dict=False)[0],
+            latents / vae.config.scaling_factor,
+        )
         if upcast:
             vae.to(dtype=torch.float16)
         self.work.vae_rows += len(latents)
@@ -303,7 +304,7 @@ def to_uint8(decoded: torch.Tensor) -> np.ndarray:
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def _same_inputs(start: FirstEvaluation, model_input: torch.Tensor, timestep: torch.Tensor) -> bool:
+def _same_inputs(start: CachedUnetCall, model_input: torch.Tensor, timestep: torch.Tensor) -> bool:
     return bool(start.timestep == timestep) and torch.equal(start.latent_model_input, model_input)
 
 

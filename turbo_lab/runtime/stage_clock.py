@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 from turbo_lab.runtime.pipeline import call_name
+from turbo_lab.runtime.wrapping import wrapped
 
 STAGES = ("text", "unet", "vae", "post", "other")
 
@@ -30,14 +33,11 @@ class StageClock:
         }
         self._cuda = device.startswith("cuda")
         self._marks: list[tuple[str, Any, Any]] = []
-        self._before: list[tuple[Any, str, bool, Any]] = []
+        self._wrapped = ExitStack()
 
     def __enter__(self) -> StageClock:
         for stage, (owner, name) in self._targets.items():
-            own = name in vars(owner)  # hooks of offloading put a forward there, too
-            method = getattr(owner, name)
-            self._before.append((owner, name, own, method))
-            setattr(owner, name, self._wrapped(stage, method))
+            self._wrapped.enter_context(wrapped(owner, name, partial(self._timed, stage)))
         return self
 
     def __exit__(
@@ -46,12 +46,7 @@ class StageClock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for owner, name, own, method in self._before:
-            if own:
-                setattr(owner, name, method)
-            else:
-                delattr(owner, name)
-        self._before.clear()
+        self._wrapped.close()
 
     def reset(self) -> None:
         """Forget the calls so far: those of the warm-up."""
@@ -86,7 +81,7 @@ class StageClock:
             return float(start.elapsed_time(end)) / 1e3
         return float(end - start) / 1e9
 
-    def _wrapped(self, stage: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _timed(self, stage: str, method: Callable[..., Any]) -> Callable[..., Any]:
         marks, mark = self._marks, self._event if self._cuda else time.perf_counter_ns
 
         def timed(*args: Any, **kwargs: Any) -> Any:

@@ -1,12 +1,17 @@
-"""The stock pipeline in the sampler's place, for what the sampler's loop does not cover.
+"""Drawing by the stock pipeline, for what the sampler's loop does not cover.
 
-Owns the list of what is not covered. Nothing is shared here: each batch is one
-call of ``StableDiffusionXLPipeline``, and the worker reports it.
+Owns the list of what is not covered, and the arguments of the stock call, which
+the timing lane times as well. Nothing is shared here: each batch is one call of
+``StableDiffusionXLPipeline``, and the runner adds a note that says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,14 +19,17 @@ from diffusers import StableDiffusionXLPipeline
 
 from turbo_lab.planning.plan import WorkDone, is_guided
 from turbo_lab.request.recipe import Batch
-from turbo_lab.runtime.noise import image_generators
-from turbo_lab.runtime.pipeline import make_scheduler
-from turbo_lab.runtime.sampler import Observer, SharedWork, pass_on
+from turbo_lab.runtime.sampler import SharedWork
+from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on
 from turbo_lab.runtime.trace import traced_call
+from turbo_lab.runtime.wrapping import wrapped
+
+if TYPE_CHECKING:
+    from turbo_lab.runtime.seams import Observer
 
 
 def why_not_covered(pipeline: StableDiffusionXLPipeline) -> str | None:
-    """What the sampler would draw otherwise than the stock call; ``None`` if nothing."""
+    """Name what the sampler would draw otherwise than the stock call; ``None`` if nothing."""
     reasons = {
         "an IP adapter": pipeline.unet.encoder_hid_proj is not None,
         "a VAE with latent statistics": getattr(pipeline.vae.config, "latents_mean", None)
@@ -31,36 +39,56 @@ def why_not_covered(pipeline: StableDiffusionXLPipeline) -> str | None:
     return next((reason for reason, found in reasons.items() if found), None)
 
 
+def stock_arguments(batch: Batch, negative_prompt: str | None, seams: Seams) -> dict[str, Any]:
+    """Return the stock call's arguments for a batch, with fresh generators."""
+    recipe, layout = batch.recipe, batch.layout
+    return {
+        "prompt": list(layout.prompts),
+        "negative_prompt": None
+        if negative_prompt is None
+        else [negative_prompt] * len(layout.prompts),
+        "num_inference_steps": recipe.num_inference_steps,
+        "guidance_scale": recipe.guidance_scale,
+        "width": recipe.width,
+        "height": recipe.height,
+        "generator": seams.make_generators(layout.seeds),
+    }
+
+
 @dataclass
 class StockSampler:
-    """Runs batches one by one through the pipeline's own call."""
+    """A sampler that draws each batch by the pipeline's own call."""
 
     pipeline: StableDiffusionXLPipeline
-    """With the adapters of the batch already on it."""
+    """Pipeline with the adapters of the batch already on it."""
     device: torch.device
-    """Where the weights are."""
+    """Device of the weights."""
     work: WorkDone
-    """Where evaluated rows are counted."""
-    observe: Observer = pass_on
-    """Is shown each stage's tensor once the call is over; what it returns is not used."""
+    """Counts of the evaluated rows."""
+    seams: Seams = SWEEP_SEAMS
+    """Steps that a trial may have replaced."""
 
-    def run(self, batch: Batch, negative_prompt: str | None, shared: SharedWork) -> np.ndarray:
-        """The batch's images, (N, H, W, 3) uint8 RGB in [0, 255]; ``shared`` stays empty."""
+    def run(
+        self,
+        batch: Batch,
+        negative_prompt: str | None,
+        shared: SharedWork,
+        observe: Observer = pass_on,
+    ) -> np.ndarray:
+        """Return the batch's images, (N, H, W, 3) uint8 RGB in [0, 255]; ``shared`` stays empty.
+
+        ``observe`` is called after the stock call; the tensors that it returns are not used.
+        """
         recipe, rows = batch.recipe, len(batch.layout.seeds)
-        self.pipeline.scheduler = make_scheduler(recipe.scheduler)
-        arguments = {
-            "prompt": list(batch.layout.prompts),
-            "negative_prompt": None if negative_prompt is None else [negative_prompt] * rows,
-            "num_inference_steps": recipe.num_inference_steps,
-            "guidance_scale": recipe.guidance_scale,
-            "width": recipe.width,
-            "height": recipe.height,
-            "generator": image_generators(batch.layout.seeds),
-        }
-        images, stages = traced_call(self.pipeline, arguments)
-        # The stock call encodes before it draws noise; a record's order is the other.
+        self.pipeline.scheduler = self.seams.make_scheduler(recipe.scheduler)
+        arguments = stock_arguments(batch, negative_prompt, self.seams)
+        with ExitStack() as stack:
+            stack.enter_context(wrapped(self.pipeline, "encode_prompt", self._encoding))
+            stack.enter_context(wrapped(self.pipeline.vae, "decode", self._decoding))
+            images, stages = traced_call(self.pipeline, arguments)
+        # The stock call encodes before it draws noise; records have the other order.
         for stage in sorted(stages, key=lambda stage: stage != "noise"):
-            self.observe(stage, stages[stage])
+            observe(stage, stages[stage])
         guided = is_guided(recipe)
         zeros = negative_prompt is None and self.pipeline.config.force_zeros_for_empty_prompt
         calls = len(self.pipeline.scheduler.timesteps)
@@ -70,5 +98,12 @@ class StockSampler:
         self.work.vae_rows += rows
         return images
 
-    def forget_encodings(self) -> None:
-        """There are none."""
+    def _encoding(self, encode: Callable[..., Any]) -> Callable[..., Any]:
+        return partial(self.seams.encode_prompt, encode)
+
+    def _decoding(self, decode: Callable[..., Any]) -> Callable[..., Any]:
+        def call(latents: torch.Tensor, **options: Any) -> tuple[torch.Tensor]:
+            options["return_dict"] = False
+            return (self.seams.decode(lambda scaled: decode(scaled, **options)[0], latents),)
+
+        return call

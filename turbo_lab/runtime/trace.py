@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
 import torch
 
 from turbo_lab.runtime.pipeline import call_name
+from turbo_lab.runtime.wrapping import wrapped
 
 
 def traced_call(
     pipeline: Any, arguments: Mapping[str, Any]
 ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
-    """Call ``pipeline(**arguments)``; its images and the tensor of each stage.
+    """Call ``pipeline(**arguments)`` and return its images and the tensor of each stage.
 
-    Returns (N, H, W, 3) uint8 RGB and stages by name, in order.
+    Images are (N, H, W, 3) uint8 RGB; stages are by name, in order.
     """
     stages: dict[str, torch.Tensor] = {}
     steps = {"unet": 0, "latents": 0}
@@ -53,27 +54,18 @@ def traced_call(
             (pipeline.scheduler, "step", on_step("latents")),
             (pipeline.vae, "decode", lambda output: keep("vae", output[0])),
         ):
-            stack.callback(_watch(owner, name, watch))
+            stack.enter_context(wrapped(owner, name, partial(_watched, watch)))
         images = pipeline(**{**arguments, "output_type": "pil"}).images
     return np.stack([np.asarray(image.convert("RGB")) for image in images]), stages
 
 
-def _watch(owner: Any, name: str, watch: Callable[[Any], None]) -> Callable[[], None]:
-    """Wrap a method on the instance; returns what puts it back."""
-    own = name in vars(owner)
-    method = getattr(owner, name)
+def _watched(watch: Callable[[Any], None], method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the method with ``watch`` called on each output."""
 
     @wraps(method)  # the stock call reads the signature of the scheduler's step
-    def watched(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         output = method(*args, **kwargs)
         watch(output)
         return output
 
-    def restore() -> None:
-        if own:
-            setattr(owner, name, method)
-        else:
-            delattr(owner, name)
-
-    setattr(owner, name, watched)
-    return restore
+    return call

@@ -1,58 +1,81 @@
-"""How far harmless changes move a case: where the thresholds come from.
+"""Calibration: how far harmless changes move a case, from which the thresholds follow.
 
-Every golden's case is run under every harmless change of its tier, each figure
-of the tiers above T0 is taken, and a threshold is a stated multiple of the worst
-one seen. A stored threshold that is far looser than that is named: it ratchets.
+Every golden's case is run under every harmless change, each metric of the tiers
+above T0 is measured, and a threshold is a stated multiple of the largest value.
+A stored threshold that is far looser than that is reported: thresholds ratchet.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from turbo_lab.errors import InputError, JudgementError
-from turbo_lab.golden.document import Golden, Margin
+from turbo_lab.golden.document import Margin
+from turbo_lab.golden.fresh_process import DrawFresh
 from turbo_lab.golden.judgement import (
-    FIGURES,
     OTHER_WORK,
     STAGE_FIGURE,
     Embed,
     if_meant,
     measure_figures,
 )
-from turbo_lab.golden.library import GoldenLibrary, Material
-from turbo_lab.golden.run_case import Case, CaseRunner, resolve_case
+from turbo_lab.golden.library import GoldenLibrary
+from turbo_lab.golden.run_case import CaseRunner, RecordedCase, resolve_case
 from turbo_lab.golden.stages import differences, stage_kind
 from turbo_lab.golden.thresholds import is_loose, margin
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.progress import track
-from turbo_lab.trials.harmless import HARMLESS
+from turbo_lab.trials.harmless import HARMLESS, Harmless
 from turbo_lab.trials.reanchor import anchored
 
-Seen = dict[str, dict[str, list[float]]]
 Thresholds = Mapping[str, Mapping[str, Margin]]
+_CALIBRATED: tuple[Tier, ...] = ("T1", "T2")
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What harmless changes were seen to do."""
+    """Effects of harmless changes, and the thresholds that follow."""
 
     thresholds: Mapping[str, Mapping[str, Margin]]
-    """By tier, then figure."""
+    """Threshold by tier, then metric."""
     by_change: Mapping[str, Mapping[str, float]]
-    """Worst of each T1 and T2 figure (``T1 window_density``) under each change."""
+    """Largest value of each T1 and T2 metric (``T1 window_density``), by change."""
     exact: Mapping[str, int] = field(default_factory=dict)
-    """Cases that a change left identical to the bit."""
+    """Number of cases that a change left identical to the bit, by change."""
     cases: int = 0
-    """Cases run under each change."""
+    """Number of cases run under each change."""
     loose: tuple[str, ...] = ()
-    """Stored thresholds that are far above what is seen now."""
+    """Stored thresholds that are far above the values seen now, one line each."""
 
 
-def load_cases(
-    library: GoldenLibrary, overrides: Sequence[str] = ()
-) -> list[tuple[Case, Golden, Material]]:
+@dataclass(frozen=True)
+class Seen:
+    """One distance between a golden and its case under a harmless change."""
+
+    tier: Tier
+    """Tier that judges by the metric."""
+    name: str
+    """Name of the metric."""
+    value: float
+    """Distance: larger is worse."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One case under one harmless change."""
+
+    change: str
+    """Name of the change."""
+    identical: bool
+    """Whether every stage is the golden's to the bit."""
+    stages: tuple[Seen, ...]
+    """Relative distance of each stage, which locates a divergence, for each tier."""
+    metrics: tuple[Seen, ...]
+    """Metrics that the tiers judge by."""
+
+
+def load_cases(library: GoldenLibrary, overrides: Sequence[str] = ()) -> list[RecordedCase]:
     """Resolve the case of every recorded golden, with ``overrides`` after its own.
 
     Raises ``InputError`` if there is no golden.
@@ -61,62 +84,113 @@ def load_cases(
     if not found:
         raise InputError(f"{library.root}: has no goldens yet; turbo-lab golden record")
     return [
-        (resolve_case(name, (*golden.overrides, *overrides)), golden, library.material(golden))
+        RecordedCase(
+            resolve_case(name, (*golden.overrides, *overrides)), golden, library.material(golden)
+        )
         for name, golden in found.items()
     ]
 
 
 def calibrate(
-    cases: Sequence[tuple[Case, Golden, Material]],
+    cases: Sequence[RecordedCase],
     embed: Embed,
     stored: Thresholds | None,
+    *,
+    changes: Sequence[Harmless] = HARMLESS,
+    draw_fresh: DrawFresh | None = None,
 ) -> Calibration:
-    """Run every case under every harmless change. Deterministic but for the machine.
+    """Run every case under every harmless change; deterministic on one machine.
 
-    ``stored`` thresholds, and those that the goldens carry, are held against what was
+    ``stored`` thresholds, and those that the goldens carry, are compared with the values
     seen; with ``None`` none are. A golden of another environment is anchored on this
-    one. Raises :class:`JudgementError` where a case does not give its golden's bits
-    again: a fault would be learnt as noise.
+    one. ``draw_fresh``: see :class:`CaseRunner`. Raises :class:`JudgementError` if a case
+    does not reproduce its golden's bits: a fault would be learnt as noise.
     """
-    seen: Seen = {"T1": defaultdict(list), "T2": defaultdict(list)}
-    by_change: dict[str, dict[str, float]] = {}
-    exact: dict[str, int] = {}
-    runner = CaseRunner([case for case, *_ in cases])
+    runner = CaseRunner([case for case, *_ in cases], draw_fresh=draw_fresh)
     for case, golden, _ in cases:
         if case.cell.cell_id != golden.cell_id:
             raise JudgementError(f"golden {golden.name}: {OTHER_WORK}; {if_meant(golden.name)}")
     cases = anchored(cases, runner)
-    for change in track(HARMLESS, "harmless changes"):
-        worst: dict[str, float] = defaultdict(float)
-        exact[change.name] = 0
-        for case, golden, material in cases:
-            here = change.run(runner, case)
-            exact[change.name] += here.outcome == golden.outcome
-            if change.tier == "T0" and here.outcome != golden.outcome:
-                raise JudgementError(
-                    f"golden {golden.name}: {change.name} is not identical to the bit, so that "
-                    "nothing can be distinguished from noise; see turbo-lab golden check --explain"
-                )
-            stages = differences(golden.stages, material.tensors, here.stages, here.marks)
-            for stage in stages:
-                assert stage.relative_l2 is not None, stage
-                kind = f"{STAGE_FIGURE}/{stage_kind(stage.stage)}"
-                for figures in seen.values():
-                    figures[kind].append(stage.relative_l2)
-            for tier in seen:
-                values = measure_figures(material.tensors, stages, here, _tier(tier), embed)
-                for name, (value, note) in values.items():
-                    assert value is not None, note
-                    seen[tier][name].append(value)
-                    worst[f"{tier} {name}"] = max(worst[f"{tier} {name}"], value)
-        by_change[change.name] = dict(worst)
-    thresholds = {
-        tier: {name: margin(name, values) for name, values in figures.items()}
-        for tier, figures in seen.items()
+    trials = [
+        observe(one, change, runner, embed)
+        for change in track(changes, "harmless changes")
+        for one in cases
+    ]
+    by_change = {
+        change.name: [trial for trial in trials if trial.change == change.name]
+        for change in changes
     }
+    thresholds = _thresholds(trials)
     kept = [] if stored is None else [stored, *(golden.thresholds for _, golden, _ in cases)]
     loose = dict.fromkeys(line for one in kept for line in _loose(one, thresholds))
-    return Calibration(thresholds, by_change, exact, len(cases), tuple(loose))
+    return Calibration(
+        thresholds=thresholds,
+        by_change={name: _worst(of_change) for name, of_change in by_change.items()},
+        exact={name: sum(t.identical for t in found) for name, found in by_change.items()},
+        cases=len(cases),
+        loose=tuple(loose),
+    )
+
+
+def observe(one: RecordedCase, change: Harmless, runner: CaseRunner, embed: Embed) -> Trial:
+    """Run a case under a change and measure its distances from the golden.
+
+    Raises :class:`JudgementError` if a change that must keep every bit does not, or if a
+    metric cannot be computed.
+    """
+    case, golden, stored = one
+    here = change.run(runner, case)
+    identical = here.outcome == golden.outcome
+    if change.tier == "T0" and not identical:
+        raise JudgementError(
+            f"golden {golden.name}: {change.name} is not identical to the bit, so that "
+            "nothing can be distinguished from noise; see turbo-lab golden check --explain"
+        )
+    stages = differences(golden.stages, stored.tensors, here.stages, here.marks)
+
+    def seen(tier: Tier, name: str, value: float | None, note: str | None) -> Seen:
+        if value is None:
+            raise JudgementError(
+                f"golden {golden.name}: {change.name}: {name} could not be computed ({note})"
+            )
+        return Seen(tier, name, value)
+
+    return Trial(
+        change=change.name,
+        identical=identical,
+        stages=tuple(
+            seen(tier, f"{STAGE_FIGURE}/{stage_kind(s.stage)}", s.relative_l2, "another shape")
+            for s in stages
+            for tier in _CALIBRATED
+        ),
+        metrics=tuple(
+            seen(tier, name, value, note)
+            for tier in _CALIBRATED
+            for name, (value, note) in measure_figures(
+                stored.tensors, stages, here, tier=tier, embed=embed
+            ).items()
+        ),
+    )
+
+
+def _thresholds(trials: Sequence[Trial]) -> dict[str, dict[str, Margin]]:
+    found: dict[str, dict[str, list[float]]] = {tier: {} for tier in _CALIBRATED}
+    for trial in trials:
+        for seen in (*trial.stages, *trial.metrics):
+            found[seen.tier].setdefault(seen.name, []).append(seen.value)
+    return {
+        tier: {name: margin(name, values) for name, values in by_name.items()}
+        for tier, by_name in found.items()
+    }
+
+
+def _worst(trials: Iterable[Trial]) -> dict[str, float]:
+    worst: dict[str, float] = {}
+    for trial in trials:
+        for seen in trial.metrics:
+            name = f"{seen.tier} {seen.name}"
+            worst[name] = max(worst.get(name, 0.0), seen.value)
+    return worst
 
 
 def _loose(stored: Thresholds, now: Thresholds) -> list[str]:
@@ -126,8 +200,3 @@ def _loose(stored: Thresholds, now: Thresholds) -> list[str]:
         for name, old in figures.items()
         if name in now[tier] and is_loose(name, old, now[tier][name])
     ]
-
-
-def _tier(name: str) -> Tier:
-    found: dict[str, Tier] = {tier: tier for tier in FIGURES}
-    return found[name]

@@ -1,9 +1,8 @@
-"""Invariance: the same work done in two ways.
+"""Invariance: the same work done in two ways gives the same images.
 
-Each row of the suite runs the cases of the goldens in a second way and says how
-far the images are from the first. Some must be the same to the bit; where
-floating point may round otherwise, the calibrated T1 thresholds are the
-tolerance.
+Each row of the suite runs the cases of the goldens in a second way and reports how
+far the images are from the first. Some must be the same to the bit; if floating
+point may round otherwise, the calibrated T1 thresholds are the tolerance.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import dataclasses
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from turbo_lab.golden.document import Golden, Margin
-from turbo_lab.golden.judgement import Embed, Observation, judge
-from turbo_lab.golden.library import Material
+from turbo_lab.execute.resident import Weights
+from turbo_lab.golden.document import Margin
+from turbo_lab.golden.fresh_process import DrawFresh
+from turbo_lab.golden.judgement import CaseVerdict, Embed, Observation, judge
 from turbo_lab.golden.lifecycle import today
-from turbo_lab.golden.run_case import Case, CaseRunner
+from turbo_lab.golden.run_case import Case, CaseRunner, RecordedCase
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.progress import track
 from turbo_lab.request.recipe import Batch, Layout
@@ -33,32 +33,34 @@ from turbo_lab.trials.reanchor import anchored
 from turbo_lab.trials.resumed import resumed_sweep
 from turbo_lab.verdict import Verdict
 
-Loaded = tuple[Case, Golden, Material]
-
 
 @dataclass(frozen=True)
 class Invariance:
-    """One thing that must not matter."""
+    """Result of one row: a change that must not matter."""
 
     name: str
-    """Of the row."""
+    """Name of the row."""
     tier: Tier
     """``T0``: to the bit; ``T1``: within the golden's calibrated thresholds."""
     holds: bool | None
-    """Whether every case held; ``None`` where no case could be asked."""
+    """Whether every case passed; ``None`` if no case can show the change."""
     cases: int
-    """Cases that could be asked."""
+    """Number of cases that can show the change."""
     max_abs: int | None
-    """Largest difference of a pixel, in levels of 255; ``None`` where hashes were compared."""
+    """Largest difference of a pixel, in levels of 255; ``None`` if hashes were compared."""
     note: str
-    """What was compared."""
+    """Description of the comparison."""
 
 
 def invariance(
-    cases: Sequence[Loaded], thresholds: Mapping[str, Mapping[str, Margin]], embed: Embed
+    cases: Sequence[RecordedCase],
+    thresholds: Mapping[str, Mapping[str, Margin]],
+    embed: Embed,
+    *,
+    draw_fresh: DrawFresh | None = None,
 ) -> list[Invariance]:
-    """Every row, over the goldens' own cases."""
-    runner = CaseRunner([case for case, *_ in cases])
+    """Run every row over the goldens' own cases; ``draw_fresh``: see :class:`CaseRunner`."""
+    runner = CaseRunner([case for case, *_ in cases], draw_fresh=draw_fresh)
     cases = anchored(cases, runner)
     several = [one for one in cases if len(one[0].batch.layout.seeds) > 1]
     stacked = [one for one in cases if len(one[0].batch.recipe.lora) > 1]
@@ -68,7 +70,15 @@ def invariance(
         ("adapter order", "T1", _adapters_turned, stacked),
     ]
     rows = [
-        partial(_by_judgement, name, tier, run, asked, runner, thresholds, embed)
+        partial(
+            _by_judgement,
+            name=name,
+            tier=tier,
+            run=run,
+            cases=asked,
+            runner=runner,
+            judge_here=partial(judge, thresholds=thresholds, today=today(), embed=embed, tier=tier),
+        )
         for name, tier, run, asked in by_judgement
     ]
     others = (_adapters_off, _shared_work, _resumed, _saved_and_loaded)
@@ -77,25 +87,32 @@ def invariance(
 
 
 def _by_judgement(
+    *,
     name: str,
     tier: Tier,
     run: Run,
-    cases: Sequence[Loaded],
+    cases: Sequence[RecordedCase],
     runner: CaseRunner,
-    thresholds: Mapping[str, Mapping[str, Margin]],
-    embed: Embed,
+    judge_here: Callable[..., CaseVerdict],
 ) -> Invariance:
     verdicts, worst = [], 0
     for case, golden, material in cases:
         seen = run(runner, case)
-        verdicts.append(judge(golden, material, seen, thresholds, today(), embed, tier))
+        verdicts.append(judge_here(golden, material, seen))
         worst = max(worst, _levels(material.tensors["pixels"], seen.pixels()))
     holds = all(found.verdict == Verdict.PASS for found in verdicts) if verdicts else None
-    return Invariance(name, tier, holds, len(cases), worst, "against the golden")
+    return Invariance(
+        name=name,
+        tier=tier,
+        holds=holds,
+        cases=len(cases),
+        max_abs=worst,
+        note="against the golden",
+    )
 
 
 def _turned(runner: CaseRunner, case: Case) -> Observation:
-    """The rows of a batch the other way round: an image keeps its prompt and its seed."""
+    """Reverse the rows of a batch: an image keeps its prompt and its seed."""
     layout = case.batch.layout
     turned = Layout(layout.prompts[::-1], layout.seeds[::-1])
     seen = runner.run(with_layout(case, turned))
@@ -103,7 +120,7 @@ def _turned(runner: CaseRunner, case: Case) -> Observation:
 
 
 def _adapters_turned(runner: CaseRunner, case: Case) -> Observation:
-    """Sums of floats depend on their order: the images may round otherwise."""
+    """Reverse the adapters; sums of floats depend on their order, so images may round otherwise."""
     recipe = dataclasses.replace(case.batch.recipe, lora=case.batch.recipe.lora[::-1])
     batch = Batch(recipe, case.batch.layout)
     cell = dataclasses.replace(case.cell, recipe=recipe, batches=(batch,))
@@ -111,80 +128,102 @@ def _adapters_turned(runner: CaseRunner, case: Case) -> Observation:
     return dataclasses.replace(seen, cell_id=case.cell.cell_id)
 
 
-def _adapters_off(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
-    """The base's weights before adapters were put on, and after they were taken off."""
+def _adapters_off(cases: Sequence[RecordedCase], runner: CaseRunner) -> Invariance:
+    """Compare the base's weights before adapters are put on and after they are taken off."""
     fitting = [case for case, *_ in cases if case.batch.recipe.lora]
     holds = True
     for case in fitting:
         bare = dataclasses.replace(case.batch.recipe, lora=())
-        runner.worker.prepare(bare)
-        before = _weights_digest(runner.worker.pipeline())
-        runner.worker.prepare(case.batch.recipe)
-        runner.worker.prepare(bare)
-        holds &= _weights_digest(runner.worker.pipeline()) == before
+        runner.resident.prepare(bare)
+        before = _weights_digest(runner.resident.pipeline)
+        runner.resident.prepare(case.batch.recipe)
+        runner.resident.prepare(bare)
+        holds &= _weights_digest(runner.resident.pipeline) == before
     note = "sha256 of every base weight"
     asked = holds if fitting else None
-    return Invariance("adapters on and off again", "T0", asked, len(fitting), None, note)
+    return Invariance(
+        name="adapters on and off again",
+        tier="T0",
+        holds=asked,
+        cases=len(fitting),
+        max_abs=None,
+        note=note,
+    )
 
 
-def _shared_work(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
-    """A run that takes over encodings and the first UNet evaluation of another."""
+def _shared_work(cases: Sequence[RecordedCase], runner: CaseRunner) -> Invariance:
+    """Reuse the encodings and the first UNet evaluation of another run."""
     worst = rows_alone = rows_taken_over = 0
-    worker = runner.worker
     for case, *_ in cases:
-        before = worker.work.unet_rows
-        alone = runner.run(case).pixels()
-        needed = worker.work.unet_rows - before
-        recipe = case.batch.recipe
+        recipe, negative = case.batch.recipe, case.cell.negative_prompt
         longer = dataclasses.replace(recipe, num_inference_steps=recipe.num_inference_steps + 1)
-        worker.prepare(recipe)
-        worker.start_cold()
-        with worker.image_lane():
-            worker.run(Batch(longer, case.batch.layout), case.cell.negative_prompt)
-            before = worker.work.unet_rows
-            shared = worker.run(case.batch, case.cell.negative_prompt)
-        rows_alone += needed
-        rows_taken_over += needed - (worker.work.unet_rows - before)
+        lone, worker = runner.worker(case), runner.worker(case)
+        alone = lone.run(case.batch, negative).pixels
+        worker.run(Batch(longer, case.batch.layout), negative)
+        before = worker.work.unet_rows
+        shared = worker.run(case.batch, negative).pixels
+        rows_alone += lone.work.unet_rows
+        rows_taken_over += lone.work.unet_rows - (worker.work.unet_rows - before)
         worst = max(worst, _levels(alone, shared))
     # Where nothing was taken over, equal images prove nothing.
     holds = worst == 0 and rows_taken_over > 0
     note = f"images; {rows_taken_over} of {rows_alone} UNet rows taken over"
-    return Invariance("shared against unshared work", "T0", holds, len(cases), worst, note)
+    return Invariance(
+        name="shared against unshared work",
+        tier="T0",
+        holds=holds,
+        cases=len(cases),
+        max_abs=worst,
+        note=note,
+    )
 
 
-def _resumed(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
-    """One sweep of all cases that one environment can draw."""
+def _resumed(cases: Sequence[RecordedCase], runner: CaseRunner) -> Invariance:
+    """Sweep all cases that one environment can draw, with and without a break."""
     name, of_first = "resumed against uninterrupted sweep", cases[0][0].sweep.fingerprint
     fitting = [case for case, *_ in cases if case.sweep.fingerprint == of_first]
     if len(fitting) < 2:
-        return Invariance(name, "T0", None, 0, 0, "needs two cases")
-    found = resumed_sweep(fitting, runner.worker.weights)
+        return Invariance(
+            name=name, tier="T0", holds=None, cases=0, max_abs=0, note="needs two cases"
+        )
+    found = resumed_sweep(fitting, runner.resident.weights)
     note = f"every stage's hash, image and record; cut off at {found.before_the_cut} batches"
-    return Invariance(name, "T0", found.equal, len(fitting), found.max_abs, note)
+    return Invariance(
+        name=name,
+        tier="T0",
+        holds=found.equal,
+        cases=len(fitting),
+        max_abs=found.max_abs,
+        note=note,
+    )
 
 
-def _saved_and_loaded(cases: Sequence[Loaded], runner: CaseRunner) -> Invariance:
-    """A pipeline that was written with ``save_pretrained`` and read again."""
-    from turbo_lab.execute.worker import Weights, Worker
-
+def _saved_and_loaded(cases: Sequence[RecordedCase], runner: CaseRunner) -> Invariance:
+    """Write the pipeline with ``save_pretrained`` and read it again."""
     fitting = [case for case, *_ in cases if not case.batch.recipe.lora]
     worst = 0
     for digest in dict.fromkeys(case.batch.recipe.model for case in fitting):
         of_model = [case for case in fitting if case.batch.recipe.model == digest]
         folder = Path(tempfile.mkdtemp(prefix="turbo-lab-saved-"))
         try:
-            runner.worker.prepare(of_model[0].batch.recipe)
-            runner.worker.pipeline().save_pretrained(folder, safe_serialization=True)
-            again = CaseRunner(of_model)
-            weights = Weights({digest: folder}, runner.worker.weights.adapters)
-            again.worker = Worker(weights, again.worker.device, again.worker.num_threads)
+            runner.resident.prepare(of_model[0].batch.recipe)
+            runner.resident.pipeline.save_pretrained(folder, safe_serialization=True)
+            weights = Weights({digest: folder}, runner.resident.weights.adapters)
+            again = CaseRunner(of_model, weights)
             for case in of_model:
                 here, there = runner.run(case).pixels(), again.run(case).pixels()
                 worst = max(worst, _levels(here, there))
         finally:
             shutil.rmtree(folder)
     holds = worst == 0 if fitting else None
-    return Invariance("saved and loaded", "T0", holds, len(fitting), worst, "images")
+    return Invariance(
+        name="saved and loaded",
+        tier="T0",
+        holds=holds,
+        cases=len(fitting),
+        max_abs=worst,
+        note="images",
+    )
 
 
 def _levels(first: Any, second: Any) -> int:

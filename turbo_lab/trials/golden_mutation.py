@@ -1,4 +1,4 @@
-"""Which faults the goldens would see: each put into the pipeline, each tier asked.
+"""Mutation of goldens: each fault is put into the pipeline and judged at each tier.
 
 A golden that was never shown to fail says little. The score is the share of
 faults that some golden catches at T0, where every one of them must be caught.
@@ -7,15 +7,16 @@ faults that some golden catches at T0, where every one of them must be caught.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from turbo_lab.errors import JudgementError
-from turbo_lab.golden.document import Golden, Margin
+from turbo_lab.golden.document import Margin
+from turbo_lab.golden.fresh_process import DrawFresh
 from turbo_lab.golden.judgement import FIGURES, CaseVerdict, Embed, Observation, judge, margins_of
-from turbo_lab.golden.library import Material
 from turbo_lab.golden.lifecycle import today
-from turbo_lab.golden.run_case import Case, CaseRunner
+from turbo_lab.golden.run_case import Case, CaseRunner, RecordedCase
 from turbo_lab.golden.stages import StageDifference
 from turbo_lab.golden.thresholds import noise_of
 from turbo_lab.golden.tiers import TIERS, Tier
@@ -25,86 +26,124 @@ from turbo_lab.trials.harmless import HARMLESS, Harmless
 from turbo_lab.trials.reanchor import anchored
 from turbo_lab.verdict import Verdict
 
-Loaded = tuple[Case, Golden, Material]
 Thresholds = Mapping[str, Mapping[str, Margin]]
+_Judge = Callable[..., CaseVerdict]
 
 
 @dataclass(frozen=True)
 class FaultOutcome:
-    """What the goldens said of one fault."""
+    """Verdict of the goldens on one fault."""
 
     name: str
-    """Of the fault."""
+    """Name of the fault."""
     caught: bool
-    """By some case, at T0."""
+    """Whether some case caught it at T0."""
     by_tier: Mapping[str, bool | None]
-    """Whether some case caught it; ``None`` where no case can show it."""
+    """Whether some case caught it, by tier; ``None`` if no case can show it."""
     cases: int
-    """Cases that can show it."""
+    """Number of cases that can show it."""
     first_divergence: StageDifference | None
-    """In the first case that caught it."""
+    """First stage that differs in the first case that caught it; ``None`` if none did."""
     figures: Mapping[str, float] = field(default_factory=dict)
-    """Worst of each figure over its threshold, by ``T1 window_density``: below 1 is not seen."""
+    """Largest value per metric as a ratio to its threshold, by ``T1 window_density``."""
     above_noise: tuple[Tier, ...] = ()
-    """Tiers that missed it though a figure is above all that harmless changes do."""
+    """Tiers that missed it although a metric is above all that harmless changes do."""
 
 
 @dataclass(frozen=True)
 class HarmlessOutcome:
-    """What the goldens said of one harmless change."""
+    """Verdict of the goldens on one harmless change."""
 
     name: str
-    """Of the change."""
+    """Name of the change."""
     alarm: bool
-    """Whether any case alarmed at the tier meant for it."""
+    """Whether any case alarmed at the change's tier."""
     tier: Tier
-    """That tier."""
+    """Tier at which the change must raise no alarm."""
     cases: int
-    """Cases run."""
+    """Number of cases run."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """Verdicts on all faults and harmless changes."""
+
+    faults: tuple[FaultOutcome, ...]
+    """One outcome per fault."""
+    harmless: tuple[HarmlessOutcome, ...]
+    """One outcome per harmless change."""
+
+    @property
+    def score(self) -> float:
+        """Share of the faults that some case can show which are caught at T0."""
+        shown = [fault.caught for fault in self.faults if fault.cases]
+        return sum(shown) / len(shown)
+
+    @property
+    def passes(self) -> bool:
+        """Whether every fault is caught, none is missed above the noise, and no change alarms."""
+        is_blind = self.score < 1 or any(fault.above_noise for fault in self.faults)
+        return not is_blind and not any(change.alarm for change in self.harmless)
 
 
 def mutate(
-    cases: Sequence[Loaded],
+    cases: Sequence[RecordedCase],
     thresholds: Thresholds,
     embed: Embed,
+    *,
     faults: Sequence[Fault] = FAULTS,
     changes: Sequence[Harmless] = HARMLESS,
-) -> tuple[list[FaultOutcome], list[HarmlessOutcome]]:
-    """Every fault and every harmless change, on every case that can show it.
+    draw_fresh: DrawFresh | None = None,
+) -> Mutation:
+    """Try every fault and every harmless change on every case that can show it.
 
-    Raises :class:`JudgementError` without thresholds: every case would end in an error,
-    and none of them for the fault's sake.
+    ``draw_fresh`` draws cases in a fresh process; see :class:`CaseRunner`. Raises
+    :class:`JudgementError` without thresholds: every case would end in an error that
+    has nothing to do with a fault.
     """
     _check_thresholds(cases, thresholds)
-    runner = CaseRunner([case for case, *_ in cases])
+    runner = CaseRunner([case for case, *_ in cases], draw_fresh=draw_fresh)
     cases = anchored(cases, runner)
-    watched = track(faults, "faults judged by goldens")
-    tried = [_try_fault(fault, cases, runner, thresholds, embed) for fault in watched]
-    harmless = []
-    for change in track(changes, "harmless changes"):
-        verdicts = [
-            judge(golden, material, change.run(runner, case), thresholds, today(), embed,
-                  change.tier)
-            for case, golden, material in cases
-        ]  # fmt: skip
-        alarm = any(verdict.verdict != Verdict.PASS for verdict in verdicts)
-        harmless.append(HarmlessOutcome(change.name, alarm, change.tier, len(verdicts)))
-    return tried, harmless
+    judge_here = partial(judge, thresholds=thresholds, today=today(), embed=embed)
+    return Mutation(
+        tuple(
+            _try_fault(fault, cases, runner, thresholds, judge_here)
+            for fault in track(faults, "faults judged by goldens")
+        ),
+        tuple(
+            _try_change(change, cases, runner, judge_here)
+            for change in track(changes, "harmless changes")
+        ),
+    )
+
+
+def _try_change(
+    change: Harmless, cases: Sequence[RecordedCase], runner: CaseRunner, judge_here: _Judge
+) -> HarmlessOutcome:
+    verdicts = [
+        judge_here(golden, stored, change.run(runner, case), tier=change.tier).verdict
+        for case, golden, stored in cases
+    ]
+    alarm = any(verdict != Verdict.PASS for verdict in verdicts)
+    return HarmlessOutcome(change.name, alarm, change.tier, len(verdicts))
 
 
 def _try_fault(
     fault: Fault,
-    cases: Sequence[Loaded],
+    cases: Sequence[RecordedCase],
     runner: CaseRunner,
     thresholds: Thresholds,
-    embed: Embed,
+    judge_here: _Judge,
 ) -> FaultOutcome:
-    fitting = [c for c in cases if fault.applies(c[0].batch, c[0].cell.negative_prompt)]
-    verdicts: dict[Tier, list[CaseVerdict]] = {tier: [] for tier in TIERS}
-    for case, golden, material in fitting:
-        seen = run_with(fault, runner, case)
-        for tier in TIERS:
-            verdicts[tier].append(judge(golden, material, seen, thresholds, today(), embed, tier))
+    fitting = [c for c in cases if fault.applies(c.case.batch, c.case.cell.negative_prompt)]
+    seen = [run_with(fault, runner, one.case) for one in fitting]
+    verdicts: dict[Tier, list[CaseVerdict]] = {
+        tier: [
+            judge_here(golden, stored, run, tier=tier)
+            for (_, golden, stored), run in zip(fitting, seen, strict=True)
+        ]
+        for tier in TIERS
+    }
     caught: dict[str, bool | None] = {
         tier: any(v.verdict != Verdict.PASS for v in verdicts[tier]) if fitting else None
         for tier in TIERS
@@ -112,8 +151,8 @@ def _try_fault(
     first = next((v.first_divergence for v in verdicts["T0"] if v.verdict != Verdict.PASS), None)
     loud = {
         tier: any(
-            _is_loud(verdict, margins_of(golden, thresholds, tier))
-            for verdict, (_, golden, _) in zip(verdicts[tier], fitting, strict=True)
+            _is_loud(verdict, margins_of(one.golden, thresholds, tier))
+            for verdict, one in zip(verdicts[tier], fitting, strict=True)
         )
         for tier in TIERS
     }
@@ -129,14 +168,14 @@ def _try_fault(
 
 
 def _is_loud(verdict: CaseVerdict, margins: Mapping[str, Margin]) -> bool:
-    """Whether a figure is above what harmless changes were seen to do."""
+    """Return whether a metric is above all that harmless changes were seen to do."""
     return any(
         figure.value is None or figure.value > noise_of(name, margins[name])
         for name, figure in verdict.figures.items()
     )
 
 
-def _check_thresholds(cases: Sequence[Loaded], thresholds: Thresholds) -> None:
+def _check_thresholds(cases: Sequence[RecordedCase], thresholds: Thresholds) -> None:
     for _, golden, _ in cases:
         for tier in TIERS:
             lacking = set(FIGURES[tier]) - set(margins_of(golden, thresholds, tier))
@@ -149,21 +188,16 @@ def _check_thresholds(cases: Sequence[Loaded], thresholds: Thresholds) -> None:
 
 
 def run_with(fault: Fault, runner: CaseRunner, case: Case) -> Observation:
-    """A case's observation with a fault in the pipeline; the pipeline is whole afterwards."""
+    """Observe a case with a fault in the pipeline; the pipeline is whole afterwards."""
     batch = fault.alter(case.batch)
     negative = None if fault.drops_negative else case.cell.negative_prompt
     cell = dataclasses.replace(
         case.cell, recipe=batch.recipe, batches=(batch,), negative_prompt=negative
     )
-    worker = runner.worker
-    worker.forget_adapters()
-    try:
-        with fault.loading():
-            worker.prepare(case.cell.recipe)
-        with fault.running(worker.pipeline()):
-            seen = runner.run(dataclasses.replace(case, cell=cell))
-    finally:
-        worker.forget_adapters()
+    seams = fault.seams()
+    runner.resident.prepare(cell.recipe, seams.put_on_lora)
+    with fault.weights(runner.resident.pipeline):
+        seen = runner.run(dataclasses.replace(case, cell=cell), seams=seams)
     # The fault does not know that it is one: it claims to have drawn the case.
     return dataclasses.replace(seen, cell_id=case.cell.cell_id)
 

@@ -1,7 +1,7 @@
-"""Harmless changes: what moves bits and must not raise an alarm.
+"""Harmless changes, which may move bits and must not raise an alarm.
 
-The perturbations of ``docs/determinism.md``: what differs between two honest
-runs of one case. Each gives an observation of the case, made otherwise.
+The perturbations of ``docs/determinism.md``: all that differs between two honest
+runs of one case. Each returns an observation of the case, made in another way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from turbo_lab.golden.run_case import Case, CaseRunner, case_threads
 from turbo_lab.golden.stages import StageValue
 from turbo_lab.golden.tiers import Tier
 from turbo_lab.request.recipe import Batch, Layout
-from turbo_lab.trials.faults import patched
+from turbo_lab.runtime.seams import Seams
 
 Run = Callable[[CaseRunner, Case], Observation]
 
@@ -27,11 +27,11 @@ class Harmless:
     """One change."""
 
     name: str
-    """Of the table."""
+    """Name in the table."""
     tier: Tier
-    """At which it must raise no alarm."""
+    """Tier at which the change must raise no alarm."""
     run: Run
-    """A case's observation under it."""
+    """Observes a case under the change."""
 
 
 def _again(runner: CaseRunner, case: Case) -> Observation:
@@ -43,7 +43,7 @@ def _fresh_process(runner: CaseRunner, case: Case) -> Observation:
 
 
 def _after_other_work(runner: CaseRunner, case: Case) -> Observation:
-    """Another size, other prompts and no adapters first: nothing of it may stay."""
+    """Draw another size, other prompts and no adapters first: nothing of them may stay."""
     recipe = dataclasses.replace(case.batch.recipe, width=128, height=128, lora=())
     layout = Layout(("a bell on a red background",) * 2, (1, 2))
     other = dataclasses.replace(case.cell, recipe=recipe, batches=(Batch(recipe, layout),))
@@ -52,17 +52,14 @@ def _after_other_work(runner: CaseRunner, case: Case) -> Observation:
 
 
 def _threads(runner: CaseRunner, case: Case) -> Observation:
-    """One thread where the golden had more, two where it had one."""
+    """Run on one thread if the golden had more, on two if it had one."""
     return runner.run(case, num_threads=2 if case_threads(case) == 1 else 1)
 
 
 def _sdpa_math(runner: CaseRunner, case: Case) -> Observation:
     from torch.nn.attention import SDPBackend
 
-    from turbo_lab.runtime import determinism
-
-    with patched(determinism, "SDPA_BACKENDS", (SDPBackend.MATH,)):
-        return runner.run(case)
+    return runner.run(case, seams=Seams(sdpa_backends=(SDPBackend.MATH,)))
 
 
 def _channels_last(runner: CaseRunner, case: Case) -> Observation:
@@ -74,8 +71,8 @@ def _channels_last(runner: CaseRunner, case: Case) -> Observation:
 def _memory_format(runner: CaseRunner, case: Case) -> Iterator[None]:
     import torch
 
-    runner.worker.prepare(case.cell.recipe)
-    parts = (runner.worker.pipeline().unet, runner.worker.pipeline().vae)
+    runner.resident.prepare(case.cell.recipe)
+    parts = (runner.resident.pipeline.unet, runner.resident.pipeline.vae)
     for part in parts:
         part.to(memory_format=torch.channels_last)
     try:
@@ -86,7 +83,7 @@ def _memory_format(runner: CaseRunner, case: Case) -> Iterator[None]:
 
 
 def _in_a_batch(position: int, size: int) -> Run:
-    """The case's rows within a larger batch of strangers."""
+    """Put the case's rows into a larger batch of strangers."""
 
     def run(runner: CaseRunner, case: Case) -> Observation:
         own = case.batch.layout
@@ -108,7 +105,7 @@ def _in_a_batch(position: int, size: int) -> Run:
 
 
 def _alone(runner: CaseRunner, case: Case) -> Observation:
-    """Each row of the case as a batch of its own, put together again."""
+    """Draw each row of the case as a batch by itself, and join the rows again."""
     own = case.batch.layout
     parts = [
         runner.run(with_layout(case, Layout((prompt,), (seed,))))
@@ -121,7 +118,7 @@ def _alone(runner: CaseRunner, case: Case) -> Observation:
 
 
 def _joined(values: list[StageValue]) -> StageValue:
-    """Rows of single runs in the order of one batch: all negative ones first."""
+    """Join the rows of single runs in the order of one batch: all negative ones first."""
     import numpy as np
 
     halves = [np.split(value.values, len(value.values)) for value in values]
@@ -130,13 +127,13 @@ def _joined(values: list[StageValue]) -> StageValue:
 
 
 def with_layout(case: Case, layout: Layout) -> Case:
-    """The case with other rows."""
+    """Return the case with other rows."""
     batch = Batch(case.batch.recipe, layout)
     return dataclasses.replace(case, cell=dataclasses.replace(case.cell, batches=(batch,)))
 
 
 def own_rows(seen: Observation, case: Case, rows: slice, size: int) -> Observation:
-    """The case's own rows of every stage; a guided stage has all of them twice."""
+    """Keep the case's own rows of every stage; a guided stage has all of them twice."""
 
     def own(value: StageValue) -> StageValue:
         values: Any = value.values

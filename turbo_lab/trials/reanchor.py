@@ -1,9 +1,8 @@
 """Goldens of another machine, anchored on this one for the length of a trial.
 
-A trial asks what a fault or a harmless change does to a case. Held against bits
-that another CPU or another torch made, everything differs and the answer is
-always yes; so a case whose golden does not hold here to the bit by right is
-compared with its own run here.
+A trial asks what a fault or a harmless change does to a case. Compared with bits
+that another CPU or another torch made, every case differs; so a case whose golden
+was recorded in another environment is compared with its own run here.
 """
 
 from __future__ import annotations
@@ -11,26 +10,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from turbo_lab.golden.document import Accepted, Golden
-from turbo_lab.golden.library import Material
-from turbo_lab.golden.run_case import Case, CaseRunner
+from turbo_lab.golden.document import Accepted
+from turbo_lab.golden.library import StoredTensors
+from turbo_lab.golden.run_case import CaseRunner, RecordedCase
 from turbo_lab.golden.tiers import choose_tier
 
-Loaded = tuple[Case, Golden, Material]
 
-
-def anchored(cases: Sequence[Loaded], runner: CaseRunner) -> list[Loaded]:
-    """The cases as they are, or with their run here in the golden's place. Writes nothing."""
+def anchored(cases: Sequence[RecordedCase], runner: CaseRunner) -> list[RecordedCase]:
+    """Return the cases, those of elsewhere with their run here as the golden; writes nothing."""
     return [one if _is_of_here(one) else _anchor_here(one, runner) for one in cases]
 
 
-def _is_of_here(one: Loaded) -> bool:
+def _is_of_here(one: RecordedCase) -> bool:
     case, golden, _ = one
     here = case.sweep.fingerprint.keys
     return choose_tier(golden.fingerprint.keys, here).tier == "T0"
 
 
-def _anchor_here(one: Loaded, runner: CaseRunner) -> Loaded:
+def _anchor_here(one: RecordedCase, runner: CaseRunner) -> RecordedCase:
     case, golden, _ = one
     seen = runner.run(case)
     anchor = Accepted(seen.outcome, dict(seen.fingerprint.keys), "", "", "this run")
@@ -41,4 +38,5 @@ def _anchor_here(one: Loaded, runner: CaseRunner) -> Loaded:
         accepted=(anchor,),
         known_bad={},
     )
-    return case, here, Material({value.stage: value.values for value in seen.stages})
+    tensors = {value.stage: value.values for value in seen.stages}
+    return RecordedCase(case, here, StoredTensors(tensors))

@@ -20,7 +20,8 @@ from turbo_lab.analysis.similarity import window_density
 from turbo_lab.cards import locate, locate_adapter, locate_vae, model_card
 from turbo_lab.environment import Keys
 from turbo_lab.errors import InputError, MissingFilesError
-from turbo_lab.execute.worker import Weights, Worker
+from turbo_lab.execute.resident import ResidentPipeline, Weights
+from turbo_lab.execute.worker import Worker
 from turbo_lab.golden.judgement import WINDOW_TOLERANCE
 from turbo_lab.golden.run_case import stage_value
 from turbo_lab.golden.stages import StageValue, mark
@@ -184,7 +185,8 @@ def reproduce(claim: Claim, device: str, num_threads: int | None) -> Reproductio
     here = environment.fingerprint(
         device=environment.resolve_device(device), num_threads=threads
     ).keys
-    worker = Worker(_weights(claim), environment.resolve_device(device), threads)
+    resident = ResidentPipeline(_weights(claim), environment.resolve_device(device))
+    worker = Worker(resident, threads)
     compared = [_draw(worker, claim, batch) for batch in claim.batches]
     apart = [divergence for found in compared for divergence in found if divergence is not None]
     total = sum(len(batch.images) for batch in claim.batches)
@@ -283,12 +285,11 @@ def _draw(worker: Worker, claim: Claim, batch: ClaimedBatch) -> list[dict[str, A
         stages.append(stage_value(stage, tensor))
         return tensor
 
+    worker = worker.cold()
     worker.prepare(claim.recipe)
-    worker.start_cold()
-    with worker.image_lane(), worker.observed(observe):
-        pixels = worker.run(Batch(claim.recipe, batch.layout), claim.negative_prompt)
+    drawn = worker.run(Batch(claim.recipe, batch.layout), claim.negative_prompt, observe)
     first = _first_stage(batch.stages, stages)
-    return [_compare(image, pixels[image.row], first) for image in batch.images]
+    return [_compare(image, drawn.pixels[image.row], first) for image in batch.images]
 
 
 def _first_stage(recorded: Mapping[str, str] | None, stages: Sequence[StageValue]) -> str | None:

@@ -1,0 +1,138 @@
+"""The resident pipeline of a process: which weights are loaded, and which adapters are on them.
+
+Owns loading and swapping. The old weights go before the new ones come, because
+two models may not fit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from turbo_lab.request.recipe import Recipe
+from turbo_lab.runtime import seams
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionXLPipeline
+
+    from turbo_lab.request.resolve import Library
+
+PutOn = Callable[[Any, seams.Adapters], None]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Files on this machine, by the digests that recipes name them with."""
+
+    models: dict[str, Path]
+    """Model digest to a diffusers folder or a single file."""
+    adapters: dict[str, tuple[str, Path]]
+    """Adapter digest to its name and file."""
+    vaes: dict[str, Path] = field(default_factory=dict)
+    """VAE digest to its folder."""
+
+    @classmethod
+    def of(cls, *libraries: Library) -> Weights:
+        """Collect the files of one library or several."""
+        models: dict[str, Path] = {}
+        adapters: dict[str, tuple[str, Path]] = {}
+        vaes: dict[str, Path] = {}
+        for library in libraries:
+            models |= {key: files.path for key, (_, files) in library.models.items()}
+            adapters |= {key: (f.name, f.path) for key, f in library.adapters.items()}
+            vaes |= {key: files.path for key, files in library.vaes.items()}
+        return cls(models, adapters, vaes)
+
+
+@dataclass
+class ResidentPipeline:
+    """The one pipeline that this process has loaded on a device."""
+
+    weights: Weights
+    """Files of all recipes that may be asked for."""
+    device: str
+    """Device of the weights: ``cpu``, ``cuda`` or ``mps``."""
+    load_s: float = field(default=0.0, init=False)
+    """Seconds spent on imports and loading so far."""
+    not_covered: str | None = field(default=None, init=False)
+    """Part of the loaded pipeline that the sampler does not cover; ``None`` if it covers all."""
+    version: int = field(default=0, init=False)
+    """Count of changes to the weights or adapters; text encodings are valid for one version."""
+    _pipeline: StableDiffusionXLPipeline | None = field(default=None, init=False)
+    _model: tuple[Any, ...] | None = field(default=None, init=False)
+    _adapters: tuple[Any, PutOn] | None = field(default=None, init=False)
+    _measured_prompts: set[str] = field(default_factory=set, init=False)
+
+    @property
+    def pipeline(self) -> StableDiffusionXLPipeline:
+        """The loaded pipeline."""
+        assert self._pipeline is not None, "nothing is loaded yet"
+        return self._pipeline
+
+    def holds(self, recipe: Recipe) -> bool:
+        """Return whether the recipe's model is loaded, whichever adapters are on it."""
+        return self._model == _model_key(recipe)
+
+    def prepare(self, recipe: Recipe, put_on_lora: PutOn = seams.put_on_lora) -> None:
+        """Load a recipe's weights and put its adapters on.
+
+        Raises ``TurboLabError`` for weights or adapters that do not fit.
+        """
+        began = time.perf_counter()
+        from turbo_lab.runtime.imports import uncollected_imports
+
+        with uncollected_imports():
+            from turbo_lab.runtime import lora, runners  # noqa: F401  (all that drawing imports)
+
+        if not self.holds(recipe):
+            self._load(recipe)
+        adapters = (recipe.lora, put_on_lora) if recipe.lora else None
+        if self._adapters != adapters:
+            self._take_off()
+            named = [(*self.weights.adapters[digest], weight) for digest, weight in recipe.lora]
+            put_on_lora(self.pipeline, named)
+            self._adapters = adapters
+        self.load_s += time.perf_counter() - began
+
+    def _load(self, recipe: Recipe) -> None:
+        import torch
+
+        from turbo_lab.runtime.pipeline import compile_unet, load_pipeline, quantize_unet
+        from turbo_lab.runtime.stock import why_not_covered
+
+        self._pipeline, self._model, self._adapters = None, None, None
+        self.version += 1
+        path, variant = self.weights.models[recipe.model], dict(recipe.variant)
+        vae = self.weights.vaes[variant["vae"]] if "vae" in variant else None
+        device = torch.device(self.device)
+        pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device, vae)
+        if "quantization" in variant:
+            scheme, _, version = variant["quantization"].partition(" torchao ")
+            quantize_unet(pipeline, scheme, version)
+        if "compile" in variant:
+            compile_unet(pipeline)
+        self.not_covered = why_not_covered(pipeline)
+        self._pipeline, self._model = pipeline, _model_key(recipe)
+
+    def _take_off(self) -> None:
+        if self._adapters is not None:
+            from turbo_lab.runtime import lora
+
+            lora.take_off(self.pipeline)
+        self._adapters = None
+        self.version += 1
+
+    def cut_prompts(self, prompts: Sequence[str]) -> dict[str, str]:
+        """Return prompts that the tokenizers cut, with the text that is lost; each only once."""
+        from turbo_lab.runtime.pipeline import cut_prompts
+
+        new = [prompt for prompt in prompts if prompt not in self._measured_prompts]
+        self._measured_prompts.update(new)
+        return cut_prompts(self.pipeline, new)
+
+
+def _model_key(recipe: Recipe) -> tuple[Any, ...]:
+    return (recipe.model, recipe.dtype, recipe.variant)
