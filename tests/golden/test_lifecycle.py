@@ -298,8 +298,8 @@ def faulty() -> Iterator[None]:
     """Every pipeline that is loaded has one weight a little off."""
     load = pipeline.load_pipeline
 
-    def wrong(*arguments: Any) -> Any:
-        loaded = load(*arguments)
+    def wrong(*arguments: Any, **options: Any) -> Any:
+        loaded = load(*arguments, **options)
         loaded.unet.conv_in.weight.data.view(-1)[0] += 1e-2
         return loaded
 

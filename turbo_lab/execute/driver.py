@@ -33,7 +33,7 @@ CELL_FAILURES = (TurboLabError, RuntimeError, ValueError, MemoryError)
 
 @dataclass(frozen=True)
 class CellOrigin:
-    """Where a cell's weights and prompts come from."""
+    """Origin of a cell's weights and prompts."""
 
     names: Mapping[str, str]
     """Names of its model, adapters and VAE, by digest; written into its PNG files."""
@@ -86,18 +86,18 @@ class Progress(Protocol):
 
 @dataclass
 class SweepOutcome:
-    """What a run of the driver did."""
+    """Work done by one run of the driver."""
 
     records: dict[str, Record] = field(default_factory=dict)
-    """By cell id; failed ones included."""
+    """Record by cell id, failed cells included."""
     load_s: float = 0.0
-    """Imports and loading."""
+    """Seconds spent on imports and loading."""
     wall_s: float = 0.0
-    """From the first batch's start to the last commit, loading and timing left out."""
+    """Seconds from the first batch's start to the last commit, loading and timing left out."""
     timing_s: float = 0.0
-    """Spent in the timing lane."""
+    """Seconds spent in the timing lane."""
     work: dict[str, int] = field(default_factory=dict)
-    """Rows evaluated."""
+    """Number of rows evaluated, by kind."""
 
 
 def run_plan(plan: Plan, worker: Worker, context: SweepContext, progress: Progress) -> SweepOutcome:
@@ -139,7 +139,7 @@ class _Driver:
         self.untimed: list[Cell] = []
 
     def run(self, outcome: SweepOutcome) -> None:
-        """All groups, then the timing lane of cells whose images were there already."""
+        """Run all groups, then the timing lane of cells whose images were there already."""
         context = self.context
         about = {"keys": context.fingerprint.keys}
         began = time.perf_counter()
@@ -229,7 +229,7 @@ class _Driver:
         self.claimed.discard(key)
 
     def _is_given_up(self, job: Job) -> bool:
-        """All of its cells have failed: nobody needs it any more."""
+        """Return whether all cells of a job have failed, so that no cell needs it."""
         return all(cell.cell_id in self.failed for cell in job.cells)
 
     def _run_job(self, group: Group, job: Job, committer: Committer) -> None:
@@ -268,7 +268,7 @@ class _Driver:
         )
 
     def _committed(self, job: Job, key: str, images: int) -> None:
-        """A batch is on disk: a cell's record follows its last one."""
+        """Count a committed batch; a cell's record is written after its last one."""
         self._release(key)
         for cell in job.cells:
             self.missing[cell.cell_id] -= 1
@@ -386,7 +386,7 @@ class _Driver:
 
 
 def parameters(cell: Cell) -> dict[str, Any]:
-    """A cell's config keys as a person would write them."""
+    """Return a cell's config keys as a person would write them."""
     from turbo_lab.request.recipe import format_lora
 
     request = cell.request

@@ -108,7 +108,7 @@ class ResidentPipeline:
         path, variant = self.weights.models[recipe.model], dict(recipe.variant)
         vae = self.weights.vaes[variant["vae"]] if "vae" in variant else None
         device = torch.device(self.device)
-        pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device, vae)
+        pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device, vae=vae)
         if "quantization" in variant:
             scheme, _, version = variant["quantization"].partition(" torchao ")
             quantize_unet(pipeline, scheme, version)

@@ -107,7 +107,15 @@ def calibrate_gate(
             first, second = (np.take_along_axis(known.values, s, axis=1).ravel() for s in sides)
             rule = rules[name]
             direction = Direction.NONE if rule.two_sided else known.direction
-            drawn = _draw(first, second, rule.margin, direction, known.unit, clusters, index)
+            drawn = _draw(
+                first,
+                second,
+                margin=rule.margin,
+                direction=direction,
+                unit=known.unit,
+                clusters=clusters,
+                seed=index,
+            )
             draws[name].append(drawn)
         adjusted = stats.holm([found[-1].alarm_p for found in draws.values()])
         alarms += bool((adjusted <= alpha).any())
@@ -180,10 +188,13 @@ def _draw(
 ) -> _Draw:
     """``direction``: ``none`` for a two-sided rule."""
     alarms, intervals = [], []
-    for values in (first, _with_loss(first, 2 * margin, direction, unit, seed)):
-        verdict, ci95 = judge_pairs(values, second, clusters, margin, direction, unit, seed)
+    for values in (first, _with_loss(first, 2 * margin, direction, unit, seed=seed)):
+        verdict, ci95 = judge_pairs(
+            values, second, clusters, margin, direction=direction, unit=unit, seed=seed
+        )
         beyond = verdict == Verdict.REGRESSION
-        alarms.append(beyond_p(values, second, clusters, margin, direction) if beyond else 1.0)
+        p_value = beyond_p(values, second, clusters, margin, direction=direction)
+        alarms.append(p_value if beyond else 1.0)
         intervals.append(ci95)
     return _Draw(alarms[0], _needed_margin(intervals[0], direction), alarms[1])
 

@@ -70,8 +70,10 @@ def invariance_check(broken: Mapping[str, int | None], rows: int) -> CheckResult
     ``broken``: rows that changed the result, with their largest difference in levels;
     ``None``: other hashes.
     """
-    told = [f"{name}: {'other hashes' if levels is None else f'up to {levels} levels'}"
-            for name, levels in broken.items()]  # fmt: skip
+    told = [
+        f"{name}: {'other hashes' if levels is None else f'up to {levels} levels'}"
+        for name, levels in broken.items()
+    ]
     verdict = Verdict.REGRESSION if broken else Verdict.PASS
     return CheckResult.without_value("invariance", verdict, "; ".join(told) or None, rows)
 

@@ -186,7 +186,7 @@ def _outcome(name: str, images: Images, setup: CandidateSetup, check: Check) -> 
     baseline = setup.baseline
     prompts, seeds = [list(column) for column in zip(*baseline.keys, strict=True)]
     names = [m.name for m in baseline.measurements]
-    measured = tuple(measure(list(images), prompts, seeds, names, setup.context))
+    measured = tuple(measure(list(images), prompts, seeds, names, context=setup.context))
     rows = check(dataclasses.replace(baseline, measurements=measured))
     return BlindnessOutcome(
         name=name,

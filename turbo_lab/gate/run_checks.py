@@ -109,9 +109,15 @@ def quality_checks(policy: Policy, candidate: Baseline, baseline: Baseline) -> l
             continue
         try:
             rows.append(
-                compare_figure(here[name], there[name], candidate.keys, baseline.keys,
-                               rule.margin, rule.two_sided)
-            )  # fmt: skip
+                compare_figure(
+                    here[name],
+                    there[name],
+                    candidate.keys,
+                    baseline.keys,
+                    margin=rule.margin,
+                    two_sided=rule.two_sided,
+                )
+            )
         except TurboLabError as error:
             why = str(error).removeprefix(f"{name}: ")
             rows.append(CheckResult.without_value(name, Verdict.UNCOVERED, why))

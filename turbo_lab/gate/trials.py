@@ -250,7 +250,13 @@ def _heavier(setup: CandidateSetup, margin: float) -> BlindnessOutcome:
 
 def _by_one_check(fault: str, row: CheckResult) -> BlindnessOutcome:
     caught = row.verdict != Verdict.PASS
-    return BlindnessOutcome(fault, "", caught, {row.name: row.verdict}, {row.name: row.difference})
+    return BlindnessOutcome(
+        name=fault,
+        setting="",
+        caught=caught,
+        verdicts={row.name: row.verdict},
+        differences={row.name: row.difference},
+    )
 
 
 def catch_rates(found: Sequence[BlindnessOutcome]) -> dict[str, dict[str, int]]:

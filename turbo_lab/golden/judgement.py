@@ -174,7 +174,7 @@ def judge(
         why = _why_not_identical(golden, material, seen)
         return _regression(case, f"{why}, on the same fingerprint", rounding)
     margins = margins_of(golden, thresholds, choice.tier)
-    values = measure_figures(material.tensors, case.stages, seen, choice.tier, embed)
+    values = measure_figures(material.tensors, case.stages, seen, tier=choice.tier, embed=embed)
     return _judge_figures(case, margins, values)
 
 

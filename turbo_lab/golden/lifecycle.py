@@ -99,7 +99,7 @@ def check(
     if ready:
         runner = CaseRunner([case for case, *_ in ready.values()])
         for name, found in track(tuple(ready.items()), "goldens"):
-            verdicts[name] = check_one(runner, found, thresholds, embed, explain)
+            verdicts[name] = check_one(runner, found, thresholds, embed, explain=explain)
     return [verdicts[name] for name in names]
 
 

@@ -134,7 +134,7 @@ def differences(
     known = {m.stage for m in golden}
     found = [_difference(m, tensors.get(m.stage), seen.get(m.stage)) for m in golden]
     extra = [v.stage for v in observed if v.stage not in known]
-    return [*found, *(StageDifference(stage, False, None, None, False) for stage in extra)]
+    return [*found, *(_incomparable(stage) for stage in extra)]
 
 
 def causes(own: Sequence[StageDifference], fed: Collection[str]) -> list[str]:
@@ -167,19 +167,38 @@ def _difference(
     golden: StageMark, tensor: Values | None, seen: tuple[StageValue, StageMark] | None
 ) -> StageDifference:
     if seen is None or seen[1].shape != golden.shape:
-        return StageDifference(golden.stage, False, None, None, False)
+        return _incomparable(golden.stage)
     value, here = seen
     if here.sha256 == golden.sha256:
-        return StageDifference(golden.stage, True, 0.0, 0.0, False)
+        return StageDifference(
+            stage=golden.stage, equal=True, max_abs=0.0, relative_l2=0.0, estimated=False
+        )
     if tensor is not None:
         apart = value.values.astype(np.float64) - tensor.astype(np.float64)
         largest = float(np.max(np.abs(apart)))
         return StageDifference(
-            golden.stage, False, largest, _ratio(float(np.linalg.norm(apart)), golden.norm), False
+            stage=golden.stage,
+            equal=False,
+            max_abs=largest,
+            relative_l2=_ratio(float(np.linalg.norm(apart)), golden.norm),
+            estimated=False,
         )
     distance = float(np.linalg.norm(_sums(here) - _sums(golden)))
     relative = _ratio(distance, golden.norm)
-    return StageDifference(golden.stage, False, None, max(relative, _SKETCH_FLOOR), True)
+    return StageDifference(
+        stage=golden.stage,
+        equal=False,
+        max_abs=None,
+        relative_l2=max(relative, _SKETCH_FLOOR),
+        estimated=True,
+    )
+
+
+def _incomparable(stage: str) -> StageDifference:
+    """Return the difference of a stage that one side lacks, or has in another shape."""
+    return StageDifference(
+        stage=stage, equal=False, max_abs=None, relative_l2=None, estimated=False
+    )
 
 
 def _ratio(distance: float, norm: float) -> float:

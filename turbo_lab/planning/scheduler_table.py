@@ -60,7 +60,7 @@ class FirstStep:
 
 
 def first_evaluation(scheduler: Mapping[str, Any], num_inference_steps: int) -> FirstStep | None:
-    """Where a run starts; ``None`` for a scheduler that the table does not know."""
+    """Return the start of a run; ``None`` for a scheduler that the table does not know."""
     name = scheduler["_class_name"]
     changed = any(scheduler.get(option) not in (None, False, "discrete") for option in _UNFOLLOWED)
     if name not in KNOWN or changed or num_inference_steps < 1:

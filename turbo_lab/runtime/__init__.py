@@ -1,4 +1,4 @@
-"""What runs on torch: pipelines, noise, sampling, timing. Imported lazily from above."""
+"""The part that runs on torch: pipelines, noise, sampling, timing. Imported lazily from above."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of several batches in one forward pass: ``share=batched``.
+"""Draw rows of several batches in one forward pass: ``share=batched``.
 
 Owns the order in which a group's batches go through the UNet together: all of
 them take their k-th step in one call, each row with a timestep of its own, and
@@ -40,14 +40,17 @@ class _Rows:
     inputs: list[torch.Tensor] = field(default_factory=list)
     """(C, h, w), scaled."""
     timesteps: list[float] = field(default_factory=list)
-    """One a row."""
+    """Training timestep of each row."""
     owners: list[tuple[Run, int]] = field(default_factory=list)
-    """The run whose conditioning a row has, and the row's place in it."""
+    """Run that a row's conditioning comes from, and the row's index in it."""
     places: dict[Hashable, int] = field(default_factory=dict)
-    """Name to place, of rows that others may be equal to."""
+    """Index by name, for rows that other rows may be equal to."""
 
     def add(self, run: Run, timestep: torch.Tensor, names: Sequence[Hashable] | None) -> list[int]:
-        """Places of a run's rows, unconditional ones first; ``names``: see ``first_rows``."""
+        """Add a run's rows, unconditional ones first; return their indices.
+
+        ``names``: see ``first_rows``.
+        """
         model_input, time = run.model_input(timestep), float(timestep)
         if names is None or not self._are_equal(names, model_input, time):
             names = [(id(run), row) for row in range(len(model_input))]
@@ -60,7 +63,7 @@ class _Rows:
         return [self.places[name] for name in names]
 
     def _are_equal(self, names: Sequence[Hashable], model_input: torch.Tensor, time: float) -> bool:
-        """Whether rows that are named alike are equal: checked, never assumed."""
+        """Check that rows of equal names are equal; the names alone are never trusted."""
         first = {name: (self.inputs[p], self.timesteps[p]) for name, p in self.places.items()}
         mine, theirs, times = [], [], []
         for row, name in enumerate(names):
@@ -71,7 +74,7 @@ class _Rows:
         return set(times) == {time} and torch.equal(torch.stack(mine), torch.stack(theirs))
 
     def chunk(self, first: int, last: int) -> tuple[Run, torch.Tensor, torch.Tensor]:
-        """Rows ``first`` to ``last`` as one run's call: conditioning, input and timesteps."""
+        """Return rows ``first`` to ``last`` as one call: conditioning, input and timesteps."""
         owners = self.owners[first:last]
         some = owners[0][0]
         conds = [run.timestep_cond[row] for run, row in owners if run.timestep_cond is not None]
@@ -96,22 +99,22 @@ class BatchedGroup:
     """The batches of one group, drawn together when the first of them is asked for."""
 
     sampler: Sampler
-    """On the resident pipeline."""
+    """Sampler on the resident pipeline."""
     work: Sequence[tuple[Batch, str | None]]
-    """The batches, each with its negative prompt."""
+    """Batches of the group, each with its negative prompt."""
     max_unet_rows: int = MAX_UNET_ROWS
-    """Rows of a UNet call."""
+    """Largest number of rows in a UNet call."""
     max_vae_rows: int = MAX_VAE_ROWS
-    """Images of a VAE call."""
+    """Largest number of images in a VAE call."""
     _latents: dict[str, torch.Tensor] | None = None
     _decoded: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def holds(self, batch: Batch) -> bool:
-        """Whether a batch is one of the group's."""
+        """Return whether a batch is one of the group's."""
         return any(batch.batch_id == own.batch_id for own, _ in self.work)
 
     def shrink(self) -> bool:
-        """Halve both limits after running out of memory; ``False`` where nothing is left to."""
+        """Halve both limits after running out of memory; return ``False`` if both are 1."""
         if self.max_unet_rows == 1:
             return False
         self.max_unet_rows //= 2
@@ -131,7 +134,7 @@ class BatchedGroup:
         return to_uint8(observe("vae", self._decoded.pop(batch.batch_id)))
 
     def _denoise(self) -> dict[str, torch.Tensor]:
-        """Final latents by batch id."""
+        """Return the final latents by batch id."""
         runs = [self.sampler.begin(batch, negative, None) for batch, negative in self.work]
         for index in range(max(len(run.scheduler.timesteps) for run in runs)):
             rows = _Rows()
@@ -147,7 +150,7 @@ class BatchedGroup:
         return {run.batch.batch_id: run.latents for run in runs}
 
     def _evaluate(self, rows: _Rows) -> torch.Tensor:
-        """(rows, C, h, w), in as few calls as allowed, of nearly equal size."""
+        """Predict the noise, (rows, C, h, w), in the fewest calls allowed, of nearly equal size."""
         total = len(rows.inputs)
         calls = -(-total // self.max_unet_rows)
         edges = [total * call // calls for call in range(calls + 1)]
@@ -156,7 +159,7 @@ class BatchedGroup:
         )
 
     def _decode_from(self, batch: Batch) -> None:
-        """Decode a batch, and as many of those that follow as fit into one call."""
+        """Decode a batch, and as many of the next ones as fit into one call."""
         assert self._latents is not None
         waiting = [own.batch_id for own, _ in self.work if own.batch_id in self._latents]
         waiting = waiting[waiting.index(batch.batch_id) :]

@@ -21,16 +21,16 @@ TEMPERATURE_RISE_C = 10.0
 
 @dataclass(frozen=True)
 class Conditions:
-    """One reading. ``None`` wherever the machine does not tell."""
+    """One reading of the machine's state; ``None`` for a value that it does not report."""
 
     load_average: float | None
-    """Of the host over one minute, this process included."""
+    """Load average of the host over one minute, this process included."""
     other_cores: float | None
-    """Kept busy by other processes since the reading before; ``None`` for the first."""
+    """Cores kept busy by other processes since the last reading; ``None`` for the first one."""
     cpu: CpuReading
     """Clock, temperature, throttling."""
     gpu: GpuReading | None
-    """The same and more of the device; ``None`` on a CPU or without NVML."""
+    """State of the device; ``None`` on a CPU or without NVML."""
 
 
 class ConditionsLog:
@@ -42,7 +42,7 @@ class ConditionsLog:
         self._readings: list[Conditions] = []
 
     def read(self) -> None:
-        """Take one; the first where sampling begins, so that an idle GPU's clock is none."""
+        """Take a reading; the first one when sampling begins, so that no clock is an idle GPU's."""
         others = self._block.other_cores() if self._readings else None
         self._block = HostLoad()
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -51,11 +51,11 @@ class ConditionsLog:
 
     @property
     def readings(self) -> tuple[Conditions, ...]:
-        """So far, in order."""
+        """Readings so far, in order."""
         return tuple(self._readings)
 
     def warnings(self) -> list[str]:
-        """Of the load over the whole run, else of its worst block, and of what drifted."""
+        """Return warnings of the load over the run, or else its worst block, and of drifts."""
         busy = self._run.warnings() or busy_blocks(self._readings)
         if busy and (names := running_names()):
             busy = [f"{busy[0]} (running now: {', '.join(names)})"]
@@ -63,7 +63,7 @@ class ConditionsLog:
 
 
 def busy_blocks(readings: Sequence[Conditions]) -> list[str]:
-    """One line if others were busy in some blocks, though not on average."""
+    """Return a warning if other processes were busy in some blocks."""
     known = [r.other_cores for r in readings if r.other_cores is not None]
     busy = [cores for cores in known if cores > busy_threshold()]
     if not busy:
@@ -75,7 +75,7 @@ def busy_blocks(readings: Sequence[Conditions]) -> list[str]:
 
 
 def drifts(readings: Sequence[Conditions]) -> list[str]:
-    """Warnings of clocks, temperatures, throttling and a shared GPU."""
+    """Return warnings of clocks, temperatures, throttling and a shared GPU."""
     cpus = [reading.cpu for reading in readings]
     gpus = [reading.gpu for reading in readings if reading.gpu is not None]
     lines = [

@@ -1,4 +1,4 @@
-"""What an NVIDIA GPU was doing at one moment: clocks, temperature, throttling, processes.
+"""The state of an NVIDIA GPU at one moment: clocks, temperature, throttling, processes.
 
 Owns the reading through NVML (package ``nvidia-ml-py``, the extra ``gpu``).
 Without the package, a driver or a CUDA device there is no reader, and a figure
@@ -25,30 +25,30 @@ _THROTTLE_BITS = {
 
 @dataclass(frozen=True)
 class GpuReading:
-    """One moment. ``None`` wherever the device or its driver does not tell."""
+    """State at one moment; ``None`` for a value that the device or driver does not report."""
 
     clock_mhz: float | None
-    """Of the multiprocessors."""
+    """Clock of the multiprocessors."""
     memory_clock_mhz: float | None
-    """Of the memory."""
+    """Clock of the memory."""
     temperature_c: float | None
-    """Of the die."""
+    """Temperature of the die."""
     power_w: float | None
-    """Of the board."""
+    """Power draw of the board."""
     throttle: tuple[str, ...] | None
-    """Why clocks are held down; empty where they are not."""
+    """Reasons why the clocks are held down; empty if they are not."""
     num_processes: int | None
-    """With a context on the device, this one among them."""
+    """Number of processes with a context on the device, this one included."""
 
 
 class GpuReader:
-    """Reads one device; made by :func:`open_gpu`."""
+    """Reader of one device; made by :func:`open_gpu`."""
 
     def __init__(self, nvml: Any, handle: Any) -> None:
         self._nvml, self._handle = nvml, handle
 
     def read(self) -> GpuReading:
-        """About a millisecond: never within a timed call."""
+        """Read the state; takes about a millisecond, so never call it within a timed call."""
         nvml, handle = self._nvml, self._handle
         clock = nvml.nvmlDeviceGetClockInfo
         bits = self._ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
@@ -72,7 +72,7 @@ class GpuReader:
 
 
 def open_gpu(device: str) -> GpuReader | None:
-    """The reader of a torch device; ``None`` where there is nothing to read with."""
+    """Return the reader of a torch device; ``None`` without NVML or a CUDA device."""
     if not device.startswith("cuda"):
         return None
     try:
@@ -91,5 +91,5 @@ def open_gpu(device: str) -> GpuReader | None:
 
 
 def throttle_reasons(bits: int) -> tuple[str, ...]:
-    """The words of NVML's bit mask."""
+    """Return the words for the bits of NVML's mask."""
     return tuple(words for bit, words in _THROTTLE_BITS.items() if bits & bit)

@@ -1,4 +1,4 @@
-"""What the machine did while a call was timed: memory peaks, other processes, the CPU's clock.
+"""The state of the machine during a timed call: memory peaks, other processes, the CPU's clock.
 
 Owns reading them, from ``/proc`` on Linux and from the standard library
 elsewhere. Says ``None`` where a system does not tell, never a guess.
@@ -23,11 +23,11 @@ class MemoryPeaks:
     """High-water marks of a run, in bytes."""
 
     process: int
-    """Resident set. Without Linux's reset it is the peak since the process began."""
+    """Peak of the resident set; without Linux's reset, the peak since the process began."""
     allocated: int | None
-    """By tensors on the device; ``None`` without one."""
+    """Peak of the tensors on the device; ``None`` without one."""
     reserved: int | None
-    """By torch's allocator on the device, tensors or not; ``None`` without one."""
+    """Peak of torch's allocator on the device, tensors or not; ``None`` without one."""
 
 
 class PeakMemory:
@@ -42,7 +42,7 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(self._cuda)
 
     def peaks(self) -> MemoryPeaks:
-        """Of the process, and of the device where there is one."""
+        """Return the peaks of the process, and of the device if there is one."""
         if self._cuda is None:
             return MemoryPeaks(_process_peak(), None, None)
         import torch
@@ -61,7 +61,7 @@ class HostLoad:
         self._start = self._now()
 
     def other_cores(self) -> float | None:
-        """Mean cores that others kept busy; ``None`` where the system does not tell.
+        """Return the mean number of cores that others kept busy; ``None`` if it cannot be read.
 
         From ``/proc/stat``, whose ticks are 10 ms: blind below a few of them.
         """
@@ -72,7 +72,7 @@ class HostLoad:
         return max(0.0, busy - own) / wall
 
     def warnings(self) -> list[str]:
-        """One line if others kept more than :data:`BUSY_CORES` busy, else none."""
+        """Return a warning if others kept more than :data:`BUSY_CORES` busy."""
         others, count = self.other_cores(), os.cpu_count() or 1
         if others is not None and others > busy_threshold():
             return [f"host busy: other processes used {others:.1f} of {count} cores"]
@@ -84,7 +84,7 @@ class HostLoad:
 
     @staticmethod
     def _now() -> tuple[float, float, float] | None:
-        """(wall, everybody's CPU, own CPU) in seconds."""
+        """Return (wall time, CPU time of all processes, own CPU time) in seconds."""
         text = _proc("stat")
         if text is None or not text.startswith("cpu "):
             return None
@@ -96,12 +96,12 @@ class HostLoad:
 
 
 def busy_threshold() -> float:
-    """Cores of other processes' work above which figures are disturbed."""
+    """Return the cores of other processes' work above which measurements are disturbed."""
     return max(BUSY_CORES, (os.cpu_count() or 1) / 20)
 
 
 def running_names(limit: int = 3, proc: Path = Path("/proc")) -> list[str]:
-    """Names of other processes that are running at this moment; none where there is no ``/proc``.
+    """Return the names of other processes that run at this moment; none without ``/proc``.
 
     Only what this process may see: the neighbours of a container stay unnamed.
     """
@@ -120,18 +120,18 @@ def running_names(limit: int = 3, proc: Path = Path("/proc")) -> list[str]:
 
 @dataclass(frozen=True)
 class CpuReading:
-    """One moment. ``None`` wherever the system does not tell."""
+    """State at one moment; ``None`` for a value that the system does not report."""
 
     clock_mhz: float | None
-    """Of the fastest core: an idle one is slow and says nothing."""
+    """Clock of the fastest core; an idle core is slow and says nothing."""
     temperature_c: float | None
-    """Of the package."""
+    """Temperature of the package."""
     throttle_events: int | None
-    """Since the machine started."""
+    """Number of throttling events since the machine started."""
 
 
 def read_cpu(proc: Path = Path("/proc"), sys_root: Path = Path("/sys")) -> CpuReading:
-    """From ``/sys`` and ``/proc`` of Linux; virtual machines often tell the clock only."""
+    """Read ``/sys`` and ``/proc`` of Linux; virtual machines often report the clock only."""
     cpus = sys_root / "devices/system/cpu"
     clocks = [value / 1e3 for value in _numbers(cpus.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))]
     if not clocks and (proc / "cpuinfo").exists():
@@ -146,7 +146,7 @@ def read_cpu(proc: Path = Path("/proc"), sys_root: Path = Path("/sys")) -> CpuRe
 
 
 def _cpu_temperature(sys_root: Path) -> float | None:
-    """Degrees Celsius: the drivers of Intel's and AMD's package sensors, then Arm's zones."""
+    """Read degrees Celsius: the drivers of Intel's and AMD's package sensors, then Arm's zones."""
     for folder in sorted(sys_root.glob("class/hwmon/hwmon*")):
         if _text(folder / "name") in ("coretemp", "k10temp", "zenpower"):
             return max((v / 1e3 for v in _numbers(folder.glob("temp*_input"))), default=None)
@@ -180,7 +180,7 @@ def _process_peak() -> int:
 
 
 def _reset_process_peak() -> None:
-    """Linux resets the resident-set peak on this write (proc(5), clear_refs)."""
+    """Reset the resident-set peak, as Linux does on this write (proc(5), clear_refs)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:  # another system, or not permitted: the peak since the start is read

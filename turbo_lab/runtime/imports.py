@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected_imports() -> Iterator[None]:
-    """Import inside with the collector off, and keep it off what was made by then.
+    """Turn the collector off for the imports inside, and keep their objects out of it later.
 
     Only where torch is not imported yet: later, models may be among the objects, and
     those must be collected once nothing refers to them.

@@ -1,4 +1,4 @@
-"""Adapters on a resident pipeline, put on and taken off without touching the base.
+"""Adapters on a resident pipeline: put on and taken off without touching the base.
 
 Adapters are never fused: fusing and unfusing changes 17-27% of fp16 weights.
 Taking them off removes their layers, so the base's tensors are the very ones
@@ -58,7 +58,7 @@ def put_on(
 
 
 def _is_not_about_text_encoders(entry: logging.LogRecord) -> bool:
-    """An adapter of the UNet alone is the usual kind; diffusers warns of it twice a loading."""
+    """Filter a warning that diffusers gives twice for each adapter of the UNet alone."""
     return "No LoRA keys associated to CLIPTextModel" not in entry.getMessage()
 
 

@@ -1,4 +1,4 @@
-"""Running out of memory: what it looks like, and giving back what can be given.
+"""Out of memory: recognise the error, and return memory to the system.
 
 Owns the list of the errors that say so; torch has one for CUDA and none for the CPU.
 """
@@ -18,14 +18,14 @@ _MMAP_THRESHOLD_BYTES = 128 * 1024
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether smaller batches may help."""
+    """Return whether the error says that memory ran out, so that smaller batches may help."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _CPU_TEXTS)
 
 
 def release() -> None:
-    """Hand back what an attempt has left, so that the next one has room."""
+    """Return the memory of a failed attempt to the system, so that the next one has room."""
     gc.collect()
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):  # glibc keeps what was freed; other systems hand it back
@@ -35,7 +35,7 @@ def release() -> None:
 
 
 def give_back_what_is_freed() -> None:
-    """From now on every larger block of this process goes back to the system once it is freed.
+    """Return every larger block of this process to the system once it is freed, from now on.
 
     Else glibc keeps larger and larger blocks in a heap whose holes are a matter of
     chance: peaks of one and the same call lay 13% apart (standard deviation), and lie

@@ -1,4 +1,4 @@
-"""One generator an image, and the initial noise drawn from it.
+"""One generator per image, and the initial noise drawn from it.
 
 Noise is drawn in fp32 on the CPU, image by image, so that it depends neither
 on the device nor on the batch an image is in. The same generators go on to the
@@ -14,7 +14,7 @@ import torch
 
 
 def image_generators(seeds: Sequence[int]) -> list[torch.Generator]:
-    """A fresh CPU generator for each image."""
+    """Make a fresh CPU generator for each image."""
     return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
 
 
@@ -24,7 +24,7 @@ def initial_noise(
     dtype: torch.dtype,
     device: torch.device,
 ) -> torch.Tensor:
-    """(N, C, h, w) standard normal, first draw of each generator, cast to ``dtype``."""
+    """Draw (N, C, h, w) standard normal noise, the first draw of each generator, as ``dtype``."""
     draws = [
         torch.randn((1, *shape), generator=generator, dtype=torch.float32)
         for generator in generators

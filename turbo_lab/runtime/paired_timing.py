@@ -35,16 +35,16 @@ MIN_PAIRS = 8
 
 @dataclass(frozen=True)
 class PairedTiming:
-    """What B takes, as a ratio to A."""
+    """Latency of B as a ratio to that of A."""
 
     ratio: float
     """Mean of B over mean of A; below 1 B is faster."""
     ci95: Interval
-    """Of the ratio, over pairs of neighbouring blocks."""
+    """95% interval of the ratio, over pairs of neighbouring blocks."""
     noise_ci95: Interval
-    """Of A against A in the same run: what a ratio of 1 looks like here."""
+    """95% interval of A against A in the same run: the noise around a ratio of 1."""
     noise_ratio: float
-    """Of A against A."""
+    """Ratio of A against A."""
     a_s: float
     """Mean seconds of a call of A."""
     b_s: float
@@ -54,9 +54,9 @@ class PairedTiming:
     blocks_b_s: tuple[float, ...]
     """Mean of each block of B, in order."""
     calls_a_block: int
-    """Calls in a block."""
+    """Number of calls per block."""
     warnings: tuple[str, ...]
-    """What makes the figures less than they seem."""
+    """Reasons to trust the measurements less."""
 
     @property
     def verdict(self) -> str:
@@ -103,10 +103,12 @@ def compare_calls(
         calls = max(1, round(rule.min_duration_s / num_pairs / slower))
         conditions.read()
         order = _orders(num_pairs, seed)
-        tested, noise = _interleave(blocks, call_a, call_b, calls, order, conditions.read)
+        tested, noise = _interleave(
+            blocks, call_a, call_b, calls=calls, orders=order, between=conditions.read
+        )
     blocks_a, blocks_b = tested
     # In the order in which they ran: of a test pair one block is A's, of a noise pair both.
-    all_a = [s for blocks in zip(blocks_a, *noise, strict=True) for s in blocks]
+    all_a = [s for turn in zip(blocks_a, *noise, strict=True) for s in turn]
     ratio_ci = bootstrap_ratio_ci(blocks_b, blocks_a, seed=seed)
     noise_ci = bootstrap_ratio_ci(noise[1], noise[0], seed=seed)
     assert ratio_ci is not None and noise_ci is not None
@@ -135,7 +137,7 @@ def _interleave(
     orders: Sequence[tuple[int, int]],
     between: Callable[[], object],
 ) -> tuple[Blocks, Blocks]:
-    """((A, B), (A, A)): block means in seconds, a test and a noise pair by turns."""
+    """Return ((A, B), (A, A)): block means in seconds, a test and a noise pair by turns."""
     tested: Blocks = ([], [])
     noise: Blocks = ([], [])
     for order in orders:
@@ -147,7 +149,7 @@ def _interleave(
 
 
 def _orders(num_pairs: int, seed: int) -> list[tuple[int, int]]:
-    """Which side of a pair comes first: a coin for two pairs, the second in reverse.
+    """Choose the order within each pair: a coin for two pairs, the second in reverse.
 
     A drift that is a line takes as much from either side.
     """
@@ -165,11 +167,11 @@ class _Blocks:
         self._wait, self._now = synchronizer(device), clock
 
     def warm_up(self, name: str, call: Callable[[], object], rule: TimingRule) -> list[str]:
-        """A first call (compilation, caches, allocation), then by the rule; returns warnings."""
+        """Call once (compilation, caches, allocation), then by the rule; return warnings."""
         call_ns(call, self._wait, self._now)
         taken, is_stable = warm_up(call, self._wait, self._now, rule)
         return [] if is_stable else [f"{name}: {unstable_warning(rule, taken)}"]
 
     def mean_s(self, call: Callable[[], object], calls: int) -> float:
-        """Mean seconds of ``calls`` calls."""
+        """Return the mean seconds of ``calls`` calls."""
         return sum(call_ns(call, self._wait, self._now) for _ in range(calls)) / calls / 1e9

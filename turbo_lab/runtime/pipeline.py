@@ -148,7 +148,7 @@ def compile_unet(pipeline: StableDiffusionXLPipeline, **options: Any) -> None:
 
 
 def call_name(module: Any) -> str:
-    """The attribute to wrap for who watches a module's calls: never inside what is compiled."""
+    """Return the attribute to wrap to watch a module's calls from outside its compiled part."""
     is_compiled = getattr(module, "_compiled_call_impl", None) is not None
     return "_compiled_call_impl" if is_compiled else "forward"
 
@@ -167,9 +167,9 @@ def align_weights(pipeline: StableDiffusionXLPipeline) -> None:
 
 
 def make_scheduler(scheduler: str) -> Any:
-    """A scheduler object of its own from the canonical JSON of a recipe.
+    """Make a new scheduler from the canonical JSON of a recipe.
 
-    Built for every run: a scheduler holds the state of its last one.
+    Each run needs its own, because a scheduler holds the state of its last run.
     """
     config = json.loads(scheduler)
     name = config["_class_name"]
@@ -182,7 +182,7 @@ def make_scheduler(scheduler: str) -> Any:
 
 
 def cut_prompts(pipeline: StableDiffusionXLPipeline, prompts: Iterable[str]) -> dict[str, str]:
-    """Prompts longer than a tokenizer's window, with the text that the encoder never sees.
+    """Return the prompts longer than a tokenizer's window, with the text that is cut off.
 
     The window counts the start and end tokens: 77 on SDXL leave 75.
     """
@@ -197,7 +197,7 @@ def cut_prompts(pipeline: StableDiffusionXLPipeline, prompts: Iterable[str]) -> 
 
 
 def _is_not_about_cut_prompts(entry: logging.LogRecord) -> bool:
-    """The driver says it once a prompt, in one line, where the libraries do at every call."""
+    """Filter warnings that the libraries give at every call; the driver gives one per prompt."""
     text = entry.getMessage()
     return "was truncated because CLIP" not in text and "Token indices sequence" not in text
 

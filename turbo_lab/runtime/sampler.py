@@ -48,7 +48,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class CachedUnetCall:
-    """A UNet call that later runs of the group may take over."""
+    """A UNet call that later runs of the group may reuse."""
 
     latent_model_input: torch.Tensor
     """(N or 2N, C, h, w), scaled."""
@@ -60,7 +60,7 @@ class CachedUnetCall:
 
 @dataclass(frozen=True)
 class Decoding:
-    """A VAE call that later runs of the group may take over."""
+    """A VAE call that later runs of the group may reuse."""
 
     latents: torch.Tensor
     """(N, C, h, w)."""
@@ -70,10 +70,10 @@ class Decoding:
 
 @dataclass
 class SharedWork:
-    """What the batches of a group have in common so far; empty for each new group."""
+    """Work that the batches of a group share so far; empty for each new group."""
 
     starts: dict[Hashable, CachedUnetCall] = field(default_factory=dict)
-    """By :func:`turbo_lab.planning.plan.start_key`."""
+    """First UNet call by :func:`turbo_lab.planning.plan.start_key`."""
     end: tuple[Hashable, Decoding] | None = None
     """The last decoding, by :func:`turbo_lab.planning.plan.end_key`; more would be too large."""
 
@@ -83,15 +83,15 @@ class Run:
     """One batch on its way from noise to latents."""
 
     batch: Batch
-    """What it is."""
+    """Batch that is drawn."""
     guided: bool
-    """Each evaluation has an unconditional half, which comes first."""
+    """Whether each evaluation has an unconditional half, which comes first."""
     scheduler: Any
-    """Its own: it holds the state of this run."""
+    """Scheduler of this run only: it holds the run's state."""
     step_options: dict[str, Any]
     """Arguments of ``scheduler.step`` other than the tensors."""
     latents: torch.Tensor
-    """(N, C, h, w), as far as they are."""
+    """(N, C, h, w), after the steps done so far."""
     prompt_embeds: torch.Tensor
     """(N or 2N, tokens, width)."""
     pooled_prompt_embeds: torch.Tensor
@@ -102,13 +102,13 @@ class Run:
     """(N, width): guidance as an embedding; ``None`` for a UNet that takes none."""
 
     def model_input(self, timestep: torch.Tensor) -> torch.Tensor:
-        """(N or 2N, C, h, w): the latents, doubled where guided, and scaled."""
+        """Return the latents, doubled if guided, and scaled: (N or 2N, C, h, w)."""
         doubled = torch.cat([self.latents] * 2) if self.guided else self.latents
         scaled: torch.Tensor = self.scheduler.scale_model_input(doubled, timestep)
         return scaled
 
     def step(self, noise_pred: torch.Tensor, timestep: torch.Tensor) -> None:
-        """Guide a prediction, (N or 2N, C, h, w), and move the latents on by one step."""
+        """Guide a prediction, (N or 2N, C, h, w), and take one step from it."""
         if self.guided:
             uncond, text = noise_pred.chunk(2)
             noise_pred = uncond + self.batch.recipe.guidance_scale * (text - uncond)
@@ -119,14 +119,14 @@ class Run:
 
 @dataclass
 class Sampler:
-    """Runs groups of batches on one resident pipeline."""
+    """Draws groups of batches on one resident pipeline."""
 
     pipeline: StableDiffusionXLPipeline
-    """With the adapters of the group already on it."""
+    """Pipeline with the adapters of the group already on it."""
     device: torch.device
-    """Where the weights are."""
+    """Device of the weights."""
     work: WorkDone
-    """Where evaluated rows are counted."""
+    """Counts of the evaluated rows."""
     seams: Seams = SWEEP_SEAMS
     """Steps that a trial may have replaced."""
     _encodings: OrderedDict[tuple[Any, ...], Encoding] = field(default_factory=OrderedDict)
@@ -180,7 +180,7 @@ class Sampler:
         return encoding
 
     def _time_ids(self, batch: Batch, dtype: torch.dtype) -> torch.Tensor:
-        """(1, 6): original size, crop corner and target size, as the stock call defaults."""
+        """Return original size, crop corner and target size, as the stock call defaults: (1, 6)."""
         size = (batch.recipe.height, batch.recipe.width)
         projection = self.pipeline.text_encoder_2.config.projection_dim
         return self.pipeline._get_add_time_ids(  # the stock call's own helper
@@ -188,7 +188,7 @@ class Sampler:
         ).to(self.device)
 
     def begin(self, batch: Batch, negative: str | None, observe: Observer | None) -> Run:
-        """Text, noise and scheduler of a batch, in the order of the stock call.
+        """Prepare text, noise and scheduler of a batch, in the order of the stock call.
 
         ``observe``: ``None`` where several batches begin at once, whose stages
         would be taken for each other's.
@@ -228,7 +228,7 @@ class Sampler:
         )
 
     def evaluate(self, run: Run, model_input: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-        """One UNet call, (N or 2N, C, h, w); ``timestep``: a scalar, or one a row."""
+        """Call the UNet once: (N or 2N, C, h, w); ``timestep``: a scalar, or one per row."""
         self.work.unet_rows += len(model_input)
         self.work.unet_calls += 1
         noise_pred: torch.Tensor = self.pipeline.unet(
@@ -279,7 +279,7 @@ class Sampler:
         return embedding.to(device=self.device, dtype=latents.dtype)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """(N, C, h, w) latents to (N, 3, H, W) in [-1, 1]."""
+        """Decode (N, C, h, w) latents to (N, 3, H, W) in [-1, 1]."""
         vae = self.pipeline.vae
         upcast = vae.dtype == torch.float16 and vae.config.force_upcast
         if upcast:
@@ -296,7 +296,7 @@ class Sampler:
 
 
 def to_uint8(decoded: torch.Tensor) -> np.ndarray:
-    """(N, 3, H, W) in [-1, 1] to (N, H, W, 3) uint8 RGB, on the device, one copy.
+    """Convert (N, 3, H, W) in [-1, 1] to (N, H, W, 3) uint8 RGB, on the device, in one copy.
 
     The same numbers as diffusers' PIL post-processing.
     """

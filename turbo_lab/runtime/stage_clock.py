@@ -53,7 +53,7 @@ class StageClock:
         self._marks.clear()
 
     def means(self, calls: int, mean_s: float) -> Mapping[str, float]:
-        """Mean seconds of each stage over ``calls``; with ``other`` they add up to ``mean_s``.
+        """Return each stage's mean seconds over ``calls``; with ``other`` they sum to ``mean_s``.
 
         ``other`` is what is left: scheduler steps, noise, the loop itself. Read
         after the device was waited for.
@@ -65,7 +65,7 @@ class StageClock:
         return {**parts, "other": mean_s - sum(parts.values())}
 
     def unet_steps(self, calls: int) -> tuple[float, ...] | None:
-        """Mean seconds of the first, second, ... UNet call of a call; they add up to ``unet``.
+        """Return the mean seconds of the first, second, ... UNet call; they sum to ``unet``.
 
         ``None`` where the calls had not as many each. Read after the device was
         waited for.

@@ -36,23 +36,23 @@ class TimingRule:
     """When to stop warming up, and when there are enough samples."""
 
     name: str
-    """``short``, ``full``, or of the caller's own."""
+    """Name of the rule: ``short``, ``full``, or one that the caller chose."""
     warmup_window: int
-    """Stable: the last so many calls ..."""
+    """Number of last calls that must be stable."""
     warmup_spread: float
-    """... lie within this fraction of their median ((max - min) / median)."""
+    """Largest spread of a stable window: (max - min) / median."""
     max_warmup_calls: int
-    """Given up after it, with a warning; the first call does not count."""
+    """Most warm-up calls, then a warning is given; the first call does not count."""
     max_warmup_s: float
-    """Or after this time, whichever comes first; one window always runs if calls allow."""
+    """Longest warm-up; one window always runs if ``max_warmup_calls`` allows it."""
     min_iterations: int
-    """Timed calls, however long they take."""
+    """Fewest timed calls, however long they take."""
     min_duration_s: float
-    """Timed seconds, however many calls they take."""
+    """Fewest timed seconds, however many calls they take."""
     max_iterations: int = 100_000
-    """An end for calls that take next to no time."""
+    """Most timed calls, for calls that take next to no time."""
     collect_all: bool = False
-    """A full garbage collection first: 0.6 s with diffusers loaded; else the young ones."""
+    """Whether to collect all garbage first, not only young objects: 0.6 s with diffusers loaded."""
 
     def __post_init__(self) -> None:
         counts = (self.warmup_window, self.min_iterations, self.max_iterations)
@@ -63,8 +63,25 @@ class TimingRule:
 RULES: Mapping[str, TimingRule] = {
     # One warm-up call after the first: in a sweep the model has just run. Six samples:
     # fewer have no 95% interval of the median. A cell of 10 ms calls takes 0.12 s.
-    "short": TimingRule("short", 1, 0.0, 1, 0.0, 6, 0.1),
-    "full": TimingRule("full", 5, 0.05, 50, 10.0, 30, 3.0, collect_all=True),
+    "short": TimingRule(
+        name="short",
+        warmup_window=1,
+        warmup_spread=0.0,
+        max_warmup_calls=1,
+        max_warmup_s=0.0,
+        min_iterations=6,
+        min_duration_s=0.1,
+    ),
+    "full": TimingRule(
+        name="full",
+        warmup_window=5,
+        warmup_spread=0.05,
+        max_warmup_calls=50,
+        max_warmup_s=10.0,
+        min_iterations=30,
+        min_duration_s=3.0,
+        collect_all=True,
+    ),
 }
 
 
@@ -73,11 +90,11 @@ class CallTiming:
     """The samples of one call, in seconds unless named otherwise."""
 
     latency_s: LatencySummary
-    """Of ``samples_s``."""
+    """Summary of ``samples_s``."""
     samples_s: tuple[float, ...]
     """Every timed call, in order."""
     wall_s: float
-    """From the first timed call's start to the last one's end, readings left out."""
+    """Time from the first timed call's start to the last one's end, readings left out."""
     first_call_s: float
     """The first call of all: compilation, caches, allocation."""
     warmup_s: tuple[float, ...]
@@ -87,20 +104,20 @@ class CallTiming:
     unet_steps_s: tuple[float, ...] | None
     """Mean of each UNet call within a call; ``None`` if not split, or not as many in each."""
     peaks: MemoryPeaks
-    """Warm-up included."""
+    """Peaks of memory, warm-up included."""
     conditions: tuple[Conditions, ...]
-    """Before the first block of samples and after each."""
+    """State of the machine before the first block of samples and after each block."""
     warnings: tuple[str, ...]
-    """What makes the figures less than they seem."""
+    """Reasons to trust the measurements less."""
 
     @property
     def peak_memory_bytes(self) -> int:
-        """Of the device's tensors where there is a device, else of the process."""
+        """Peak of the device's tensors if there is a device, else of the process."""
         return self.peaks.process if self.peaks.allocated is None else self.peaks.allocated
 
 
 def timing_rule(name: str) -> TimingRule:
-    """``short`` or ``full``; raises :class:`InputError` for another."""
+    """Return the rule ``short`` or ``full``; raises :class:`InputError` for another name."""
     if name not in RULES:
         raise unknown_name("timing", name, RULES)
     return RULES[name]
@@ -129,7 +146,7 @@ def measure_call(
         if stages is not None:
             stages.reset()
         conditions.read()
-        samples_ns, wall_ns = _sample(fn, wait, clock, rule, conditions.read)
+        samples_ns, wall_ns = _sample(fn, wait, clock, rule, between_blocks=conditions.read)
         conditions.read()
     samples_s = tuple(value / 1e9 for value in samples_ns)
     latency_s = summarize(samples_s)
@@ -155,7 +172,7 @@ def timing(
     fingerprint: Fingerprint,
     rule: str = "short",
 ) -> Timing:
-    """The record of a cell whose call makes ``batch_size`` images."""
+    """Make the record of a cell whose call makes ``batch_size`` images."""
     return Timing(
         cell_id=cell_id,
         batch_size=batch_size,
@@ -177,7 +194,7 @@ def timing(
 
 
 def summarize(samples_s: tuple[float, ...]) -> LatencySummary:
-    """Mean, percentiles (linear interpolation) and the median's 95% interval.
+    """Return the mean, percentiles (linear interpolation) and the median's 95% interval.
 
     The interval is from order statistics: no distribution is assumed, but calls
     are taken as independent. ``None`` below 6 samples; p99 below 500. Raises
@@ -199,7 +216,7 @@ def summarize(samples_s: tuple[float, ...]) -> LatencySummary:
 
 
 def drift_warnings(samples_s: tuple[float, ...]) -> list[str]:
-    """One line if the second half's median left the first's, beyond both intervals and 5%.
+    """Return a warning if the halves' medians differ beyond both intervals and 5%.
 
     Throttling, a growing cache, another process; halves below 12 samples are
     not compared.
@@ -220,7 +237,7 @@ def drift_warnings(samples_s: tuple[float, ...]) -> list[str]:
 
 
 def synchronizer(device: str) -> Callable[[], object] | None:
-    """What waits for a device; ``None`` for a CPU, whose calls return when done."""
+    """Return a function that waits for a device; ``None`` for a CPU, which needs none."""
     if device.startswith("cpu"):
         return None
     import torch
@@ -236,7 +253,7 @@ def synchronizer(device: str) -> Callable[[], object] | None:
 def call_ns(
     fn: Callable[[], object], wait: Callable[[], object] | None, clock: Callable[[], int]
 ) -> int:
-    """Nanoseconds of one call, the device waited for before and after it."""
+    """Return the nanoseconds of one call; wait for the device before and after it."""
     if wait is not None:
         wait()  # earlier work must not be charged to this call
     start = clock()
@@ -252,7 +269,7 @@ def warm_up(
     clock: Callable[[], int],
     rule: TimingRule,
 ) -> tuple[list[int], bool]:
-    """Call until the rule says stable, or gives up: durations in ns, and whether it was."""
+    """Call until stable by the rule, or give up; return durations in ns and the outcome."""
     taken: list[int] = []
     while len(taken) < rule.max_warmup_calls:
         taken.append(call_ns(fn, wait, clock))
@@ -272,7 +289,7 @@ def _sample(
     rule: TimingRule,
     between_blocks: Callable[[], object],
 ) -> tuple[list[int], int]:
-    """Durations in ns and the wall time of all blocks.
+    """Return durations in ns and the wall time of all blocks.
 
     The loop holds nothing but the two clock reads between a start and an end.
     """
@@ -303,7 +320,7 @@ def _spread(window: list[int]) -> float:
 
 
 def unstable_warning(rule: TimingRule, warmup_ns: list[int]) -> str:
-    """What a warm-up that never settled says."""
+    """Return the warning of a warm-up that never became stable."""
     spread = _spread(warmup_ns[-rule.warmup_window :])
     return (
         f"warm-up not stable after {len(warmup_ns)} calls: the last "
@@ -313,7 +330,7 @@ def unstable_warning(rule: TimingRule, warmup_ns: list[int]) -> str:
 
 @contextmanager
 def no_garbage_collection(generation: int) -> Iterator[None]:
-    """One collection up to ``generation`` first, none inside."""
+    """Collect garbage up to ``generation`` first, and none inside."""
     gc.collect(generation)
     enabled = gc.isenabled()
     gc.disable()

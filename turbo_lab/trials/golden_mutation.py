@@ -107,7 +107,7 @@ def mutate(
     judge_here = partial(judge, thresholds=thresholds, today=today(), embed=embed)
     return Mutation(
         tuple(
-            _try_fault(fault, cases, runner, thresholds, judge_here)
+            _try_fault(fault, cases, runner, thresholds, judge_here=judge_here)
             for fault in track(faults, "faults judged by goldens")
         ),
         tuple(

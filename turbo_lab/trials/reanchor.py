@@ -30,7 +30,13 @@ def _is_of_here(one: RecordedCase) -> bool:
 def _anchor_here(one: RecordedCase, runner: CaseRunner) -> RecordedCase:
     case, golden, _ = one
     seen = runner.run(case)
-    anchor = Accepted(seen.outcome, dict(seen.fingerprint.keys), "", "", "this run")
+    anchor = Accepted(
+        outcome=seen.outcome,
+        keys=dict(seen.fingerprint.keys),
+        by="",
+        at="",
+        reason="this run",
+    )
     here = dataclasses.replace(
         golden,
         fingerprint=seen.fingerprint,
