@@ -20,7 +20,7 @@ def leave(code: int) -> NoReturn:
     is_captured = sys.stdout is not sys.__stdout__ or sys.stderr is not sys.__stderr__
     if "torch" not in sys.modules or is_captured or _waits_for_threads():
         sys.exit(code)
-    atexit._run_exitfuncs()  # multiprocessing ends its forks with these two calls as well
+    atexit._run_exitfuncs()  # private: os._exit below would skip the handlers
     try:
         for stream in (sys.stdout, sys.stderr):
             if not stream.closed:
