@@ -24,7 +24,6 @@ from turbo_lab import config
 from turbo_lab.execute.committer import commit_batch
 from turbo_lab.execute.driver import parameters
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
-from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.record import Record
 from turbo_lab.store.store import Store, record_id, reuse_key
 
@@ -69,7 +68,7 @@ def fill(store: Store, sweep: ResolvedSweep) -> None:
                 status="done",
                 error=None,
                 exactness="exact",
-                recipe=as_plain(cell.recipe),
+                recipe=cell.recipe,
                 parameters=parameters(cell),
                 batches=tuple(names),
                 fingerprint=sweep.fingerprint,

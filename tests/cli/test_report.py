@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.recipes import RECIPE
 from tests.report.documents import sweep_document
 from turbo_lab.cli.main import main
 from turbo_lab.cli.report import cell_details
@@ -42,7 +43,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
         path = store.sweep_folder(name) / "sweep.json"
         store.write_document(path, document("sweep", values | {"sweep_id": name}))
     store.write_record(
-        Record("a0", "c0", "done", None, "exact", {}, {}, (), FINGERPRINT, {"models": {}})
+        Record("a0", "c0", "done", None, "exact", RECIPE, {}, (), FINGERPRINT, {"models": {}})
     )
     for fingerprint, value in (("f" * 64, 0.5), ("e" * 64, 0.9)):
         figure = Measurement("clip_score", value, "1", 4, "higher", fingerprint, None,

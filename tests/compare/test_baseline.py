@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.recipes import RECIPE
 from turbo_lab.cli.main import main
 from turbo_lab.cli.sides import compose_side
 from turbo_lab.compare.baseline import (
@@ -22,7 +23,6 @@ from turbo_lab.compare.baseline import (
 )
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, StoreError
-from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.record import Measurement, Record
 from turbo_lab.store.store import Store
 
@@ -30,7 +30,7 @@ from turbo_lab.store.store import Store
 def made(name: str = "release") -> Baseline:
     measured = Measurement("clip_score", 0.5, "cosine", 2, "higher", "f", None,
                            per_image=(0.4, float("inf")))  # fmt: skip
-    return Baseline(name, "r", {}, {}, Fingerprint({"torch": "2"}, {}), (("a", 1), ("b", 2)),
+    return Baseline(name, "r", RECIPE, {}, Fingerprint({"torch": "2"}, {}), (("a", 1), ("b", 2)),
                     ("p", "q"), (measured,))  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def test_a_sweep_that_was_cut_off_makes_no_baseline(
     monkeypatch.chdir(tmp_path)
     store = Store(tmp_path / "turbo-lab-store")
     store.write_record(
-        Record("a1", "c", "done", None, "exact", {}, {}, (), Fingerprint({}, {}), {})
+        Record("a1", "c", "done", None, "exact", RECIPE, {}, (), Fingerprint({}, {}), {})
     )
     folder = store.root / "sweeps" / "abcd"
     folder.mkdir(parents=True)
@@ -113,7 +113,7 @@ def test_the_packaged_baseline_is_of_what_the_gate_draws_by_default() -> None:
     assert "/home" not in path.read_text() and "/work" not in path.read_text()
     baseline = read_baseline("release", PACKAGED)
     (cell,) = compose_side("gate", "candidate", ["gate=release", "tracking=none"]).cells
-    assert baseline.recipe == as_plain(cell.recipe)
+    assert baseline.recipe == cell.recipe
     rows = [row for batch in cell.batches
             for row in zip(batch.layout.prompts, batch.layout.seeds, strict=True)]  # fmt: skip
     assert list(baseline.keys) == rows
@@ -122,7 +122,7 @@ def test_the_packaged_baseline_is_of_what_the_gate_draws_by_default() -> None:
 
 def test_a_baseline_without_figures_is_refused_only_where_it_is_to_be_kept(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    empty = Record("a1", "c", "done", None, "exact", {}, {}, (), Fingerprint({}, {}), {})
+    empty = Record("a1", "c", "done", None, "exact", RECIPE, {}, (), Fingerprint({}, {}), {})
     store.write_record(empty)
     with pytest.raises(InputError, match="has no figures an image; measure it"):
         baseline_of("b", store, "a1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.recipes import RECIPE
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.contenders import Contender, steps_of_equal_latency
 from turbo_lab.environment import Fingerprint
@@ -17,7 +18,7 @@ def timed(steps: int, p50: float, unet: float) -> Contender:
         samples_s=(p50,), stages_s={"unet": unet}, first_call_s=1.0, peak_memory_bytes=1,
         fingerprint=Fingerprint({}, {}),
     )  # fmt: skip
-    figures = Baseline("x", "r", {}, {"num_inference_steps": steps}, {}, (), (), ())
+    figures = Baseline("x", "r", RECIPE, {"num_inference_steps": steps}, {}, (), (), ())
     return Contender(f"{steps}", figures, timing, {})
 
 

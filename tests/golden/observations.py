@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.recipes import RECIPE
 from turbo_lab.environment import Fingerprint
 from turbo_lab.golden.document import Accepted, Golden, Margin
 from turbo_lab.golden.judgement import Observation
@@ -89,7 +90,7 @@ def recorded(library: GoldenLibrary, seen: Observation, name: str = "case") -> G
         name=name,
         overrides=("seed=1",),
         cell_id=seen.cell_id,
-        recipe={"num_inference_steps": 1},
+        recipe=RECIPE,
         prompts=("a key",),
         seeds=(1,),
         fingerprint=seen.fingerprint,

@@ -8,7 +8,7 @@ from turbo_lab.golden.library import GoldenLibrary, packaged_root
 
 def test_the_shipped_goldens_have_every_feature_of_their_own_model() -> None:
     goldens = list(GoldenLibrary(packaged_root()).read_all().values())
-    model = next(g.recipe["model"] for g in goldens if g.name == "nano-turbo-1-step")
+    model = next(g.recipe.model for g in goldens if g.name == "nano-turbo-1-step")
     assert lacking(list(FEATURES), goldens, model) == []
 
 
@@ -18,7 +18,7 @@ def test_one_golden_has_what_it_is_named_for_and_no_more() -> None:
     has = set(FEATURES) - set(lacking(list(FEATURES), [stack], "of another model"))
     assert has == {"several_steps", "lora", "lora_stack"}
     guided = library.read("nano-turbo-batch-4-guided")
-    has = set(FEATURES) - set(lacking(list(FEATURES), [guided], guided.recipe["model"]))
+    has = set(FEATURES) - set(lacking(list(FEATURES), [guided], guided.recipe.model))
     assert has == {"candidate_model", "several_steps", "guidance", "batch"}
 
 

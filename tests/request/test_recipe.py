@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from typing import Any
@@ -258,3 +259,29 @@ def test_schedulers_are_classes_that_take_the_familys_config() -> None:
         scheduler = getattr(diffusers, name).from_config({"timestep_spacing": "trailing"})
         scheduler.set_timesteps(1)
         assert len(scheduler.timesteps), name
+
+
+def test_a_recipe_comes_back_from_its_plain_form() -> None:
+    recipe = replace(RECIPE, lora=(("a" * 64, 0.5),), variant=(("vae", "b" * 64),))
+    plain = json.loads(json.dumps(as_plain(recipe)))
+    assert Recipe.from_plain(plain) == recipe
+    assert Recipe.from_plain(plain).digest == recipe.digest
+    with pytest.raises(TypeError, match="hue"):
+        Recipe.from_plain({**plain, "hue": 1})
+    with pytest.raises(KeyError, match="variant"):
+        Recipe.from_plain({name: value for name, value in plain.items() if name != "variant"})
+
+
+@pytest.mark.parametrize(
+    ("scale", "variant", "has_guidance", "is_guided"),
+    [
+        (0.0, (), False, False),
+        (7.5, (), True, True),
+        (7.5, (("guidance", "embedded"),), True, False),
+    ],
+)
+def test_embedded_guidance_needs_no_unconditional_row(
+    scale: float, variant: tuple[tuple[str, str], ...], has_guidance: bool, is_guided: bool
+) -> None:
+    recipe = replace(RECIPE, guidance_scale=scale, variant=variant)
+    assert (recipe.has_guidance, recipe.is_guided) == (has_guidance, is_guided)

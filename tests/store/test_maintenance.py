@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.recipes import RECIPE
 from turbo_lab import images
 from turbo_lab.cli.main import main
 from turbo_lab.environment import Fingerprint
@@ -38,7 +39,7 @@ with Store(Path(sys.argv[1]))._aside() as partial:
 def make_batch(key: str, seed: int) -> tuple[BatchRecord, dict[str, bytes]]:
     pixels = np.full((8, 8, 3), seed, np.uint8)
     entry = ImageEntry("00.png", images.pixel_sha256(pixels), "a key", seed)
-    batch = BatchRecord(key, key, "exact", {"model": "e" * 64}, (entry,))
+    batch = BatchRecord(key, key, "exact", RECIPE, (entry,))
     return batch, {"00.png": images.encode_png(pixels, {})}
 
 
@@ -51,7 +52,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
         made.commit_batch(*make_batch(key, seed))
     about = {"models": {"nano": {"digest": "e" * 64}}}
     record = Record(
-        RECORD, "d" * 64, "done", None, "exact", {}, {}, KEYS[:1], Fingerprint({}, {}), about
+        RECORD, "d" * 64, "done", None, "exact", RECIPE, {}, KEYS[:1], Fingerprint({}, {}), about
     )
     made.write_record(record)
     made.write_measurement(RECORD, Measurement("fd", 0.5, "1", 3, "lower", "1" * 64, None))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.recipes import RECIPE
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import StoreError
 from turbo_lab.store.record import (
@@ -36,13 +37,13 @@ RECORD = Record(
     status="failed",
     error="lora=x: does not fit",
     exactness="exact",
-    recipe={"lora": [["a", 0.5]], "guidance_scale": 0.0},
+    recipe=RECIPE,
     parameters={"model": "nano-turbo"},
     batches=("b1", "b2"),
     fingerprint=Fingerprint({"torch": "2.15.0"}, {}),
     provenance={"warnings": []},
 )
-BATCH = BatchRecord("b", "e1", "exact", {"width": 64}, (ImageEntry("00.png", "f" * 64, "é", 3),))
+BATCH = BatchRecord("b", "e1", "exact", RECIPE, (ImageEntry("00.png", "f" * 64, "é", 3),))
 LATENCY = LatencySummary(0.1, 0.1, 0.2, 0.2, None, 20, (0.09, 0.11))
 TIMING = Timing(
     "c", 1, LATENCY, 10.0, (0.1, 0.1), {"unet": 0.05}, 0.4, 1 << 30, Fingerprint({}, {}), ("busy",)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.recipes import RECIPE
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import StoreError, WriteError
 from turbo_lab.images import encode_png, pixel_sha256
@@ -28,23 +29,24 @@ from pathlib import Path
 from turbo_lab.store.record import Record
 from turbo_lab.store.store import Store
 from turbo_lab.environment import Fingerprint
+from tests.recipes import RECIPE
 sys.stdin.readline()
 store = Store(Path(sys.argv[1]))
 mark = {"mark": sys.argv[2]}
 made_in = Fingerprint({}, {})
-store.write_record(Record("c" * 64, "d" * 64, "done", None, "exact", {}, {}, (), made_in, mark))
+store.write_record(Record("c" * 64, "d" * 64, "done", None, "exact", RECIPE, {}, (), made_in, mark))
 print(store.read_record("c" * 64).provenance["mark"])
 """
 
 
 def make_batch(key: str = KEY) -> BatchRecord:
     image = ImageEntry("00-seed1.png", "f" * 64, "a prompt", 1)
-    return BatchRecord("b" * 64, key, "exact", {"width": 64}, (image,))
+    return BatchRecord("b" * 64, key, "exact", RECIPE, (image,))
 
 
 def make_record(status: str = "done", error: str | None = None) -> Record:
     return Record(
-        "c" * 64, "d" * 64, status, error, "exact", {}, {}, (KEY,), Fingerprint({}, {}), {}
+        "c" * 64, "d" * 64, status, error, "exact", RECIPE, {}, (KEY,), Fingerprint({}, {}), {}
     )
 
 
@@ -208,7 +210,7 @@ RECORD_HEAD = b'{"schema": 1, "turbo_lab": "0", "kind": "record", '
         (
             RECORD_HEAD + b'"status": "done", "exactness": "exact", "batches": [], '
             b'"fingerprint": {"keys": {}, "options": {}}}',
-            "missing",
+            "has no recipe",
         ),
     ],
 )

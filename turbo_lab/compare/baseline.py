@@ -16,7 +16,7 @@ from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.identity import digest
 from turbo_lab.request.prompts import DATA
-from turbo_lab.request.recipe import as_plain
+from turbo_lab.request.recipe import Recipe, as_plain
 from turbo_lab.store import record as records
 from turbo_lab.store.record import CellStatus, Measurement, Record
 from turbo_lab.store.store import Store, images_of
@@ -34,8 +34,8 @@ class Baseline:
     """Of its file."""
     record_id: str
     """Of the record it was taken from."""
-    recipe: Mapping[str, Any]
-    """That cell's recipe, plain."""
+    recipe: Recipe
+    """What was run."""
     parameters: Mapping[str, Any]
     """The config as the user wrote it."""
     fingerprint: Fingerprint
@@ -127,6 +127,7 @@ def _read(rest: Mapping[str, Any], where: str) -> Baseline:
     times = tuple(float(value) for value in rest.get("timing_samples_s", ()))
     fingerprint = Fingerprint.from_plain(rest["fingerprint"])
     typed = {
+        "recipe": Recipe.from_plain(rest["recipe"]),
         "fingerprint": fingerprint,
         "keys": keys,
         "pixel_sha256": pixels,

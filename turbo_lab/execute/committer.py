@@ -174,7 +174,9 @@ def commit_batch(
         text = {"turbo-lab": canonical_json(about), "parameters": readable(about)}
         files[name] = encode_png(image, text)
         entries.append(ImageEntry(name, pixel_sha256, prompt, seed))
-    document = BatchRecord(batch.batch_id, key, exactness, recipe, tuple(entries), hashes, notes)
+    document = BatchRecord(
+        batch.batch_id, key, exactness, batch.recipe, tuple(entries), hashes, notes
+    )
     store.commit_batch(document, files)
 
 

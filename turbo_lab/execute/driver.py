@@ -372,7 +372,7 @@ class _Driver:
             status=CellStatus.FAILED if error else CellStatus.DONE,
             error=error,
             exactness=Exactness.SPLIT if is_split else context.keys.exactness,
-            recipe=as_plain(cell.recipe),
+            recipe=cell.recipe,
             parameters=parameters(cell),
             batches=batches,
             fingerprint=context.fingerprint,

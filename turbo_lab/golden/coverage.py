@@ -8,24 +8,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from turbo_lab.golden.document import Golden
+from turbo_lab.request.recipe import Recipe
 
-FEATURES: Mapping[str, Callable[[Golden, str], bool]] = {
-    "candidate_model": lambda golden, model: golden.recipe["model"] == model,
-    "one_step": lambda golden, _: golden.recipe["num_inference_steps"] == 1,
-    "several_steps": lambda golden, _: golden.recipe["num_inference_steps"] > 1,
-    "guidance": lambda golden, _: golden.recipe["guidance_scale"] > 1,
-    "negative_prompt": lambda golden, _: golden.recipe["negative_prompt"] is not None,
-    "batch": lambda golden, _: len(golden.seeds) > 1,
-    "not_square": lambda golden, _: golden.recipe["width"] != golden.recipe["height"],
-    "lora": lambda golden, _: len(golden.recipe["lora"]) > 0,
-    "lora_stack": lambda golden, _: len(golden.recipe["lora"]) > 1,
+FEATURES: Mapping[str, Callable[[Golden, Recipe, str], bool]] = {
+    "candidate_model": lambda golden, recipe, model: recipe.model == model,
+    "one_step": lambda golden, recipe, _: recipe.num_inference_steps == 1,
+    "several_steps": lambda golden, recipe, _: recipe.num_inference_steps > 1,
+    "guidance": lambda golden, recipe, _: recipe.has_guidance,
+    "negative_prompt": lambda golden, recipe, _: recipe.negative_prompt is not None,
+    "batch": lambda golden, recipe, _: len(golden.seeds) > 1,
+    "not_square": lambda golden, recipe, _: recipe.width != recipe.height,
+    "lora": lambda golden, recipe, _: len(recipe.lora) > 0,
+    "lora_stack": lambda golden, recipe, _: len(recipe.lora) > 1,
 }
-"""Each asks a golden, and is given the digest of the candidate's model."""
+"""Each takes a golden, its recipe, and the digest of the candidate's model."""
 
 
 def lacking(required: Sequence[str], judged: Sequence[Golden], model: str) -> list[str]:
-    """Required features that none of the judged goldens has.
+    """Return the required features that none of the judged goldens has.
 
     ``model``: digest of the candidate's weights.
     """
-    return [name for name in required if not any(FEATURES[name](one, model) for one in judged)]
+    return [name for name in required if not any(_has(one, name, model) for one in judged)]
+
+
+def _has(golden: Golden, feature: str, model: str) -> bool:
+    recipe = golden.recipe
+    return isinstance(recipe, Recipe) and FEATURES[feature](golden, recipe, model)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from turbo_lab.environment import Fingerprint, Keys
 from turbo_lab.errors import StoreError
 from turbo_lab.golden.stages import StageMark, outcome_digest
 from turbo_lab.identity import digest
-from turbo_lab.request.recipe import as_plain
+from turbo_lab.request.recipe import Recipe, as_plain
 from turbo_lab.store import record as records
 from turbo_lab.untrusted.paths import hex_name
 
@@ -65,8 +65,8 @@ class Golden:
     """The case, as config overrides."""
     cell_id: str
     """Of the cell that the overrides named when it was recorded."""
-    recipe: Mapping[str, Any]
-    """That cell's recipe, plain."""
+    recipe: Recipe | Mapping[str, Any]
+    """What the cell runs; for a test's own images, whatever the test named."""
     prompts: tuple[str, ...]
     """One an image."""
     seeds: tuple[int, ...]
@@ -144,6 +144,7 @@ def read_golden(values: Mapping[str, Any], where: str) -> Golden:
             "overrides": tuple(rest["overrides"]),
             "prompts": tuple(rest["prompts"]),
             "seeds": tuple(rest["seeds"]),
+            "recipe": _read_recipe(rest["recipe"]),
             "fingerprint": Fingerprint.from_plain(rest["fingerprint"]),
             "stages": tuple(_read_mark(m) for m in rest["stages"]),
             "accepted": tuple(Accepted(**a) for a in rest["accepted"]),
@@ -153,6 +154,12 @@ def read_golden(values: Mapping[str, Any], where: str) -> Golden:
             },
         }
     )
+
+
+def _read_recipe(values: Mapping[str, Any]) -> Recipe | Mapping[str, Any]:
+    """Return a cell's recipe, or the values of a test's own images unchanged."""
+    is_cell = set(values) == {field.name for field in fields(Recipe)}
+    return Recipe.from_plain(values) if is_cell else values
 
 
 def _read_mark(values: Mapping[str, Any]) -> StageMark:

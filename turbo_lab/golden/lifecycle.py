@@ -37,7 +37,6 @@ from turbo_lab.golden.stages import (
     ordered_by_worth,
 )
 from turbo_lab.progress import track
-from turbo_lab.request.recipe import as_plain
 from turbo_lab.verdict import Verdict
 
 Thresholds = Mapping[str, Mapping[str, Margin]]
@@ -271,7 +270,7 @@ def _golden(
         name=case.name,
         overrides=overrides,
         cell_id=case.cell.cell_id,
-        recipe=as_plain(case.cell.recipe),
+        recipe=case.cell.recipe,
         prompts=case.batch.layout.prompts,
         seeds=case.batch.layout.seeds,
         fingerprint=seen.fingerprint,

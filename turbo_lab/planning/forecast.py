@@ -13,11 +13,11 @@ import statistics
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from turbo_lab.environment import Keys
 from turbo_lab.planning.plan import Group, Plan, planned_rows
 from turbo_lab.planning.scheduler_table import evaluations
+from turbo_lab.request.recipe import Recipe
 from turbo_lab.store.record import Record, Timing
 from turbo_lab.store.store import Store
 from turbo_lab.untrusted.paths import is_hex_name
@@ -74,11 +74,10 @@ def _costs(store: Store, keys: Keys) -> Iterator[_Cost]:
 
 def _cost(record: Record, timing: Timing, stages_s: Mapping[str, float]) -> _Cost:
     recipe, images = record.recipe, timing.batch_size
-    embedded = ["guidance", "embedded"] in recipe["variant"]
-    width = 2 if recipe["guidance_scale"] > 1 and not embedded else 1
-    texts = images * (1 if recipe["negative_prompt"] is None else 2)
+    width = 2 if recipe.is_guided else 1
+    texts = images * (1 if recipe.negative_prompt is None else 2)
     return _Cost(
-        kind=_kind(recipe["model"], recipe["dtype"], recipe["variant"], recipe["lora"], recipe),
+        kind=_kind(recipe),
         batch_size=images,
         unet_s=stages_s["unet"] / (_evaluations(recipe) * width * images),
         vae_s=stages_s["vae"] / images,
@@ -87,25 +86,17 @@ def _cost(record: Record, timing: Timing, stages_s: Mapping[str, float]) -> _Cos
     )
 
 
-def _evaluations(recipe: Mapping[str, Any]) -> int:
-    return evaluations(json.loads(recipe["scheduler"]), int(recipe["num_inference_steps"]))
+def _evaluations(recipe: Recipe) -> int:
+    return evaluations(json.loads(recipe.scheduler), recipe.num_inference_steps)
 
 
-def _kind(
-    model: str,
-    dtype: str,
-    variant: Sequence[Sequence[str]],
-    lora: Sequence[Any],
-    size: Mapping[str, Any],
-) -> Hashable:
-    changes = tuple(map(tuple, variant))
-    return model, dtype, changes, len(lora), size["width"], size["height"]
+def _kind(recipe: Recipe) -> Hashable:
+    size = recipe.width, recipe.height
+    return recipe.model, recipe.dtype, recipe.variant, len(recipe.lora), *size
 
 
 def _kind_of(group: Group) -> Hashable:
-    recipe = group.jobs[0].batch.recipe
-    size = {"width": recipe.width, "height": recipe.height}
-    return _kind(recipe.model, recipe.dtype, recipe.variant, recipe.lora, size)
+    return _kind(group.jobs[0].batch.recipe)
 
 
 def _wall_s(plan: Plan, costs: Sequence[_Cost], share: str) -> float | None:
@@ -144,7 +135,7 @@ def _disk_bytes(plan: Plan, store: Store) -> int | None:
     for folder in islice((store.root / "batches").glob("*/*"), _MAX_SAMPLES):
         batch = store.read_batch(folder.name)
         held = sum(path.stat().st_size for path in folder.iterdir())
-        size = (batch.recipe["width"], batch.recipe["height"])
+        size = (batch.recipe.width, batch.recipe.height)
         sizes.setdefault(size, []).append(held / len(batch.images))
     total = 0.0
     for group in plan.groups:

@@ -176,11 +176,6 @@ def _start(scheduler: str, num_inference_steps: int) -> FirstStep | None:
     return first_evaluation(json.loads(scheduler), num_inference_steps)
 
 
-def is_guided(recipe: Recipe) -> bool:
-    """Return whether each step needs an unconditional row next to the conditional one."""
-    return recipe.guidance_scale > 1 and not _embeds_guidance(recipe)
-
-
 def start_key(recipe: Recipe) -> Hashable | None:
     """Batches of a group with equal keys have one first UNet evaluation; ``None``: shares none.
 
@@ -190,8 +185,8 @@ def start_key(recipe: Recipe) -> Hashable | None:
     start = start_of(recipe)
     if start is None:
         return None
-    guided = is_guided(recipe)
-    embedded = recipe.guidance_scale if _embeds_guidance(recipe) else None
+    guided = recipe.is_guided
+    embedded = recipe.guidance_scale if recipe.embeds_guidance else None
     return ("start", start, guided, recipe.negative_prompt if guided else None, embedded)
 
 
@@ -219,16 +214,11 @@ def first_rows(batch: Batch) -> list[Hashable] | None:
     start = start_of(recipe)
     if start is None:
         return None
-    embedded = recipe.guidance_scale if _embeds_guidance(recipe) else None
-    negative = [("negative", recipe.negative_prompt)] * (len(layout.seeds) * is_guided(recipe))
+    embedded = recipe.guidance_scale if recipe.embeds_guidance else None
+    negative = [("negative", recipe.negative_prompt)] * (len(layout.seeds) * recipe.is_guided)
     texts = [*negative, *(("prompt", prompt) for prompt in layout.prompts)]
-    seeds = layout.seeds * (2 if is_guided(recipe) else 1)
+    seeds = layout.seeds * (2 if recipe.is_guided else 1)
     return [(start, embedded, text, seed) for text, seed in zip(texts, seeds, strict=True)]
-
-
-def _embeds_guidance(recipe: Recipe) -> bool:
-    """A UNet that takes guidance as an embedding: each of its evaluations depends on it."""
-    return dict(recipe.variant).get("guidance") == "embedded"
 
 
 def _group(cells: Sequence[PlannedCell], share: str) -> tuple[Group, ...]:
@@ -283,7 +273,7 @@ def _resident_key(recipe: Recipe) -> tuple[Any, Any, Any]:
 
 
 def _unet_rows_alone(recipe: Recipe) -> int:
-    return _evaluations(recipe) * (2 if is_guided(recipe) else 1)
+    return _evaluations(recipe) * (2 if recipe.is_guided else 1)
 
 
 def _evaluations(recipe: Recipe) -> int:
@@ -313,7 +303,7 @@ class _FactsOf:
         """Recipes are interned and outlive the plan, so that an object's id is its name."""
         found = self._known.get(id(recipe))
         if found is None:
-            width = 2 if is_guided(recipe) else 1
+            width = 2 if recipe.is_guided else 1
             found = _Facts(_evaluations(recipe), width, start_key(recipe), end_key(recipe))
             self._known[id(recipe)] = found
         return found

@@ -164,10 +164,35 @@ class Recipe:
     variant: tuple[tuple[str, str], ...]
     """Changes to the pipeline itself (compile, quantisation, VAE), sorted."""
 
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Recipe:
+        """Return the recipe of a document: the inverse of :func:`as_plain`.
+
+        Raises ``KeyError``, ``TypeError`` or ``ValueError`` for anything else.
+        """
+        lora = tuple((str(key), float(weight)) for key, weight in values["lora"])
+        variant = tuple((str(key), str(value)) for key, value in values["variant"])
+        return cls(**{**values, "lora": lora, "variant": variant})
+
     @cached_property
     def digest(self) -> str:
-        """Of all fields; part of every batch and cell id."""
+        """Digest of all fields; part of every batch and cell id."""
         return digest(as_plain(self))
+
+    @property
+    def has_guidance(self) -> bool:
+        """Whether the guidance scale has an effect, whichever way the UNet takes it."""
+        return self.guidance_scale > 1
+
+    @property
+    def embeds_guidance(self) -> bool:
+        """Whether the UNet takes guidance as an embedding: each evaluation then depends on it."""
+        return ("guidance", "embedded") in self.variant
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether each step needs an unconditional row next to the conditional one."""
+        return self.has_guidance and not self.embeds_guidance
 
 
 @dataclass(frozen=True)

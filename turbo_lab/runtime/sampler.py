@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionXLPipeline
 
-from turbo_lab.planning.plan import WorkDone, end_key, is_guided, start_key
+from turbo_lab.planning.plan import WorkDone, end_key, start_key
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime import noise
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on
@@ -195,7 +195,7 @@ class Sampler:
         """
         observe = observe or pass_on
         recipe, rows = batch.recipe, len(batch.layout.seeds)
-        guided = is_guided(recipe)
+        guided = recipe.is_guided
         encoding = self._encode(batch.layout.prompts, negative)
         embeds, pooled = encoding.prompt_embeds, encoding.pooled_prompt_embeds
         scheduler = self.seams.make_scheduler(recipe.scheduler)

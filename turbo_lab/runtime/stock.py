@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionXLPipeline
 
-from turbo_lab.planning.plan import WorkDone, is_guided
+from turbo_lab.planning.plan import WorkDone
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime.sampler import SharedWork
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on
@@ -89,7 +89,7 @@ class StockSampler:
         # The stock call encodes before it draws noise; records have the other order.
         for stage in sorted(stages, key=lambda stage: stage != "noise"):
             observe(stage, stages[stage])
-        guided = is_guided(recipe)
+        guided = recipe.is_guided
         zeros = negative_prompt is None and self.pipeline.config.force_zeros_for_empty_prompt
         calls = len(self.pipeline.scheduler.timesteps)
         self.work.unet_calls += calls

@@ -191,7 +191,7 @@ def usage(store: Store) -> tuple[list[Usage], list[Usage]]:
 
 def _model_of(store: Store, folder: Path) -> str:
     try:
-        return str(store.read_batch(folder.name).recipe["model"])
+        return store.read_batch(folder.name).recipe.model
     except _UNREADABLE:  # verify says why
         return "unreadable"
 

@@ -19,7 +19,7 @@ from typing import Any
 from turbo_lab import __version__
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import StoreError
-from turbo_lab.request.recipe import as_plain
+from turbo_lab.request.recipe import Recipe, as_plain
 from turbo_lab.untrusted.paths import file_name, hex_name, read_regular
 from turbo_lab.verdict import Direction
 
@@ -70,8 +70,8 @@ class BatchRecord:
     """Batch id, fingerprint keys and exactness; the name of the folder."""
     exactness: Exactness
     """How the rows were computed."""
-    recipe: Mapping[str, Any]
-    """The recipe, plain."""
+    recipe: Recipe
+    """What was run."""
     images: tuple[ImageEntry, ...]
     """In row order."""
     stages: Mapping[str, str] | None = None
@@ -94,8 +94,8 @@ class Record:
     """One line where it failed, else ``None``."""
     exactness: Exactness
     """How the rows were computed."""
-    recipe: Mapping[str, Any]
-    """The recipe, plain."""
+    recipe: Recipe
+    """What was run."""
     parameters: Mapping[str, Any]
     """The config as the user wrote it (model by name, lora as text)."""
     batches: tuple[str, ...]
@@ -257,6 +257,7 @@ def read_batch(values: Mapping[str, Any], where: str) -> BatchRecord:
         **rest
         | {
             "exactness": Exactness(rest["exactness"]),
+            "recipe": Recipe.from_plain(rest["recipe"]),
             "images": images,
             "notes": tuple(rest.get("notes", ())),
         }
@@ -305,6 +306,7 @@ def read_record(values: Mapping[str, Any], where: str) -> Record:
             "status": CellStatus(rest["status"]),
             "fingerprint": Fingerprint.from_plain(rest["fingerprint"]),
             "exactness": Exactness(rest["exactness"]),
+            "recipe": Recipe.from_plain(rest["recipe"]),
             "batches": batches,
         }
     )

@@ -114,7 +114,7 @@ def _read_claim(path: Path, about: Mapping[str, Any], pixel_sha256: str) -> Clai
             f"{path}: its pixels are not those that its recipe names; it was changed after it was "
             "drawn"
         )
-    recipe = read_recipe(about["recipe"])
+    recipe = Recipe.from_plain(about["recipe"])
     if recipe.negative_prompt is not None and about.get("negative_prompt") is None:
         raise InputError(
             f"{path}: was drawn with a negative prompt, which a PNG does not hold; give its record"
@@ -163,20 +163,13 @@ def claim_of_record(record: Record, store: Store) -> Claim:
     }
     return Claim(
         name=record.record_id,
-        recipe=read_recipe(record.recipe),
+        recipe=record.recipe,
         negative_prompt=record.parameters.get("negative_prompt"),
         names=names,
         batches=tuple(batches),
         keys=record.fingerprint.keys,
         exactness=record.exactness,
     )
-
-
-def read_recipe(values: Mapping[str, Any]) -> Recipe:
-    """A recipe from its plain form."""
-    lora = tuple((str(digest), float(weight)) for digest, weight in values["lora"])
-    variant = tuple((str(key), str(value)) for key, value in values["variant"])
-    return Recipe(**{**values, "lora": lora, "variant": variant})
 
 
 def reproduce(claim: Claim, device: str, num_threads: int | None) -> Reproduction:
