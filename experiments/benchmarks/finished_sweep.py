@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from turbo_lab import config
-from turbo_lab.execute.committer import commit_batch
 from turbo_lab.execute.driver import parameters
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
-from turbo_lab.store.record import Record
+from turbo_lab.store.encode import DrawnBatch, encode_batch
+from turbo_lab.store.record import CellStatus, Exactness, Record
 from turbo_lab.store.store import Store, record_id, reuse_key
 
 _IMAGES = 2
@@ -57,17 +57,17 @@ def fill(store: Store, sweep: ResolvedSweep) -> None:
     for cell in sweep.cells:
         names = []
         for batch in cell.batches:
-            names.append(reuse_key(batch.batch_id, keys, "exact"))
+            names.append(reuse_key(batch.batch_id, keys, Exactness.EXACT))
             size = (cell.recipe.height, cell.recipe.width, 3)
             pixels = np.full((len(batch.layout.seeds), *size), 128, np.uint8)
-            commit_batch(store, batch, names[-1], "exact", pixels, {})
+            store.commit_batch(*encode_batch(DrawnBatch(batch, Exactness.EXACT, keys, pixels)))
         store.write_record(
             Record(
-                record_id=record_id(cell.cell_id, keys, "exact"),
+                record_id=record_id(cell.cell_id, keys, Exactness.EXACT),
                 cell_id=cell.cell_id,
-                status="done",
+                status=CellStatus.DONE,
                 error=None,
-                exactness="exact",
+                exactness=Exactness.EXACT,
                 recipe=cell.recipe,
                 parameters=parameters(cell),
                 batches=tuple(names),

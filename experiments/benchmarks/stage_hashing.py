@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from turbo_lab.execute.committer import stage_sha256
 from turbo_lab.golden.run_case import Case, CaseRunner, resolve_case, stage_value
 from turbo_lab.golden.stages import StageValue, mark
 from turbo_lab.runtime.paired_timing import PairedTiming, compare_calls
 from turbo_lab.runtime.runners import Drawn
 from turbo_lab.runtime.timing import TimingRule
+from turbo_lab.store.encode import stage_sha256
 
 PROMPTS = ("prompts=scenes-demo", "seed=1")
 RULE = TimingRule("blocks", 1, 0.0, 1, 0.0, 6, 3.0)

@@ -16,10 +16,10 @@ from tests.cards.test_cards import TO_Q, lora
 from turbo_lab import config, environment
 from turbo_lab.cards import locate_adapter
 from turbo_lab.errors import InputError
-from turbo_lab.execute.committer import commit_batch
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, plan_sweep, resolve_points
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import Library, pin_revisions, resolve
+from turbo_lab.store.encode import DrawnBatch, encode_batch
 from turbo_lab.store.store import Store, reuse_key
 
 SHAPES = {f"unet.{TO_Q}.lora_A.weight": (4, 32), f"unet.{TO_Q}.lora_B.weight": (32, 4)}
@@ -238,9 +238,9 @@ def test_a_plan_takes_split_batches_only_where_splitting_is_allowed(
     for share, exactness in (("exact", "split"), ("batched", "batched")):
         made = compose(*grid, f"share={share}")
         (batch,) = made.cells[0].batches
-        key = reuse_key(batch.batch_id, made.fingerprint.keys, exactness)
         pixels = np.zeros((2, 64, 64, 3), np.uint8)
-        commit_batch(store, batch, key, exactness, pixels, {})
+        drawn = DrawnBatch(batch, exactness, made.fingerprint.keys, pixels)
+        store.commit_batch(*encode_batch(drawn))
     in_store = {
         (share, on_out_of_memory): plan_sweep(
             compose(*grid, f"share={share}", f"on_out_of_memory={on_out_of_memory}"),

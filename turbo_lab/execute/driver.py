@@ -24,6 +24,7 @@ from turbo_lab.planning.cell_keys import CellKeys
 from turbo_lab.planning.options import TimingRuleName
 from turbo_lab.planning.plan import Group, Job, Plan
 from turbo_lab.request.recipe import Batch, Cell, as_plain
+from turbo_lab.store.encode import DrawnBatch
 from turbo_lab.store.record import CellStatus, Exactness, Record
 from turbo_lab.store.store import Store
 
@@ -141,10 +142,9 @@ class _Driver:
     def run(self, outcome: SweepOutcome) -> None:
         """Run all groups, then the timing lane of cells whose images were there already."""
         context = self.context
-        about = {"keys": context.fingerprint.keys}
         began = time.perf_counter()
         try:
-            with self.interrupts, Committer(context.store, about) as committer:
+            with self.interrupts, Committer(context.store) as committer:
                 self._run_groups(committer, outcome)
         except KeyboardInterrupt:
             raise IncompleteError(
@@ -256,16 +256,16 @@ class _Driver:
             stages.clear()  # of an attempt that failed, and of parts
         for text in drawn.notes:
             self._note(f"warning: {text}")
-        committer.submit(
-            job.batch,
-            key=keys.reuse_key(job.batch, drawn.split),
+        batch = DrawnBatch(
+            batch=job.batch,
             exactness=Exactness.SPLIT if drawn.split else keys.exactness,
+            keys=self.context.fingerprint.keys,
             pixels=drawn.pixels,
             stages=stages,
             notes=drawn.notes,
             names=self.context.origins[job.cells[0].cell_id].names,
-            on_done=partial(self._committed, job, key, len(drawn.pixels)),
         )
+        committer.submit(batch, partial(self._committed, job, key, len(drawn.pixels)))
 
     def _committed(self, job: Job, key: str, images: int) -> None:
         """Count a committed batch; a cell's record is written after its last one."""

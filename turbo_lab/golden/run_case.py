@@ -7,16 +7,15 @@ files. Faults and harmless changes enter through :class:`Seams` only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from turbo_lab import config, images
 from turbo_lab.errors import InputError
-from turbo_lab.execute.committer import commit_batch
 from turbo_lab.execute.resident import ResidentPipeline, Weights
 from turbo_lab.execute.worker import Worker
 from turbo_lab.golden.document import Golden
@@ -27,14 +26,13 @@ from turbo_lab.golden.stages import StageValue
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams
-from turbo_lab.store.record import BatchRecord, Exactness
-from turbo_lab.store.store import Store, reuse_key
+from turbo_lab.store.encode import DrawnBatch, EncodePng, encode_batch
+from turbo_lab.store.record import Exactness
 
 if TYPE_CHECKING:
     import torch
 
 Substitute = Callable[[str, "torch.Tensor"], "torch.Tensor"]
-EncodePng = Callable[[np.ndarray, Mapping[str, str]], bytes]
 
 
 @dataclass(frozen=True)
@@ -168,28 +166,8 @@ def stage_value(stage: str, tensor: torch.Tensor) -> StageValue:
     return StageValue(stage, dtype, (here.float() if is_narrow else here).numpy().copy())
 
 
-class _Kept:
-    """A store in memory for the files of one batch."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-
-    def commit_batch(self, batch: BatchRecord, files: Mapping[str, bytes]) -> None:
-        """Keep what a store would write, in image order."""
-        self.files = {entry.file: files[entry.file] for entry in batch.images}
-
-
 def _through_png(case: Case, pixels: np.ndarray, encode_png: EncodePng) -> np.ndarray:
     """Encode the pixels as a sweep does, and decode them again."""
-    kept = _Kept()
-    key = reuse_key(case.batch.batch_id, case.sweep.fingerprint.keys, Exactness.EXACT)
-    commit_batch(
-        cast(Store, kept),
-        case.batch,
-        key=key,
-        exactness=Exactness.EXACT,
-        pixels=pixels,
-        parameters={},
-        encode_png=encode_png,
-    )
-    return np.stack([images.decode_png(content) for content in kept.files.values()])
+    drawn = DrawnBatch(case.batch, Exactness.EXACT, case.sweep.fingerprint.keys, pixels)
+    _, files = encode_batch(drawn, encode_png)
+    return np.stack([images.decode_png(content) for content in files.values()])

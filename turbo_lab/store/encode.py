@@ -1,0 +1,110 @@
+"""A drawn batch as the files of the store: PNG images and their record.
+
+Pure: pixels in, bytes out. Owns what a PNG says about itself, so that an image
+that was copied out of the store can be drawn again and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from turbo_lab import images
+from turbo_lab.environment import Keys
+from turbo_lab.identity import array_sha256, canonical_json
+from turbo_lab.request.recipe import Batch, Recipe, as_plain
+from turbo_lab.store.record import BatchRecord, Exactness, ImageEntry
+from turbo_lab.store.store import reuse_key
+
+if TYPE_CHECKING:
+    import torch
+
+
+EncodePng = Callable[[np.ndarray, Mapping[str, str]], bytes]
+"""Pixels, (H, W, 3) uint8, and the texts of a PNG, to its bytes."""
+
+
+@dataclass(frozen=True)
+class DrawnBatch:
+    """One batch as it came from the pipeline."""
+
+    batch: Batch
+    """Recipe and rows."""
+    exactness: Exactness
+    """How the rows were computed."""
+    keys: Keys
+    """Fingerprint keys of the environment that drew it."""
+    pixels: np.ndarray
+    """(N, H, W, 3) uint8 in [0, 255], RGB."""
+    stages: Mapping[str, torch.Tensor] | None = None
+    """Tensors to hash, by stage; ``None``: no hashes."""
+    notes: tuple[str, ...] = ()
+    """Facts about how it was drawn that a reader must know."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Names of its model, adapters and VAE, by digest; for people."""
+
+
+def encode_batch(
+    drawn: DrawnBatch,
+    encode_png: EncodePng = images.encode_png,
+) -> tuple[BatchRecord, dict[str, bytes]]:
+    """Return a batch's record and its PNG files by name, in image order."""
+    batch, layout = drawn.batch, drawn.batch.layout
+    hashes = None if drawn.stages is None else {k: stage_sha256(t) for k, t in drawn.stages.items()}
+    shared = {
+        "recipe": as_plain(batch.recipe),
+        "batch_id": batch.batch_id,
+        "rows": {"prompts": list(layout.prompts), "seeds": list(layout.seeds)},
+        "exactness": drawn.exactness,
+        "stages": hashes,
+        "keys": dict(drawn.keys),
+        "models": dict(drawn.names),
+    }
+    files: dict[str, bytes] = {}
+    entries = []
+    rows = zip(layout.prompts, layout.seeds, drawn.pixels, strict=True)
+    for index, (prompt, seed, image) in enumerate(rows):
+        entry = ImageEntry(
+            file=f"{index:02d}-seed{seed}.png",
+            pixel_sha256=images.pixel_sha256(image),
+            prompt=prompt,
+            seed=seed,
+        )
+        own = {"prompt": prompt, "seed": seed, "row": index, "pixel_sha256": entry.pixel_sha256}
+        text = {
+            "turbo-lab": canonical_json(shared | own),
+            "parameters": _readable(batch.recipe, entry, drawn.names),
+        }
+        files[entry.file] = encode_png(image, text)
+        entries.append(entry)
+    record = BatchRecord(
+        batch_id=batch.batch_id,
+        reuse_key=reuse_key(batch.batch_id, drawn.keys, drawn.exactness),
+        exactness=drawn.exactness,
+        recipe=batch.recipe,
+        images=tuple(entries),
+        stages=hashes,
+        notes=drawn.notes,
+    )
+    return record, files
+
+
+def stage_sha256(tensor: torch.Tensor) -> str:
+    """Return the hash of a float tensor on any device, as a golden's mark has it."""
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return array_sha256(dtype, tensor.detach().to("cpu").float().numpy())
+
+
+def _readable(recipe: Recipe, entry: ImageEntry, names: Mapping[str, str]) -> str:
+    """Return the text that other tools show: the prompt, then the settings in one line."""
+    settings = {
+        "Steps": recipe.num_inference_steps,
+        "CFG scale": recipe.guidance_scale,
+        "Seed": entry.seed,
+        "Size": f"{recipe.width}x{recipe.height}",
+        "Model": names.get(recipe.model, recipe.model[:12]),
+    }
+    return f"{entry.prompt}\n" + ", ".join(f"{k}: {v}" for k, v in settings.items())
