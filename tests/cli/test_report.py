@@ -40,7 +40,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     images.mkdir()
     values = sweep_of(store, images)
     for name in ("abc123", "abd456"):
-        path = store.sweep_folder(name) / "sweep.json"
+        path = store.sweep_files(name).document
         store.write_document(path, document("sweep", values | {"sweep_id": name}))
     store.write_record(
         Record("a0", "c0", "done", None, "exact", RECIPE, {}, (), FINGERPRINT, {"models": {}})

@@ -158,7 +158,7 @@ def lose_record(store: Store) -> Path:
 
 
 def break_sweep(store: Store) -> Path:
-    path = store.sweep_folder("1") / "sweep.json"
+    path = store.sweep_files("1").document
     path.write_text('{"schema": 1, "kind": "plan"}')
     return path
 

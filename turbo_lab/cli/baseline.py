@@ -16,6 +16,7 @@ from turbo_lab.compare.baseline import baseline_of, names, own_folder, read_base
 from turbo_lab.compare.published import refuse_published
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError, StoreError
+from turbo_lab.store.layout import DEFAULT_STORE
 from turbo_lab.store.store import Store
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -72,7 +73,7 @@ def set_(words: tuple[str, ...], as_json: bool) -> int:
     refuse_published("baseline set", name, sweep)
     if not _NAME.fullmatch(name):
         raise InputError(f"baseline set {name}: must be a name of letters, digits, - _ and .")
-    store = Store.existing(Path(keys.get("store", "turbo-lab-store")))
+    store = Store.existing(Path(keys.get("store", DEFAULT_STORE)))
     baseline = baseline_of(name, store, _record(store, sweep, keys.get("cell")))
     path = folder / f"{name}.json"
     before = _digest_there(name, folder) if path.exists() else None

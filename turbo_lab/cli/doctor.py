@@ -21,6 +21,7 @@ from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.request.recipe import as_plain
+from turbo_lab.store.layout import DEFAULT_STORE, StoreLayout
 
 _FREE_BYTES = 1 << 30
 _MARKS = {"ok": "ok", "note": "--", "problem": "!!"}
@@ -46,7 +47,7 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
     rest, keys = take_keys(words, "store")
     if rest:
         raise InputError(f"doctor: {rest[0]}: unexpected; usage: doctor [store=DIR] [--json]")
-    store = Path(keys.get("store", "turbo-lab-store"))
+    store = Path(keys.get("store", DEFAULT_STORE))
     found = [*_packages(), *_devices(), *_models(), *_goldens(), *_baselines(), *_disk(store)]
     problems = [row for row in found if row.status == "problem"]
     if as_json:
@@ -180,7 +181,7 @@ def _disk(store: Path) -> Iterator[Finding]:
         return
     free = shutil.disk_usage(parent).free
     room = f"{free / 2**30:.1f} GiB free"
-    state = "is there" if (store / "store.json").exists() else "will be made"
+    state = "is there" if StoreLayout(store).exists else "will be made"
     if free < _FREE_BYTES:
         yield Finding("store", "note", f"{store}: {state}, only {room}")
     else:

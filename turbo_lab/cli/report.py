@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from turbo_lab.documents.output import print_document, write_text
 from turbo_lab.errors import InputError, StoreError, unknown_name
 from turbo_lab.report.columns import CellDetails
 from turbo_lab.store import record as records
+from turbo_lab.store.layout import DEFAULT_STORE, SWEEP_FILE, StoreLayout, store_around
 from turbo_lab.workflows.results import move_paths
 
 _FORMATS = {"html": "report.html", "markdown": "report.md"}
@@ -68,23 +68,23 @@ def find_sweep(name: str, store: str | None) -> Path:
     given = Path(name)
     if given.is_file():
         return given
-    if (given / "sweep.json").is_file():
-        return given / "sweep.json"
-    folder = Path(store or "turbo-lab-store") / "sweeps"
-    known = sorted(path.parent.name for path in folder.glob("*/sweep.json"))
-    found = [known_name for known_name in known if name and known_name.startswith(name)]
+    if (given / SWEEP_FILE).is_file():
+        return given / SWEEP_FILE
+    layout = StoreLayout(Path(store or DEFAULT_STORE))
+    known = [one for one in layout.sweeps() if one.document.exists()]
+    found = [one for one in known if name and one.sweep_id.startswith(name)]
     if len(found) == 1:
-        return folder / found[0] / "sweep.json"
+        return found[0].document
     if found:
-        raise InputError(f"{name}: fits {len(found)} sweeps; write more of one: {', '.join(found)}")
-    if name and any(folder.glob(f"{glob.escape(name)}*/begun.json")):
+        ids = ", ".join(one.sweep_id for one in found)
+        raise InputError(f"{name}: fits {len(found)} sweeps; write more of one: {ids}")
+    if name and any(one.begun.exists() for one in layout.sweeps(name)):
         raise InputError(f"{name}: that sweep was cut off; the same command again finishes it")
     if not known:
         raise InputError(
-            f"{name}: no such file, and {folder.parent} holds no sweep; name its store with "
-            "store=DIR"
+            f"{name}: no such file, and {layout.root} holds no sweep; name its store with store=DIR"
         )
-    raise unknown_name("sweep", name, known)
+    raise unknown_name("sweep", name, [one.sweep_id for one in known])
 
 
 def read_sweep(path: Path, store: str | None) -> dict[str, Any]:
@@ -108,9 +108,7 @@ def _store_of(path: Path, named: str, given: str | None) -> Path:
     """Return the store whose files are shown: ``given``, the one around ``path``, or ``named``."""
     if given is not None:
         return Path(given).resolve()
-    above = path.resolve().parents
-    is_inside = len(above) > 2 and above[1].name == "sweeps" and (above[2] / "store.json").is_file()
-    return above[2] if is_inside else Path(named).resolve()
+    return store_around(path) or Path(named).resolve()
 
 
 def cell_details(values: Mapping[str, Any]) -> dict[str, CellDetails]:
@@ -119,7 +117,7 @@ def cell_details(values: Mapping[str, Any]) -> dict[str, CellDetails]:
     from turbo_lab.workflows.results import latest_timing
 
     root = Path(values["store"])
-    if not (root / "store.json").is_file():
+    if not StoreLayout(root).exists:
         return {}
     store = Store(root)
     found = {}
@@ -148,7 +146,7 @@ def _html(values: Mapping[str, Any], shown: int | None) -> tuple[str, int]:
     limit = pictures_a_cell(len(cells)) if shown is None else shown
     paths = [Path(entry["path"]) for row in cells for entry in row["images"][:limit]]
     # What a document calls its store may be any folder of the user's.
-    is_store = (Path(values["store"]) / "store.json").is_file()
+    is_store = StoreLayout(Path(values["store"])).exists
     try:
         pictures = read_pictures(paths) if is_store else {}
     except OSError as error:

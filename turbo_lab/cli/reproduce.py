@@ -13,6 +13,7 @@ from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
 from turbo_lab.request.recipe import as_plain
+from turbo_lab.store.layout import DEFAULT_STORE
 from turbo_lab.store.record import Record
 from turbo_lab.store.store import Store
 
@@ -39,7 +40,7 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
         )
     threads = keys.get("num_threads")
     num_threads = None if threads is None else whole_number(threads, "num_threads", 1)
-    claim = _claim(rest[0], Path(keys.get("store", "turbo-lab-store")), keys.get("tracking.uri"))
+    claim = _claim(rest[0], Path(keys.get("store", DEFAULT_STORE)), keys.get("tracking.uri"))
     device = keys.get("device", "auto")
     found = reproduce(claim, device, num_threads)
     values = as_plain(found)
@@ -71,9 +72,9 @@ def _claim(word: str, store: Path, uri: str | None) -> Claim:
         if not path.exists():
             raise InputError(f"{word}: does not exist")
         above = path.resolve().parents
-        opened = _open(above[min(2, len(above) - 1)])
+        opened = Store.existing(above[min(2, len(above) - 1)])
         return claim_of_record(_by_id(opened, path.stem), opened)
-    opened = _open(store)
+    opened = Store.existing(store)
     if re.fullmatch(r"[0-9a-f]{32}", word):
         from turbo_lab.tracking import Tracker, TrackingSettings
 
@@ -85,12 +86,6 @@ def _claim(word: str, store: Path, uri: str | None) -> Claim:
     raise InputError(
         f"{word}: is not a PNG file, a record path, an id (8+ hex digits) or an MLflow run id"
     )
-
-
-def _open(root: Path) -> Store:
-    if not (root / "store.json").exists():
-        raise InputError(f"store={root}: is not a turbo-lab store; set store=DIRECTORY")
-    return Store(root)
 
 
 def _by_id(store: Store, word: str) -> Record:

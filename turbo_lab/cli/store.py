@@ -14,6 +14,7 @@ from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
 from turbo_lab.request.recipe import as_plain
 from turbo_lab.store import maintenance
+from turbo_lab.store.layout import DEFAULT_STORE
 from turbo_lab.store.store import Store
 
 
@@ -100,7 +101,7 @@ def _open(words: Sequence[str]) -> Store:
     rest, keys = take_keys(words, "store")
     if rest:
         raise InputError(f"store: {rest[0]}: unexpected; pass store=DIRECTORY and options only")
-    return Store.existing(Path(keys.get("store", "turbo-lab-store")))
+    return Store.existing(Path(keys.get("store", DEFAULT_STORE)))
 
 
 def _plain(rows: Sequence[Any]) -> list[dict[str, Any]]:

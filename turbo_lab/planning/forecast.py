@@ -20,7 +20,6 @@ from turbo_lab.planning.scheduler_table import evaluations
 from turbo_lab.request.recipe import Recipe
 from turbo_lab.store.record import Record, Timing
 from turbo_lab.store.store import Store
-from turbo_lab.untrusted.paths import is_hex_name
 
 # Enough for a mean; a store of years is not read through for a forecast.
 _MAX_SAMPLES = 400
@@ -64,10 +63,9 @@ def forecast(
 
 
 def _costs(store: Store, keys: Keys) -> Iterator[_Cost]:
-    folders = (store.root / "timings").glob("*")
-    for folder in islice((f for f in folders if is_hex_name(f.name)), _MAX_SAMPLES):
-        record = store.read_record(folder.name)
-        timings = [t for t in store.timings(folder.name) if dict(t.fingerprint.keys) == keys]
+    for name in islice(store.layout.timed(), _MAX_SAMPLES):
+        record = store.read_record(name)
+        timings = [t for t in store.timings(name) if dict(t.fingerprint.keys) == keys]
         if record is not None and timings and timings[-1].stages_s is not None:
             yield _cost(record, timings[-1], timings[-1].stages_s)
 
@@ -132,7 +130,7 @@ def _peak_memory_bytes(groups: Sequence[Group], costs: Sequence[_Cost]) -> int |
 def _disk_bytes(plan: Plan, store: Store) -> int | None:
     """Images times the mean size of one at that resolution, its share of documents included."""
     sizes: dict[tuple[int, int], list[float]] = {}
-    for folder in islice((store.root / "batches").glob("*/*"), _MAX_SAMPLES):
+    for folder in islice(store.layout.batches(), _MAX_SAMPLES):
         batch = store.read_batch(folder.name)
         held = sum(path.stat().st_size for path in folder.iterdir())
         size = (batch.recipe.width, batch.recipe.height)

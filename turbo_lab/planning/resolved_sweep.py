@@ -23,6 +23,7 @@ from turbo_lab.planning.plan import Plan, make_plan, plan_document, start_of
 from turbo_lab.planning.scheduler_table import NUM_TRAIN_TIMESTEPS
 from turbo_lab.request.recipe import Batch, Cell, Request
 from turbo_lab.request.resolve import Library, resolve, resolve_request
+from turbo_lab.store.layout import StoreLayout
 from turbo_lab.store.record import Exactness
 from turbo_lab.store.store import Store
 
@@ -140,7 +141,7 @@ def plan_sweep(sweep: ResolvedSweep, store: Store | None) -> Plan:
 def plan_values(sweep: ResolvedSweep) -> dict[str, Any]:
     """The ``plan`` document. Nothing is written: a store that is not there is empty."""
     root = sweep.options.store
-    store = Store(root) if (root / "store.json").exists() else None
+    store = Store(root) if StoreLayout(root).exists else None
     plan = plan_sweep(sweep, store)
     expected = forecast(plan, store, sweep.fingerprint.keys, sweep.options.share)
     misfits = dict.fromkeys(cell.misfit for cell in sweep.cells if cell.misfit is not None)

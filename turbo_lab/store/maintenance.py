@@ -17,8 +17,9 @@ from pathlib import Path
 
 from turbo_lab import images
 from turbo_lab.errors import IncompleteError, TurboLabError
+from turbo_lab.store.layout import KINDS, SweepFiles
 from turbo_lab.store.record import CellStatus
-from turbo_lab.store.store import KINDS, Store
+from turbo_lab.store.store import Store
 
 # What reading a document that we did not write leads to.
 _UNREADABLE = (TurboLabError, KeyError, TypeError, AttributeError)
@@ -69,10 +70,10 @@ def verify(store: Store) -> Iterator[Damage]:
     belongs to it. Listed in the opposite order, nothing seems to be missing.
     """
     beside = _beside(store)
-    record_paths = _listed(store, "records/*/*.json")
+    record_paths = _real(store.layout.records())
     yield from _links(store)
     sound: set[str] = set()
-    for folder in _listed(store, "batches/*/*"):
+    for folder in _real(store.layout.batches()):
         reason = _batch_damage(store, folder)
         if reason is None:
             sound.add(folder.name)
@@ -95,14 +96,14 @@ def verify(store: Store) -> Iterator[Damage]:
 def _links(store: Store) -> Iterator[Damage]:
     """Folders that are links: what they lead to is not the store's, and is never removed."""
     for kind in KINDS:
-        for path in sorted((store.root / kind).glob("*")):
+        for path in sorted(store.layout.folder(kind).glob("*")):
             if path.is_symlink():
                 yield Damage(path, "is a symbolic link", is_broken=True)
 
 
-def _listed(store: Store, pattern: str) -> list[Path]:
-    """Return the paths of the layout that match, in order, and that no linked folder leads to."""
-    found = sorted(store.root.glob(pattern))
+def _real(paths: Iterable[Path]) -> list[Path]:
+    """Return paths of the layout in order, without those that a linked folder leads to."""
+    found = sorted(paths)
     links = {folder for folder in {path.parent for path in found} if folder.is_symlink()}
     return [path for path in found if path.parent not in links]
 
@@ -131,8 +132,7 @@ def _missing_batches(store: Store, path: Path, sound: set[str]) -> int:
 
 def _beside(store: Store) -> list[Path]:
     """Return the folders of the records' measurements and timings."""
-    folders = [*store.root.glob("measurements/*"), *store.root.glob("timings/*")]
-    return sorted(folder for folder in folders if not folder.is_symlink())
+    return [one for one in store.layout.measured_or_timed() if not one.is_symlink()]
 
 
 def _damage_beside(store: Store, folders: Iterable[Path], known: set[str]) -> Iterator[Damage]:
@@ -140,18 +140,22 @@ def _damage_beside(store: Store, folders: Iterable[Path], known: set[str]) -> It
     for folder in folders:
         if folder.name not in known:
             yield Damage(folder, "belongs to no record that can be read", is_broken=False)
-        is_timing = folder.parent.name == "timings"
+        is_timing = store.layout.is_timing(folder)
         for path in sorted(folder.glob("*.json")):
             try:
                 store.read_timing(path) if is_timing else store.read_measurement(path)
             except _UNREADABLE as error:
                 yield Damage(path, _line(error), is_broken=True)
-    for path in _listed(store, "sweeps/*/*.json"):
+    for sweep in store.layout.sweeps():
+        if not sweep.folder.is_symlink():
+            yield from _sweep_damage(store, sweep)
+
+
+def _sweep_damage(store: Store, sweep: SweepFiles) -> Iterator[Damage]:
+    for path, read in ((sweep.begun, store.read_begun), (sweep.document, store.read_sweep)):
         try:
-            if path.name == "sweep.json":
-                store.read_sweep(path)
-            elif path.name == "begun.json":
-                store.read_begun(path)
+            if os.path.lexists(path):
+                read(path)
         except _UNREADABLE as error:
             yield Damage(path, _line(error), is_broken=True)
 
@@ -175,7 +179,7 @@ def remove_damaged(store: Store) -> tuple[list[Damage], list[Damage]]:
 
 def usage(store: Store) -> tuple[list[Usage], list[Usage]]:
     """Room by kind of file, and of the batches by model; ``orphans`` are among the batches."""
-    by_kind = [_usage(kind, [store.root / kind]) for kind in KINDS]
+    by_kind = [_usage(kind, [store.layout.folder(kind)]) for kind in KINDS]
     by_kind.append(_usage("orphans", orphans(store)))
     names = {
         str(about.get("digest")): name
@@ -183,7 +187,7 @@ def usage(store: Store) -> tuple[list[Usage], list[Usage]]:
         for name, about in record.provenance.get("models", {}).items()
     }
     folders: dict[str, list[Path]] = defaultdict(list)
-    for folder in _listed(store, "batches/*/*"):
+    for folder in _real(store.layout.batches()):
         folders[_model_of(store, folder)].append(folder)
     by_model = [_usage(model, found, names.get(model)) for model, found in folders.items()]
     return by_kind, sorted(by_model, key=lambda row: -row.size_bytes)
@@ -220,7 +224,7 @@ def orphans(store: Store) -> list[Path]:
     Raises :class:`StoreError` where a record cannot be read: its batches must not count as orphans.
     """
     # Batches first: a running sweep writes a record after them.
-    folders = _listed(store, "batches/*/*")
+    folders = _real(store.layout.batches())
     named = {key for record in store.records() for key in record.batches}
     return [folder for folder in folders if folder.name not in named]
 
@@ -232,7 +236,7 @@ def gc(store: Store, with_orphans: bool = False, dry_run: bool = False) -> list[
     Raises :class:`IncompleteError` for those while another process has the store open.
     """
     found = []
-    for path in sorted((store.root / "tmp").iterdir()):
+    for path in sorted(store.layout.tmp.iterdir()):
         if not store.claims.take(path.name):
             continue
         # It may have been finished since it was listed; from here on it is ours.

@@ -1,21 +1,9 @@
 """The store: what has been made, by content, on disk.
 
-Owns the folder layout and the way anything gets into it: written aside, synced
-once, renamed into place. So a reader sees a batch whole or not at all, however
+Owns the way anything gets into it: written aside, synced once, renamed into place.
+So a reader sees a batch whole or not at all, however
 kills the writer, and two sweeps may write at once: the second finds the first
-one's folder in place and keeps it.
-
-Layout::
-
-    store.json                                    schema
-    batches/<2 hex>/<reuse key>/batch.json, *.png
-    records/<2 hex>/<record id>.json
-    measurements/<record id>/<metric>-<fingerprint>.json
-    timings/<record id>/<moment>.json
-    sweeps/<sweep id>/begun.json, sweep.json, sheet.png
-    revisions.json                                commits that cards leave open, at first use
-    tmp/                                          unfinished writes
-    claims                                        locked bytes: what is in someone's hands
+one's folder in place and keeps it. Its paths are in :mod:`turbo_lab.store.layout`.
 """
 
 from __future__ import annotations
@@ -24,7 +12,6 @@ import ctypes
 import errno
 import json
 import os
-import re
 import shutil
 import time
 import uuid
@@ -37,16 +24,15 @@ from turbo_lab.environment import Keys
 from turbo_lab.errors import InputError, StoreError, WriteError
 from turbo_lab.identity import digest
 from turbo_lab.store import record as records
+from turbo_lab.store.layout import KINDS, StoreLayout, SweepFiles
 from turbo_lab.store.locks import Claims
 from turbo_lab.store.record import BatchRecord, CellStatus, Exactness, Measurement, Record, Timing
-from turbo_lab.untrusted.paths import hex_name, read_regular, refuse_links
+from turbo_lab.untrusted.paths import read_regular, refuse_links
 
 if TYPE_CHECKING:
     import numpy as np
 
 T = TypeVar("T")
-KINDS = ("batches", "records", "measurements", "timings", "sweeps", "tmp")
-"""The folders of a store."""
 # What an unwritable place answers; /proc, for one, says that it does not exist.
 _UNWRITABLE = (
     errno.EACCES,
@@ -75,18 +61,19 @@ class Store:
         """Open, or make, the store at ``root``; raises :class:`StoreError`."""
         self.root = root.expanduser().resolve()
         self._batches: set[str] | None = None
-        marker = self.root / "store.json"
+        self.layout = layout = StoreLayout(self.root)
+        marker = layout.marker
         with _explained(self.root, StoreError):
             if marker.exists():  # nothing is made in a store that is refused
                 records.check_document(_read_json(marker), "store", str(marker))
             else:
                 self._refuse_other_folder(marker)
             for kind in KINDS:  # gc and verify remove what is in them
-                refuse_links(self.root, self.root / kind, StoreError)
-            (self.root / "tmp").mkdir(parents=True, exist_ok=True)
-            if not os.access(self.root / "tmp", os.W_OK):
+                refuse_links(self.root, layout.folder(kind), StoreError)
+            layout.tmp.mkdir(parents=True, exist_ok=True)
+            if not os.access(layout.tmp, os.W_OK):
                 raise StoreError(f"store={self.root}: cannot be written to; choose another folder")
-            self.claims = Claims(self.root / "claims")
+            self.claims = Claims(layout.claims)
             # From here on gc leaves alone what nothing names yet.
             self.claims.join()
         if not marker.exists():
@@ -98,14 +85,14 @@ class Store:
     @classmethod
     def existing(cls, root: Path) -> Store:
         """Open a store that must be there: a command that only reads makes none."""
-        if not (root.expanduser() / "store.json").exists():
+        if not StoreLayout(root.expanduser()).exists:
             raise InputError(f"store={root}: is not a turbo-lab store; set store=DIRECTORY")
         return cls(root)
 
     def _refuse_other_folder(self, marker: Path) -> None:
         """A maker that was killed, or is at it, leaves ``tmp`` and ``claims`` and nothing else."""
         names = {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
-        if names - {"tmp", "claims"} and not marker.exists():
+        if names - {self.layout.tmp.name, self.layout.claims.name} and not marker.exists():
             raise StoreError(f"store={self.root}: the folder is not empty and no store")
 
     # batches
@@ -113,17 +100,16 @@ class Store:
     def has_batch(self, key: str) -> bool:
         """Whether a batch was committed under this reuse key (listed once, then kept)."""
         if self._batches is None:
-            folders = (self.root / "batches").glob("*/*")
-            self._batches = {path.name for path in folders}
+            self._batches = {path.name for path in self.layout.batches()}
         return key in self._batches
 
     def batch_folder(self, key: str) -> Path:
         """Where a batch lies, or will."""
-        return self.root / "batches" / key[:2] / hex_name(key, f"{self.root}: batch", StoreError)
+        return self.layout.batch(key)
 
     def holds(self, key: str) -> bool:
         """Return whether a batch is in place at this moment, written by any process."""
-        return (self.batch_folder(key) / "batch.json").exists()
+        return self.layout.batch_document(key).exists()
 
     def claim(self, key: str, wait: bool = False) -> bool:
         """Lock a batch, so that another sweep on this store leaves it alone.
@@ -140,7 +126,7 @@ class Store:
 
     def read_batch(self, key: str) -> BatchRecord:
         """A committed batch."""
-        return self._read(self.batch_folder(key) / "batch.json", records.read_batch)
+        return self._read(self.layout.batch_document(key), records.read_batch)
 
     def commit_batch(self, batch: BatchRecord, files: Mapping[str, bytes]) -> None:
         """Put a batch's images and its document in place by one rename."""
@@ -150,7 +136,9 @@ class Store:
             for name, content in files.items():
                 (partial / name).write_bytes(content)
             text = records.dump(records.document("batch", batch))
-            (partial / "batch.json").write_text(text, encoding="utf-8")
+            (partial / self.layout.batch_document(batch.reuse_key).name).write_text(
+                text, encoding="utf-8"
+            )
             _sync_filesystem(partial)
             final.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -166,8 +154,7 @@ class Store:
 
     def record_path(self, name: str) -> Path:
         """Where a record lies, or will."""
-        hex_name(name, f"{self.root}: record", StoreError)
-        return self.root / "records" / name[:2] / f"{name}.json"
+        return self.layout.record(name)
 
     def read_record(self, name: str) -> Record | None:
         """A record by its id; ``None`` where there is none."""
@@ -189,24 +176,18 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """All records, in the order of their ids."""
-        for path in sorted((self.root / "records").glob("*/*.json")):
+        for path in self.layout.records():
             yield self._read(path, records.read_record)
-
-    def _beside(self, kind: str, name: str) -> Path:
-        """Return the folder of a record's measurements or timings."""
-        return self.root / kind / hex_name(name, f"{self.root}: {kind}", StoreError)
 
     def write_measurement(self, name: str, measurement: Measurement) -> Path:
         """Write a record's measurement, by metric and fingerprint."""
-        slug = re.sub(r"[^A-Za-z0-9_.-]", "-", measurement.name)
-        file = f"{slug}-{measurement.fingerprint[:16]}.json"
-        path = self._beside("measurements", name) / file
+        path = self.layout.measurement(name, measurement.name, measurement.fingerprint)
         self._write(path, records.document("measurement", measurement))
         return path
 
     def measurements(self, name: str) -> list[Measurement]:
         """All figures of a record."""
-        folder = self._beside("measurements", name)
+        folder = self.layout.measurements(name)
         return [self.read_measurement(path) for path in sorted(folder.glob("*.json"))]
 
     def read_measurement(self, path: Path) -> Measurement:
@@ -216,13 +197,13 @@ class Store:
     def write_timing(self, name: str, timing: Timing) -> Path:
         """Add a run of the timing lane; earlier ones stay."""
         moment = f"{time.time_ns()}-{uuid.uuid4().hex[:8]}"
-        path = self._beside("timings", name) / f"{moment}.json"
+        path = self.layout.timings(name) / f"{moment}.json"
         self._write(path, records.document("timing", timing))
         return path
 
     def timings(self, name: str) -> list[Timing]:
         """All runs of the timing lane on a cell, oldest first."""
-        folder = self._beside("timings", name)
+        folder = self.layout.timings(name)
         return [self.read_timing(path) for path in sorted(folder.glob("*.json"))]
 
     def read_timing(self, path: Path) -> Timing:
@@ -235,14 +216,14 @@ class Store:
 
     def begin_sweep(self, values: Mapping[str, Any]) -> None:
         """Note what a sweep is about to make."""
-        path = self.sweep_folder(values["sweep_id"]) / "begun.json"
+        path = self.sweep_files(values["sweep_id"]).begun
         self._write(path, records.document("begun", values))
 
     def cut_off_sweeps(self) -> list[dict[str, Any]]:
         """What sweeps were about to make that never came to their end, in the order of ids."""
-        paths = sorted((self.root / "sweeps").glob("*/begun.json"))
-        cut_off = [path for path in paths if not path.with_name("sweep.json").exists()]
-        return [self.read_begun(path) for path in cut_off]
+        sweeps = self.layout.sweeps()
+        cut_off = [one for one in sweeps if one.begun.exists() and not one.document.exists()]
+        return [self.read_begun(one.begun) for one in cut_off]
 
     def read_begun(self, path: Path) -> dict[str, Any]:
         """What one sweep was about to make."""
@@ -256,13 +237,13 @@ class Store:
             return {}
         return values if isinstance(values, dict) else {}
 
-    def sweep_folder(self, sweep_id: str) -> Path:
-        """Where a sweep's document and sheet lie; made on first use."""
-        folder = self.root / "sweeps" / hex_name(sweep_id, f"{self.root}: sweep", StoreError)
-        refuse_links(self.root, folder, StoreError)
-        with _explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    def sweep_files(self, sweep_id: str) -> SweepFiles:
+        """Return the paths of a sweep's files; their folder is made on first use."""
+        files = self.layout.sweep(sweep_id)
+        refuse_links(self.root, files.folder, StoreError)
+        with _explained(files.folder):
+            files.folder.mkdir(parents=True, exist_ok=True)
+        return files
 
     def write_document(self, path: Path, values: Mapping[str, Any]) -> None:
         """A JSON document inside the store, by one rename."""
@@ -301,7 +282,7 @@ class Store:
         name = uuid.uuid4().hex
         # Claimed before it is there: gc takes what nobody has in hand.
         self.claims.take(name)
-        partial = self.root / "tmp" / name
+        partial = self.layout.tmp / name
         try:
             partial.mkdir(parents=True)
             yield partial

@@ -105,14 +105,14 @@ class Tracker:
 
         MLflow is then not even opened; once a sweep has begun, its run has to be closed.
         """
-        folder = store.sweep_folder(values["sweep_id"])
-        path = folder / f"projected-{digest(self.settings.public_uri)[:12]}.json"
+        files = store.sweep_files(values["sweep_id"])
+        path = files.folder / f"projected-{digest(self.settings.public_uri)[:12]}.json"
         known = store.read_note(path)
         is_known = isinstance(known.get("runs"), dict)
         if is_known and self._thread is None and known["mark"] == self.settings.mark(values):
             return dict(known["runs"])
         # A projection that is killed can only be replayed from the document.
-        store.write_document(folder / "sweep.json", document("sweep", values))
+        store.write_document(files.document, document("sweep", values))
         runs = self.project(values, sheet)
         store.write_document(path, {"mark": self.settings.mark(values), "runs": runs})
         return runs

@@ -25,6 +25,7 @@ from turbo_lab.execute.worker import Worker
 from turbo_lab.golden.run_case import Case, case_threads
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, plan_sweep
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, image_generators
+from turbo_lab.store.layout import BATCHES, RECORDS, StoreLayout
 from turbo_lab.store.store import Store
 
 
@@ -61,7 +62,7 @@ def resumed_sweep(
         _run(sweep, whole, worker())
         with suppress(IncompleteError):
             _run(sweep, parts, worker(_cut_off(half)))
-        committed = len(list((parts / "batches").glob("*/*")))
+        committed = len(list(StoreLayout(parts).batches()))
         assert 0 < committed < len(cases), committed
         _run(sweep, parts, worker(resumes_with))
         one, other = _content(whole), _content(parts)
@@ -97,7 +98,7 @@ def _cut_off(after: int) -> Seams:
 
 def _content(root: Path) -> dict[str, bytes]:
     """Read all batches and records, by path."""
-    files = [path for kind in ("batches", "records") for path in (root / kind).rglob("*.*")]
+    files = [path for kind in (BATCHES, RECORDS) for path in (root / kind).rglob("*.*")]
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 

@@ -21,6 +21,7 @@ from turbo_lab.planning.plan import Plan, PlannedCell
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
 from turbo_lab.request.prompts import DATA, PromptSet, read_prompts
 from turbo_lab.request.recipe import as_plain
+from turbo_lab.store.layout import BATCHES, RECORDS
 from turbo_lab.store.record import CellStatus, Measurement, Record, Timing
 from turbo_lab.store.store import Store, images_of, read_image
 from turbo_lab.untrusted.paths import confined
@@ -223,7 +224,7 @@ def cut_off_sweep(begun: Mapping[str, Any], store: Store) -> dict[str, Any]:
 
 def _keep_figures(rows: Sequence[dict[str, Any]], store: Store, sweep_id: str) -> None:
     """Add to ``rows`` the metrics of the sweep's last document that were not asked for now."""
-    path = store.sweep_folder(sweep_id) / "sweep.json"
+    path = store.sweep_files(sweep_id).document
     if not path.exists():
         return
     earlier = {row["record_id"]: row["metrics"] for row in store.read_sweep(path)["cells"]}
@@ -298,9 +299,9 @@ def move_paths(values: dict[str, Any], root: Path) -> None:
     values["store"] = str(root)
     for row in values["cells"]:
         if row.get("record"):
-            row["record"] = _moved(row["record"], old, root, "records", where)
+            row["record"] = _moved(row["record"], old, root, RECORDS, where)
         for entry in row["images"]:
-            entry["path"] = _moved(entry["path"], old, root, "batches", where)
+            entry["path"] = _moved(entry["path"], old, root, BATCHES, where)
 
 
 def _moved(name: Any, old: str, root: Path, kind: str, where: str) -> str:

@@ -22,6 +22,7 @@ from turbo_lab.planning.plan import Plan
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, plan_sweep, start_warnings
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import pin_revisions
+from turbo_lab.store.layout import SweepFiles
 from turbo_lab.store.record import CellStatus, Measurement, Record, document
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker
@@ -95,7 +96,7 @@ def run_sweep(
     # What fails cheaply fails first: extractor and reference before any image.
     measured_with = resolve_metric_context(sweep)
     store = Store(sweep.options.store)
-    pin_revisions(sweep.library, store.root / "revisions.json")
+    pin_revisions(sweep.library, store.layout.revisions)
     plan = plan_sweep(sweep, store)
     for text in start_warnings([planned.cell for planned in plan.cells if planned.missing]):
         progress.note(f"warning: {text}")
@@ -132,9 +133,9 @@ def run_tracked(sweep: ResolvedSweep, progress: Progress) -> FinishedSweep:
 def finish_sweep(done: Executed, tracker: Tracker | None, progress: Progress) -> FinishedSweep:
     """Keep the contact sheet and the document of a sweep, and bring it into MLflow."""
     values, store = results.sweep_values(done), done.store
-    folder = store.sweep_folder(values["sweep_id"])
-    sheet, path = folder / "sheet.png", folder / "sweep.json"
-    _draw_sheet(values, sheet, store)
+    files = store.sweep_files(values["sweep_id"])
+    sheet, path = files.sheet, files.document
+    _draw_sheet(values, files, store)
     is_tracked = True
     if tracker is not None:
         values["tracking_uri"] = tracker.settings.public_uri
@@ -175,11 +176,10 @@ def _measure(
     return results.measure_cells(done, sweep.options.metrics.names, context, store)
 
 
-def _draw_sheet(values: Mapping[str, Any], sheet: Path, store: Store) -> None:
+def _draw_sheet(values: Mapping[str, Any], files: SweepFiles, store: Store) -> None:
     """Draw the contact sheet, unless it shows these very cells already."""
-    note = sheet.with_name("sheet.json")
     content = {"content": content_digest(values)}
-    if sheet.exists() and store.read_note(note) == content:
+    if files.sheet.exists() and store.read_note(files.sheet_note) == content:
         return
-    store.write_file(sheet, results.sheet(values))
-    store.write_document(note, content)
+    store.write_file(files.sheet, results.sheet(values))
+    store.write_document(files.sheet_note, content)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from turbo_lab.errors import StoreError, TurboLabError
+from turbo_lab.store.layout import SweepFiles
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker
 from turbo_lab.untrusted.paths import refuse_links
@@ -37,9 +37,9 @@ def sync_store(
     ``note`` gets a line about sweeps that are left for later. Raises what hinders a sweep
     if no other can be replayed either.
     """
-    for path in sorted((store.root / "sweeps").glob("*/sweep.json")):
-        sweep_id = path.parent.name
-        yield _replayed(sweep_id, tracker, partial(_whole, sweep_id, path, store, tracker))
+    for files in store.layout.sweeps():
+        if files.document.exists():
+            yield _replayed(files.sweep_id, tracker, partial(_whole, files, store, tracker))
     with store.claims.alone() as is_alone:
         begun_sweeps = store.cut_off_sweeps()
     if begun_sweeps and not is_alone:
@@ -60,14 +60,13 @@ def _replayed(sweep_id: str, tracker: Tracker, replay: Callable[[], SyncedSweep]
         return SyncedSweep(sweep_id, error=str(error))
 
 
-def _whole(sweep_id: str, path: Path, store: Store, tracker: Tracker) -> SyncedSweep:
-    sheet = path.with_name("sheet.png")
-    for file in (path, sheet):
+def _whole(files: SweepFiles, store: Store, tracker: Tracker) -> SyncedSweep:
+    for file in (files.document, files.sheet):
         refuse_links(store.root, file, StoreError)
-    values = store.read_sweep(path)
+    values = store.read_sweep(files.document)
     results.move_paths(values, store.root)  # it may have been made elsewhere
-    tracker.project(values, sheet)
-    return SyncedSweep(sweep_id, len(values["cells"]))
+    tracker.project(values, files.sheet)
+    return SyncedSweep(files.sweep_id, len(values["cells"]))
 
 
 def _cut_off(begun: Mapping[str, Any], store: Store, tracker: Tracker) -> SyncedSweep:
