@@ -169,7 +169,7 @@ def fresh_draws() -> FreshDraws:
 def library(tmp_path_factory: pytest.TempPathFactory, fresh_draws: FreshDraws) -> GoldenLibrary:
     """Goldens of the shipped model: two cases, each drawn in one fresh process as well."""
     from tests.golden_cases import CASES
-    from turbo_lab.golden.document import Accepted
+    from turbo_lab.golden.document import Acceptance
     from turbo_lab.golden.library import GoldenLibrary
     from turbo_lab.golden.lifecycle import record
 
@@ -177,7 +177,7 @@ def library(tmp_path_factory: pytest.TempPathFactory, fresh_draws: FreshDraws) -
     made = GoldenLibrary(root / "goldens", root / "content")
     cases = {name: (*overrides, "num_threads=1") for name, overrides in CASES.items()}
     with fresh_draws.used():
-        record(made, cases, {}, processes=1, acceptance=Accepted("", {}, "tests", "", "first"))
+        record(made, cases, {}, processes=1, acceptance=Acceptance("first", "tests"))
     return made
 
 

@@ -26,10 +26,10 @@ import pytest
 from turbo_lab import environment
 from turbo_lab.documents.output import check_writable
 from turbo_lab.errors import InputError, StoreError
-from turbo_lab.golden.document import Accepted, Golden
+from turbo_lab.golden.document import Acceptance, Golden, GoldenContent
 from turbo_lab.golden.judgement import CaseVerdict, Observation, judge
 from turbo_lab.golden.library import GoldenLibrary, check_name
-from turbo_lab.golden.stages import StageValue, mark, ordered_by_worth
+from turbo_lab.golden.stages import StageValue, ordered_by_worth
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.identity import digest
 from turbo_lab.verdict import Verdict, worst
@@ -221,9 +221,8 @@ def _write(
 ) -> None:
     from turbo_lab.golden.lifecycle import who
 
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    keys = dict(seen.fingerprint.keys)
-    golden = Golden(
+    golden = GoldenContent.anchor(
+        old,
         name=case,
         overrides=(),
         cell_id=seen.cell_id,
@@ -231,14 +230,9 @@ def _write(
         prompts=(),
         seeds=(),
         fingerprint=seen.fingerprint,
-        stages=tuple(mark(value) for value in seen.stages),
+        stages=seen.marks,
         processes=0,
-        accepted=(Accepted(seen.outcome, keys, who(), now, reason),),
-        known_bad={k: v for k, v in old.known_bad.items() if k != seen.outcome} if old else {},
-        parent=old.outcome if old else None,
-        thresholds={},
-        tensors="",
-        image="",
+        acceptance=Acceptance(reason, who()),
     )
     library.write(golden, ordered_by_worth(seen.stages), replace=old is not None)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.recipes import RECIPE
 from turbo_lab.environment import Fingerprint
-from turbo_lab.golden.document import Accepted, Golden, Margin
+from turbo_lab.golden.document import Accepted, Golden, GoldenContent, Margin
 from turbo_lab.golden.judgement import Observation
 from turbo_lab.golden.library import GoldenLibrary
 from turbo_lab.golden.stages import StageValue, mark
@@ -86,7 +86,7 @@ def changed(seen: Observation, stage: str, by: float, keys: Any = None) -> Obser
 def recorded(library: GoldenLibrary, seen: Observation, name: str = "case") -> Golden:
     """A golden of an observation, written."""
     keys = dict(seen.fingerprint.keys)
-    golden = Golden(
+    golden = GoldenContent(
         name=name,
         overrides=("seed=1",),
         cell_id=seen.cell_id,
@@ -100,8 +100,6 @@ def recorded(library: GoldenLibrary, seen: Observation, name: str = "case") -> G
         known_bad={},
         parent=None,
         thresholds={},
-        tensors="",
-        image="",
     )
     kept = ("noise", "latents.0", "unet.0", "pooled_prompt_embeds", "prompt_embeds", "pixels")
     by_stage = {value.stage: value.values for value in seen.stages}

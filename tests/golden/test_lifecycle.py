@@ -18,7 +18,7 @@ from tests.golden_cases import FreshDraws, Loaded
 from turbo_lab.cli.main import main
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden import lifecycle
-from turbo_lab.golden.document import Accepted, Margin
+from turbo_lab.golden.document import Acceptance, Margin
 from turbo_lab.golden.library import GoldenLibrary
 from turbo_lab.golden.lifecycle import Checked, check
 from turbo_lab.golden.run_case import Case, CaseRunner, RecordedCase, resolve_case
@@ -163,7 +163,7 @@ def test_what_fresh_processes_do_not_agree_on_is_not_minted(
         lifecycle, "stages_in_fresh_process", lambda _: {"two-steps": tuple(stages)}
     )
     with pytest.raises(JudgementError, match="differs first at vae; nothing was recorded"):
-        lifecycle.record(empty, cases, {}, 1, Accepted("", {}, "tests", "", "first"))
+        lifecycle.record(empty, cases, {}, 1, Acceptance("first", "tests"))
     assert not (tmp_path / "goldens").exists()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from turbo_lab.cli.commands import Subcommands
 from turbo_lab.cli.options import html_option, json_option, words_argument
 from turbo_lab.documents.output import check_writable, print_document
 from turbo_lab.errors import InputError
-from turbo_lab.golden.document import Accepted, Golden
+from turbo_lab.golden.document import Acceptance, Golden
 from turbo_lab.golden.judgement import OTHER_WORK, Observation, if_meant
 from turbo_lab.golden.library import (
     GoldenLibrary,
@@ -66,7 +65,7 @@ def record(words: tuple[str, ...], processes: int, reason: str | None, as_json: 
             f"golden record: only records what is new, and there are goldens of {known}; "
             "`turbo-lab golden accept NAME --reason ...` moves one"
         )
-    acceptance = Accepted("", {}, lifecycle.who(), "", reason or "first recording")
+    acceptance = Acceptance(reason or "first recording", lifecycle.who())
     _say(f"recording {len(new)} goldens; each is drawn in {processes} fresh processes as well")
     golden = lifecycle.record(library, new, thresholds_of(library), processes, acceptance)
     if as_json:
@@ -166,7 +165,7 @@ def accept(
         )
     check_known(names, cases)
     named = {name: cases[name] for name in names}
-    acceptance = Accepted("", {}, lifecycle.who(), "", reason, expires)
+    acceptance = Acceptance(reason, lifecycle.who(), expires)
     old = {name: library.read(name) for name in names if library.has(name)}
     if expires is None:
         moved = lifecycle.record(
@@ -201,20 +200,15 @@ def accept(
 def _accept_beside(
     library: GoldenLibrary,
     cases: dict[str, tuple[str, ...]],
-    acceptance: Accepted,
+    acceptance: Acceptance,
     processes: int,
 ) -> dict[str, str]:
-    """A temporary acceptance, outcome by name: the anchor stays where it is."""
+    """Accept outcomes for a while next to the anchors; return them by name."""
     from turbo_lab.golden.lifecycle import observe_reproducible
 
     outcomes = {}
     for name, seen in observe_reproducible(cases, processes).items():
-        own = dataclasses.replace(
-            acceptance,
-            outcome=seen.outcome,
-            keys=dict(seen.fingerprint.keys),
-            at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        )
+        own = acceptance.of(seen.outcome, seen.fingerprint.keys)
         library.write_sidecar(_of_same_work(library, name, seen).with_accepted(own))
         outcomes[name] = seen.outcome
     return outcomes

@@ -44,6 +44,23 @@ class Accepted:
 
 
 @dataclass(frozen=True)
+class Acceptance:
+    """A person's decision to accept outcomes."""
+
+    reason: str
+    """Why."""
+    by: str
+    """Name of the person."""
+    expires: str | None = None
+    """The last day (ISO 8601) on which it is valid; ``None``: it does not end."""
+
+    def of(self, outcome: str, keys: Keys) -> Accepted:
+        """Return the acceptance, now, of an outcome in the environment with these keys."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        return Accepted(outcome, dict(keys), self.by, now, self.reason, self.expires)
+
+
+@dataclass(frozen=True)
 class Margin:
     """A threshold with what it was derived from."""
 
@@ -55,9 +72,13 @@ class Margin:
     """Comparisons behind it."""
 
 
+Thresholds = Mapping[str, Mapping[str, Margin]]
+"""Margins by tier (``T1``, ``T2``), then by measurement."""
+
+
 @dataclass(frozen=True)
-class Golden:
-    """What one case must reproduce."""
+class GoldenContent:
+    """What one case must reproduce, apart from the digests of its files."""
 
     name: str
     """Of its folder."""
@@ -83,17 +104,70 @@ class Golden:
     """Outcomes that were rejected, with the reason."""
     parent: str | None
     """Outcome of the anchor before this one; ``None`` for the first."""
-    thresholds: Mapping[str, Mapping[str, Margin]]
+    thresholds: Thresholds
     """By tier (``T1``, ``T2``), then by figure; empty until calibrated: packaged ones serve."""
-    tensors: str
-    """sha256 of the safetensors file that holds noise, latents and what else fits."""
-    image: str
-    """sha256 of the PNG file that holds the images side by side."""
 
     @property
     def outcome(self) -> str:
         """Digest of the anchor."""
         return outcome_digest(self.stages)
+
+    @classmethod
+    def anchor(
+        cls,
+        old: Golden | None,
+        *,
+        name: str,
+        overrides: tuple[str, ...],
+        cell_id: str,
+        recipe: Recipe | Mapping[str, Any],
+        prompts: tuple[str, ...],
+        seeds: tuple[int, ...],
+        fingerprint: Fingerprint,
+        stages: tuple[StageMark, ...],
+        processes: int,
+        acceptance: Acceptance,
+        thresholds: Thresholds | None = None,
+    ) -> GoldenContent:
+        """Return a golden of an outcome, new or in the place of ``old``.
+
+        ``thresholds`` serve unless ``old`` has its own.
+        """
+        outcome = outcome_digest(stages)
+        is_move = old is None or old.outcome != outcome
+        # Further outcomes were accepted next to the old anchor: a move leaves them behind.
+        further = () if old is None or is_move else old.accepted[1:]
+        return cls(
+            name=name,
+            overrides=overrides,
+            cell_id=cell_id,
+            recipe=recipe,
+            prompts=prompts,
+            seeds=seeds,
+            fingerprint=fingerprint,
+            stages=stages,
+            processes=processes,
+            accepted=(acceptance.of(outcome, fingerprint.keys), *further),
+            known_bad={k: v for k, v in old.known_bad.items() if k != outcome} if old else {},
+            parent=None if old is None else old.outcome if is_move else old.parent,
+            thresholds=(old.thresholds if old else {}) or thresholds or {},
+        )
+
+
+@dataclass(frozen=True)
+class Golden(GoldenContent):
+    """What one case must reproduce, with its files."""
+
+    tensors: str
+    """sha256 of the safetensors file that holds noise, latents and what else fits."""
+    image: str
+    """sha256 of the PNG file that holds the images side by side."""
+
+    @classmethod
+    def of(cls, content: GoldenContent, tensors: str, image: str) -> Golden:
+        """Return the golden of a content whose files have these digests."""
+        kept = {field.name: getattr(content, field.name) for field in fields(GoldenContent)}
+        return cls(**kept, tensors=tensors, image=image)
 
     def standing(self, outcome: str, today: datetime.date) -> Accepted | None:
         """Return the valid acceptance of an outcome; ``None`` without one."""

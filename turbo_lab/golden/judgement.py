@@ -18,7 +18,7 @@ import numpy as np
 
 from turbo_lab.analysis.similarity import tile_ssim, window_density
 from turbo_lab.environment import Fingerprint, Keys
-from turbo_lab.golden.document import Accepted, Golden, Margin
+from turbo_lab.golden.document import Accepted, Golden, Margin, Thresholds
 from turbo_lab.golden.library import StoredTensors
 from turbo_lab.golden.stages import (
     STAGE_KINDS,
@@ -130,7 +130,7 @@ def judge(
     golden: Golden,
     material: StoredTensors,
     seen: Observation,
-    thresholds: Mapping[str, Mapping[str, Margin]],
+    thresholds: Thresholds,
     today: datetime.date,
     embed: Embed | None = None,
     tier: Tier | None = None,
@@ -207,9 +207,7 @@ def if_meant(name: str) -> str:
     return f"if that is meant: turbo-lab golden accept {name} --reason TEXT"
 
 
-def margins_of(
-    golden: Golden, thresholds: Mapping[str, Mapping[str, Margin]], tier: Tier
-) -> Mapping[str, Margin]:
+def margins_of(golden: Golden, thresholds: Thresholds, tier: Tier) -> Mapping[str, Margin]:
     """The golden's own thresholds at a tier, else those that ``thresholds`` has."""
     return golden.thresholds.get(tier) or thresholds.get(tier) or {}
 

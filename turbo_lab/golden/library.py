@@ -33,7 +33,13 @@ from safetensors.numpy import load, save
 
 from turbo_lab.cards import conf_dir
 from turbo_lab.errors import InputError, StoreError, unknown_name
-from turbo_lab.golden.document import Golden, Margin, golden_document, read_golden
+from turbo_lab.golden.document import (
+    Golden,
+    GoldenContent,
+    Thresholds,
+    golden_document,
+    read_golden,
+)
 from turbo_lab.golden.stages import StageValue, Values, mark, stage_kind
 from turbo_lab.identity import user_cache
 from turbo_lab.images import encode_png
@@ -163,32 +169,34 @@ class GoldenLibrary:
                     )
         return StoredTensors(tensors)
 
-    def write(self, golden: Golden, tensors: Mapping[str, Values], replace: bool = False) -> Golden:
-        """Write a golden with its files; returns it with their digests in place.
+    def write(
+        self, content: GoldenContent, tensors: Mapping[str, Values], replace: bool = False
+    ) -> Golden:
+        """Write a golden with its files; return it with their digests.
 
         ``tensors``: by stage, in the order of their worth; float32 ones are kept as
         long as they fit into git together, noise and the first of the latents in any case.
         """
-        folder = self._folder(golden.name)
-        if self.has(golden.name) and not replace:
+        folder = self._folder(content.name)
+        if self.has(content.name) and not replace:
             raise InputError(
-                f"golden {golden.name}: is recorded already; `turbo-lab golden accept "
-                f"{golden.name} --reason ...` moves it"
+                f"golden {content.name}: is recorded already; `turbo-lab golden accept "
+                f"{content.name} --reason ...` moves it"
             )
         strip = encode_png(to_strip(tensors["pixels"]), {}, compress_level=9)
-        sidecar = len(records.dump(golden_document(golden)).encode())
-        room = IN_GIT_BYTES - sidecar - (0 if golden.thresholds else _THRESHOLD_BYTES)
+        sidecar = len(records.dump(golden_document(Golden.of(content, "", ""))).encode())
+        room = IN_GIT_BYTES - sidecar - (0 if content.thresholds else _THRESHOLD_BYTES)
         kept = _what_fits(tensors, room - len(strip))
         files = {_IMAGE: strip, _TENSORS: save(kept)}
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        golden = dataclasses.replace(golden, tensors=digests[_TENSORS], image=digests[_IMAGE])
+        golden = Golden.of(content, tensors=digests[_TENSORS], image=digests[_IMAGE])
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            small = len(content) <= room
-            room -= len(content) if small else 0
+        for name, data in files.items():
+            small = len(data) <= room
+            room -= len(data) if small else 0
             target = folder / name if small else self.content / digests[name]
             target.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(target, content)
+            replace_file(target, data)
             if not small:
                 (folder / name).unlink(missing_ok=True)
         self.write_sidecar(golden)
@@ -199,9 +207,7 @@ class GoldenLibrary:
         text = records.dump(golden_document(golden))
         replace_file(self._folder(golden.name) / _SIDECAR, text.encode())
 
-    def write_thresholds(
-        self, thresholds: Mapping[str, Mapping[str, Margin]], document: Mapping[str, Any]
-    ) -> None:
+    def write_thresholds(self, thresholds: Thresholds, document: Mapping[str, Any]) -> None:
         """New thresholds for every golden, with the calibration they came from."""
         replace_file(self.root / "thresholds.json", records.dump(document).encode())
         for golden in self.read_all().values():

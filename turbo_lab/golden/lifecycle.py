@@ -23,7 +23,7 @@ from turbo_lab.errors import (
     StoreError,
     TurboLabError,
 )
-from turbo_lab.golden.document import Accepted, Golden, Margin
+from turbo_lab.golden.document import Acceptance, Golden, GoldenContent, Thresholds
 from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
 from turbo_lab.golden.judgement import CaseVerdict, Embed, Observation, choose, if_meant, judge
 from turbo_lab.golden.library import GoldenLibrary, StoredTensors, twin_text
@@ -39,7 +39,6 @@ from turbo_lab.golden.stages import (
 from turbo_lab.progress import track
 from turbo_lab.verdict import Verdict
 
-Thresholds = Mapping[str, Mapping[str, Margin]]
 Overrides = Mapping[str, Sequence[str]]
 
 
@@ -189,14 +188,13 @@ def record(
     cases: Overrides,
     thresholds: Thresholds,
     processes: int,
-    acceptance: Accepted,
+    acceptance: Acceptance,
     replace_old: bool = False,
 ) -> list[Golden]:
-    """Mint goldens of ``cases`` once ``processes`` fresh processes agree with this one.
+    """Record goldens of ``cases`` if ``processes`` fresh processes agree with this one.
 
-    ``acceptance``: who and why; its outcome, keys and time are filled in here.
-    Raises :class:`JudgementError` for a case that is not reproducible, before
-    anything is written.
+    ``replace_old``: move the goldens that are there. Raises :class:`JudgementError` for
+    a case that is not reproducible, before anything is written.
     """
     resolved = [resolve_case(name, overrides) for name, overrides in cases.items()]
     _refuse_twins(library, resolved)
@@ -204,10 +202,22 @@ def record(
     written = []
     for case in resolved:
         old = library.read(case.name) if library.has(case.name) else None
-        golden = _golden(case, tuple(cases[case.name]), seen[case.name], processes, acceptance, old)
-        golden = replace(golden, thresholds=(old.thresholds if old else {}) or thresholds)
-        tensors = ordered_by_worth(seen[case.name].stages)
-        written.append(library.write(golden, tensors, replace_old))
+        drawn = seen[case.name]
+        content = GoldenContent.anchor(
+            old,
+            name=case.name,
+            overrides=tuple(cases[case.name]),
+            cell_id=case.cell.cell_id,
+            recipe=case.cell.recipe,
+            prompts=case.batch.layout.prompts,
+            seeds=case.batch.layout.seeds,
+            fingerprint=drawn.fingerprint,
+            stages=drawn.marks,
+            processes=processes,
+            acceptance=acceptance,
+            thresholds=thresholds,
+        )
+        written.append(library.write(content, ordered_by_worth(drawn.stages), replace_old))
     known = library.cases() if library.has_cases() else {}
     library.write_cases(known | {name: tuple(o) for name, o in cases.items()})
     return written
@@ -247,42 +257,6 @@ def _compare_fresh(seen: Mapping[str, Observation], fresh: Mapping[str, Stages])
                     f"golden {name}: is not reproducible here: a fresh process differs first at "
                     f"{value.stage}; nothing was recorded. See docs/determinism.md"
                 )
-
-
-def _golden(
-    case: Case,
-    overrides: tuple[str, ...],
-    seen: Observation,
-    processes: int,
-    acceptance: Accepted,
-    old: Golden | None,
-) -> Golden:
-    own = replace(
-        acceptance,
-        outcome=seen.outcome,
-        keys=dict(seen.fingerprint.keys),
-        at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    )
-    is_move = old is None or old.outcome != seen.outcome
-    # A move of the anchor leaves behind what stood beside it: it was accepted beside another.
-    beside = () if old is None or is_move else old.accepted[1:]
-    return Golden(
-        name=case.name,
-        overrides=overrides,
-        cell_id=case.cell.cell_id,
-        recipe=case.cell.recipe,
-        prompts=case.batch.layout.prompts,
-        seeds=case.batch.layout.seeds,
-        fingerprint=seen.fingerprint,
-        stages=tuple(mark(value) for value in seen.stages),
-        processes=processes,
-        accepted=(own, *beside),
-        known_bad={k: v for k, v in old.known_bad.items() if k != seen.outcome} if old else {},
-        parent=None if old is None else old.outcome if is_move else old.parent,
-        thresholds={},
-        tensors="",
-        image="",
-    )
 
 
 def who() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from turbo_lab.errors import StoreError
-from turbo_lab.golden.document import Margin
+from turbo_lab.golden.document import Margin, Thresholds
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
 from turbo_lab.identity import digest
 from turbo_lab.request.recipe import as_plain
@@ -75,9 +75,7 @@ def thresholds_of(library: GoldenLibrary) -> dict[str, dict[str, Margin]]:
     return read_thresholds(own if own.exists() else None)
 
 
-def thresholds_document(
-    thresholds: Mapping[str, Mapping[str, Margin]], provenance: Mapping[str, Any]
-) -> dict[str, Any]:
+def thresholds_document(thresholds: Thresholds, provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Inverse of :func:`read_thresholds`, with where the figures came from."""
     values = {
         "thresholds": {

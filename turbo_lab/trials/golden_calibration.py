@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from turbo_lab.errors import InputError, JudgementError
-from turbo_lab.golden.document import Margin
+from turbo_lab.golden.document import Margin, Thresholds
 from turbo_lab.golden.fresh_process import DrawFresh
 from turbo_lab.golden.judgement import (
     OTHER_WORK,
@@ -29,7 +29,6 @@ from turbo_lab.progress import track
 from turbo_lab.trials.harmless import HARMLESS, Harmless
 from turbo_lab.trials.reanchor import anchored
 
-Thresholds = Mapping[str, Mapping[str, Margin]]
 _CALIBRATED: tuple[Tier, ...] = ("T1", "T2")
 
 

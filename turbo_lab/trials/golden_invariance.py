@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from turbo_lab.execute.resident import Weights
-from turbo_lab.golden.document import Margin
+from turbo_lab.golden.document import Thresholds
 from turbo_lab.golden.fresh_process import DrawFresh
 from turbo_lab.golden.judgement import CaseVerdict, Embed, Observation, judge
 from turbo_lab.golden.lifecycle import today
@@ -54,7 +54,7 @@ class Invariance:
 
 def invariance(
     cases: Sequence[RecordedCase],
-    thresholds: Mapping[str, Mapping[str, Margin]],
+    thresholds: Thresholds,
     embed: Embed,
     *,
     draw_fresh: DrawFresh | None = None,

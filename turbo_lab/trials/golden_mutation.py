@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from turbo_lab.errors import JudgementError
-from turbo_lab.golden.document import Margin
+from turbo_lab.golden.document import Margin, Thresholds
 from turbo_lab.golden.fresh_process import DrawFresh
 from turbo_lab.golden.judgement import FIGURES, CaseVerdict, Embed, Observation, judge, margins_of
 from turbo_lab.golden.lifecycle import today
@@ -26,7 +26,6 @@ from turbo_lab.trials.harmless import HARMLESS, Harmless
 from turbo_lab.trials.reanchor import anchored
 from turbo_lab.verdict import Verdict
 
-Thresholds = Mapping[str, Mapping[str, Margin]]
 _Judge = Callable[..., CaseVerdict]
 
 
