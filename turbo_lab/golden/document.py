@@ -87,7 +87,7 @@ class GoldenContent:
     cell_id: str
     """Of the cell that the overrides named when it was recorded."""
     recipe: Recipe | Mapping[str, Any]
-    """What the cell runs; for a test's own images, whatever the test named."""
+    """Recipe of the cell; for a test's own images, the values that the test named."""
     prompts: tuple[str, ...]
     """One an image."""
     seeds: tuple[int, ...]
