@@ -111,7 +111,7 @@ def packaged_weights(tiny_sdxl_dir: Path, tmp_path: Path, monkeypatch: pytest.Mo
         (home / "card.json").write_text(json.dumps(card))
     for module in ("packaged", "adapter"):
         monkeypatch.setattr(f"turbo_lab.cards.{module}.WEIGHTS", weights)
-    monkeypatch.setattr("turbo_lab.cards.catalog.WEIGHTS", weights)
+    monkeypatch.setattr("turbo_lab.workflows.catalog.WEIGHTS", weights)
     return weights
 
 

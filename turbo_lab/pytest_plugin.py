@@ -24,6 +24,8 @@ import numpy as np
 import pytest
 
 from turbo_lab import environment
+from turbo_lab.documents.document import read_value, to_plain
+from turbo_lab.documents.golden import CheckedCase, GoldenCheck
 from turbo_lab.documents.output import check_writable
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.golden.document import Acceptance, Golden, GoldenContent
@@ -32,10 +34,11 @@ from turbo_lab.golden.library import GoldenLibrary, check_name
 from turbo_lab.golden.stages import StageValue, ordered_by_worth
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.identity import digest
+from turbo_lab.store.record import encode_floats
 from turbo_lab.verdict import Verdict, worst
 
 # What failed in this process, and in xdist's workers once they have ended.
-_ROWS: list[dict[str, Any]] = []
+_CASES: list[CheckedCase] = []
 _PICTURES: dict[str, dict[str, bytes]] = {}
 # Goldens that were recorded or moved, a line each.
 _WRITTEN: list[str] = []
@@ -109,8 +112,14 @@ class GoldenImage:
         try:
             self._judge(library, case, seen, recipe)
         except StoreError as error:  # damaged, edited, of a newer schema
-            _ROWS.append(_row_without_images(f"{self._file}::{case}", Verdict.ERROR, str(error)))
+            _CASES.append(
+                CheckedCase(f"{self._file}::{case}", Verdict.ERROR, tier=None, message=str(error))
+            )
             pytest.fail(f"golden {case}: error: {error}", pytrace=False)
+
+    def _failed(self, case: str, verdict: Verdict, message: str) -> None:
+        """Remember a case that failed and has no images to show."""
+        _CASES.append(CheckedCase(f"{self._file}::{case}", verdict, tier=None, message=message))
 
     def _judge(
         self, library: GoldenLibrary, case: str, seen: Observation, recipe: dict[str, Any]
@@ -118,7 +127,9 @@ class GoldenImage:
         reason = self._config.getoption("--golden-accept")
         if not library.has(case):
             if not self._config.getoption("--golden-record"):
-                _ROWS.append(_row_without_images(f"{self._file}::{case}", Verdict.UNCOVERED, _NEW))
+                _CASES.append(
+                    CheckedCase(f"{self._file}::{case}", Verdict.UNCOVERED, tier=None, message=_NEW)
+                )
                 pytest.fail(f"{case}: {_NEW}", pytrace=False)
             _write(library, case, seen, recipe, "first recording", None)
             _WRITTEN.append(f"recorded  {self._file}::{case}")
@@ -189,8 +200,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
 def pytest_testnodedown(node: Any) -> None:
     """Take over what failed in a worker of xdist."""
     output = getattr(node, "workeroutput", {})
-    rows, pictures, written = output.get(_KEY, ("[]", {}, []))
-    _ROWS.extend(json.loads(rows))
+    cases, pictures, written = output.get(_KEY, ("[]", {}, []))
+    _CASES.extend(read_value(CheckedCase, case, "a test's worker") for case in json.loads(cases))
     _PICTURES.update(pictures)
     _WRITTEN.extend(written)
 
@@ -200,15 +211,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     target = session.config.getoption("--golden-report")
     to_controller = getattr(session.config, "workeroutput", None)
     if to_controller is not None:
-        to_controller[_KEY] = (json.dumps(_ROWS), _PICTURES if target else {}, _WRITTEN)
+        cases = json.dumps(encode_floats(to_plain(_CASES)))
+        to_controller[_KEY] = (cases, _PICTURES if target else {}, _WRITTEN)
         return
-    if not target or not _ROWS:
+    if not target or not _CASES:
         return
-    from turbo_lab.report.html.golden import golden_report
+    from turbo_lab.report.html.golden import golden_page
 
-    rows = sorted(_ROWS, key=lambda row: str(row["name"]))
-    page = golden_report({"verdict": worst([r["verdict"] for r in rows]), "cases": rows}, _PICTURES)
-    Path(target).write_text(page, encoding="utf-8")
+    failed = sorted(_CASES, key=lambda case: case.name)
+    check = GoldenCheck(worst(case.verdict for case in failed), tuple(failed))
+    Path(target).write_text(golden_page(check, _PICTURES), encoding="utf-8")
 
 
 def _write(
@@ -239,21 +251,12 @@ def _write(
 
 def _remember(verdict: CaseVerdict, golden: Golden, expected: Any, seen: Observation) -> None:
     from turbo_lab.golden.lifecycle import Checked
-    from turbo_lab.report.golden_check import check_document, pictures_of
+    from turbo_lab.report.golden_check import checked_case, pictures_of
 
     keys = {"golden": golden.fingerprint.keys, "here": seen.fingerprint.keys}
-    checked = [Checked(verdict, expected, seen.pixels(), fingerprints=keys)]
-    _ROWS.extend(check_document(checked, ())["cases"])
-    _PICTURES.update(pictures_of(checked))
-
-
-def _row_without_images(name: str, verdict: Verdict, message: str) -> dict[str, Any]:
-    from turbo_lab.golden.lifecycle import Checked
-    from turbo_lab.report.golden_check import check_document
-
-    checked = [Checked(CaseVerdict(name, verdict, None, message))]
-    (row,) = check_document(checked, ())["cases"]
-    return dict(row)
+    checked = Checked(verdict, expected, seen.pixels(), fingerprints=keys)
+    _CASES.append(checked_case(checked))
+    _PICTURES.update(pictures_of([checked]))
 
 
 def _is_plain(value: Any) -> bool:

@@ -35,7 +35,7 @@ from turbo_lab.golden.library import GoldenLibrary, packaged_root
 from turbo_lab.golden.lifecycle import Checked, today
 from turbo_lab.golden.run_case import CaseRunner
 from turbo_lab.golden.thresholds import thresholds_of
-from turbo_lab.report.golden_check import check_document, write_page
+from turbo_lab.report.golden_check import golden_check, write_page
 from turbo_lab.trials.faults import FAULTS
 from turbo_lab.trials.golden_calibration import load_cases
 from turbo_lab.trials.golden_mutation import run_with
@@ -146,7 +146,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "page.html"
         began = time.perf_counter()
-        write_page(path, check_document(checked, ()), checked)
+        write_page(path, golden_check(checked, ()), checked)
         built = time.perf_counter() - began
         whole = path.read_text(encoding="utf-8").replace("<head>", f"<head>{REPORTING}", 1)
     rounds = [opened(whole.encode()) for _ in range(options.rounds)]

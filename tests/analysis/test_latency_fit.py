@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,8 +12,15 @@ from scipy import stats
 from turbo_lab.analysis.latency_fit import fits, position
 
 
-def cell(p50: float | None, **axes: Any) -> dict[str, Any]:
-    return {"axes": axes, "latency_s": None if p50 is None else {"p50": p50}}
+@dataclass(frozen=True)
+class Cell:
+    median_s: float | None
+    axes: Mapping[str, object]
+    batch_size: int | None = None
+
+
+def cell(p50: float | None, **axes: object) -> Cell:
+    return Cell(p50, axes)
 
 
 def test_line_and_intervals_are_those_of_scipy() -> None:

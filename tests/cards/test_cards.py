@@ -17,7 +17,6 @@ from turbo_lab.cards import (
     adapter_card,
     adapter_names,
     assemble,
-    catalog,
     check_adapter_fits,
     conf_dir,
     locate,
@@ -29,6 +28,7 @@ from turbo_lab.cards import (
 )
 from turbo_lab.cards.hub import cache_dir
 from turbo_lab.errors import InputError, MissingFilesError, StoreError
+from turbo_lab.workflows import catalog
 
 TO_Q = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
 
@@ -418,7 +418,7 @@ def test_wrong_adapters(tmp_path: Path) -> None:
 
 
 def test_list_says_what_is_ready(packaged_weights: Path) -> None:
-    status = {(row["kind"], row["name"]): row["status"] for row in catalog.list_models()}
+    status = {(row.kind, row.name): row.status for row in catalog.list_models()}
     assert status["pipeline", "nano-turbo"] == "ready"
     assert status["pipeline", "sdxl-turbo"] == status["adapter", "flat"] == "missing"
     assert status["pipeline", "local"] == "needs a path"
@@ -426,14 +426,14 @@ def test_list_says_what_is_ready(packaged_weights: Path) -> None:
 
 def test_show(packaged_weights: Path) -> None:
     shown = catalog.show_model("nano-turbo")
-    assert Path(shown["path"]).is_dir()
-    assert json.loads(json.dumps(shown)) == shown
-    assert shown["license"] == "Apache-2.0" and shown["revision"] is None
-    assert len(shown["digest"]) == 64 and shown["size_bytes"] > 0
-    assert shown["trained_on"] == "nothing" and shown["parameters"] == 1
+    assert shown.path is not None and shown.path.is_dir()
+    assert shown.license == "Apache-2.0" and shown.revision is None
+    assert shown.digest is not None and len(shown.digest) == 64
+    assert shown.size_bytes is not None and shown.size_bytes > 0
+    assert shown.trained_on == "nothing" and shown.parameters == 1
     absent = catalog.show_model("sdxl-turbo")
-    assert absent["path"] is None and absent["digest"] is None
-    assert absent["revision"] == model_card("sdxl-turbo").revision
-    assert "hf download" in absent["missing"]
+    assert absent.path is None and absent.digest is None
+    assert absent.revision == model_card("sdxl-turbo").revision
+    assert absent.missing is not None and "hf download" in absent.missing
     with pytest.raises(InputError, match=r"model=nano: unknown"):
         catalog.show_model("nano")

@@ -6,29 +6,30 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.recipes import RECIPE
-from tests.report.documents import sweep_document
+from tests.report.results import sweep_result
 from turbo_lab.cli.main import main
 from turbo_lab.cli.report import cell_details
+from turbo_lab.documents.document import to_document
+from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.environment import Fingerprint
-from turbo_lab.store.record import Measurement, Record, document
+from turbo_lab.store.record import Measurement, Record
 from turbo_lab.store.store import Store
 
 FINGERPRINT = Fingerprint({"torch": "2.15.0"}, {})
 
 
-def sweep_of(store: Store, images: Path | None) -> dict[str, Any]:
-    """A sweep document whose paths and ids are as a store has them."""
-    values = sweep_document(images) | {"store": str(store.root)}
-    for index, row in enumerate(values["cells"]):
-        row["record_id"] = f"a{index}"
-        row["record"] = str(store.root / "records" / "record.json")
-    return values
+def sweep_of(store: Store, images: Path | None) -> SweepResult:
+    """Return a sweep whose paths are as a store has them."""
+    sweep = sweep_result(images)
+    record = store.root / "records" / "record.json"
+    cells = tuple(replace(cell, record=record) for cell in sweep.cells)
+    return replace(sweep, store=store.root, cells=cells)
 
 
 @pytest.fixture
@@ -38,10 +39,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     store = Store(tmp_path / "turbo-lab-store")
     images = store.root / "batches"
     images.mkdir()
-    values = sweep_of(store, images)
+    sweep = sweep_of(store, images)
     for name in ("abc123", "abd456"):
         path = store.sweep_files(name).document
-        store.write_document(path, document("sweep", values | {"sweep_id": name}))
+        store.write_document(path, to_document("sweep", replace(sweep, sweep_id=name)))
     store.write_record(
         Record("a0", "c0", "done", None, "exact", RECIPE, {}, (), FINGERPRINT, {"models": {}})
     )
@@ -114,12 +115,12 @@ def test_it_needs_no_torch(store: Store) -> None:
 
 def test_figures_an_image_are_those_of_the_document(store: Store) -> None:
     """The store holds two measurements of one name; the document says which it shows."""
-    values = sweep_of(store, None)
-    found = cell_details(values)
+    sweep = sweep_of(store, None)
+    found = cell_details(sweep)
     assert set(found) == {"a0"}
     assert found["a0"].per_image == {"clip_score": (0.5,) * 4}
     assert (found["a0"].samples_s, found["a0"].fingerprint) == ((), FINGERPRINT)
-    assert cell_details(values | {"store": "/nowhere"}) == {}
+    assert cell_details(replace(sweep, store=Path("/nowhere"))) == {}
 
 
 @pytest.mark.parametrize(

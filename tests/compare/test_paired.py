@@ -7,13 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from turbo_lab.compare.paired import (
-    CheckResult,
-    compare_figure,
-    hold_family,
-    judge_pairs,
-    winners_and_losers,
-)
+from turbo_lab.compare.paired import compare_figure, hold_family, judge_pairs, winners_and_losers
+from turbo_lab.documents.gate import CheckResult
 from turbo_lab.errors import InputError
 from turbo_lab.store.record import Measurement
 

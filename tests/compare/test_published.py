@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.report.html.test_compare import document
+from tests.report.html.test_compare import report
 from turbo_lab.cli.main import main
 from turbo_lab.compare.published import (
     PROTOCOLS,
     TABLE,
     published,
-    published_document,
+    published_tables,
     refuse_published,
 )
 from turbo_lab.errors import InputError
-from turbo_lab.report.html.compare import compare_report
+from turbo_lab.report.html.compare import compare_page
 from turbo_lab.report.text.compare import print_compare
 
 NUMBER = r"\d+(\.\d+)?"
@@ -45,20 +46,20 @@ def test_figures_are_as_printed() -> None:
 
 
 def test_a_protocols_rows_stand_by_themselves(capsys: pytest.CaptureFixture[str]) -> None:
-    values = {**document(), "published": published_document()}
+    values = replace(report(), published=published_tables())
     print_compare(values)
     printed = capsys.readouterr().out
     for protocol in PROTOCOLS:
         assert f"{protocol}: " in printed
     assert "none compares with a figure measured here" in " ".join(printed.split())
-    print_compare(document())
+    print_compare(report())
     assert "dmd2" not in capsys.readouterr().out  # only where asked for
 
 
 def test_the_page_shows_them_in_a_section_of_their_own() -> None:
-    page = compare_report({**document(), "published": published_document()}, {})
+    page = compare_page(replace(report(), published=published_tables()), {})
     assert page.count("<h3>apt-coco-5k</h3>") == 1 and 'id="published"' in page
-    assert 'id="published"' not in compare_report(document(), {})
+    assert 'id="published"' not in compare_page(report(), {})
 
 
 @pytest.mark.parametrize(

@@ -111,11 +111,11 @@ def test_a_wrong_field_is_named_with_its_rule(change: dict[str, object], message
     values = to_document("thing", SPARSE) | change
     with pytest.raises(StoreError) as caught:
         read_document(Thing, "thing", values, "file.json")
-    assert str(caught.value).startswith(f"file.json: {message}")
-    assert "restore the file or write it again" in str(caught.value)
+    assert str(caught.value).startswith(f"file.json: is damaged ({message}")
+    assert "restore it or write it again" in str(caught.value)
     assert len(str(caught.value)) < 150 and "\x1b" not in str(caught.value)
 
 
 def test_what_is_not_an_object_is_refused() -> None:
-    with pytest.raises(StoreError, match=r"file: the document is \[\], not an object"):
+    with pytest.raises(StoreError, match=r"file: is damaged \(the document is \[\], not an object"):
         read_value(Thing, [], "file")

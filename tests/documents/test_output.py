@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from turbo_lab.documents.output import check_writable, print_document, write_text
+from turbo_lab.documents.results import BaselineShown
 from turbo_lab.errors import InputError
 
 
 def test_a_document_is_strict_json_in_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
-    print_document("report", {"report": "ä", "value": float("nan")})
+    shown = BaselineShown("ä", "d", "r", {}, 1, {"clip_score": math.nan}, {})
+    print_document("baseline show", shown)
     text = capsys.readouterr().out
     assert "ä" in text and text.endswith("}\n")
-    assert json.loads(text)["value"] == "nan"
+    assert json.loads(text)["figures"] == {"clip_score": "nan"}
+
+
+def test_a_document_of_another_kind_is_our_own_bug() -> None:
+    with pytest.raises(AssertionError, match="store du: BaselineShown"):
+        print_document("store du", BaselineShown("a", "d", "r", {}, 1, {}, {}))
 
 
 def test_a_file_is_tried_without_being_made(tmp_path: Path) -> None:

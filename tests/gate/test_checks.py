@@ -12,15 +12,16 @@ import yaml
 
 from tests.report.browser import run_in_page
 from turbo_lab.cards import conf_dir
-from turbo_lab.compare.paired import CheckResult
+from turbo_lab.documents.gate import BaselineKey, CheckResult, GateReport
+from turbo_lab.documents.golden import Tier
 from turbo_lab.errors import InputError
 from turbo_lab.gate import checks as gate
 from turbo_lab.gate.policy import Policy
 from turbo_lab.golden.judgement import CaseVerdict
-from turbo_lab.golden.tiers import Tier
-from turbo_lab.report.html.gate import gate_report
-from turbo_lab.report.markdown import gate_junit, gate_markdown
-from turbo_lab.verdict import Verdict
+from turbo_lab.report.html.gate import gate_page
+from turbo_lab.report.junit import gate_junit
+from turbo_lab.report.markdown import gate_markdown
+from turbo_lab.verdict import Direction, Verdict
 
 RELEASE = yaml.safe_load((conf_dir() / "gate" / "release.yaml").read_text())
 NASTY = "<b>| `x` & \"y\" <script>errors.push('ran')</script>"
@@ -197,11 +198,11 @@ def test_the_worst_check_decides_and_nothing_asked_is_refused() -> None:
         gate.decide([])
 
 
-def document() -> dict[str, Any]:
-    checks = [
+def report() -> GateReport:
+    checks = (
         CheckResult(
             name="clip_score",
-            verdict="regression",
+            verdict=Verdict.REGRESSION,
             value=0.8,
             baseline=0.9,
             difference=-0.1,
@@ -209,11 +210,11 @@ def document() -> dict[str, Any]:
             margin=0.02,
             n=128,
             minimum_detectable_effect=0.01,
-            direction="higher",
+            direction=Direction.HIGHER,
         ),
         CheckResult(
             name="r_precision",
-            verdict="inconclusive",
+            verdict=Verdict.INCONCLUSIVE,
             value=0.9,
             baseline=0.91,
             difference=-0.01,
@@ -221,26 +222,29 @@ def document() -> dict[str, Any]:
             margin=0.05,
             n=128,
             minimum_detectable_effect=0.06,
-            direction="higher",
+            direction=Direction.HIGHER,
             note=NASTY,
         ),
-        CheckResult(name="licenses", verdict="pass", n=1),
-        CheckResult(name="goldens", verdict="uncovered", n=0, note="none"),
-    ]
-    return {
-        "verdict": "regression",
-        "gate": "release",
-        "checks": [vars(row) for row in checks],
-        "candidate": ["model=x"],
-        "baseline": "release",
-        "prompts": {"clip_score": [(NASTY, -0.4), ("a | b", -0.1)]},
-        "identical_images": None,
-        "fingerprint_difference": [{"key": "torch", "baseline": "2.13", "here": NASTY}],
-    }
+        CheckResult(name="licenses", verdict=Verdict.PASS, n=1),
+        CheckResult(name="goldens", verdict=Verdict.UNCOVERED, n=0, note="none"),
+    )
+    return GateReport(
+        verdict=Verdict.REGRESSION,
+        gate="release",
+        checks=checks,
+        candidate=("model=x",),
+        baseline="release",
+        baseline_digest=None,
+        prompts={"clip_score": ((NASTY, -0.4), ("a | b", -0.1))},
+        identical_images=None,
+        from_store=None,
+        fingerprint={},
+        fingerprint_difference=(BaselineKey("torch", "2.13", NASTY),),
+    )
 
 
 def test_junit_is_well_formed_and_counts() -> None:
-    suite = ElementTree.fromstring(gate_junit(document()))
+    suite = ElementTree.fromstring(gate_junit(report()))
     assert {k: suite.get(k) for k in ("tests", "failures", "errors")} == {
         "tests": "4", "failures": "2", "errors": "1",
     }  # fmt: skip
@@ -251,20 +255,20 @@ def test_junit_is_well_formed_and_counts() -> None:
 
 
 def test_markdown_keeps_its_table_whatever_the_text() -> None:
-    lines = gate_markdown(document()).splitlines()
+    lines = gate_markdown(report()).splitlines()
     table = [line for line in lines if line.startswith("| ")][2:6]
     assert len(table) == 4
     for line in table:
         unescaped = line.replace("\\|", "")
         assert unescaped.count("|") == 9, line
-    text = gate_markdown(document())
+    text = gate_markdown(report())
     assert "<script>" not in text.replace("\\<", "")
     assert "(-0.40); a \\| b (-0.10)." in text.splitlines()[-5]
 
 
 def test_the_page_in_the_browser() -> None:
     found = run_in_page(
-        gate_report(document()),
+        gate_page(report()),
         """
         const all = (q) => [...document.querySelectorAll(q)];
         found.verdict = document.querySelector("header .verdict").textContent;

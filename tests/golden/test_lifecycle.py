@@ -16,14 +16,15 @@ import torch
 
 from tests.golden_cases import FreshDraws, Loaded
 from turbo_lab.cli.main import main
+from turbo_lab.documents.golden import CheckedCase, Margin
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden import lifecycle
-from turbo_lab.golden.document import Acceptance, Margin
+from turbo_lab.golden.document import Acceptance
 from turbo_lab.golden.library import GoldenLibrary
 from turbo_lab.golden.lifecycle import Checked, check
 from turbo_lab.golden.run_case import Case, CaseRunner, RecordedCase, resolve_case
 from turbo_lab.golden.thresholds import read_thresholds, thresholds_document
-from turbo_lab.report.golden_check import check_document
+from turbo_lab.report.golden_check import checked_case
 from turbo_lab.runtime import pipeline
 from turbo_lab.trials.faults import FAULTS
 
@@ -118,7 +119,7 @@ def test_explain_separates_the_cause_from_what_it_passes_on(loaded: Loaded) -> N
     passed_on = [stage.stage for stage in checked.verdict.stages if not stage.equal]
     assert passed_on == ["unet.0", "latents.0", "unet.1", "latents.1", "vae", "pixels"]
     assert checked.causes == ("unet.0", "unet.1")
-    assert values["explanation"].endswith("still differ: unet.0, unet.1")
+    assert values.explanation.endswith("still differ: unet.0, unet.1")
 
 
 def test_a_stage_that_could_not_be_fed_is_not_called_a_cause(loaded: Loaded) -> None:
@@ -126,23 +127,23 @@ def test_a_stage_that_could_not_be_fed_is_not_called_a_cause(loaded: Loaded) -> 
     assert "prompt_embeds" not in loaded[1][2].tensors
     checked, values = explained_with("last layer of the text encoders", loaded[1])
     assert checked.causes == ("prompt_embeds",)
-    assert "may only pass on what the golden does not keep: unet.0" in values["explanation"]
+    assert "may only pass on what the golden does not keep: unet.0" in values.explanation
 
 
 def test_the_document_has_both_fingerprints(loaded: Loaded) -> None:
     _, values = explained_with("channels swapped", loaded[0])
     here = loaded[0][0].sweep.fingerprint.keys
-    assert values["fingerprints"] == {"golden": here, "here": here}
+    assert values.fingerprints == {"golden": here, "here": here}
 
 
-def explained_with(fault: str, one: RecordedCase) -> tuple[Checked, dict[str, Any]]:
-    """A case checked with a fault in the pipeline: what was found, and its row in the document."""
+def explained_with(fault: str, one: RecordedCase) -> tuple[Checked, CheckedCase]:
+    """Check a case with a fault in the pipeline; return what was found and what is reported."""
     (found,) = [f for f in FAULTS if f.name == fault]
     runner = CaseRunner([one.case], seams=found.seams())
     runner.resident.prepare(one.case.cell.recipe)
     with found.weights(runner.resident.pipeline):
         checked = lifecycle.check_one(runner, one, {}, None, explain=True)
-    return checked, check_document([checked], ())["cases"][0]
+    return checked, checked_case(checked)
 
 
 @pytest.mark.slow

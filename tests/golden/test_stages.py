@@ -7,14 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turbo_lab.golden.stages import (
-    StageDifference,
-    StageValue,
-    causes,
-    differences,
-    mark,
-    outcome_digest,
-)
+from turbo_lab.documents.golden import StageDifference
+from turbo_lab.golden.stages import StageValue, causes, differences, mark, outcome_digest
 
 
 def value(values: np.ndarray, stage: str = "unet.0") -> StageValue:

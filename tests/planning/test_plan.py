@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 
+from turbo_lab.documents.plan import PlanCounts
 from turbo_lab.identity import canonical_json
-from turbo_lab.planning.plan import MAX_JOBS_TOGETHER, make_plan, plan_document
+from turbo_lab.planning.plan import MAX_JOBS_TOGETHER, make_plan
 from turbo_lab.request.recipe import Batch, Cell, Recipe, Request, image_order, split_layouts
 
 TURBO = canonical_json(
@@ -51,7 +52,7 @@ def nothing(batch: Batch) -> bool:
 def test_grid_of_issue_needs_45_rows_an_image_instead_of_90() -> None:
     grid = itertools.product((1, 2, 3, 4), (0.0, 0.5, 1.0, 1.5, 2.0, 3.0))
     plan = make_plan([make_cell(s, g) for s, g in grid], nothing)
-    assert plan.counts == {"requested": 24, "distinct": 16, "in_store": 0, "to_run": 16}
+    assert plan.counts == PlanCounts(requested=24, distinct=16, in_store=0, to_run=16)
     assert (plan.unet_rows.alone, plan.unet_rows.planned) == (4 * 90, 4 * 45)
     assert (plan.vae_rows.alone, plan.vae_rows.planned) == (4 * 24, 4 * 16)
     assert (plan.text_rows.alone, plan.text_rows.planned) == (4 * 24, 4)
@@ -77,7 +78,7 @@ def test_stored_batches_are_subtracted() -> None:
     assert [len(group.jobs) for group in plan.groups] == [1]
     assert plan.groups[0].layout.seeds == (4, 5, 6, 7)
     done = make_plan([short], lambda batch: batch.batch_id in stored)
-    assert done.counts["in_store"] == 1 and done.groups == ()
+    assert done.counts.in_store == 1 and done.groups == ()
 
 
 def test_cells_of_different_length_share_their_common_batches() -> None:
@@ -97,13 +98,12 @@ def test_what_is_expensive_to_swap_varies_slowest() -> None:
     assert [r.width for r in order[:2]] == [128, 64]
 
 
-def test_document_names_aliases() -> None:
-    plan = make_plan([make_cell(1, 0.0), make_cell(1, 1.0)], nothing)
-    document = plan_document(plan, {"wall_s": None})
-    (cell,) = document["cells"]
-    assert cell["axes"] == {"num_inference_steps": 1, "guidance_scale": 0.0}
-    assert cell["aliases"] == [{"num_inference_steps": 1, "guidance_scale": 1.0}]
-    assert cell["status"] == "to_run"
+def test_a_cell_names_its_aliases() -> None:
+    (cell,) = make_plan([make_cell(1, 0.0), make_cell(1, 1.0)], nothing).cells
+    assert dict(cell.cell.axes) == {"num_inference_steps": 1, "guidance_scale": 0.0}
+    aliases = [dict(axes) for axes in cell.aliases]
+    assert aliases == [{"num_inference_steps": 1, "guidance_scale": 1.0}]
+    assert not cell.in_store
 
 
 def test_batched_grid_needs_44_rows_an_image() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 
-from tests.report.documents import sweep_document
+from tests.report.results import TIMING, sweep_result, with_cell, with_figure
 from turbo_lab.report.columns import Column, columns, label, varying_axes
 
 
@@ -15,7 +18,7 @@ def column(values: list, intervals: list | None = None, direction: str = "higher
 
 
 def test_quality_first_then_timing() -> None:
-    found = columns(sweep_document(None)["cells"])
+    found = columns(sweep_result(None).cells)
     names = [item.name for item in found]
     assert names == ["clip_score", "fd/nano-clip", "latency_ms", "throughput", "memory"]
     latency = found[2]
@@ -24,11 +27,10 @@ def test_quality_first_then_timing() -> None:
 
 
 def test_calls_of_other_sizes_are_compared_by_image() -> None:
-    cells = sweep_document(None)["cells"]
-    cells[1]["timing"] |= {"batch_size": 8}
+    cells = with_cell(sweep_result(None), 1, timing=replace(TIMING, batch_size=8)).cells
     latency = next(item for item in columns(cells) if item.name == "latency_ms")
     assert latency.values == pytest.approx((25.0, 25.0, None, 100.0))
-    assert latency.title == "p50 ms an image"
+    assert latency.title == "p50 ms per image"
 
 
 @pytest.mark.parametrize(
@@ -66,16 +68,16 @@ def test_decimals_follow_the_interval(values: list, intervals: list | None, deci
     assert column(values, intervals).decimals == decimals
 
 
-def test_non_finite_values_of_a_document_are_read() -> None:
-    cells = sweep_document(None)["cells"]
-    cells[0]["metrics"]["clip_score"] |= {"value": "inf", "ci95": ["nan", "inf"]}
-    found = columns(cells)[0]
+def test_non_finite_values_have_no_half_width() -> None:
+    first, *others = sweep_result(None).cells
+    endless = with_figure(first, "clip_score", value=math.inf, ci95=(math.nan, math.inf))
+    found = columns([endless, *others])[0]
     assert found.values[0] == float("inf") and found.half(0) is None
     assert found.text(1).startswith("clip_score 0.60")
 
 
 def test_only_what_varies_names_a_cell() -> None:
-    cells = sweep_document(None)["cells"][:2]
+    cells = sweep_result(None).cells[:2]
     axes = varying_axes(cells)
     assert axes == ["guidance_scale"]
     assert [label(cell, axes) for cell in cells] == ["guidance 0", "guidance 2"]

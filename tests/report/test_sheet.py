@@ -3,83 +3,80 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.report.documents import sweep_document
+from tests.report.results import sweep_result, with_cell
+from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.errors import StoreError
 from turbo_lab.images import encode_png
-from turbo_lab.workflows.results import sheet
+from turbo_lab.report.sheet import draw_sheet
 
 
-def picture(document: dict) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(sheet(document))).convert("RGB"))
+def picture(sweep: SweepResult) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(draw_sheet(sweep))).convert("RGB"))
 
 
 def test_two_axes_make_a_grid_of_mosaics(tmp_path: Path) -> None:
-    pixels = picture(sweep_document(tmp_path))
+    pixels = picture(sweep_result(tmp_path))
     # Each finished cell's first image is a flat shade; it appears as 128 x 128 pixels.
     for shade in (0, 40, 120):
         assert (pixels == shade).all(axis=2).sum() >= 128 * 128
 
 
 def test_one_axis_puts_prompts_down(tmp_path: Path) -> None:
-    document = sweep_document(tmp_path)
-    document["cells"] = document["cells"][:2]
-    pixels = picture(document)
+    sweep = sweep_result(tmp_path)
+    pixels = picture(replace(sweep, cells=sweep.cells[:2]))
     for shade in (0, 10, 20, 30, 40, 50, 60, 70):
         assert (pixels == shade).all(axis=2).sum() >= 128 * 128
 
 
 def test_failed_cell_is_marked(tmp_path: Path) -> None:
-    document = sweep_document(tmp_path)
-    marked = (picture(document) == (0xFF, 0xF1, 0xF0)).all(axis=2).sum()
-    for row in document["cells"]:
-        row["images"] = row["images"] or document["cells"][0]["images"]
+    sweep = sweep_result(tmp_path)
+    marked = (picture(sweep) == (0xFF, 0xF1, 0xF0)).all(axis=2).sum()
+    whole = with_cell(sweep, 2, images=sweep.cells[0].images)
     assert marked > 1000
-    assert (picture(document) == (0xFF, 0xF1, 0xF0)).all(axis=2).sum() == 0
+    assert (picture(whole) == (0xFF, 0xF1, 0xF0)).all(axis=2).sum() == 0
 
 
 def test_sheet_of_many_cells_stays_within_bounds(tmp_path: Path) -> None:
-    document = sweep_document(tmp_path)
-    template = document["cells"][0]
-    document["cells"] = [
-        {**template, "axes": {"num_inference_steps": s, "seed": k}}
+    sweep = sweep_result(tmp_path)
+    cells = tuple(
+        replace(sweep.cells[0], axes={"num_inference_steps": s, "seed": k})
         for s in range(1, 11)
         for k in range(30)
-    ]
-    height, width, _ = picture(document).shape
+    )
+    height, width, _ = picture(replace(sweep, cells=cells)).shape
     assert max(height, width) <= 12_000
 
 
 def test_point_that_another_one_stands_for_shows_its_images(tmp_path: Path) -> None:
-    document = sweep_document(tmp_path)
-    first = document["cells"][0]
-    alone = (picture(document) == 0).all(axis=2).sum()
-    first["aliases"] = [{"num_inference_steps": 1, "guidance_scale": 1}]
+    sweep = sweep_result(tmp_path)
+    alone = (picture(sweep) == 0).all(axis=2).sum()
+    sweep = with_cell(sweep, 0, aliases=({"num_inference_steps": 1, "guidance_scale": 1},))
     # Steps 2 have no such point: their tile says so.
-    twice = (picture(document) == 0).all(axis=2).sum()
+    twice = (picture(sweep) == 0).all(axis=2).sum()
     assert twice == alone + 128 * 128
 
 
 def test_long_heads_are_wrapped_and_not_cut(tmp_path: Path) -> None:
-    document = sweep_document(tmp_path)
-    document["cells"] = document["cells"][:2]
-    for index, row in enumerate(document["cells"]):
-        row["axes"] = {"lora": f"number-{index}@1.0"}
-    short = picture(document).shape
-    for index, row in enumerate(document["cells"]):
-        row["axes"] = {"lora": f"number-{index}@1.0 + another-{index}@0.5 + third@0.25"}
-    assert picture(document).shape[0] > short[0] and picture(document).shape[1] == short[1]
+    sweep = sweep_result(tmp_path)
+
+    def shape(text: str) -> tuple[int, ...]:
+        cells = enumerate(sweep.cells[:2])
+        named = tuple(replace(cell, axes={"lora": text.format(index)}) for index, cell in cells)
+        return picture(replace(sweep, cells=named)).shape
+
+    short, long = shape("number-{0}@1.0"), shape("number-{0}@1.0 + another-{0}@0.5 + third@0.25")
+    assert long[0] > short[0] and long[1] == short[1]
 
 
 def test_image_that_was_changed_since_is_refused(tmp_path: Path) -> None:
-    document = sweep_document(tmp_path)
-    Path(document["cells"][0]["images"][0]["path"]).write_bytes(
-        encode_png(np.full((64, 64, 3), 9, np.uint8), {})
-    )
+    sweep = sweep_result(tmp_path)
+    sweep.cells[0].images[0].path.write_bytes(encode_png(np.full((64, 64, 3), 9, np.uint8), {}))
     with pytest.raises(StoreError, match="other pixels.*--remove-damaged"):
-        sheet(document)
+        draw_sheet(sweep)

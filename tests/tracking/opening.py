@@ -20,16 +20,16 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from tests.report.documents import sweep_document
+from tests.report.results import sweep_result
 from turbo_lab.errors import IncompleteError
 from turbo_lab.tracking import Tracker, TrackingSettings
 
 
 def project(folder: Path) -> None:
     """Project one sweep, as ``turbo-lab sweep`` does."""
-    document = sweep_document(folder)
-    ids = Tracker(TrackingSettings.local(folder, "none")).project(document, None)
-    assert sorted(ids) == ["r0", "r1", "r2", "r3"]
+    sweep = sweep_result(folder)
+    ids = Tracker(TrackingSettings.local(folder, "none")).project(sweep, None)
+    assert sorted(ids) == ["a0", "a1", "a2", "a3"]
 
 
 def open_by_mlflow(folder: Path) -> None:

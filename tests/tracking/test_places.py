@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests.report.documents import sweep_document
+from tests.report.results import sweep_result
 from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
 
 
 def project(folder: Path, sweep_id: str) -> dict[str, str]:
     """Project a sweep of the project in ``folder``."""
-    document = {**sweep_document(folder), "sweep_id": sweep_id}
-    return Tracker(TrackingSettings.local(folder, "none")).project(document, None)
+    sweep = replace(sweep_result(folder), sweep_id=sweep_id)
+    return Tracker(TrackingSettings.local(folder, "none")).project(sweep, None)
 
 
 def num_records(folder: Path) -> int:
@@ -51,7 +52,7 @@ def test_project_elsewhere_keeps_its_artifacts_with_it(original: Path, bring) ->
         assert run.info.artifact_uri == root
         is_cell = "turbo_lab.record_id" in run.data.tags
         assert [f.path for f in client.list_artifacts(run.info.run_id)] == ["record.json"] * is_cell
-    assert ids["r0"] in {run.info.run_id for run in runs}
+    assert ids["a0"] in {run.info.run_id for run in runs}
 
 
 def test_chosen_place_of_artifacts_is_kept(original: Path, tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from tests.report.results import cell_result, figure
 from turbo_lab.tracking.projection import (
     MAX_PARAMETER,
     MAX_RUN_NAME,
@@ -12,6 +15,7 @@ from turbo_lab.tracking.projection import (
     parameter_text,
     safe_key,
 )
+from turbo_lab.verdict import Direction
 
 REFUSED = (
     "fd/clip (epoch 5)", "fd/clip [epoch 5]", "a[0]", "x" * 251, "", ".", "..", "/etc/passwd",
@@ -40,16 +44,16 @@ def test_safe_keys_are_distinct_and_accepted_ones_unchanged() -> None:
 
 
 def test_interval_has_the_name_of_its_metric() -> None:
-    figure = {"value": 1.0, "ci95": (0.5, 1.5)}
-    cell = {"metrics": {"fd/a (b)": figure}, "latency_s": None}
-    key = safe_key("fd/a (b)")
+    found = figure(1.0, Direction.LOWER, (0.5, 1.5))
+    key, untimed = safe_key("fd/a (b)"), {"latency_s": None, "throughput_images_per_s": None}
+    cell = replace(cell_result(0, {}, None), metrics={"fd/a (b)": found}, **untimed)
     assert cell_metrics(cell) == {key: 1.0, f"{key}.ci95_low": 0.5, f"{key}.ci95_high": 1.5}
 
 
 def test_long_texts_are_cut() -> None:
     axes = {"negative_prompt": "blurry " * 100}
     other = {"negative_prompt": "blurry " * 100 + "!"}
-    assert len(cell_name({"axes": axes})) == MAX_RUN_NAME
-    assert cell_name({"axes": axes}) != cell_name({"axes": other})
+    first, second = (cell_name(cell_result(0, each, None)) for each in (axes, other))
+    assert len(first) == MAX_RUN_NAME and first != second
     assert len(parameter_text("x" * 9000)) == MAX_PARAMETER
     assert "\0" not in parameter_text("a\0b")

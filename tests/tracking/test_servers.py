@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests.report.documents import sweep_document
+from tests.report.results import sweep_result
 from tests.tracking.servers import Dripping, Refusing, serving
 from turbo_lab.cli.main import main
 from turbo_lab.errors import IncompleteError
@@ -52,7 +52,7 @@ def test_login_is_used_and_not_quoted(monkeypatch: pytest.MonkeyPatch, is_in_uri
         login = "me:p%40ss@" if is_in_uri else ""
         settings = TrackingSettings(f"http://{login}{server.address}", None, "none")
         with pytest.raises(IncompleteError, match="401") as raised:
-            Tracker(settings).project(sweep_document(None), None)
+            Tracker(settings).project(sweep_result(None), None)
         assert server.logins[0] == "me:p@ss"
     for text in (str(raised.value), repr(settings), str(raised.value.__cause__)):
         assert "p%40ss" not in text and "p@ss" not in text
@@ -85,7 +85,7 @@ def statuses(settings: TrackingSettings) -> list[str]:
 def with_artifacts_at(folder: Path, location: str) -> TrackingSettings:
     """Settings for a local database whose artifacts are somewhere else."""
     settings = TrackingSettings.local(folder, "none")
-    empty = {**sweep_document(folder), "sweep_id": "first", "cells": []}
+    empty = replace(sweep_result(folder), sweep_id="first", cells=())
     Tracker(settings).project(empty, None)
     client = MlflowClient(settings.uri)
     client.rename_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id, "other")
@@ -98,12 +98,12 @@ def with_artifacts_at(folder: Path, location: str) -> TrackingSettings:
 def test_artifacts_without_a_place_leave_no_run_running(tmp_path: Path, location: str) -> None:
     settings = with_artifacts_at(tmp_path, location)
     live = Tracker(settings)
-    document = sweep_document(tmp_path)
-    live.begin(SweepHead.of_document(document))
+    sweep = sweep_result(tmp_path)
+    live.begin(SweepHead.of(sweep))
     live.start()
-    live.add(lambda: document["cells"][0])
+    live.add(lambda: sweep.cells[0])
     with pytest.raises(IncompleteError, match="run `turbo-lab sync`"):
-        live.project(document, None)
+        live.project(sweep, None)
     assert statuses(settings) == ["KILLED", "KILLED"]
 
 
@@ -111,9 +111,9 @@ def test_artifacts_are_completed_once_there_is_a_place(tmp_path: Path) -> None:
     settings = TrackingSettings.local(tmp_path, "none")
     (tmp_path / "mlartifacts").touch()
     with pytest.raises(IncompleteError, match="mlartifacts"):
-        Tracker(settings).project(sweep_document(tmp_path), None)
+        Tracker(settings).project(sweep_result(tmp_path), None)
     (tmp_path / "mlartifacts").unlink()
-    Tracker(settings).project(sweep_document(tmp_path), None)
+    Tracker(settings).project(sweep_result(tmp_path), None)
     assert statuses(settings) == ["FAILED"] + ["FINISHED"] * 4
 
 
@@ -123,7 +123,7 @@ def test_artifacts_that_hang_leave_no_run_running(tmp_path: Path) -> None:
         settings = with_artifacts_at(tmp_path, api)
         tracker = Tracker(replace(settings, timeout_s=3))
         with pytest.raises(IncompleteError, match="did not finish within 3 s"):
-            tracker.project(sweep_document(tmp_path), None)
+            tracker.project(sweep_result(tmp_path), None)
         assert tracker.is_lost
         assert set(statuses(settings)) <= {"KILLED"}
 
@@ -131,11 +131,11 @@ def test_artifacts_that_hang_leave_no_run_running(tmp_path: Path) -> None:
 def test_server_that_hangs_does_not_hold_up_a_measurement() -> None:
     with serving(Dripping) as server:
         tracker = Tracker(TrackingSettings(f"http://{server.address}", None, "none", 0.2))
-        tracker.begin(SweepHead.of_document(sweep_document(None)))
+        tracker.begin(SweepHead.of(sweep_result(None)))
         tracker.start()
         while not server.logins:  # the thread is in its first request
             pass
         with tracker.quiet():
             assert tracker.is_lost
         with pytest.raises(IncompleteError, match="did not finish within 0.2 s"):
-            tracker.project(sweep_document(None), None)
+            tracker.project(sweep_result(None), None)

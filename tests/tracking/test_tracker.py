@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import copy
+import math
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.report.documents import sweep_document
+from tests.report.results import sweep_result, with_cell, with_figure
 from turbo_lab.errors import IncompleteError
+from turbo_lab.store.record import CellStatus
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
 from turbo_lab.tracking.projection import SweepHead
@@ -21,32 +23,33 @@ def settings(folder: Path, images: str = "all") -> TrackingSettings:
 
 @pytest.fixture(scope="module")
 def projected(tmp_path_factory: pytest.TempPathFactory):
-    """One document, projected twice, and the client to look at it."""
+    """One sweep, projected twice, and the client to look at it."""
     from mlflow.tracking import MlflowClient
 
     folder = tmp_path_factory.mktemp("mlflow")
-    document = sweep_document(folder)
-    document["cells"][0]["metrics"]["clip_score"]["value"] = float("inf")
-    document["cells"][1]["parameters"]["long"] = "x" * 7000
+    sweep = sweep_result(folder)
+    first, second, *others = sweep.cells
+    first = with_figure(first, "clip_score", value=math.inf)
+    second = replace(second, parameters={**second.parameters, "long": "x" * 7000})
+    sweep = replace(sweep, cells=(first, second, *others))
     sheet = folder / "sheet.png"
     sheet.write_bytes(b"png")
-    first = Tracker(settings(folder)).project(document, sheet)
-    second = Tracker(settings(folder)).project(document, sheet)
-    assert first == second
-    return document, first, MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    ids = Tracker(settings(folder)).project(sweep, sheet)
+    assert Tracker(settings(folder)).project(sweep, sheet) == ids
+    return sweep, ids, MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
 
 
 def test_replay_adds_neither_runs_nor_history(projected) -> None:
     _, ids, client = projected
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     assert len(client.search_runs([experiment])) == 5
-    history = client.get_metric_history(ids["r1"], "clip_score")
+    history = client.get_metric_history(ids["a1"], "clip_score")
     assert [point.value for point in history] == [pytest.approx(0.6)]
 
 
 def test_child_has_parameters_figures_images_and_parent(projected) -> None:
     _, ids, client = projected
-    run = client.get_run(ids["r1"])
+    run = client.get_run(ids["a1"])
     parent = client.get_run(run.data.tags["mlflow.parentRunId"])
     assert parent.data.metrics["cells_failed"] == 1
     assert run.data.params["num_inference_steps"] == "1"
@@ -55,7 +58,7 @@ def test_child_has_parameters_figures_images_and_parent(projected) -> None:
     assert run.data.metrics["latency_p50_s"] == pytest.approx(0.2)
     assert run.data.tags["turbo_lab.license.nano-turbo"] == "Apache-2.0"
     assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["demo"]
-    names = [Path(f.path).name for f in client.list_artifacts(ids["r1"], "images")]
+    names = [Path(f.path).name for f in client.list_artifacts(ids["a1"], "images")]
     assert names == [f"{row:04d}-p-{row}-seed{row}.png" for row in range(4)]
     assert run.data.tags["turbo_lab.models.nano-turbo"] == "d" * 64
     assert run.data.tags["turbo_lab.prompt_sets.demo"] == "e" * 64
@@ -64,48 +67,48 @@ def test_child_has_parameters_figures_images_and_parent(projected) -> None:
 
 
 def test_statuses_follow_the_cells(projected) -> None:
-    document, ids, client = projected
-    for row in document["cells"]:
-        expected = "FAILED" if row["status"] == "failed" else "FINISHED"
-        assert client.get_run(ids[row["record_id"]]).info.status == expected
+    sweep, ids, client = projected
+    for cell in sweep.cells:
+        expected = "FAILED" if cell.is_failed else "FINISHED"
+        assert client.get_run(ids[cell.record_id]).info.status == expected
 
 
 def test_what_mlflow_cannot_hold_is_left_out_or_marked_as_cut(projected) -> None:
     _, ids, client = projected
-    assert "clip_score" not in client.get_run(ids["r0"]).data.metrics
-    long = client.get_run(ids["r1"]).data.params["long"]
+    assert "clip_score" not in client.get_run(ids["a0"]).data.metrics
+    long = client.get_run(ids["a1"]).data.params["long"]
     assert len(long) == 6000 and long.endswith("…")
 
 
 def test_ghost_of_a_killed_projection_is_completed(projected) -> None:
-    document, ids, client = projected
-    client.update_run(ids["r3"], status="RUNNING")
+    sweep, ids, client = projected
+    client.update_run(ids["a3"], status="RUNNING")
     database = client.tracking_uri.removeprefix("sqlite:///")
-    again = Tracker(settings(Path(database).parent)).project(document, None)
+    again = Tracker(settings(Path(database).parent)).project(sweep, None)
     assert again == ids
-    assert client.get_run(ids["r3"]).info.status == "FINISHED"
-    assert len(client.get_metric_history(ids["r3"], "clip_score")) == 1
+    assert client.get_run(ids["a3"]).info.status == "FINISHED"
+    assert len(client.get_metric_history(ids["a3"], "clip_score")) == 1
 
 
 def test_absent_server_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     nowhere = TrackingSettings("http://127.0.0.1:9", None, "all")
     with pytest.raises(IncompleteError, match="run `turbo-lab sync` once it is back"):
-        Tracker(nowhere).project(sweep_document(None), None)
+        Tracker(nowhere).project(sweep_result(None), None)
 
 
 def test_runs_are_found_by_parameter_and_by_figure(projected) -> None:
     _, ids, client = projected
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     query = "params.num_inference_steps = '2' and metrics.clip_score > 0.7"
-    assert [run.info.run_id for run in client.search_runs([experiment], query)] == [ids["r3"]]
+    assert [run.info.run_id for run in client.search_runs([experiment], query)] == [ids["a3"]]
 
 
 @pytest.fixture
 def fresh(tmp_path: Path):
     """A store, a document of its own, and where it is projected to."""
-    document = sweep_document(tmp_path)
-    return Store(tmp_path / "store"), document, settings(tmp_path)
+    sweep = sweep_result(tmp_path)
+    return Store(tmp_path / "store"), sweep, settings(tmp_path)
 
 
 def client_of(where: TrackingSettings):
@@ -115,103 +118,102 @@ def client_of(where: TrackingSettings):
 
 
 def test_finished_sweep_without_news_does_not_open_mlflow(fresh) -> None:
-    store, document, where = fresh
-    first = Tracker(where).project_news(document, None, store)
+    store, sweep, where = fresh
+    first = Tracker(where).project_news(sweep, None, store)
     again = Tracker(where)
     # Wall times and what was reused are another run's; they are no news.
-    other = {**document, "wall_s": 0.0, "counts": document["counts"] | {"reused": 3, "done": 0}}
+    other = replace(sweep, wall_s=0.0, counts=replace(sweep.counts, reused=3, done=0))
     assert again.project_news(other, None, store) == first
     assert again._runs is None
-    changed = copy.deepcopy(document)
-    changed["cells"][3]["metrics"]["kid"] = document["cells"][3]["metrics"]["clip_score"]
+    last = sweep.cells[3].metrics
+    changed = with_cell(sweep, 3, metrics={**last, "kid": last["clip_score"]})
     assert Tracker(where).project_news(changed, None, store) == first
-    assert "kid" in client_of(where).get_run(first["r3"]).data.metrics
+    assert "kid" in client_of(where).get_run(first["a3"]).data.metrics
 
 
 def test_news_are_those_of_a_place(fresh, tmp_path: Path) -> None:
-    store, document, where = fresh
-    Tracker(where).project_news(document, None, store)
+    store, sweep, where = fresh
+    Tracker(where).project_news(sweep, None, store)
     other = tmp_path / "other"
     other.mkdir()
     elsewhere = Tracker(settings(other))
-    elsewhere.project_news(document, None, store)
+    elsewhere.project_news(sweep, None, store)
     assert elsewhere._runs is not None
     Path(where.uri.removeprefix("sqlite:///")).unlink()
     anew = Tracker(where)
-    ids = anew.project_news(document, None, store)
-    assert client_of(where).get_run(ids["r1"]).info.status == "FINISHED"
+    ids = anew.project_news(sweep, None, store)
+    assert client_of(where).get_run(ids["a1"]).info.status == "FINISHED"
 
 
 def test_cell_that_was_tried_again_loses_its_error(fresh) -> None:
-    store, document, where = fresh
-    ids = Tracker(where).project_news(document, None, store)
+    store, sweep, where = fresh
+    ids = Tracker(where).project_news(sweep, None, store)
     client = client_of(where)
-    assert client.get_run(ids["r2"]).data.tags["turbo_lab.error"] == "out of memory"
-    mended = copy.deepcopy(document)
-    mended["cells"][2] |= {"status": "done", "error": None}
-    mended["counts"] |= {"failed": 0, "done": 4}
+    assert client.get_run(ids["a2"]).data.tags["turbo_lab.error"] == "out of memory"
+    mended = with_cell(sweep, 2, status=CellStatus.DONE, error=None)
+    mended = replace(mended, counts=replace(mended.counts, failed=0, done=4))
     assert Tracker(where).project_news(mended, None, store) == ids
-    run = client.get_run(ids["r2"])
+    run = client.get_run(ids["a2"])
     assert run.info.status == "FINISHED" and "turbo_lab.error" not in run.data.tags
     assert client.get_run(run.data.tags["mlflow.parentRunId"]).data.metrics["cells_failed"] == 0
 
 
 def test_second_run_of_a_cell_that_a_kill_left_running_is_closed(fresh) -> None:
-    store, document, where = fresh
-    ids = Tracker(where).project_news(document, None, store)
+    store, sweep, where = fresh
+    ids = Tracker(where).project_news(sweep, None, store)
     client = client_of(where)
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
-    tags = client.get_run(ids["r1"]).data.tags
+    tags = client.get_run(ids["a1"]).data.tags
     ghost = client.create_run(experiment, tags=tags).info.run_id
-    assert Tracker(where).project(document, None) == ids
+    assert Tracker(where).project(sweep, None) == ids
     assert client.get_run(ghost).info.status == "KILLED"
     assert client.search_runs([experiment], "attributes.status = 'RUNNING'") == []
 
 
 def test_images_follow_when_they_are_asked_for_later(tmp_path: Path) -> None:
-    document, store = sweep_document(tmp_path), Store(tmp_path / "store")
-    ids = Tracker(settings(tmp_path, "none")).project_news(document, None, store)
+    sweep, store = sweep_result(tmp_path), Store(tmp_path / "store")
+    ids = Tracker(settings(tmp_path, "none")).project_news(sweep, None, store)
     client = client_of(settings(tmp_path))
-    assert client.list_artifacts(ids["r1"], "images") == []
-    assert Tracker(settings(tmp_path)).project_news(document, None, store) == ids
-    assert len(client.list_artifacts(ids["r1"], "images")) == 4
-    assert len(client.get_metric_history(ids["r1"], "clip_score")) == 1
+    assert client.list_artifacts(ids["a1"], "images") == []
+    assert Tracker(settings(tmp_path)).project_news(sweep, None, store) == ids
+    assert len(client.list_artifacts(ids["a1"], "images")) == 4
+    assert len(client.get_metric_history(ids["a1"], "clip_score")) == 1
 
 
 def test_cells_arrive_while_the_sweep_goes_on(fresh) -> None:
-    _, document, where = fresh
+    _, sweep, where = fresh
     live = Tracker(where)
-    live.begin(SweepHead.of_document(document))
+    live.begin(SweepHead.of(sweep))
     live.start()
     arrived = threading.Event()
 
     def second():
         arrived.set()  # asked for only once the first is projected
-        return document["cells"][1]
+        return sweep.cells[1]
 
-    live.add(lambda: document["cells"][0] | {"metrics": {}, "latency_s": None})
+    live.add(lambda: replace(sweep.cells[0], metrics={}, latency_s=None))
     live.add(second)
     assert arrived.wait(120)
     client = client_of(where)
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     [parent] = client.search_runs([experiment], "tags.`turbo_lab.kind` = 'sweep'")
-    [first, *_] = client.search_runs([experiment], "tags.`turbo_lab.record_id` = 'r0'")
+    [first, *_] = client.search_runs([experiment], "tags.`turbo_lab.record_id` = 'a0'")
     assert (parent.info.status, first.info.status) == ("RUNNING", "FINISHED")
     # The end adds figures, and nothing that is there.
-    ids = live.project(document, None)
-    assert ids["r0"] == first.info.run_id
+    ids = live.project(sweep, None)
+    assert ids["a0"] == first.info.run_id
     assert client.get_run(parent.info.run_id).info.status == "FINISHED"
-    run = client.get_run(ids["r0"])
+    run = client.get_run(ids["a0"])
     assert run.data.metrics["latency_p50_s"] == pytest.approx(0.1)
     assert len(client.search_runs([experiment])) == 5
 
 
 def test_sweep_that_is_given_up_is_killed_until_it_is_resumed(fresh) -> None:
-    _, document, where = fresh
+    _, sweep, where = fresh
     live = Tracker(where)
-    live.begin(SweepHead.of_document(document))
+    live.begin(SweepHead.of(sweep))
     live.start()
-    live.add(lambda: document["cells"][0])
+    live.add(lambda: sweep.cells[0])
     live.give_up()
     client = client_of(where)
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
@@ -222,46 +224,46 @@ def test_sweep_that_is_given_up_is_killed_until_it_is_resumed(fresh) -> None:
 
     assert parent() == "KILLED"
     again = Tracker(where)
-    again.begin(SweepHead.of_document(document))
-    again.project(document, None)
+    again.begin(SweepHead.of(sweep))
+    again.project(sweep, None)
     assert parent() == "FINISHED"
     assert len(client.search_runs([experiment])) == 5
 
 
 def test_failure_on_the_way_is_made_good_at_the_end(fresh) -> None:
-    _, document, where = fresh
+    _, sweep, where = fresh
     live = Tracker(where)
-    live.begin(SweepHead.of_document(document))
+    live.begin(SweepHead.of(sweep))
     live.start()
 
     def lost():
         raise OSError("the server is away")
 
     live.add(lost)
-    live.add(lambda: document["cells"][1])
-    ids = live.project(document, None)
-    assert set(ids) == {"r0", "r1", "r2", "r3"}
+    live.add(lambda: sweep.cells[1])
+    ids = live.project(sweep, None)
+    assert set(ids) == {"a0", "a1", "a2", "a3"}
 
 
 def test_our_own_error_on_the_way_is_not_hidden(fresh) -> None:
-    _, document, where = fresh
+    _, sweep, where = fresh
     live = Tracker(where)
-    live.begin(SweepHead.of_document(document))
+    live.begin(SweepHead.of(sweep))
     live.start()
     live.add(lambda: {}["no such row"])
     with pytest.raises(KeyError, match="no such row"):
-        live.project(document, None)
+        live.project(sweep, None)
 
 
 def test_nothing_is_projected_while_a_latency_is_measured(fresh) -> None:
-    _, document, where = fresh
+    _, sweep, where = fresh
     live, is_asked = Tracker(where), threading.Event()
-    live.begin(SweepHead.of_document(document))
+    live.begin(SweepHead.of(sweep))
     live.start()
 
     def row():
         is_asked.set()
-        return document["cells"][0]
+        return sweep.cells[0]
 
     live.add(row)
     assert is_asked.wait(120)
@@ -269,19 +271,19 @@ def test_nothing_is_projected_while_a_latency_is_measured(fresh) -> None:
     with live.quiet():
         live.add(row)
         assert not is_asked.wait(0.5)
-    live.project(document, None)
+    live.project(sweep, None)
     assert is_asked.is_set()
 
 
 def test_a_sweep_that_made_what_was_known_is_closed(fresh) -> None:
     """Its batches were taken out of the store: work, and no news."""
-    store, document, where = fresh
-    ids = Tracker(where).project_news(document, None, store)
+    store, sweep, where = fresh
+    ids = Tracker(where).project_news(sweep, None, store)
     again = Tracker(where)
-    again.begin(SweepHead.of_document(document))
+    again.begin(SweepHead.of(sweep))
     again.start()
-    again.add(lambda: document["cells"][0])
-    assert again.project_news(document, None, store) == ids
+    again.add(lambda: sweep.cells[0])
+    assert again.project_news(sweep, None, store) == ids
     client = client_of(where)
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     assert client.search_runs([experiment], "attributes.status = 'RUNNING'") == []

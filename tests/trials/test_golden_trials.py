@@ -15,15 +15,14 @@ import pytest
 from tests.golden.test_lifecycle import faulty
 from tests.golden_cases import FreshDraws, Loaded
 from turbo_lab.cli.main import main
+from turbo_lab.documents.golden import GoldenMutation, HarmlessOutcome, Margin
 from turbo_lab.errors import JudgementError
-from turbo_lab.golden.document import Margin
 from turbo_lab.golden.embedding import image_embedding
 from turbo_lab.golden.fresh_process import DrawFresh, Stages
 from turbo_lab.golden.library import GoldenLibrary, StoredTensors
 from turbo_lab.golden.run_case import CaseRunner, RecordedCase
 from turbo_lab.golden.thresholds import read_thresholds, thresholds_document, thresholds_of
 from turbo_lab.report.text.golden import print_calibration, print_mutation
-from turbo_lab.request.recipe import as_plain
 from turbo_lab.trials.faults import FAULTS, Fault
 from turbo_lab.trials.golden_calibration import (
     Calibration,
@@ -32,7 +31,7 @@ from turbo_lab.trials.golden_calibration import (
     load_cases,
     observe,
 )
-from turbo_lab.trials.golden_mutation import HarmlessOutcome, Mutation, mutate, run_with
+from turbo_lab.trials.golden_mutation import Mutation, mutate, run_with
 from turbo_lab.trials.harmless import HARMLESS, Harmless
 
 
@@ -95,7 +94,7 @@ def test_a_fault_that_does_nothing_is_missed(
 
     found = tried(caught, Fault("nothing"))
     assert (found.score, found.passes) == (0.5, False)
-    print_mutation({"score": found.score, **as_plain(found)})
+    print_mutation(GoldenMutation(found.score, found.faults, found.harmless))
     text = capsys.readouterr().out
     assert "score 50% of the faults caught at T0" in text
     assert [line.split() for line in text.splitlines() if line.startswith("nothing")] == [
@@ -132,7 +131,7 @@ def test_a_fault_above_the_noise_must_be_seen_at_every_tier(
         "vae in bfloat16": ("T1", "T2"),
         "one weight off by 0.001": (),  # as small as what is harmless
     }
-    print_mutation({"score": 1.0, "faults": as_plain(found), "harmless": []})
+    print_mutation(GoldenMutation(1.0, tuple(found), ()))
     text = " ".join(capsys.readouterr().out.split())
     assert "vae in bfloat16: missed at T1, T2 though above the harmless noise" in text
 

@@ -358,7 +358,8 @@ def test_a_sweep_names_only_files_of_its_store(
     for command in (["sync", "store=foreign"], report, [*report, "store=foreign"]):
         assert main(command) == (3 if command[0] == "sync" else 2)
         said = capsys.readouterr().err
-        assert "of its store" in said or "must be a relative path" in said
+        rules = ("of its store", "must be a relative path", "not a path")
+        assert any(rule in said for rule in rules)
         assert said.count("\n") == 1
     assert uploaded(foreign.parent) == []
     assert not (foreign.parent / "report.html").exists()
@@ -527,9 +528,10 @@ def test_ids_of_sweeps_are_checked_when_they_are_read(
     capsys.readouterr()
     for command in (["sync", "store=foreign"], ["report", str(path)]):
         assert main(command) == (3 if command[0] == "sync" else 2)
-        assert "lower-case hex digits" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "lower-case hex digits" in said or f"{field} is {value!a}, not text" in said
     path.unlink()
-    assert main(["sync", "store=foreign"]) == 2
+    assert main(["sync", "store=foreign"]) == 3
     assert "begun.json" in capsys.readouterr().err
     assert uploaded(foreign.parent) == []
 

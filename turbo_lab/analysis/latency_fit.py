@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
@@ -29,21 +29,23 @@ class LineFit:
     """``fixed_s + per_unit_s * x`` by least squares, with 95% intervals (Student's t)."""
 
     axis: str
-    """Along which."""
-    where: Mapping[str, Any]
+    """Key that the line is along."""
+    where: Mapping[str, object]
     """Values of the other axes; empty if there are none."""
     unit: str
     """Unit of ``x``, as shown to people."""
     fixed_s: float
     """Latency at x = 0, in seconds."""
     fixed_ci95: Interval
+    """95% interval of ``fixed_s``."""
     per_unit_s: float
     """Latency per unit of ``x``, in seconds."""
     per_unit_ci95: Interval
+    """95% interval of ``per_unit_s``."""
     r_squared: float
     """Share of the variance that the line explains."""
     n: int
-    """Points."""
+    """Number of points."""
 
     @property
     def text(self) -> str:
@@ -56,7 +58,7 @@ class LineFit:
         return f"{fixed} + {each} for each {self.unit}, R\N{SUPERSCRIPT TWO} {self.r_squared:.3f}"
 
 
-def position(axis: str, value: Any) -> float | None:
+def position(axis: str, value: object) -> float | None:
     """Return the position of a value on its axis: a size by its pixels.
 
     ``None`` for words and seeds.
@@ -64,27 +66,44 @@ def position(axis: str, value: Any) -> float | None:
     if axis == "resolution":
         width, _, height = str(value).partition("x")
         return float(int(width) * int(height or width))
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and axis != "seed" else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or axis == "seed":
+        return None
+    return float(value)
 
 
-def place(axis: str, cell: Mapping[str, Any]) -> float | None:
+class TimedCell(Protocol):
+    """A cell with its place in the grid and the latency of a call."""
+
+    @property
+    def axes(self) -> Mapping[str, object]:
+        """Values of the keys that vary, by key."""
+
+    @property
+    def batch_size(self) -> int | None:
+        """Images per call that were drawn; ``None`` if the cell failed."""
+
+    @property
+    def median_s(self) -> float | None:
+        """Median latency, in seconds; ``None`` if the cell failed."""
+
+
+def place(axis: str, cell: TimedCell) -> float | None:
     """Return the position of a timed cell; a batch counts the images that were drawn."""
-    is_batch = axis == "batch_size" and "batch_size" in cell
-    return position(axis, cell["batch_size"] if is_batch else cell["axes"][axis])
+    is_batch = axis == "batch_size" and cell.batch_size is not None
+    return position(axis, cell.batch_size if is_batch else cell.axes[axis])
 
 
-def fits(cells: Sequence[Mapping[str, Any]]) -> list[LineFit]:
+def fits(cells: Sequence[TimedCell]) -> list[LineFit]:
     """Fit a line through the medians of three or more cells that differ along one axis only."""
-    timed = [cell for cell in cells if cell["latency_s"]]
+    timed = [(cell, median) for cell in cells if (median := cell.median_s) is not None]
     found = []
-    for axis in dict.fromkeys(name for cell in timed for name in cell["axes"] if name in UNITS):
-        groups: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
-        for cell in timed:
-            others = tuple((k, v) for k, v in cell["axes"].items() if k != axis)
+    for axis in dict.fromkeys(name for cell, _ in timed for name in cell.axes if name in UNITS):
+        groups: dict[tuple[tuple[str, object], ...], list[tuple[float, float]]] = {}
+        for cell, median in timed:
+            others = tuple((k, v) for k, v in cell.axes.items() if k != axis)
             at = place(axis, cell)
             assert at is not None
-            groups.setdefault(others, []).append((at, float(cell["latency_s"]["p50"])))
+            groups.setdefault(others, []).append((at, median))
         found += [
             fit
             for others, points in groups.items()
@@ -94,7 +113,7 @@ def fits(cells: Sequence[Mapping[str, Any]]) -> list[LineFit]:
 
 
 def _fit(
-    axis: str, where: Mapping[str, Any], points: Sequence[tuple[float, float]]
+    axis: str, where: Mapping[str, object], points: Sequence[tuple[float, float]]
 ) -> LineFit | None:
     """Fit one line; returns ``None`` for fewer than three positions, as two always fit."""
     unit, size = UNITS[axis]

@@ -14,7 +14,9 @@ from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.cli.report import find_sweep, read_sweep
 from turbo_lab.compare.baseline import baseline_of, names, own_folder, read_baseline, write_baseline
 from turbo_lab.compare.published import refuse_published
+from turbo_lab.documents.document import to_plain
 from turbo_lab.documents.output import print_document
+from turbo_lab.documents.results import BaselineList, BaselineSet, BaselineShown
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.store.layout import DEFAULT_STORE
 from turbo_lab.store.store import Store
@@ -33,7 +35,7 @@ def list_(as_json: bool) -> int:
     """List the baselines of this folder and those that ship."""
     found = names(own_folder())
     if as_json:
-        print_document("baseline list", {"baselines": found})
+        print_document("baseline list", BaselineList(tuple(found)))
     else:
         print("\n".join(found) or "none; make one with turbo-lab baseline set NAME SWEEP")
     return 0
@@ -45,19 +47,19 @@ def list_(as_json: bool) -> int:
 def show(name: str, as_json: bool) -> int:
     """Show what a baseline was measured on and with."""
     baseline = read_baseline(name, own_folder())
-    values = {
-        "name": baseline.name,
-        "digest": baseline.content_digest,
-        "record_id": baseline.record_id,
-        "parameters": dict(baseline.parameters),
-        "images": len(baseline.keys),
-        "figures": {m.name: m.value for m in baseline.measurements},
-        "fingerprint": dict(baseline.fingerprint.keys),
-    }
+    shown = BaselineShown(
+        name=baseline.name,
+        digest=baseline.content_digest,
+        record_id=baseline.record_id,
+        parameters=baseline.parameters,
+        images=len(baseline.keys),
+        figures={m.name: m.value for m in baseline.measurements},
+        fingerprint=baseline.fingerprint.keys,
+    )
     if as_json:
-        print_document("baseline show", values)
+        print_document("baseline show", shown)
     else:
-        print(json.dumps(values, indent=2, ensure_ascii=False))
+        print(json.dumps(to_plain(shown), indent=2, ensure_ascii=False))
     return 0
 
 
@@ -80,7 +82,7 @@ def set_(words: tuple[str, ...], as_json: bool) -> int:
     write_baseline(baseline, folder)
     now = baseline.content_digest
     if as_json:
-        print_document("baseline set", {"path": str(path), "digest": now, "replaced": before})
+        print_document("baseline set", BaselineSet(path, now, before))
         return 0
     was = "" if before is None else "  unchanged" if before == now else f"  was {before[:12]}"
     print(f"{path}  {now[:12]}{was}")
@@ -96,11 +98,11 @@ def _digest_there(name: str, folder: Path) -> str:
 
 def _record(store: Store, sweep: str, cell: str | None) -> str:
     """The record id of a sweep's only cell, or of its ``cell``-th."""
-    cells = read_sweep(find_sweep(sweep, str(store.root)), None)["cells"]
+    cells = read_sweep(find_sweep(sweep, str(store.root)), None).cells
     if cell is None and len(cells) > 1:
-        axes = "\n".join(f"  cell={i}  {row['axes']}" for i, row in enumerate(cells))
+        axes = "\n".join(f"  cell={i}  {dict(row.axes)}" for i, row in enumerate(cells))
         raise InputError(f"{sweep}: has {len(cells)} cells; name one:\n{axes}")
     index = 0 if cell is None else whole_number(cell, "cell")
     if index >= len(cells):
         raise InputError(f"cell={cell}: must be a number from 0 to {len(cells) - 1}")
-    return str(cells[index]["record_id"])
+    return cells[index].record_id

@@ -49,26 +49,23 @@ def command(words: tuple[str, ...], html: Path | None, as_json: bool, **hydra: A
 
 def _bench(points: Sequence[GridPoint], as_json: bool, html: Path | None) -> int:
     """Time every cell of a grid and print a table; return the exit code."""
-    from turbo_lab.analysis.latency_fit import fits
     from turbo_lab.compare.latency import time_cells
     from turbo_lab.documents.output import print_document, write_text
     from turbo_lab.planning.resolved_sweep import resolve_points
-    from turbo_lab.request.recipe import as_plain
     from turbo_lab.store.record import CellStatus
 
-    rows = time_cells(resolve_points(points))
-    lines = fits(rows)
+    result = time_cells(resolve_points(points))
     if as_json:
-        print_document("bench", {"cells": rows, "fits": as_plain(lines)})
+        print_document("bench", result)
     else:
         from turbo_lab.report.text.tables import bench_table
 
-        bench_table(rows)
-        for fit in lines:
+        bench_table(result.cells)
+        for fit in result.fits:
             where = " ".join(f"{key}={value}" for key, value in fit.where.items())
             print(f"fit along {fit.axis}{' at ' if where else ''}{where}: {fit.text}")
     if html is not None:
         from turbo_lab.report.html.bench import bench_report
 
-        write_text(html, bench_report({"cells": rows}, lines), "--html")
-    return 3 if any(row["status"] == CellStatus.FAILED for row in rows) else 0
+        write_text(html, bench_report(result), "--html")
+    return 3 if any(cell.status == CellStatus.FAILED for cell in result.cells) else 0

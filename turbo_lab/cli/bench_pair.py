@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from turbo_lab.cli.sides import SideWords, compose_side, split_sides
 from turbo_lab.compare.latency import check_same_run, time_sides
 from turbo_lab.documents.output import print_document
+from turbo_lab.documents.timing import PairResult
 from turbo_lab.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def time_pair(arguments: list[str], as_json: bool) -> int:
     check_same_run("bench", baseline, candidate)
     found = time_sides(baseline, candidate)
     if as_json:
-        print_document("bench pair", pair_values(found, words))
+        print_document("bench pair", _result(found, words))
         return 0
     print(f"A  {found.a_s * 1e3:9.2f} ms  {' '.join(words.of('baseline'))}")
     print(f"B  {found.b_s * 1e3:9.2f} ms  {' '.join(words.of('candidate'))}")
@@ -47,20 +48,20 @@ def time_pair(arguments: list[str], as_json: bool) -> int:
     return 0
 
 
-def pair_values(found: PairedTiming, words: SideWords) -> dict[str, Any]:
-    """Return the ``bench pair`` document, without its header."""
-    return {
-        "baseline": words.of("baseline"),
-        "candidate": words.of("candidate"),
-        "verdict": found.verdict,
-        "ratio": found.ratio,
-        "ci95": list(found.ci95),
-        "noise_ratio": found.noise_ratio,
-        "noise_ci95": list(found.noise_ci95),
-        "baseline_s": found.a_s,
-        "candidate_s": found.b_s,
-        "baseline_blocks_s": list(found.blocks_a_s),
-        "candidate_blocks_s": list(found.blocks_b_s),
-        "calls_a_block": found.calls_a_block,
-        "warnings": list(found.warnings),
-    }
+def _result(found: PairedTiming, words: SideWords) -> PairResult:
+    """Return the result of timing two sides, with the command line of each."""
+    return PairResult(
+        baseline=tuple(words.of("baseline")),
+        candidate=tuple(words.of("candidate")),
+        verdict=found.verdict,
+        ratio=found.ratio,
+        ci95=found.ci95,
+        noise_ratio=found.noise_ratio,
+        noise_ci95=found.noise_ci95,
+        baseline_s=found.a_s,
+        candidate_s=found.b_s,
+        baseline_blocks_s=found.blocks_a_s,
+        candidate_blocks_s=found.blocks_b_s,
+        calls_a_block=found.calls_a_block,
+        warnings=found.warnings,
+    )

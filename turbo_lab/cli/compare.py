@@ -28,8 +28,8 @@ def command(words: tuple[str, ...], html: Path | None, as_json: bool) -> int:
     """
     from turbo_lab.cli.compare_entrants import entrants
     from turbo_lab.cli.sides import split_sides
-    from turbo_lab.compare.contenders import compare_entrants, compare_values, pictures
-    from turbo_lab.compare.published import published_document, refuse_published
+    from turbo_lab.compare.contenders import compare_entrants, compare_report, pictures
+    from turbo_lab.compare.published import published_tables, refuse_published
     from turbo_lab.documents.output import check_writable, print_document, write_text
 
     keys = list(words)
@@ -45,19 +45,17 @@ def command(words: tuple[str, ...], html: Path | None, as_json: bool) -> int:
     if html is not None:
         check_writable(html, "--html")
     found = compare_entrants(*entrants(sides, named.split(",") if named else []))
-    values = compare_values(found)
-    if with_published:
-        values["published"] = published_document()
+    report = compare_report(found, published_tables() if with_published else None)
     if html is not None:
-        from turbo_lab.report.html.compare import compare_report
+        from turbo_lab.report.html.compare import compare_page
 
-        write_text(html, compare_report(values, pictures(found, values["prompts"])), "--html")
+        write_text(html, compare_page(report, pictures(found, report.prompts)), "--html")
     if as_json:
-        print_document("compare", values)
+        print_document("compare", report)
     else:
         from turbo_lab.report.text.compare import print_compare
 
-        print_compare(values)
+        print_compare(report)
         if html is not None:
             print(f"report          {html}")
     return 0

@@ -10,33 +10,21 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from turbo_lab import environment
 from turbo_lab.cli.options import json_option, take_keys, words_argument
+from turbo_lab.documents.inspection import Diagnosis, Finding
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError, TurboLabError
-from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.layout import DEFAULT_STORE, StoreLayout
 
 _FREE_BYTES = 1 << 30
 _MARKS = {"ok": "ok", "note": "--", "problem": "!!"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    name: str
-    """Such as ``torch`` or ``model sdxl-turbo``."""
-    status: str
-    """``ok``; ``note``: something cannot be run here, or only so; ``problem``: nothing can."""
-    detail: str
-    """What was found, and what to do where it is not ``ok``."""
 
 
 @click.command("doctor")
@@ -51,8 +39,8 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
     found = [*_packages(), *_devices(), *_models(), *_goldens(), *_baselines(), *_disk(store)]
     problems = [row for row in found if row.status == "problem"]
     if as_json:
-        values = {"verdict": "problem" if problems else "ok", "findings": as_plain(found)}
-        print_document("doctor", values)
+        verdict: Literal["ok", "problem"] = "problem" if problems else "ok"
+        print_document("doctor", Diagnosis(verdict, tuple(found)))
     else:
         width = max(len(row.name) for row in found)
         for row in found:
@@ -118,16 +106,16 @@ def _devices() -> Iterator[Finding]:
 
 
 def _models() -> Iterator[Finding]:
-    from turbo_lab.cards.catalog import list_models, show_model
+    from turbo_lab.workflows.catalog import list_models, show_model
 
     for row in list_models():
-        name, kind = row["name"], "model" if row["kind"] == "pipeline" else row["kind"]
-        if row["status"] == "ready":
-            yield Finding(f"{kind} {name}", "ok", f"{row['license']}")
-        elif row["status"] == "missing":
-            why = str(show_model(name)["missing"]).partition(": ")[2]
-            status = "problem" if row["source"] == "packaged" else "note"
-            yield Finding(f"{kind} {name}", status, why)
+        name, kind = row.name, "model" if row.kind == "pipeline" else row.kind
+        if row.status == "ready":
+            yield Finding(f"{kind} {name}", "ok", row.license)
+        elif row.status == "missing":
+            why = str(show_model(name).missing).partition(": ")[2]
+            is_ours = row.source == "packaged"
+            yield Finding(f"{kind} {name}", "problem" if is_ours else "note", why)
 
 
 def _goldens() -> Iterator[Finding]:

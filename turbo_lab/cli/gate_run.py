@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from turbo_lab import config
 from turbo_lab.cli.sides import compose_side, split_sides
 from turbo_lab.compare.published import refuse_published
 from turbo_lab.compare.sides import SIDES, require_one_cell
+from turbo_lab.documents.gate import GateReport
 from turbo_lab.documents.output import check_writable, print_document, write_text
 from turbo_lab.errors import InputError
 from turbo_lab.gate.inputs import check_cases, gate_inputs
 from turbo_lab.gate.policy import Policy
-from turbo_lab.gate.run import GateResult, gate_values, pictures, run_gate
+from turbo_lab.gate.run import GateResult, gate_report, pictures, run_gate
 from turbo_lab.planning.resolved_sweep import resolve_points, with_store
 
 
@@ -44,14 +44,14 @@ def run_gate_words(
             folder = stack.enter_context(TemporaryDirectory(prefix="turbo-lab-gate-"))
             candidate = with_store(candidate, Path(folder))
         result = run_gate(gate_inputs(policy, candidate, baseline))
-        values = gate_values(result, words.of("candidate"), words.of("baseline"))
-        _write_files(values, files, result)
+        report = gate_report(result, words.of("candidate"), words.of("baseline"))
+        _write_files(report, files, result)
     if as_json:
-        print_document("gate", values)
+        print_document("gate", report)
     else:
         from turbo_lab.report.text.gate import print_gate
 
-        print_gate(values)
+        print_gate(report)
         for kind, path in files.items():
             print(f"{kind:15} {path}")
     return result.verdict.exit_code
@@ -66,15 +66,16 @@ def _refuse_policies_of_a_side(arguments: Sequence[str]) -> None:
             )
 
 
-def _write_files(values: Mapping[str, Any], files: Mapping[str, Path], result: GateResult) -> None:
+def _write_files(report: GateReport, files: Mapping[str, Path], result: GateResult) -> None:
     """Write the files that were asked for."""
-    from turbo_lab.report.html.gate import gate_report
-    from turbo_lab.report.markdown import gate_junit, gate_markdown
+    from turbo_lab.report.html.gate import gate_page
+    from turbo_lab.report.junit import gate_junit
+    from turbo_lab.report.markdown import gate_markdown
 
     writers: dict[str, Callable[[], str]] = {
-        "junit": lambda: gate_junit(values),
-        "markdown": lambda: gate_markdown(values),
-        "html": lambda: gate_report(values, pictures(result, values["prompts"])),
+        "junit": lambda: gate_junit(report),
+        "markdown": lambda: gate_markdown(report),
+        "html": lambda: gate_page(report, pictures(result, report.prompts)),
     }
     for kind, path in files.items():
         write_text(path, writers[kind](), f"--{kind}")

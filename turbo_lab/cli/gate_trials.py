@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from turbo_lab import config
 from turbo_lab.compare.sides import require_one_cell
+from turbo_lab.documents.gate import GateCalibrated, GateMutation
 from turbo_lab.documents.output import print_document
 from turbo_lab.gate import trials
 from turbo_lab.gate.policy import Policy
-from turbo_lab.gate.run import gate_values
+from turbo_lab.gate.run import gate_report
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
-from turbo_lab.request.recipe import as_plain
 from turbo_lab.verdict import Verdict
 
 
@@ -31,19 +31,19 @@ def calibrate(
     gates = [
         trials.real_gate(policy, candidate, count * (seeds + 2 * index)) for index in range(real)
     ]
-    rows = [
-        gate_values(
+    reports = tuple(
+        gate_report(
             gate.result,
             [*words, f"seed={gate.candidate_seed}"],
             [*words, f"seed={gate.baseline_seed}"],
         )
         for gate in gates
-    ]
-    values = {**as_plain(found), "real": rows}
+    )
+    calibrated = GateCalibrated(found, reports)
     if as_json:
-        print_document("gate calibrate", values)
+        print_document("gate calibrate", calibrated)
     else:
-        print_calibration(values)
+        print_calibration(calibrated)
     has_alarm = any(gate.result.verdict == Verdict.REGRESSION for gate in gates)
     is_sound = found.rate_ci95[0] <= 0.05 and all(row.holds for row in found.metrics)
     return 0 if is_sound and not has_alarm else 1
@@ -54,16 +54,16 @@ def mutate(arguments: Sequence[str], as_json: bool) -> int:
     from turbo_lab.report.text.gate import print_blindness
 
     found = trials.mutate(*_compose(_words(arguments)))
-    values = {
-        "score": sum(outcome.caught for outcome in found) / len(found),
-        "catch_rates": trials.catch_rates(found),
-        "faults": as_plain(found),
-    }
+    mutation = GateMutation(
+        score=sum(outcome.caught for outcome in found) / len(found),
+        catch_rates=trials.catch_rates(found),
+        faults=tuple(found),
+    )
     if as_json:
-        print_document("gate mutate", values)
+        print_document("gate mutate", mutation)
     else:
-        print_blindness(values)
-    return 0 if values["score"] == 1 else 1
+        print_blindness(mutation)
+    return 0 if mutation.score == 1 else 1
 
 
 def _words(arguments: Sequence[str]) -> list[str]:

@@ -41,6 +41,7 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
 def _generate(points: Sequence[GridPoint], as_json: bool) -> int:
     """Draw a grid's images and print the path of each; return the exit code."""
     from turbo_lab.documents.output import print_document
+    from turbo_lab.documents.results import GeneratedImages
     from turbo_lab.planning.resolved_sweep import measuring, resolve_points
     from turbo_lab.progress import StderrProgress
     from turbo_lab.store.record import CellStatus
@@ -56,16 +57,7 @@ def _generate(points: Sequence[GridPoint], as_json: bool) -> int:
         progress.end()
     saved = save_images(done, sweep.options.output)
     if as_json:
-        rows = [
-            {
-                "path": str(image.path),
-                "pixel_sha256": image.pixel_sha256,
-                "seed": image.seed,
-                "prompt": image.prompt,
-            }
-            for image in saved
-        ]
-        print_document("generate", {"images": rows, "load_s": done.outcome.load_s})
+        print_document("generate", GeneratedImages(tuple(saved), done.outcome.load_s))
     else:
         for image in saved:
             print(f"{image.path}  {image.pixel_sha256[:12]}")

@@ -6,12 +6,24 @@ import datetime
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from turbo_lab.cli.commands import Subcommands
 from turbo_lab.cli.options import html_option, json_option, words_argument
+from turbo_lab.documents.golden import (
+    AcceptedCase,
+    GoldenAccepted,
+    GoldenCalibration,
+    GoldenInvariance,
+    GoldenList,
+    GoldenMutation,
+    GoldenPruned,
+    GoldenRecorded,
+    GoldenRejected,
+    ListedCase,
+    ThresholdProvenance,
+)
 from turbo_lab.documents.output import check_writable, print_document
 from turbo_lab.errors import InputError
 from turbo_lab.golden.document import Acceptance, Golden
@@ -25,7 +37,6 @@ from turbo_lab.golden.library import (
     standard_cases,
 )
 from turbo_lab.golden.thresholds import thresholds_of
-from turbo_lab.request.recipe import as_plain
 from turbo_lab.verdict import Verdict
 
 reason_option = click.option("--reason", metavar="TEXT", help="Why it is accepted or rejected.")
@@ -69,8 +80,8 @@ def record(words: tuple[str, ...], processes: int, reason: str | None, as_json: 
     _say(f"recording {len(new)} goldens; each is drawn in {processes} fresh processes as well")
     golden = lifecycle.record(library, new, thresholds_of(library), processes, acceptance)
     if as_json:
-        values = {"processes": processes, "bound95": _bound(processes)}
-        print_document("golden record", {"recorded": [g.name for g in golden], **values})
+        names = tuple(item.name for item in golden)
+        print_document("golden record", GoldenRecorded(names, processes, _bound(processes)))
         return 0
     for item in golden:
         print(f"{item.name:32} {item.outcome[:12]}")
@@ -114,7 +125,7 @@ def check(words: tuple[str, ...], explain: bool, html: Path | None, as_json: boo
     """
     from turbo_lab.golden import lifecycle
     from turbo_lab.golden.embedding import image_embedding
-    from turbo_lab.report.golden_check import check_document, write_page
+    from turbo_lab.report.golden_check import golden_check, write_page
 
     names, overrides = _split_words(words)
     if html is not None:
@@ -129,18 +140,18 @@ def check(words: tuple[str, ...], explain: bool, html: Path | None, as_json: boo
         overrides,
     )
     orphans = [] if names else library.orphans()
-    values = check_document(checked, orphans)
+    result = golden_check(checked, orphans)
     if html is not None:
-        write_page(html, values, checked)
+        write_page(html, result, checked)
     if as_json:
-        print_document("golden check", values)
+        print_document("golden check", result)
     else:
         from turbo_lab.report.text.golden import print_check
 
-        print_check(values, library.root == packaged_root())
+        print_check(result, library.root == packaged_root())
         if html is not None:
             print(f"report          {html}")
-    return Verdict(values["verdict"]).exit_code
+    return result.verdict.exit_code
 
 
 @command.command()
@@ -176,24 +187,24 @@ def accept(
     else:
         outcomes = _accept_beside(library, named, acceptance, processes)
         parents = {}
-    rows: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "outcome": outcome,
-            "parent": parents.get(name),
-            "expires": expires,
-            "was_known_bad": old[name].known_bad.get(outcome) if name in old else None,
-        }
+    rows = [
+        AcceptedCase(
+            name=name,
+            outcome=outcome,
+            parent=parents.get(name),
+            expires=expires,
+            was_known_bad=old[name].known_bad.get(outcome) if name in old else None,
+        )
         for name, outcome in outcomes.items()
     ]
     if as_json:
-        print_document("golden accept", {"accepted": rows})
+        print_document("golden accept", GoldenAccepted(tuple(rows)))
         return 0
     for row in rows:
-        ending = f"until {expires}" if expires else f"parent {(row['parent'] or 'none')[:12]}"
-        print(f"{row['name']:32} {row['outcome'][:12]}  {ending}")
-        if row["was_known_bad"]:
-            print(f"{'':32} was known bad ({row['was_known_bad']}) and is no longer")
+        ending = f"until {expires}" if expires else f"parent {(row.parent or 'none')[:12]}"
+        print(f"{row.name:32} {row.outcome[:12]}  {ending}")
+        if row.was_known_bad:
+            print(f"{'':32} was known bad ({row.was_known_bad}) and is no longer")
     return 0
 
 
@@ -239,7 +250,7 @@ def reject(name: str, reason: str | None, as_json: bool) -> int:
     golden = _of_same_work(library, name, seen)
     library.write_sidecar(golden.with_known_bad(seen.outcome, reason))
     if as_json:
-        print_document("golden reject", {"name": name, "outcome": seen.outcome, "reason": reason})
+        print_document("golden reject", GoldenRejected(name, seen.outcome, reason))
         return 0
     print(f"{name:32} {seen.outcome[:12]}  is known bad")
     return 0
@@ -255,19 +266,19 @@ def list_(as_json: bool) -> int:
         golden = library.read(name) if library.has(name) else None
         anchor = golden.accepted[0] if golden else None
         rows.append(
-            {
-                "name": name,
-                "overrides": list(overrides),
-                "outcome": golden.outcome if golden else None,
-                "accepted_by": anchor.by if anchor else None,
-                "accepted_at": anchor.at if anchor else None,
-                "reason": anchor.reason if anchor else None,
-                "beside": len(golden.accepted) - 1 if golden else 0,
-                "known_bad": len(golden.known_bad) if golden else 0,
-            }
+            ListedCase(
+                name=name,
+                overrides=tuple(overrides),
+                outcome=golden.outcome if golden else None,
+                accepted_by=anchor.by if anchor else None,
+                accepted_at=anchor.at if anchor else None,
+                reason=anchor.reason if anchor else None,
+                beside=len(golden.accepted) - 1 if golden else 0,
+                known_bad=len(golden.known_bad) if golden else 0,
+            )
         )
     if as_json:
-        print_document("golden list", {"root": str(library.root.resolve()), "goldens": rows})
+        print_document("golden list", GoldenList(library.root.resolve(), tuple(rows)))
         return 0
     from turbo_lab.report.text.golden import print_list
 
@@ -285,7 +296,7 @@ def prune(as_json: bool) -> int:
     for name in orphans:
         library.remove(name)
     if as_json:
-        print_document("golden prune", {"removed": orphans})
+        print_document("golden prune", GoldenPruned(tuple(orphans)))
         return 0
     for name in orphans:
         print(f"removed {library.root / name}")
@@ -311,22 +322,22 @@ def calibrate(words: tuple[str, ...], write: bool, as_json: bool) -> int:
     found = golden_calibration.calibrate(
         cases, image_embedding(), None if write else thresholds_of(library)
     )
-    provenance = {
-        "safety": SAFETY,
-        "ratchet": RATCHET,
-        "cases": found.cases,
-        "by_change": found.by_change,
-        "identical": found.exact,
-        "keys": dict(cases[0][0].sweep.fingerprint.keys),
-        "packages": {name: package_version(name) for name in ("torch", "diffusers")},
-    }
+    provenance = ThresholdProvenance(
+        safety=SAFETY,
+        ratchet=RATCHET,
+        cases=found.cases,
+        by_change=found.by_change,
+        identical=found.exact,
+        keys=cases[0][0].sweep.fingerprint.keys,
+        packages={name: package_version(name) for name in ("torch", "diffusers")},
+    )
     if write:
         library.write_thresholds(
             found.thresholds, thresholds_document(found.thresholds, provenance)
         )
-    values = {"loose": list(found.loose), "thresholds": found.thresholds, "provenance": provenance}
     if as_json:
-        print_document("golden calibrate", as_plain(values))
+        result = GoldenCalibration(found.loose, found.thresholds, provenance)
+        print_document("golden calibrate", result)
     else:
         from turbo_lab.report.text.golden import print_calibration
 
@@ -346,13 +357,13 @@ def mutate(words: tuple[str, ...], as_json: bool) -> int:
     library = open_library()
     cases = load_cases(library, _overrides(words))
     found = golden_mutation.mutate(cases, thresholds_of(library), image_embedding())
-    values = {"score": found.score, **as_plain(found)}
+    mutation = GoldenMutation(found.score, found.faults, found.harmless)
     if as_json:
-        print_document("golden mutate", values)
+        print_document("golden mutate", mutation)
     else:
         from turbo_lab.report.text.golden import print_mutation
 
-        print_mutation(values)
+        print_mutation(mutation)
     return 0 if found.passes else 1
 
 
@@ -369,13 +380,13 @@ def invariance(words: tuple[str, ...], as_json: bool) -> int:
     cases = load_cases(library, _overrides(words))
     rows = golden_invariance.invariance(cases, thresholds_of(library), image_embedding())
     holds = all(row.holds is not False for row in rows)
-    values = {"verdict": Verdict.PASS if holds else Verdict.REGRESSION, "rows": as_plain(rows)}
     if as_json:
-        print_document("golden invariance", values)
+        verdict = Verdict.PASS if holds else Verdict.REGRESSION
+        print_document("golden invariance", GoldenInvariance(verdict, tuple(rows)))
     else:
         from turbo_lab.report.text.golden import print_invariance
 
-        print_invariance(values["rows"])
+        print_invariance(rows)
     return 0 if holds else 1
 
 

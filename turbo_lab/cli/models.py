@@ -6,6 +6,7 @@ import click
 
 from turbo_lab.cli.commands import Subcommands
 from turbo_lab.cli.options import json_option
+from turbo_lab.documents.models import ModelList, ModelsVerified
 from turbo_lab.documents.output import print_document
 
 
@@ -18,12 +19,12 @@ def command() -> None:
 @json_option
 def list_(as_json: bool) -> int:
     """List every model, adapter and shared part, with licence and size."""
-    from turbo_lab.cards import catalog
     from turbo_lab.report.text.tables import models_table
+    from turbo_lab.workflows import catalog
 
     rows = catalog.list_models()
     if as_json:
-        print_document("models list", {"models": rows})
+        print_document("models list", ModelList(tuple(rows)))
     else:
         models_table(rows)
     return 0
@@ -34,8 +35,8 @@ def list_(as_json: bool) -> int:
 @json_option
 def show(name: str, as_json: bool) -> int:
     """Show one model: files, digest, revision, licence, and what it was trained on."""
-    from turbo_lab.cards import catalog
     from turbo_lab.report.text.tables import model_card_text
+    from turbo_lab.workflows import catalog
 
     card = catalog.show_model(name)
     if as_json:
@@ -54,8 +55,7 @@ def verify(as_json: bool) -> int:
     found = list(DigestCache().verify())
     changed = [path for path, is_same in found if not is_same]
     if as_json:
-        paths = [str(path) for path in changed]
-        print_document("models verify", {"n": len(found), "changed": paths})
+        print_document("models verify", ModelsVerified(len(found), tuple(changed)))
         return 3 if changed else 0
     for path in changed:
         print(f"changed  {path}")

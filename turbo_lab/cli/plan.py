@@ -11,7 +11,7 @@ import click
 from turbo_lab.cli.options import GridCommand, grid_options, json_option, with_hydra, words_argument
 from turbo_lab.cli.sweep import with_default_sweep
 from turbo_lab.documents.output import print_document
-from turbo_lab.planning.resolved_sweep import plan_values, resolve_points
+from turbo_lab.planning.resolved_sweep import plan_result, resolve_points
 from turbo_lab.workflows.settings import resolve_metric_context
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ def plan_points(points: Sequence[GridPoint], as_json: bool) -> int:
     """Plan a grid and print it; returns the exit code."""
     sweep = resolve_points(points)
     resolve_metric_context(sweep)
-    values = plan_values(sweep)
-    for text in values["warnings"]:
+    result = plan_result(sweep)
+    for text in result.warnings:
         print(f"warning: {text}", file=sys.stderr)
     if as_json:
-        print_document("plan", values)
+        print_document("plan", result)
     else:
         from turbo_lab.report.text.tables import plan_table
 
-        plan_table(values)
+        plan_table(result)
     return 0

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from turbo_lab.cli.commands import Subcommands
 from turbo_lab.cli.options import json_option, take_keys, words_argument
+from turbo_lab.documents.inspection import ReferenceBuilt
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache, digest, hash_file
@@ -75,18 +76,18 @@ def build_(words: tuple[str, ...], features: bool, output: str | None, as_json: 
         keys.get("metrics.extractor", "nano-clip"), keys.get("metrics.pretrained")
     )
     source = folder_source(Path(rest[0]))
-    values = write(source, extractor, features, keys.get("device", "cpu"), output)
+    built = write(source, extractor, features, keys.get("device", "cpu"), output)
     if as_json:
-        print_document("reference build", values)
+        print_document("reference build", built)
     else:
-        print_reference(values)
+        print_reference(built)
     return 0
 
 
 def write(
     source: Source, extractor: ExtractorSource, keep: bool, device: str, output: str | None
-) -> dict[str, Any]:
-    """Build a reference and write it; returns the fields of the ``reference build`` document.
+) -> ReferenceBuilt:
+    """Build a reference and write it.
 
     ``keep``: keep each image's features, which ``kid`` and ``cmmd`` need. ``output``: the
     file; ``None`` names it by source and extractor. Raises :class:`InputError` if it exists.
@@ -94,18 +95,18 @@ def write(
     path = Path(output or f"{source.name}-{extractor.name}.safetensors")
     _check_output(path)
     reference, distinct = build(source, extractor, keep, device, path)
-    return {
-        "path": str(path.resolve()),
-        "name": reference.name,
-        "n": reference.n,
-        "distinct": distinct,
-        "num_features": len(reference.mean),
-        "features": keep,
-        "extractor_name": reference.extractor_name,
-        "extractor": reference.extractor,
-        "digest": hash_file(path),
-        "warnings": list(_warnings(reference, distinct)),
-    }
+    return ReferenceBuilt(
+        path=path.resolve(),
+        name=reference.name,
+        n=reference.n,
+        distinct=distinct,
+        num_features=len(reference.mean),
+        features=keep,
+        extractor_name=reference.extractor_name,
+        extractor=reference.extractor,
+        digest=hash_file(path),
+        warnings=tuple(_warnings(reference, distinct)),
+    )
 
 
 def folder_source(folder: Path) -> Source:
@@ -208,15 +209,15 @@ def _warnings(reference: Reference, distinct: int) -> Iterator[str]:
         yield f"only {distinct} of the {reference.n} images are distinct"
 
 
-def print_reference(values: dict[str, Any]) -> None:
+def print_reference(built: ReferenceBuilt) -> None:
     """Print what was built and how to use it; warnings go to standard error."""
-    for text in values["warnings"]:
+    for text in built.warnings:
         print(f"warning: {text}", file=sys.stderr)
-    kept = "with" if values["features"] else "without"
-    print(f"reference   {values['path']}")
-    print(f"images      {values['n']}, {kept} their {values['num_features']} features each")
-    print(f"extractor   {values['extractor_name']} ({values['extractor'][:12]})")
-    print(f"digest      {values['digest'][:12]}")
-    print(f"\nuse it      turbo-lab sweep reference={values['path']}")
-    if not values["features"]:
+    kept = "with" if built.features else "without"
+    print(f"reference   {built.path}")
+    print(f"images      {built.n}, {kept} their {built.num_features} features each")
+    print(f"extractor   {built.extractor_name} ({built.extractor[:12]})")
+    print(f"digest      {built.digest[:12]}")
+    print(f"\nuse it      turbo-lab sweep reference={built.path}")
+    if not built.features:
         print("for kid and cmmd, build it with --features")

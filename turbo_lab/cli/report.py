@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
 from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.documents.output import print_document, write_text
+from turbo_lab.documents.results import WrittenReport
+from turbo_lab.documents.sweep import SweepResult, latest_timing
 from turbo_lab.errors import InputError, StoreError, unknown_name
 from turbo_lab.report.columns import CellDetails
-from turbo_lab.store import record as records
 from turbo_lab.store.layout import DEFAULT_STORE, SWEEP_FILE, StoreLayout, store_around
-from turbo_lab.workflows.results import move_paths
+from turbo_lab.store.record import read_object
 
 _FORMATS = {"html": "report.html", "markdown": "report.md"}
 
@@ -46,16 +45,14 @@ def command(
     if len(rest) != 1:
         raise InputError("report: name one sweep, as in turbo-lab report 1a2b3c, or a sweep.json")
     path = find_sweep(rest[0], store)
-    values = read_sweep(path, store)
-    text, missing = (_markdown(values), 0) if form == "markdown" else _html(values, images)
+    sweep = read_sweep(path, store)
+    text, missing = (_markdown(sweep), 0) if form == "markdown" else _html(sweep, images)
     target = Path(output or _FORMATS[form])
     if output is None and target.is_symlink():
         raise InputError(f"{target}: is a symbolic link; name the file to write with --output")
     write_text(target, text, "--output")
     if as_json:
-        about = {"report": str(target.resolve()), "sweep_id": values["sweep_id"],
-                 "missing_images": missing}  # fmt: skip
-        print_document("report", about)
+        print_document("report", WrittenReport(target.resolve(), sweep.sweep_id, missing))
     else:
         print(f"report          {target}")
     if missing:
@@ -87,45 +84,39 @@ def find_sweep(name: str, store: str | None) -> Path:
     raise unknown_name("sweep", name, [one.sweep_id for one in known])
 
 
-def read_sweep(path: Path, store: str | None) -> dict[str, Any]:
-    """A sweep document; its paths moved to ``store``, else to the store that it lies in.
+def read_sweep(path: Path, store: str | None) -> SweepResult:
+    """Return a sweep, its paths moved to ``store`` or else to the store that its file is in.
 
     Raises :class:`StoreError` where it names files outside its store.
     """
-    remedy = "run the same sweep again"
-    content = records.read_object(path, remedy)
-    try:
-        values = records.read_sweep(content, str(path))
-        if not values["cells"]:
-            raise InputError(f"{path}: the sweep has no cells; there is nothing to show")
-        move_paths(values, _store_of(path, str(values["store"]), store))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path}: is damaged ({error!r}); {remedy}") from error
-    return values
+    content = read_object(path, "run the same sweep again")
+    sweep = SweepResult.from_document(content, str(path))
+    if not sweep.cells:
+        raise InputError(f"{path}: the sweep has no cells; there is nothing to show")
+    return sweep.moved(_store_of(path, sweep.store, store))
 
 
-def _store_of(path: Path, named: str, given: str | None) -> Path:
+def _store_of(path: Path, named: Path, given: str | None) -> Path:
     """Return the store whose files are shown: ``given``, the one around ``path``, or ``named``."""
     if given is not None:
         return Path(given).resolve()
-    return store_around(path) or Path(named).resolve()
+    return store_around(path) or named.resolve()
 
 
-def cell_details(values: Mapping[str, Any]) -> dict[str, CellDetails]:
-    """What the store has of each cell, by record id; empty where the store is not there."""
+def cell_details(sweep: SweepResult) -> dict[str, CellDetails]:
+    """Return what the store has of each cell, by record id; empty if there is no store."""
     from turbo_lab.store.store import Store
-    from turbo_lab.workflows.results import latest_timing
 
-    root = Path(values["store"])
+    root = sweep.store
     if not StoreLayout(root).exists:
         return {}
     store = Store(root)
     found = {}
-    for row in values["cells"]:
-        record = store.read_record(row["record_id"])
+    for row in sweep.cells:
+        record = store.read_record(row.record_id)
         if record is None:
             continue
-        fingerprints = {figure["fingerprint"] for figure in row["metrics"].values()}
+        fingerprints = {figure.fingerprint for figure in row.metrics.values()}
         per_image = {
             m.name: m.per_image
             for m in store.measurements(record.record_id)
@@ -137,26 +128,26 @@ def cell_details(values: Mapping[str, Any]) -> dict[str, CellDetails]:
     return found
 
 
-def _html(values: Mapping[str, Any], shown: int | None) -> tuple[str, int]:
-    """The page, and how many images it wants and cannot find."""
+def _html(sweep: SweepResult, shown: int | None) -> tuple[str, int]:
+    """Return the page, and the number of its images that are missing."""
     from turbo_lab.report.html.pictures import pictures_a_cell, read_pictures
     from turbo_lab.report.html.sweep import sweep_report
 
-    cells = values["cells"]
+    cells = sweep.cells
     limit = pictures_a_cell(len(cells)) if shown is None else shown
-    paths = [Path(entry["path"]) for row in cells for entry in row["images"][:limit]]
-    # What a document calls its store may be any folder of the user's.
-    is_store = StoreLayout(Path(values["store"])).exists
+    paths = [image.path for row in cells for image in row.images[:limit]]
+    # A document may name any folder of the user's as its store.
+    is_store = StoreLayout(sweep.store).exists
     try:
         pictures = read_pictures(paths) if is_store else {}
     except OSError as error:
         raise StoreError(f"{error}: an image of the sweep cannot be read; "
                          "turbo-lab store verify says what is damaged") from error  # fmt: skip
     missing = sum(str(path) not in pictures for path in paths)
-    return sweep_report(values, cell_details(values), pictures), missing
+    return sweep_report(sweep, cell_details(sweep), pictures), missing
 
 
-def _markdown(values: Mapping[str, Any]) -> str:
+def _markdown(sweep: SweepResult) -> str:
     from turbo_lab.report.markdown import sweep_markdown
 
-    return sweep_markdown(values)
+    return sweep_markdown(sweep)

@@ -12,7 +12,6 @@ from turbo_lab.cli.arguments import whole_number
 from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
-from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.layout import DEFAULT_STORE
 from turbo_lab.store.record import Record
 from turbo_lab.store.store import Store
@@ -43,21 +42,16 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
     claim = _claim(rest[0], Path(keys.get("store", DEFAULT_STORE)), keys.get("tracking.uri"))
     device = keys.get("device", "auto")
     found = reproduce(claim, device, num_threads)
-    values = as_plain(found)
-    values["fingerprint_difference"] = [
-        {"key": key, "recorded": before, "here": here}
-        for key, before, here in found.fingerprint_difference
-    ]
     if as_json:
-        print_document("reproduce", values)
+        print_document("reproduce", found)
         return found.verdict.exit_code
     print(f"{found.verdict}: {found.message}")
     print(f"{found.num_identical} of {found.num_images} images identical to the bit")
     if found.first_divergence is not None:
         first = found.first_divergence
-        print(f"first divergence  {first['stage']}, {first['max_abs']} levels in {first['image']}")
-    for row in values["fingerprint_difference"]:
-        print(f"{row['key']:17} {row['recorded']} -> {row['here']}")
+        print(f"first divergence  {first.stage}, {first.max_abs} levels in {first.image}")
+    for row in found.fingerprint_difference:
+        print(f"{row.key:17} {row.recorded} -> {row.here}")
     return found.verdict.exit_code
 
 

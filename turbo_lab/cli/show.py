@@ -9,8 +9,10 @@ import click
 
 from turbo_lab import images
 from turbo_lab.cli.options import json_option
+from turbo_lab.documents.document import read_value, to_plain
+from turbo_lab.documents.inspection import ShownImage
 from turbo_lab.documents.output import print_document
-from turbo_lab.errors import InputError
+from turbo_lab.errors import InputError, StoreError
 
 
 @click.command("show")
@@ -21,11 +23,21 @@ def command(image: Path, as_json: bool) -> int:
     pixels, text = images.read_png(image)
     if "turbo-lab" not in text:
         raise InputError(f"{image}: holds no turbo-lab recipe")
-    about = json.loads(text["turbo-lab"])
-    about["pixels_intact"] = images.pixel_sha256(pixels) == about["pixel_sha256"]
+    about = _read(image, text["turbo-lab"], images.pixel_sha256(pixels))
     if as_json:
         print_document("show", about)
     else:
-        print(text["parameters"])
-        print(json.dumps(about, indent=2, ensure_ascii=False))
+        print(text.get("parameters", ""))
+        print(json.dumps(to_plain(about), indent=2, ensure_ascii=False))
     return 0
+
+
+def _read(path: Path, text: str, pixel_sha256: str) -> ShownImage:
+    """Return what an image says of itself. Raises :class:`StoreError` if that is damaged."""
+    try:
+        about = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise StoreError(f"{path}: its turbo-lab recipe is damaged ({error})") from error
+    if isinstance(about, dict):
+        about["pixels_intact"] = about.get("pixel_sha256") == pixel_sha256
+    return read_value(ShownImage, about, f"{path}: its turbo-lab recipe")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from turbo_lab.cli.commands import Subcommands
 from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.documents.output import print_document
+from turbo_lab.documents.store import StoreCollected, StoreUsage, StoreVerified
 from turbo_lab.errors import InputError
-from turbo_lab.request.recipe import as_plain
 from turbo_lab.store import maintenance
 from turbo_lab.store.layout import DEFAULT_STORE
 from turbo_lab.store.store import Store
@@ -36,8 +35,8 @@ def verify(words: tuple[str, ...], remove_damaged: bool, as_json: bool) -> int:
     else:
         damaged = list(maintenance.verify(store))
     if as_json:
-        values = {"removed": _plain(removed), "damaged": _plain(damaged)}
-        print_document("store verify", {"store": str(store.root), **values})
+        verified = StoreVerified(store.root, tuple(removed), tuple(damaged))
+        print_document("store verify", verified)
     else:
         _print_damage(store, removed, damaged)
     # Damage is no mistake of the user's and no verdict on a model: what was made is not all
@@ -67,8 +66,7 @@ def du(words: tuple[str, ...], as_json: bool) -> int:
     store = _open(words)
     by_kind, by_model = maintenance.usage(store)
     if as_json:
-        values = {"kinds": _plain(by_kind), "models": _plain(by_model)}
-        print_document("store du", {"store": str(store.root), **values})
+        print_document("store du", StoreUsage(store.root, tuple(by_kind), tuple(by_model)))
         return 0
     for row in (*by_kind, *by_model):
         name = row.kind if row in by_kind else f"model {row.name or row.kind[:12]}"
@@ -87,9 +85,8 @@ def gc(words: tuple[str, ...], orphans: bool, dry_run: bool, as_json: bool) -> i
     found = maintenance.gc(store, orphans, dry_run)
     freed_bytes = sum(garbage.size_bytes for garbage in found)
     if as_json:
-        removed = [str(garbage.path) for garbage in found]
-        values = {"removed": removed, "freed_bytes": freed_bytes, "dry_run": dry_run}
-        print_document("store gc", {"store": str(store.root), **values})
+        removed = tuple(garbage.path for garbage in found)
+        print_document("store gc", StoreCollected(store.root, removed, freed_bytes, dry_run))
         return 0
     for garbage in found:
         print(f"{'would remove' if dry_run else 'removed'}  {garbage.path}: {garbage.reason}")
@@ -102,10 +99,3 @@ def _open(words: Sequence[str]) -> Store:
     if rest:
         raise InputError(f"store: {rest[0]}: unexpected; pass store=DIRECTORY and options only")
     return Store.existing(Path(keys.get("store", DEFAULT_STORE)))
-
-
-def _plain(rows: Sequence[Any]) -> list[dict[str, Any]]:
-    return [
-        {key: str(value) if isinstance(value, Path) else value for key, value in row.items()}
-        for row in as_plain(rows)
-    ]

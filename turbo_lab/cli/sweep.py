@@ -39,7 +39,7 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     finally:
         progress.end()
     if as_json:
-        print_document("sweep", finished.values)
+        print_document("sweep", finished.result)
     else:
         _print_sweep(finished)
     return finished.exit_code
@@ -56,13 +56,13 @@ def with_default_sweep(words: list[str]) -> list[str]:
 def _print_sweep(finished: FinishedSweep) -> None:
     from turbo_lab.report.text.tables import sweep_table
 
-    values, uri = finished.values, finished.values["tracking_uri"]
-    sweep_table(values)
+    result, uri = finished.result, finished.result.tracking_uri
+    sweep_table(result)
     print(f"\ncontact sheet   {finished.sheet}")
     print(f"results         {finished.document}")
     if uri is not None and uri.startswith("sqlite"):
         print(f"open MLflow     mlflow ui --backend-store-uri {shlex.quote(uri)}")
     elif uri is not None:
         print(f"MLflow          {uri}")
-    if values["counts"]["failed"]:
+    if result.counts.failed:
         print("try again       run the same command: only what failed is left")

@@ -34,6 +34,7 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
 def _sync(point: GridPoint, as_json: bool) -> int:
     """Replay every sweep of a store into MLflow; return 3 if one could not be, otherwise 0."""
     from turbo_lab.documents.output import print_document
+    from turbo_lab.documents.results import FailedSync, SyncResult
     from turbo_lab.planning.options import RunOptions
     from turbo_lab.store.store import Store
     from turbo_lab.tracking import Tracker
@@ -56,13 +57,13 @@ def _sync(point: GridPoint, as_json: bool) -> int:
     failed = [sweep for sweep in synced if sweep.error is not None]
     done = [sweep for sweep in synced if sweep.error is None]
     if as_json:
-        values = {
-            "tracking_uri": uri,
-            "sweeps": [sweep.sweep_id for sweep in done if sweep.begun_cells is None],
-            "cut_off": [sweep.sweep_id for sweep in done if sweep.begun_cells is not None],
-            "failed": [{"sweep_id": sweep.sweep_id, "error": sweep.error} for sweep in failed],
-        }
-        print_document("sync", values)
+        result = SyncResult(
+            tracking_uri=uri,
+            sweeps=tuple(sweep.sweep_id for sweep in done if sweep.begun_cells is None),
+            cut_off=tuple(sweep.sweep_id for sweep in done if sweep.begun_cells is not None),
+            failed=tuple(FailedSync(sweep.sweep_id, sweep.error or "") for sweep in failed),
+        )
+        print_document("sync", result)
     elif not synced:
         print(f"{store.root}: holds no sweep")
     return 3 if failed else 0

@@ -11,18 +11,28 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from turbo_lab.analysis.pareto import pareto
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.paired import CheckResult, compare_figure, hold_family, winners_and_losers
+from turbo_lab.compare.paired import compare_figure, hold_family, winners_and_losers
 from turbo_lab.compare.sides import draw_side
+from turbo_lab.documents.compare import (
+    CompareReport,
+    ContenderFigure,
+    ContenderLatency,
+    ContenderResult,
+    FidelityFigure,
+    PromptExtremes,
+    PublishedTables,
+)
+from turbo_lab.documents.gate import CheckResult
+from turbo_lab.documents.sweep import latest_timing
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, measuring, vary
-from turbo_lab.request.recipe import Request, as_plain
+from turbo_lab.request.recipe import Request
 from turbo_lab.store.record import Timing
 from turbo_lab.verdict import Verdict, worst
-from turbo_lab.workflows.results import latest_timing
 
 if TYPE_CHECKING:
     from turbo_lab.report.html.pictures import Picture
@@ -183,29 +193,28 @@ def _rows(candidate: Contender, baseline: Contender, way: str) -> list[CheckResu
     ]  # fmt: skip
 
 
-def compare_values(found: Comparison) -> dict[str, Any]:
-    """Return the ``compare`` document, without its header."""
+def compare_report(found: Comparison, published: PublishedTables | None = None) -> CompareReport:
+    """Return what a comparison reports; ``published``: figures to show in tables of their own."""
     contenders = found.contenders
-    return {
-        "verdict": found.verdict,
-        "candidate": found.candidate.label,
-        "rows": [as_plain(row) for row in found.rows],
-        "contenders": [_contender(item) for item in contenders.values()],
-        "pareto": _pareto(list(contenders.values())),
-        "prompts": _prompts(found.candidate, contenders),
-        "fidelity": _fidelity(found.candidate, contenders),
-    }
+    return CompareReport(
+        verdict=found.verdict,
+        candidate=found.candidate.label,
+        rows=found.rows,
+        contenders=tuple(_contender(item) for item in contenders.values()),
+        pareto=tuple(_pareto(list(contenders.values()))),
+        prompts=_prompts(found.candidate, contenders),
+        fidelity=_fidelity(found.candidate, contenders),
+        published=published,
+    )
 
 
 def pictures(
-    found: Comparison, prompts: Mapping[str, Mapping[str, Sequence[tuple[str, float]]]]
+    found: Comparison, prompts: Mapping[str, PromptExtremes]
 ) -> dict[str, dict[str, Picture]]:
     """Return each contender's first image of every prompt in ``prompts``."""
     from turbo_lab.report.html.pictures import read_pictures
 
-    named = {
-        prompt for sides in prompts.values() for pairs in sides.values() for prompt, _ in pairs
-    }
+    named = {prompt for sides in prompts.values() for prompt, _ in (*sides.gains, *sides.losses)}
     shown = {
         label: {prompt: image for prompt, image in item.images.items() if prompt in named}
         for label, item in found.contenders.items()
@@ -219,7 +228,7 @@ def pictures(
 
 def _fidelity(
     candidate: Contender, contenders: Mapping[str, Contender]
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, tuple[FidelityFigure, ...]]:
     """Return how far the candidate's images are from each variant of the same model and seeds.
 
     Compares the first image of each prompt. Another model is meant to draw other pictures.
@@ -243,18 +252,29 @@ def _fidelity(
             for side in (candidate, other)
         )
         rows = paired_fidelity(first, second, prompts, (embed(first), embed(second)))
-        found[label] = [
-            {k: v for k, v in as_plain(row).items() if k != "per_image"} for row in rows
-        ]
+        found[label] = tuple(
+            FidelityFigure(
+                name=row.name,
+                unit=row.unit,
+                direction=row.direction,
+                mean=row.mean,
+                worst=row.worst,
+                n=row.n,
+                ci95=row.ci95,
+                note=row.note,
+            )
+            for row in rows
+        )
     return found
 
 
-def _contender(item: Contender) -> dict[str, Any]:
-    figures = {m.name: {"value": m.value, "ci95": m.ci95, "n": m.n}
-               for m in item.figures.measurements}  # fmt: skip
+def _contender(item: Contender) -> ContenderResult:
     call = item.timing.latency_s
-    latency = {"p50": call.p50, "ci95": call.ci95, "n": call.n}
-    return {"label": item.label, "metrics": figures, "latency_s": latency}
+    return ContenderResult(
+        label=item.label,
+        metrics={m.name: ContenderFigure(m.value, m.ci95, m.n) for m in item.figures.measurements},
+        latency_s=ContenderLatency(call.p50, call.ci95, call.n),
+    )
 
 
 def _pareto(contenders: Sequence[Contender]) -> list[str]:
@@ -268,7 +288,9 @@ def _pareto(contenders: Sequence[Contender]) -> list[str]:
     return pareto(points)
 
 
-def _prompts(candidate: Contender, contenders: Mapping[str, Contender]) -> dict[str, Any]:
+def _prompts(
+    candidate: Contender, contenders: Mapping[str, Contender]
+) -> dict[str, PromptExtremes]:
     """Return, for each baseline, the prompts where the candidate gains and loses most."""
     found = {}
     score = next(m for m in candidate.figures.measurements if m.name == METRICS[0])
@@ -276,5 +298,5 @@ def _prompts(candidate: Contender, contenders: Mapping[str, Contender]) -> dict[
         if label != candidate.label:
             there = next(m for m in other.figures.measurements if m.name == METRICS[0])
             won, lost = winners_and_losers(score, there, candidate.figures.keys, other.figures.keys)
-            found[label] = {"gains": won, "losses": lost}
+            found[label] = PromptExtremes(gains=tuple(won), losses=tuple(lost))
     return found

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from turbo_lab.analysis.latency_fit import fits
+from turbo_lab.documents.timing import BenchCell, BenchResult, CellTiming
 from turbo_lab.errors import InputError
 from turbo_lab.execute.driver import CELL_FAILURES
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
-from turbo_lab.request.recipe import as_plain
 from turbo_lab.store.record import CellStatus
 from turbo_lab.store.store import Store
-from turbo_lab.workflows.results import timing_row
 
 if TYPE_CHECKING:
     from turbo_lab.runtime.paired_timing import PairedTiming
 
 
-def time_cells(sweep: ResolvedSweep) -> list[dict[str, Any]]:
-    """Time every cell of a grid and return the ``cells`` of the ``bench`` document.
+def time_cells(sweep: ResolvedSweep) -> BenchResult:
+    """Time every cell of a grid and fit lines through the medians.
 
     Timings are never reused, and no image is kept.
     """
     rule = sweep.options.timed()
     store, worker = Store(sweep.options.store), worker_for(sweep)
-    rows: list[dict[str, Any]] = []
+    found: list[BenchCell] = []
     for cell in sweep.cells:
-        row: dict[str, Any] = {"axes": dict(cell.axes), "status": CellStatus.DONE, "error": None}
+        axes = dict(cell.axes)
         try:
             if cell.misfit is not None:
                 raise InputError(cell.misfit)
@@ -34,14 +34,20 @@ def time_cells(sweep: ResolvedSweep) -> list[dict[str, Any]]:
             timing = worker.time_cell(cell, rule, sweep.fingerprint)
         except CELL_FAILURES as error:
             text = " ".join(str(error).split())[:500]
-            failed = {"status": CellStatus.FAILED, "error": text, "latency_s": None}
-            rows.append({**row, **failed})
+            found.append(BenchCell(axes, CellStatus.FAILED, error=text, latency_s=None))
             continue
         store.write_timing(sweep.keys.record_id(cell), timing)
-        latency = as_plain(timing.latency_s)
-        load_s = worker.resident.load_s
-        rows.append({**row, "latency_s": latency, "load_s": load_s, **timing_row(timing)})
-    return rows
+        found.append(
+            BenchCell(
+                axes=axes,
+                status=CellStatus.DONE,
+                error=None,
+                latency_s=timing.latency_s,
+                load_s=worker.resident.load_s,
+                timing=CellTiming.of(timing),
+            )
+        )
+    return BenchResult(tuple(found), tuple(fits(found)))
 
 
 def time_sides(

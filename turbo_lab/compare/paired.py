@@ -8,11 +8,12 @@ compare figures of different fingerprints.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from turbo_lab.analysis import stats
+from turbo_lab.documents.gate import CheckResult
 from turbo_lab.errors import InputError
 from turbo_lab.store.record import Measurement
 from turbo_lab.verdict import Direction, Verdict
@@ -20,48 +21,6 @@ from turbo_lab.verdict import Direction, Verdict
 ALPHA = 0.05
 Key = tuple[str, int]
 """Prompt and seed of an image."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckResult:
-    """Result of one comparison of a metric, or of one check of a gate."""
-
-    name: str
-    """Name of the metric or the check."""
-    verdict: Verdict
-    """Outcome of the comparison or check."""
-    value: float | None = None
-    """The candidate's value; ``None`` if there is none."""
-    baseline: float | None = None
-    """The baseline's value; ``None`` if there is none."""
-    difference: float | None = None
-    """Candidate minus baseline, or ratio minus 1; ``None`` if there is none."""
-    ci95: tuple[float, float] | None = None
-    """95% interval of the difference; ``None`` if there is none."""
-    margin: float | None = None
-    """How much worse the candidate may be; ``None`` if the check has no margin."""
-    n: int
-    """Number of pairs, or of clusters of them."""
-    minimum_detectable_effect: float | None = None
-    """Smallest difference that this many pairs show with 80% power; ``None`` if unknown."""
-    unit: str = ""
-    """Unit of the value."""
-    direction: Direction = Direction.NONE
-    """Which values are better."""
-    note: str | None = None
-    """Remark for the reader; ``None`` if there is none."""
-    p_value: float | None = None
-    """p-value of "the difference is within the margin", adjusted by Holm; ``None``: not tested."""
-    needed_n: int | None = None
-    """About how many pairs would decide an undecided check; ``None``: it is decided, or no number
-    would."""
-
-    @classmethod
-    def without_value(
-        cls, name: str, verdict: Verdict, note: str | None, n: int = 0
-    ) -> CheckResult:
-        """Return the result of a check that has a verdict but measures nothing."""
-        return cls(name=name, verdict=verdict, note=note, n=n)
 
 
 def compare_figure(

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
+from turbo_lab.documents.compare import Published, PublishedProtocol, PublishedTables
 from turbo_lab.errors import InputError
 from turbo_lab.request.prompts import DATA
-from turbo_lab.request.recipe import as_plain
 
 TABLE = DATA.parent / "published_reference.csv"
 NOTE = (
@@ -48,64 +46,20 @@ PROTOCOLS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Published:
-    """One row. Empty text: not reported."""
-
-    id: str
-    """Such as ``dmd2-turbo-1``."""
-    protocol: str
-    """Of :data:`PROTOCOLS`."""
-    model: str
-    """As the publication calls it."""
-    num_inference_steps: str
-    """With the number of network evaluations where that was given."""
-    guidance_scale: str
-    """As printed."""
-    resolution: str
-    """As printed, in pixels."""
-    n: str
-    """Images."""
-    fid: str
-    """A range where one is accepted."""
-    patch_fid: str
-    """Of crops at full size."""
-    clip: str
-    """On its protocol's scale."""
-    other: str
-    """Further scores, named."""
-    latency_s: str
-    """Seconds an image, with the device where there are several."""
-    hardware: str
-    """Of the latency."""
-    publication: str
-    """Paper or page, and the table in it."""
-    read_in: str
-    """Where the figure was read."""
-    verification: str
-    """``repo-confirmed``, ``transcription``, ``excerpt``: how sure it is."""
-
-
 def published() -> tuple[Published, ...]:
     """All rows, in the file's order."""
     with TABLE.open(encoding="utf-8", newline="") as file:
         return tuple(Published(**row) for row in csv.DictReader(file))
 
 
-def published_document() -> dict[str, Any]:
-    """As ``compare`` shows them: a table a protocol."""
+def published_tables() -> PublishedTables:
+    """Return all rows as ``compare`` shows them: one table per protocol."""
     rows = published()
-    return {
-        "note": NOTE,
-        "protocols": [
-            {
-                "id": name,
-                "measured": measured,
-                "rows": [as_plain(row) for row in rows if row.protocol == name],
-            }
-            for name, measured in PROTOCOLS.items()
-        ],
-    }
+    protocols = (
+        PublishedProtocol(name, measured, tuple(row for row in rows if row.protocol == name))
+        for name, measured in PROTOCOLS.items()
+    )
+    return PublishedTables(NOTE, tuple(protocols))
 
 
 def refuse_published(command: str, *words: str) -> None:

@@ -13,13 +13,19 @@ from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from turbo_lab.errors import StoreError
 from turbo_lab.store import record as records
 
 T = TypeVar("T")
-_NAMES = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
+_NAMES = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    Path: "a path",
+}
 
 
 OMITTED = MappingProxyType({"json": "omitted"})
@@ -91,6 +97,10 @@ def _read(kind: Any, value: Any, where: str, place: str) -> Any:
         if value is None and NoneType in arguments:
             return None
         return _read_either([one for one in arguments if one is not NoneType], value, where, place)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise _wrong(value, f"one of {', '.join(arguments)}", where, place)
     if origin is tuple:
         return _read_tuple(arguments, value, where, place)
     if is_dataclass(kind) or (isinstance(origin, type) and issubclass(origin, Mapping)):
@@ -133,7 +143,7 @@ def _read_object(kind: Any, value: Mapping[str, Any], where: str, place: str) ->
         elif one.name in value:
             found[one.name] = _read(of, value[one.name], where, below)
         elif one.default is MISSING and one.default_factory is MISSING:
-            raise StoreError(f"{where}: {below} is missing; restore the file or write it again")
+            raise _damaged(f"{below} is missing", where)
     return kind(**found)
 
 
@@ -164,10 +174,11 @@ def _read_scalar(kind: Any, value: Any, where: str, place: str) -> Any:
 def _wrong(value: object, rule: str, where: str, place: str) -> StoreError:
     shown = ascii(value)
     shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
-    return StoreError(
-        f"{where}: {place.lstrip('.') or 'the document'} is {shown}, not {rule}; "
-        "restore the file or write it again"
-    )
+    return _damaged(f"{place.lstrip('.') or 'the document'} is {shown}, not {rule}", where)
+
+
+def _damaged(what: str, where: str) -> StoreError:
+    return StoreError(f"{where}: is damaged ({what}); restore it or write it again")
 
 
 @cache

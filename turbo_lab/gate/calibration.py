@@ -16,6 +16,7 @@ import numpy as np
 
 from turbo_lab.analysis import stats
 from turbo_lab.compare.paired import beyond_p, judge_pairs
+from turbo_lab.documents.gate import GateCalibration, MetricCalibration
 from turbo_lab.errors import InputError
 from turbo_lab.gate.policy import QualityRule
 from turbo_lab.verdict import Direction, Verdict
@@ -26,38 +27,6 @@ if TYPE_CHECKING:
 RESAMPLES = 1000
 # A margin is refused where equal pipelines would pass it less often than this.
 _WANTED_PASSES = 0.8
-
-
-@dataclass(frozen=True)
-class MetricCalibration:
-    """One figure's margin against the noise of seeds."""
-
-    name: str
-    """Of the figure."""
-    margin: float
-    """The policy's."""
-    passes: float
-    """Share of the resamples in which equal pipelines pass."""
-    smallest_margin: float
-    """At which they pass four times in five."""
-    holds: bool
-    """Whether the margin is at least that."""
-    power: float | None
-    """Share in which a loss of twice the margin is called a regression; ``None``: not asked."""
-
-
-@dataclass(frozen=True)
-class GateCalibration:
-    """What equal pipelines come to."""
-
-    false_alarms: int
-    """Resamples in which some figure was a regression, over all checks together."""
-    resamples: int
-    """All of them."""
-    rate_ci95: tuple[float, float]
-    """Of the false-alarm rate (Wilson)."""
-    metrics: tuple[MetricCalibration, ...]
-    """By figure."""
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from turbo_lab.analysis import stats
-from turbo_lab.compare.paired import CheckResult, hold_family, spread_of
+from turbo_lab.compare.paired import hold_family, spread_of
+from turbo_lab.documents.gate import CheckResult
+from turbo_lab.documents.golden import Tier
 from turbo_lab.errors import InputError
 from turbo_lab.golden.judgement import CaseVerdict
-from turbo_lab.golden.tiers import TIERS, Tier
+from turbo_lab.golden.tiers import TIERS
 from turbo_lab.verdict import Direction, Verdict, worst
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.paired import CheckResult
+from turbo_lab.documents.gate import BlindnessOutcome, CheckResult
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import Worker
 from turbo_lab.metrics.context import MetricContext
@@ -49,22 +49,6 @@ class CandidateSetup:
     """Measurements of the healthy candidate."""
     context: MetricContext
     """Extractor and references of the metrics."""
-
-
-@dataclass(frozen=True)
-class BlindnessOutcome:
-    """Verdicts of the gate's checks on one fault."""
-
-    name: str
-    """Name of the fault."""
-    setting: str
-    """Name of the setup at which it was tried; empty for the policy's own."""
-    caught: bool
-    """Whether some check did not pass, so that the gate would not have."""
-    verdicts: dict[str, str]
-    """Verdict by check."""
-    differences: dict[str, float | None]
-    """Difference by check; ``None`` if a check has no value."""
 
 
 def _every_twentieth_black() -> Seams:

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from turbo_lab.documents.golden import Tier
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.golden.coverage import FEATURES
-from turbo_lab.golden.tiers import TIERS, Tier
+from turbo_lab.golden.tiers import TIERS
 from turbo_lab.metrics.table import metric_info
 
 # Figures with a value an image; the others cannot be paired.

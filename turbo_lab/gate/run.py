@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.paired import CheckResult, winners_and_losers
+from turbo_lab.compare.paired import winners_and_losers
+from turbo_lab.documents.gate import (
+    BaselineKey,
+    CheckResult,
+    GateReport,
+    IdenticalImages,
+    PromptChange,
+)
 from turbo_lab.errors import JudgementError
 from turbo_lab.gate.checks import decide
 from turbo_lab.gate.inputs import GateInputs
 from turbo_lab.gate.run_checks import DrawnSides, all_checks, draw_sides
 from turbo_lab.golden.tiers import choose_tier
-from turbo_lab.request.recipe import as_plain
 from turbo_lab.verdict import Direction, Verdict
 
 if TYPE_CHECKING:
@@ -51,58 +57,61 @@ def judge(drawn: DrawnSides) -> GateResult:
     return GateResult(drawn.inputs, verdict, tuple(checks), drawn)
 
 
-def gate_values(
+def gate_report(
     result: GateResult, candidate: Sequence[str], baseline: Sequence[str]
-) -> dict[str, Any]:
-    """Return the ``gate`` document, without its header.
+) -> GateReport:
+    """Return what a gate reports.
 
     ``candidate``, ``baseline``: each side's words of the command line, for the reader.
     """
     inputs, drawn = result.inputs, result.drawn
     is_stored = inputs.baseline is None
-    return {
-        "verdict": result.verdict,
-        "gate": inputs.policy.name,
-        "checks": [as_plain(check) for check in result.checks],
-        "candidate": list(candidate),
-        "baseline": inputs.policy.baseline if is_stored else list(baseline),
-        **(_NOT_DRAWN if drawn is None else _drawn_values(drawn, result.checks)),
-    }
+    report = GateReport(
+        verdict=result.verdict,
+        gate=inputs.policy.name,
+        checks=result.checks,
+        candidate=tuple(candidate),
+        baseline=inputs.policy.baseline if is_stored else tuple(baseline),
+        baseline_digest=None,
+        prompts={},
+        identical_images=None,
+        from_store=None,
+        fingerprint={},
+        fingerprint_difference=(),
+    )
+    return report if drawn is None else _with_sides(report, drawn)
 
 
-_NOT_DRAWN: Mapping[str, Any] = {
-    "baseline_digest": None,
-    "prompts": {},
-    "identical_images": None,
-    "from_store": None,
-    "fingerprint": {},
-    "fingerprint_difference": [],
-}
-
-
-def _drawn_values(drawn: DrawnSides, checks: Sequence[CheckResult]) -> dict[str, Any]:
+def _with_sides(report: GateReport, drawn: DrawnSides) -> GateReport:
+    """Return the report with what is known because the sides were drawn."""
     candidate, reference = drawn.candidate.figures, drawn.reference
-    return {
-        "baseline_digest": None if reference is None else reference.content_digest,
-        "prompts": {} if reference is None else _changed_most(checks, candidate, reference),
-        "identical_images": None if reference is None else _identical(candidate, reference),
-        "from_store": drawn.candidate.done.from_store,
-        "fingerprint": dict(drawn.inputs.candidate.fingerprint.keys),
-        "fingerprint_difference": _differs(drawn),
-    }
+    report = replace(
+        report,
+        from_store=drawn.candidate.done.from_store,
+        fingerprint=drawn.inputs.candidate.fingerprint.keys,
+    )
+    if reference is None:
+        return report
+    return replace(
+        report,
+        baseline_digest=reference.content_digest,
+        prompts=_changed_most(report.checks, candidate, reference),
+        identical_images=_identical(candidate, reference),
+        fingerprint_difference=_differs(drawn, reference),
+    )
 
 
-def _identical(candidate: Baseline, baseline: Baseline) -> dict[str, int]:
+def _identical(candidate: Baseline, baseline: Baseline) -> IdenticalImages:
     """Count the images that have the baseline's pixels; this is reported, never judged."""
     there = dict(zip(baseline.keys, baseline.pixel_sha256, strict=True))
     pixels = zip(candidate.keys, candidate.pixel_sha256, strict=True)
     same = sum(there.get(key) == pixel for key, pixel in pixels)
-    return {"same": same, "of": len(candidate.keys)}
+    return IdenticalImages(same=same, of=len(candidate.keys))
 
 
 def _changed_most(
     held: Sequence[CheckResult], candidate: Baseline, baseline: Baseline
-) -> dict[str, list[tuple[str, float]]]:
+) -> dict[str, tuple[PromptChange, ...]]:
     """Return the prompts to look at, the worst first, for each metric that did not pass."""
     here, there = ({m.name: m for m in side.measurements} for side in (candidate, baseline))
     found = {}
@@ -118,12 +127,12 @@ def _changed_most(
             )
             # Of a two-sided figure that gained, the gains are what is suspicious.
             pairs = gains if row.direction == Direction.NONE and better else losses
-            found[row.name] = [pair for pair in pairs if pair[1]]
+            found[row.name] = tuple(pair for pair in pairs if pair[1])
     return found
 
 
 def pictures(
-    result: GateResult, prompts: Mapping[str, Sequence[tuple[str, float]]]
+    result: GateResult, prompts: Mapping[str, Sequence[PromptChange]]
 ) -> dict[str, dict[str, Picture]]:
     """Return the first image of every prompt in ``prompts``, for each side drawn now."""
     from turbo_lab.report.html.pictures import read_pictures
@@ -144,10 +153,8 @@ def pictures(
     }
 
 
-def _differs(drawn: DrawnSides) -> list[dict[str, Any]]:
+def _differs(drawn: DrawnSides, reference: Baseline) -> tuple[BaselineKey, ...]:
     """Return the fingerprint keys in which the sides differ."""
-    if drawn.reference is None:
-        return []
     keys = drawn.inputs.candidate.fingerprint.keys
-    differs = choose_tier(drawn.reference.fingerprint.keys, keys).differs
-    return [{"key": key, "baseline": before, "here": now} for key, before, now in differs]
+    differs = choose_tier(reference.fingerprint.keys, keys).differs
+    return tuple(BaselineKey(*one) for one in differs)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.paired import CheckResult, Key, compare_figure
+from turbo_lab.compare.paired import Key, compare_figure
 from turbo_lab.compare.sides import Side, draw_side
+from turbo_lab.documents.gate import CheckResult
 from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.gate import checks as gate
 from turbo_lab.gate.inputs import GateInputs

@@ -15,24 +15,24 @@ from pathlib import Path
 import numpy as np
 
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.paired import CheckResult, Key, hold_family
+from turbo_lab.compare.paired import Key, hold_family
 from turbo_lab.compare.sides import Side, draw_side
-from turbo_lab.errors import InputError
-from turbo_lab.execute.worker import worker_for
-from turbo_lab.gate.calibration import (
-    Figures,
+from turbo_lab.documents.gate import (
+    BlindnessOutcome,
+    CatchRate,
+    CheckResult,
     GateCalibration,
     MetricCalibration,
-    calibrate_distance,
-    calibrate_gate,
 )
+from turbo_lab.errors import InputError
+from turbo_lab.execute.worker import worker_for
+from turbo_lab.gate.calibration import Figures, calibrate_distance, calibrate_gate
 from turbo_lab.gate.checks import ratio_check
 from turbo_lab.gate.inputs import gate_inputs
 from turbo_lab.gate.mutation import (
     HEAVIER,
     SAMPLE_FAULTS,
     SLOWER,
-    BlindnessOutcome,
     CandidateSetup,
     Check,
     blindness,
@@ -210,8 +210,10 @@ def _with_goldens(
         dataclasses.replace(
             outcome,
             caught=outcome.caught or said[outcome.name],
-            verdicts=outcome.verdicts
-            | {"goldens": Verdict.REGRESSION if said[outcome.name] else Verdict.PASS},
+            verdicts={
+                **outcome.verdicts,
+                "goldens": Verdict.REGRESSION if said[outcome.name] else Verdict.PASS,
+            },
         )
         if outcome.name in said
         else outcome
@@ -259,13 +261,15 @@ def _by_one_check(fault: str, row: CheckResult) -> BlindnessOutcome:
     )
 
 
-def catch_rates(found: Sequence[BlindnessOutcome]) -> dict[str, dict[str, int]]:
+def catch_rates(found: Sequence[BlindnessOutcome]) -> dict[str, CatchRate]:
     """Return, per check and for the whole gate, the faults caught and those asked about."""
-    rates: dict[str, dict[str, int]] = {}
+    verdicts: dict[str, list[str]] = {}
     for outcome in found:
         for name, verdict in outcome.verdicts.items():
-            row = rates.setdefault(name, {"caught": 0, "asked": 0})
-            row["caught"] += verdict != Verdict.PASS
-            row["asked"] += 1
+            verdicts.setdefault(name, []).append(verdict)
+    rates = {
+        name: CatchRate(caught=sum(one != Verdict.PASS for one in given), asked=len(given))
+        for name, given in verdicts.items()
+    }
     caught = sum(outcome.caught for outcome in found)
-    return {**rates, "gate": {"caught": caught, "asked": len(found)}}
+    return {**rates, "gate": CatchRate(caught=caught, asked=len(found))}

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from turbo_lab.documents.golden import Margin, Thresholds
 from turbo_lab.environment import Fingerprint, Keys
 from turbo_lab.errors import StoreError
 from turbo_lab.golden.stages import StageMark, outcome_digest
@@ -58,22 +59,6 @@ class Acceptance:
         """Return the acceptance, now, of an outcome in the environment with these keys."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         return Accepted(outcome, dict(keys), self.by, now, self.reason, self.expires)
-
-
-@dataclass(frozen=True)
-class Margin:
-    """A threshold with what it was derived from."""
-
-    threshold: float
-    """The figure that a harmless change stays within."""
-    observed: float
-    """The worst that calibration saw."""
-    n: int
-    """Comparisons behind it."""
-
-
-Thresholds = Mapping[str, Mapping[str, Margin]]
-"""Margins by tier (``T1``, ``T2``), then by measurement."""
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from turbo_lab.analysis.similarity import tile_ssim, window_density
+from turbo_lab.documents.golden import CaseFigure, Margin, StageDifference, Thresholds, Tier
 from turbo_lab.environment import Fingerprint, Keys
-from turbo_lab.golden.document import Accepted, Golden, Margin, Thresholds
+from turbo_lab.golden.document import Accepted, Golden
 from turbo_lab.golden.library import StoredTensors
 from turbo_lab.golden.stages import (
     STAGE_KINDS,
-    StageDifference,
     StageMark,
     StageValue,
     Values,
@@ -31,7 +31,7 @@ from turbo_lab.golden.stages import (
     outcome_digest,
     stage_kind,
 )
-from turbo_lab.golden.tiers import Tier, TierChoice, choose_tier, unread_keys
+from turbo_lab.golden.tiers import TierChoice, choose_tier, unread_keys
 from turbo_lab.verdict import Verdict
 
 # A pixel that differs by no more levels than this does not count as differing.
@@ -86,23 +86,6 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One figure of a tier."""
-
-    value: float | None
-    """A distance: larger is worse; ``None`` where it could not be computed."""
-    threshold: float
-    """Up to which a change is harmless."""
-    note: str | None = None
-    """Why there is no value."""
-
-    @property
-    def holds(self) -> bool:
-        """Whether the value is there and within the threshold."""
-        return self.value is not None and self.value <= self.threshold  # NaN is not
-
-
-@dataclass(frozen=True)
 class CaseVerdict:
     """What is said of one case."""
 
@@ -118,7 +101,7 @@ class CaseVerdict:
     """Where a failing case first left its golden."""
     fingerprint_difference: tuple[tuple[str, Any, Any], ...] = ()
     """(key, the golden's, here)."""
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    figures: Mapping[str, CaseFigure] = field(default_factory=dict)
     """By name."""
     stages: tuple[StageDifference, ...] = ()
     """Every stage in order; empty where nothing ran."""
@@ -232,7 +215,8 @@ def _judge_figures(
         text = f"no threshold for {', '.join(lacking)}: run turbo-lab golden calibrate --write"
         return replace(case, verdict=Verdict.ERROR, message=text)
     figures = {
-        name: Figure(value, margins[name].threshold, note) for name, (value, note) in values.items()
+        name: CaseFigure(value, margins[name].threshold, note)
+        for name, (value, note) in values.items()
     }
     case = replace(case, message="within the thresholds", figures=figures)
     missing = [f"{name} ({figure.note})" for name, figure in figures.items() if figure.note]

@@ -32,11 +32,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from turbo_lab.cards import conf_dir
+from turbo_lab.documents.golden import Thresholds
 from turbo_lab.errors import InputError, StoreError, unknown_name
 from turbo_lab.golden.document import (
     Golden,
     GoldenContent,
-    Thresholds,
     golden_document,
     read_golden,
 )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from turbo_lab.documents.golden import StageDifference, Thresholds
 from turbo_lab.environment import Keys
 from turbo_lab.errors import (
     InputError,
@@ -23,19 +24,12 @@ from turbo_lab.errors import (
     StoreError,
     TurboLabError,
 )
-from turbo_lab.golden.document import Acceptance, Golden, GoldenContent, Thresholds
+from turbo_lab.golden.document import Acceptance, Golden, GoldenContent
 from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
 from turbo_lab.golden.judgement import CaseVerdict, Embed, Observation, choose, if_meant, judge
 from turbo_lab.golden.library import GoldenLibrary, StoredTensors, twin_text
 from turbo_lab.golden.run_case import Case, CaseRunner, RecordedCase, Substitute, resolve_case
-from turbo_lab.golden.stages import (
-    StageDifference,
-    Values,
-    causes,
-    differences,
-    mark,
-    ordered_by_worth,
-)
+from turbo_lab.golden.stages import Values, causes, differences, mark, ordered_by_worth
 from turbo_lab.progress import track
 from turbo_lab.verdict import Verdict
 

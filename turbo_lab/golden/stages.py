@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from turbo_lab.documents.golden import StageDifference
 from turbo_lab.identity import array_sha256, digest
 
 Values = npt.NDArray[Any]
@@ -68,22 +69,6 @@ class StageMark:
     """Euclidean, of all values."""
     sketch: str
     """Signed sums in 32 buckets: little-endian float32 in base64."""
-
-
-@dataclass(frozen=True)
-class StageDifference:
-    """How a stage differs from the golden's."""
-
-    stage: str
-    """Its name."""
-    equal: bool
-    """To the bit."""
-    max_abs: float | None
-    """Largest absolute difference; ``None`` where the golden does not keep the tensor."""
-    relative_l2: float | None
-    """Norm of the difference over the golden's; ``None`` where shapes differ."""
-    estimated: bool
-    """From the sketch, not from the tensor."""
 
 
 def mark(value: StageValue) -> StageMark:

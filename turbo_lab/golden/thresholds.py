@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from turbo_lab.documents.document import to_plain
+from turbo_lab.documents.golden import Margin, ThresholdProvenance, Thresholds
 from turbo_lab.errors import StoreError
-from turbo_lab.golden.document import Margin, Thresholds
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
 from turbo_lab.identity import digest
 from turbo_lab.request.recipe import as_plain
@@ -75,13 +76,13 @@ def thresholds_of(library: GoldenLibrary) -> dict[str, dict[str, Margin]]:
     return read_thresholds(own if own.exists() else None)
 
 
-def thresholds_document(thresholds: Thresholds, provenance: Mapping[str, Any]) -> dict[str, Any]:
+def thresholds_document(thresholds: Thresholds, provenance: ThresholdProvenance) -> dict[str, Any]:
     """Inverse of :func:`read_thresholds`, with where the figures came from."""
     values = {
         "thresholds": {
             tier: {name: vars(margin) for name, margin in figures.items()}
             for tier, figures in thresholds.items()
         },
-        "provenance": as_plain(provenance),
+        "provenance": to_plain(provenance),
     }
     return records.document("golden-thresholds", {**values, "digest": digest(values)})

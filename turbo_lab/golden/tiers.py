@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from turbo_lab.documents.golden import Tier
 from turbo_lab.environment import UNKNOWN, Keys
 
-Tier = Literal["T0", "T1", "T2"]
 TIERS: tuple[Tier, ...] = ("T0", "T1", "T2")
 
 NUMERIC_KEYS = frozenset(

@@ -14,6 +14,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from turbo_lab.documents.plan import Forecast
 from turbo_lab.environment import Keys
 from turbo_lab.planning.plan import Group, Plan, planned_rows
 from turbo_lab.planning.scheduler_table import evaluations
@@ -43,23 +44,21 @@ class _Cost:
     """Of the process, or of the device where there is one."""
 
 
-def forecast(
-    plan: Plan, store: Store | None, keys: Keys, share: str
-) -> dict[str, float | int | None]:
-    """``wall_s``, ``peak_memory_bytes`` and ``disk_bytes`` of what is left to run.
+def forecast(plan: Plan, store: Store | None, keys: Keys, share: str) -> Forecast:
+    """Return what the rest of a plan is expected to take.
 
     ``keys``: the fingerprint's; only timings under equal ones count.
     """
     if not plan.groups:
-        return {"wall_s": 0.0, "peak_memory_bytes": None, "disk_bytes": 0}
+        return Forecast(wall_s=0.0, peak_memory_bytes=None, disk_bytes=0)
     if store is None:
-        return {"wall_s": None, "peak_memory_bytes": None, "disk_bytes": None}
+        return Forecast(wall_s=None, peak_memory_bytes=None, disk_bytes=None)
     costs = list(_costs(store, keys))
-    return {
-        "wall_s": _wall_s(plan, costs, share),
-        "peak_memory_bytes": _peak_memory_bytes(plan.groups, costs),
-        "disk_bytes": _disk_bytes(plan, store),
-    }
+    return Forecast(
+        wall_s=_wall_s(plan, costs, share),
+        peak_memory_bytes=_peak_memory_bytes(plan.groups, costs),
+        disk_bytes=_disk_bytes(plan, store),
+    )
 
 
 def _costs(store: Store, keys: Keys) -> Iterator[_Cost]:

@@ -7,11 +7,12 @@ work. Pure: cells and the store's keys come in, a ``Plan`` goes out; no torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from turbo_lab.documents.plan import PlanCounts
 from turbo_lab.planning.scheduler_table import FirstStep, evaluations, first_evaluation
 from turbo_lab.request.recipe import Batch, Cell, Layout, Recipe
 
@@ -104,15 +105,10 @@ class Plan:
     """Encoded prompts."""
 
     @property
-    def counts(self) -> dict[str, int]:
-        """The ``counts`` of the plan document."""
-        in_store = sum(cell.in_store for cell in self.cells)
-        return {
-            "requested": self.requested,
-            "distinct": len(self.cells),
-            "in_store": in_store,
-            "to_run": len(self.cells) - in_store,
-        }
+    def counts(self) -> PlanCounts:
+        """Numbers of cells."""
+        distinct, in_store = len(self.cells), sum(cell.in_store for cell in self.cells)
+        return PlanCounts(self.requested, distinct, in_store, to_run=distinct - in_store)
 
 
 def make_plan(
@@ -351,28 +347,3 @@ def _text_rows(groups: Sequence[Group]) -> int:
         for negative in {None, *(job.batch.recipe.negative_prompt for job in group.jobs)}:
             seen[(*base, negative)] = len(prompts)
     return sum(seen.values())
-
-
-def plan_document(plan: Plan, forecast: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``plan`` JSON document, without its header."""
-    return {
-        "counts": plan.counts,
-        "work": {
-            name: {"alone": count.alone, "planned": count.planned}
-            for name, count in (
-                ("unet_rows", plan.unet_rows),
-                ("vae_rows", plan.vae_rows),
-                ("text_rows", plan.text_rows),
-            )
-        },
-        "forecast": dict(forecast),
-        "cells": [
-            {
-                "cell_id": planned.cell.cell_id,
-                "axes": dict(planned.cell.axes),
-                "aliases": [dict(axes) for axes in planned.aliases],
-                "status": "in_store" if planned.in_store else "to_run",
-            }
-            for planned in plan.cells
-        ],
-    }

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab import environment
+from turbo_lab.documents.plan import PlanCell, PlanResult, PlanWork, RowsPlanned
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError
 from turbo_lab.identity import digest
 from turbo_lab.planning.cell_keys import CellKeys
 from turbo_lab.planning.forecast import forecast
 from turbo_lab.planning.options import NOT_TRACKED, RunOptions, TimingRuleName
-from turbo_lab.planning.plan import Plan, make_plan, plan_document, start_of
+from turbo_lab.planning.plan import Plan, PlannedCell, WorkCount, make_plan, start_of
 from turbo_lab.planning.scheduler_table import NUM_TRAIN_TIMESTEPS
 from turbo_lab.request.recipe import Batch, Cell, Request
 from turbo_lab.request.resolve import Library, resolve, resolve_request
@@ -138,15 +139,38 @@ def plan_sweep(sweep: ResolvedSweep, store: Store | None) -> Plan:
     return make_plan(sweep.cells, is_done, sweep.options.share)
 
 
-def plan_values(sweep: ResolvedSweep) -> dict[str, Any]:
-    """The ``plan`` document. Nothing is written: a store that is not there is empty."""
+def plan_result(sweep: ResolvedSweep) -> PlanResult:
+    """Plan a sweep and write nothing: a store that does not exist is empty."""
     root = sweep.options.store
     store = Store(root) if StoreLayout(root).exists else None
     plan = plan_sweep(sweep, store)
     expected = forecast(plan, store, sweep.fingerprint.keys, sweep.options.share)
     misfits = dict.fromkeys(cell.misfit for cell in sweep.cells if cell.misfit is not None)
     warnings = [*start_warnings(sweep.cells), *(f"will fail: {misfit}" for misfit in misfits)]
-    return {**plan_document(plan, expected), "warnings": warnings}
+    return PlanResult(
+        counts=plan.counts,
+        work=PlanWork(
+            unet_rows=_rows(plan.unet_rows),
+            vae_rows=_rows(plan.vae_rows),
+            text_rows=_rows(plan.text_rows),
+        ),
+        forecast=expected,
+        cells=tuple(_plan_cell(planned) for planned in plan.cells),
+        warnings=tuple(warnings),
+    )
+
+
+def _rows(count: WorkCount) -> RowsPlanned:
+    return RowsPlanned(alone=count.alone, planned=count.planned)
+
+
+def _plan_cell(planned: PlannedCell) -> PlanCell:
+    return PlanCell(
+        cell_id=planned.cell.cell_id,
+        axes=dict(planned.cell.axes),
+        aliases=tuple(dict(axes) for axes in planned.aliases),
+        status="in_store" if planned.in_store else "to_run",
+    )
 
 
 def start_warnings(cells: Sequence[Cell]) -> list[str]:

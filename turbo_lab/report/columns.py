@@ -1,17 +1,19 @@
-"""The figures of a sweep document as columns: values, intervals, which is best, how they print.
+"""The figures of a sweep as columns: values, intervals, which is best, how they print.
 
-Owns the order of the columns, their decimals and what "best" may be said of.
-Pages draw from here, so that table and plots show the same numbers.
+Owns the order of the columns, their decimals, their footnotes and which cell may be called the
+best. Tables and plots use the same columns, so that they show the same numbers.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
+from turbo_lab.documents.sweep import CellResult
+from turbo_lab.documents.timing import BenchCell
 from turbo_lab.environment import Fingerprint
 from turbo_lab.verdict import Direction
 
@@ -23,14 +25,14 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class CellDetails:
-    """What the store knows of one cell and the sweep document leaves out."""
+    """What a store holds of a cell in addition to its :class:`CellResult`."""
 
     per_image: Mapping[str, Sequence[float]]
-    """One value an image by metric, in image order; empty where none was kept."""
+    """Values per image, in image order, by metric; empty if none was kept."""
     samples_s: Sequence[float]
-    """Every timed call, in order; empty where the cell was not timed."""
+    """Duration of every timed call, in order, in seconds; empty if the cell was not timed."""
     fingerprint: Fingerprint
-    """Environment that made it."""
+    """Environment that the cell was drawn in."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +40,25 @@ class Column:
     """One figure of every cell."""
 
     name: str
-    """Such as ``clip_score`` or ``latency_ms``."""
+    """Name, such as ``clip_score`` or ``latency_ms``."""
     title: str
     """Heading, with its unit."""
     direction: Direction
-    """Values that are better."""
+    """Which values are better."""
     values: tuple[float | None, ...]
-    """One a cell; ``None`` where there is none."""
+    """One value per cell; ``None``: the cell has none."""
     intervals: tuple[Interval | None, ...]
-    """95% confidence; ``None`` where it is not known."""
+    """95% confidence intervals; ``None``: unknown."""
     notes: tuple[str | None, ...]
     """What a reader must know of a value; ``None`` if nothing."""
 
     @property
     def heading(self) -> str:
-        """The title with an arrow towards better."""
+        """The title, with an arrow that points up or down to better values."""
         return f"{self.title} {_ARROWS.get(self.direction, '')}".strip()
 
     def text(self, index: int) -> str:
-        """A value with its interval, for tooltips."""
+        """Return a value with its interval, for tooltips."""
         value, interval = self.values[index], self.intervals[index]
         if value is None:
             return f"{self.title} \N{EN DASH}"
@@ -64,7 +66,7 @@ class Column:
         return shown if interval is None else f"{shown} ({self.between(index)})"
 
     def between(self, index: int) -> str:
-        """An interval, in the column's decimals; empty where there is none."""
+        """Return an interval in the column's decimals; empty if there is none."""
         interval = self.intervals[index]
         return (
             ""
@@ -74,7 +76,7 @@ class Column:
 
     @cached_property
     def decimals(self) -> int:
-        """So many that the median interval keeps two digits; else four digits of the largest."""
+        """Number of decimals: two digits of the median interval, else four of the largest value."""
         halves = sorted(half for i in range(len(self.values)) if (half := self.half(i)))
         if halves:
             return _decimals(halves[len(halves) // 2], 2)
@@ -83,18 +85,18 @@ class Column:
 
     @cached_property
     def widest(self) -> int:
-        """Characters of the longest interval; 0 where there is none."""
+        """Number of characters of the longest interval; 0 if there is none."""
         return max((len(self.between(i)) for i in range(len(self.values))), default=0)
 
     def half(self, index: int) -> float | None:
-        """Half an interval's width; ``None`` without a finite interval."""
+        """Return half an interval's width; ``None`` without a finite interval."""
         interval = self.intervals[index]
         if interval is None or not all(map(math.isfinite, interval)):
             return None
         return (interval[1] - interval[0]) / 2
 
     def best(self) -> set[int]:
-        """Cells with the best value; empty if fewer than two can be compared."""
+        """Return the cells with the best value; none if fewer than two can be compared."""
         known = {i: v for i, v in enumerate(self.values) if v is not None and math.isfinite(v)}
         if self.direction == Direction.NONE or len(known) < 2:
             return set()
@@ -102,7 +104,7 @@ class Column:
         return {i for i, v in known.items() if v == target}
 
     def level(self) -> set[int]:
-        """Cells that are not best, but whose interval reaches into the best one's."""
+        """Return the cells that are not the best, but whose interval overlaps the best one's."""
         best = self.best()
         bounds = [interval for i in best if (interval := self.intervals[i]) is not None]
         if not bounds:
@@ -115,84 +117,102 @@ class Column:
         }
 
 
-def columns(cells: Sequence[Mapping[str, Any]]) -> list[Column]:
-    """Quality first, then latency, throughput and memory."""
-    names = list(dict.fromkeys(name for cell in cells for name in cell["metrics"]))
+def columns(cells: Sequence[CellResult]) -> list[Column]:
+    """Return the columns of a sweep: quality first, then latency, throughput and memory."""
+    names = list(dict.fromkeys(name for cell in cells for name in cell.metrics))
     ordered = [*(n for n in _FIRST if n in names), *(n for n in names if n not in _FIRST)]
     found = [_metric(name, cells) for name in ordered]
-    if any(cell["latency_s"] for cell in cells):
+    if any(cell.latency_s for cell in cells):
         found += [_latency(cells), _throughput(cells), _memory(cells)]
     return found
 
 
-def varying_axes(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Axes with more than one value, in the order they were written."""
-    names = dict.fromkeys(name for cell in cells for name in cell["axes"])
-    return [n for n in names if len({str(c["axes"].get(n, "")) for c in cells}) > 1]
+def all_axes(cells: Sequence[CellResult | BenchCell]) -> list[str]:
+    """Return the keys that were given several values, in the order they were written."""
+    return list(dict.fromkeys(name for cell in cells for name in cell.axes))
 
 
-def label(cell: Mapping[str, Any], axes: Iterable[str]) -> str:
-    """A cell by what varies: ``steps 2 · guidance 0``."""
-    parts = [f"{short_axis(name)} {cell['axes'].get(name, '')}" for name in axes]
+def varying_axes(cells: Sequence[CellResult]) -> list[str]:
+    """Return the axes with more than one value, in the order they were written."""
+    return [n for n in all_axes(cells) if len({str(c.axes.get(n, "")) for c in cells}) > 1]
+
+
+def label(cell: CellResult, axes: Iterable[str]) -> str:
+    """Return a cell's name by what varies, such as ``steps 2 · guidance 0``."""
+    parts = [f"{short_axis(name)} {cell.axes.get(name, '')}" for name in axes]
     return " · ".join(parts) or "the cell"
 
 
 def short_axis(name: str) -> str:
-    """The two longest names have shorter ones."""
+    """Return a shorter heading for the two longest axes, and any other as it is."""
     return _SHORT.get(name, name)
 
 
-def real(value: Any) -> float | None:
-    """A number of a document, where ``inf`` and ``nan`` are strings."""
-    return None if value is None else float(value)
+def stem(note: str) -> str:
+    """Return a note without its numbers: notes that differ in nothing else share a footnote."""
+    return re.sub(r"\d+(\.\d+)?", "#", note)
 
 
-def interval_of(bounds: Sequence[Any] | None, scale: float = 1.0) -> Interval | None:
-    """The two ends of a document's interval, in another unit."""
-    return None if bounds is None else (scale * float(bounds[0]), scale * float(bounds[1]))
+def footnotes(shown: Sequence[Column]) -> dict[tuple[str, str], int]:
+    """Return the number of each footnote, by column and stem of the note, in order."""
+    marks: dict[tuple[str, str], int] = {}
+    for column in shown:
+        for note in filter(None, column.notes):
+            marks.setdefault((column.name, stem(note)), len(marks) + 1)
+    return marks
 
 
-def _metric(name: str, cells: Sequence[Mapping[str, Any]]) -> Column:
-    figures = [cell["metrics"].get(name) or {} for cell in cells]
+def notes_by_stem(shown: Sequence[Column]) -> dict[tuple[str, str], str]:
+    """Return the text of each footnote, by column and stem of the note."""
+    return {
+        (column.name, stem(note)): f"{column.title}: {note}"
+        for column in shown
+        for note in sorted(filter(None, column.notes))
+    }
+
+
+def _metric(name: str, cells: Sequence[CellResult]) -> Column:
+    figures = [cell.metrics.get(name) for cell in cells]
     return Column(
         name=name,
         title=name,
-        direction=next((Direction(f["direction"]) for f in figures if f), Direction.NONE),
-        values=tuple(real(f.get("value")) for f in figures),
-        intervals=tuple(interval_of(f.get("ci95")) for f in figures),
-        notes=tuple(f.get("note") for f in figures),
+        direction=next((f.direction for f in figures if f is not None), Direction.NONE),
+        values=tuple(None if f is None else f.value for f in figures),
+        intervals=tuple(None if f is None else f.ci95 for f in figures),
+        notes=tuple(None if f is None else f.note for f in figures),
     )
 
 
-def _latency(cells: Sequence[Mapping[str, Any]]) -> Column:
-    """A call's median; calls of one size may be compared, others only by image."""
-    sizes = {cell["timing"]["batch_size"] for cell in cells if cell["timing"]}
+def _latency(cells: Sequence[CellResult]) -> Column:
+    """Return the median time per call; per image if the calls differ in size."""
+    sizes = {cell.timing.batch_size for cell in cells if cell.timing is not None}
     by_image = len(sizes) > 1
-    values, intervals = [], []
+    values: list[float | None] = []
+    intervals: list[Interval | None] = []
     for cell in cells:
-        latency = cell["latency_s"]
-        scale = 1e3 / (cell["timing"]["batch_size"] if by_image and cell["timing"] else 1)
-        values.append(float(latency["p50"]) * scale if latency else None)
-        intervals.append(interval_of(latency["ci95"], scale) if latency else None)
-    title = "p50 ms an image" if by_image else "p50 ms"
+        latency = cell.latency_s
+        scale = 1e3 / (cell.timing.batch_size if by_image and cell.timing is not None else 1)
+        values.append(None if latency is None else latency.p50 * scale)
+        bounds = None if latency is None else latency.ci95
+        intervals.append(None if bounds is None else (scale * bounds[0], scale * bounds[1]))
+    title = "p50 ms per image" if by_image else "p50 ms"
     notes = tuple(_timing_note(cell) for cell in cells)
     return Column("latency_ms", title, Direction.LOWER, tuple(values), tuple(intervals), notes)
 
 
-def _timing_note(cell: Mapping[str, Any]) -> str | None:
-    return "; ".join((cell["timing"] or {}).get("warnings", ())) or None
+def _timing_note(cell: CellResult) -> str | None:
+    return None if cell.timing is None else "; ".join(cell.timing.warnings) or None
 
 
-def _throughput(cells: Sequence[Mapping[str, Any]]) -> Column:
-    values = tuple(real(cell["throughput_images_per_s"]) for cell in cells)
+def _throughput(cells: Sequence[CellResult]) -> Column:
+    values = tuple(cell.throughput_images_per_s for cell in cells)
     nothing = (None,) * len(values)
     return Column("throughput", "images/s", Direction.HIGHER, values, nothing, nothing)
 
 
-def _memory(cells: Sequence[Mapping[str, Any]]) -> Column:
-    values = tuple(
-        cell["timing"]["peak_memory_bytes"] / 2**20 if cell["timing"] else None for cell in cells
-    )
+def _memory(cells: Sequence[CellResult]) -> Column:
+    peaks = (None if cell.timing is None else cell.timing.peak_memory_bytes for cell in cells)
+    values = tuple(None if peak is None else peak / 2**20 for peak in peaks)
     nothing = (None,) * len(values)
     return Column("memory", "peak MiB", Direction.NONE, values, nothing, nothing)
 

@@ -1,144 +1,120 @@
-"""Documents for other programs: JUnit XML and GitHub-flavoured Markdown."""
+"""GitHub-flavoured Markdown, for job summaries and issues."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
-from xml.etree import ElementTree
+from collections.abc import Sequence
 
-from turbo_lab.store.record import CellStatus
-from turbo_lab.verdict import Verdict
-
-# Characters that XML 1.0 cannot hold, not even escaped.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from turbo_lab.documents.compare import Published
+from turbo_lab.documents.gate import CheckResult, GateReport
+from turbo_lab.documents.sweep import CellResult, SweepResult, fixed_settings
+from turbo_lab.report.brief import brief_table
+from turbo_lab.report.columns import short_axis
 
 
-def gate_junit(values: Mapping[str, Any]) -> str:
-    """One test case a check: what regressed or is undecided fails, the rest are errors."""
-    checks = values["checks"]
-    failures = [c for c in checks if c["verdict"] in (Verdict.REGRESSION, Verdict.INCONCLUSIVE)]
-    errors = [c for c in checks if c["verdict"] in (Verdict.ERROR, Verdict.UNCOVERED)]
-    suite = ElementTree.Element(
-        "testsuite",
-        name=f"turbo-lab gate {values['gate']}",
-        tests=str(len(checks)),
-        failures=str(len(failures)),
-        errors=str(len(errors)),
-    )
-    for check in checks:
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=f"gate.{values['gate']}", name=check["name"]
-        )
-        if check["verdict"] != Verdict.PASS:
-            kind = "failure" if check in failures else "error"
-            message = _NOT_XML.sub("\ufffd", f"{check['verdict']}: {describe(check)}")
-            ElementTree.SubElement(case, kind, type=check["verdict"], message=message)
-    ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def gate_markdown(values: Mapping[str, Any]) -> str:
+def gate_markdown(report: GateReport) -> str:
     """A table for a job summary."""
     lines = [
-        f"## turbo-lab gate {_cell(values['gate'])}: {Verdict(values['verdict']).emoji} "
-        f"{values['verdict']}",
+        f"## turbo-lab gate {_cell(report.gate)}: {report.verdict.emoji} {report.verdict}",
         "",
         "| check | verdict | candidate | baseline | difference (95%) | margin | n | note |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
-    for check in values["checks"]:
+    for check in report.checks:
         columns = [
-            check["name"],
-            f"{Verdict(check['verdict']).emoji} {check['verdict']}",
-            number(check["value"]),
-            number(check["baseline"]),
+            check.name,
+            f"{check.verdict.emoji} {check.verdict}",
+            number(check.value),
+            number(check.baseline),
             difference(check),
-            number(check["margin"]),
-            str(check["n"]),
+            number(check.margin),
+            str(check.n),
             note(check),
         ]
         lines.append("| " + " | ".join(_cell(column) for column in columns) + " |")
-    identical, differs = values["identical_images"], values["fingerprint_difference"]
+    identical, differs = report.identical_images, report.fingerprint_difference
     if identical is not None:
-        same = f"{identical['same']} of {identical['of']}"
+        same = f"{identical.same} of {identical.of}"
         lines += ["", f"{same} images have the baseline's pixels."]
-    if stored := taken_over(values):
+    if stored := taken_over(report):
         lines += ["", f"{stored}."]
-    lines += [line for text in changed_most(values) for line in ("", f"{_cell(text)}.")]
+    lines += [line for text in changed_most(report) for line in ("", f"{_cell(text)}.")]
     if differs:
         lines += ["", "| fingerprint | baseline | here |", "| --- | --- | --- |"]
-        lines += [f"| {d['key']} | {_cell(d['baseline'])} | {_cell(d['here'])} |" for d in differs]
+        lines += [f"| {d.key} | {_cell(d.baseline)} | {_cell(d.here)} |" for d in differs]
     return "\n".join(lines) + "\n"
 
 
-def taken_over(values: Mapping[str, Any]) -> str | None:
+def taken_over(report: GateReport) -> str | None:
     """That the candidate was not drawn: a check of stored images says nothing of patched code."""
-    if not values.get("from_store"):
+    if not report.from_store:
         return None
     return (
-        f"{values['from_store']} of the candidate's images are from the store, by equal weights "
+        f"{report.from_store} of the candidate's images are from the store, by equal weights "
         "and versions; --fresh draws them again"
     )
 
 
-def sweep_markdown(values: Mapping[str, Any]) -> str:
-    """A sweep's table with what it was run with, for a job summary or an issue."""
-    from turbo_lab.report.text.tables import markdown_table
-
-    counts, cells = values["counts"], values["cells"]
-    ran = ", ".join(f"{counts[k]} {k}" for k in CellStatus if counts[k])
-    lines = [f"## turbo-lab sweep `{values['sweep_id']}`", "", f"{counts['distinct']} cells: {ran}",
-             "", markdown_table(values)]  # fmt: skip
-    fixed = {
-        name: value
-        for name, value in cells[0]["parameters"].items()
-        if value is not None and all(row["parameters"].get(name) == value for row in cells)
-    }
+def sweep_markdown(sweep: SweepResult) -> str:
+    """Return a sweep's table and settings, for a job summary or an issue."""
+    counts, cells = sweep.counts, sweep.cells
+    lines = [f"## turbo-lab sweep `{sweep.sweep_id}`", ""]
+    lines += [f"{counts.distinct} cells: {counts.outcomes}", "", _sweep_table(cells)]
     lines += ["| setting | value |", "| --- | --- |"]
-    lines += [f"| {name} | {_cell(value)} |" for name, value in fixed.items()]
-    errors = [f"- {_cell(row['error'])}" for row in cells if row["error"]]
+    lines += [f"| {name} | {_cell(value)} |" for name, value in fixed_settings(cells).items()]
+    errors = [f"- {_cell(row.error)}" for row in cells if row.error]
     return "\n".join([*lines, *([""] if errors else []), *errors]) + "\n"
 
 
-def describe(check: Mapping[str, Any]) -> str:
+def _sweep_table(cells: Sequence[CellResult]) -> str:
+    """Return cells by figures, the best of each column in bold."""
+    found = brief_table(cells)
+    heads = [*(short_axis(name) for name in found.axes), *found.headings]
+    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+    for cell, row in zip(cells, found.rows, strict=True):
+        values = [_cell(cell.axes.get(name, "")) for name in found.axes]
+        figures = [f"**{one.text}**" if one.is_best else one.text for one in row]
+        lines.append(f"| {' | '.join([*values, *figures])} |")
+    return "\n".join([*lines, "", *found.notes]) + "\n"
+
+
+def describe(check: CheckResult) -> str:
     """One check in a line."""
     parts = []
-    if check["difference"] is not None:
-        parts.append(f"difference {difference(check)}, margin {number(check['margin'])}")
+    if check.difference is not None:
+        parts.append(f"difference {difference(check)}, margin {number(check.margin)}")
     if said := note(check):
         parts.append(said)
-    return "; ".join(parts) or check["verdict"]
+    return "; ".join(parts) or check.verdict
 
 
-def note(check: Mapping[str, Any]) -> str:
+def note(check: CheckResult) -> str:
     """What a reader must know of a check, and how many pairs would decide it."""
-    needed = check["needed_n"]
-    told = None if needed is None else f"about {needed} instead of {check['n']} would decide"
-    return "; ".join(part for part in (told, check["note"]) if part)
+    needed = check.needed_n
+    told = None if needed is None else f"about {needed} instead of {check.n} would decide"
+    return "; ".join(part for part in (told, check.note) if part)
 
 
-def changed_most(values: Mapping[str, Any]) -> list[str]:
+def changed_most(report: GateReport) -> list[str]:
     """A line a figure that did not pass: the prompts to look at first."""
     return [
         f"{name} changed most on: "
         + "; ".join(f"{prompt} ({value:+.2f})" for prompt, value in pairs)
-        for name, pairs in values["prompts"].items()
+        for name, pairs in report.prompts.items()
     ]
 
 
 def number(value: float | None) -> str:
     """Four digits, or nothing."""
-    return "" if value is None else f"{float(value):.4g}"
+    return "" if value is None else f"{value:.4g}"
 
 
-def difference(check: Mapping[str, Any]) -> str:
+def difference(check: CheckResult) -> str:
     """A difference with its interval."""
-    if check["difference"] is None:
+    if check.difference is None:
         return ""
-    text = f"{float(check['difference']):+.4g}"
-    if check["ci95"] is not None:
-        low, high = (float(bound) for bound in check["ci95"])
+    text = f"{check.difference:+.4g}"
+    if check.ci95 is not None:
+        low, high = check.ci95
         text += f" ({low:+.3g} to {high:+.3g})"
     return text
 
@@ -158,6 +134,8 @@ _PUBLISHED = {
 }  # fmt: skip
 
 
-def published_columns(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Heading to field of what any row of a protocol reports."""
-    return {head: name for head, name in _PUBLISHED.items() if any(row[name] for row in rows)}
+def published_columns(rows: Sequence[Published]) -> dict[str, str]:
+    """Return the fields that any row of a protocol reports, by heading."""
+    return {
+        head: name for head, name in _PUBLISHED.items() if any(getattr(row, name) for row in rows)
+    }

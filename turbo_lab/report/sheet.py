@@ -8,13 +8,13 @@ failed is a hatched tile with the first words of its error.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from turbo_lab.documents.sweep import Axes, CellResult, ImageFile, SweepResult, fixed_settings
+from turbo_lab.report.columns import short_axis
 from turbo_lab.store.store import read_image
 
 _MAX_SIDE = 12_000
@@ -24,60 +24,79 @@ _FONT_SIZE, _LINE = 17, 22
 _HEAD_LINES = 3
 # Tiny images are enlarged by whole factors up to about this edge.
 _TILE_EDGE = 128
-_PROMPTS_A_TILE = 4
+_PROMPTS_PER_TILE = 4
 _PROMPT_ROWS = 8
 
 
+_TITLE_KEYS = ("model", "prompts", "lora", "resolution", "seed")
+
+
 @dataclass(frozen=True)
-class SheetCell:
-    """One cell of the sheet."""
+class _SheetCell:
+    """One cell of the sheet: a point of the grid."""
 
-    axes: Mapping[str, Any]
-    """What varies, in order."""
-    images: Sequence[tuple[Path, str]]
-    """PNG files of the store and the hash of their pixels, one a prompt; empty where it failed."""
+    axes: Axes
+    """Values of the keys that vary, in order."""
+    images: tuple[ImageFile, ...]
+    """One image per prompt; empty if the cell failed."""
     error: str | None
-    """Why there are none."""
+    """Why there are no images; ``None``: the cell did not fail."""
 
 
-def draw_sheet(cells: Sequence[SheetCell], prompts: Sequence[str], title: str) -> bytes:
-    """A PNG of all cells. ``prompts`` are those of the images, in order."""
+def draw_sheet(sweep: SweepResult) -> bytes:
+    """Return the contact sheet of a sweep, as PNG."""
+    # A cell that several points of the grid share is shown at each of them.
+    cells = [
+        _SheetCell(axes, cell.images, cell.error)
+        for cell in sweep.cells
+        for axes in (cell.axes, *cell.aliases)
+    ]
+    title = _title(sweep.cells)
     axes = [name for name in _axes(cells) if len({str(c.axes.get(name)) for c in cells}) > 1]
     edge = _edge(cells)
     if len(axes) >= 2:
         return _grid(cells, axes, edge, title)
+    prompts = next(([one.prompt for one in c.images] for c in cells if c.images), [])
     return _by_prompt(cells, axes, prompts, edge, title)
 
 
-def _axes(cells: Sequence[SheetCell]) -> list[str]:
+def _title(cells: Sequence[CellResult]) -> str:
+    """Return the settings that all cells share, as far as a title has room for them."""
+    fixed = fixed_settings(cells)
+    varied = {name for cell in cells for axes in (cell.axes, *cell.aliases) for name in axes}
+    shown = [name for name in _TITLE_KEYS if name in fixed and name not in varied]
+    return " · ".join(f"{name} {fixed[name]}" for name in shown if fixed[name] != "none")
+
+
+def _axes(cells: Sequence[_SheetCell]) -> list[str]:
     return list(dict.fromkeys(name for cell in cells for name in cell.axes))
 
 
-def _edge(cells: Sequence[SheetCell]) -> int:
+def _edge(cells: Sequence[_SheetCell]) -> int:
     for cell in cells:
         for stored in cell.images[:1]:
-            longest = max(read_image(*stored).shape[:2])
+            longest = max(read_image(stored.path, stored.pixel_sha256).shape[:2])
             return longest * max(1, _TILE_EDGE // longest)
     return _TILE_EDGE
 
 
-def _grid(cells: Sequence[SheetCell], axes: Sequence[str], edge: int, title: str) -> bytes:
+def _grid(cells: Sequence[_SheetCell], axes: Sequence[str], edge: int, title: str) -> bytes:
     """The axis with more values goes across; the others make the rows."""
     across = max(axes[-2:], key=lambda name: len({str(c.axes[name]) for c in cells}))
     down = [name for name in axes if name != across]
     columns = list(dict.fromkeys(str(c.axes[across]) for c in cells))
     rows = list(dict.fromkeys(_label(c.axes, down) for c in cells))
     place = {(_label(c.axes, down), str(c.axes[across])): c for c in cells}
-    side = 1 if all(len(c.images) < _PROMPTS_A_TILE for c in cells) else 2
+    side = 1 if all(len(c.images) < _PROMPTS_PER_TILE for c in cells) else 2
     while side > 1 and (side * edge + _GUTTER) * max(len(columns), len(rows)) > _MAX_SIDE:
         side -= 1
     tiles = [[_mosaic(place.get((row, column)), side, edge) for column in columns] for row in rows]
-    heads = [f"{_short(across)} {column}" for column in columns]
+    heads = [f"{short_axis(across)} {column}" for column in columns]
     return _compose(tiles, heads, rows, title)
 
 
 def _by_prompt(
-    cells: Sequence[SheetCell],
+    cells: Sequence[_SheetCell],
     axes: Sequence[str],
     prompts: Sequence[str],
     edge: int,
@@ -91,15 +110,11 @@ def _by_prompt(
     return _compose(tiles, heads, shown, title)
 
 
-def _label(axes: Mapping[str, Any], names: Sequence[str]) -> str:
-    return " · ".join(f"{_short(name)} {axes[name]}" for name in names if name in axes)
+def _label(axes: Axes, names: Sequence[str]) -> str:
+    return " · ".join(f"{short_axis(name)} {axes[name]}" for name in names if name in axes)
 
 
-def _short(name: str) -> str:
-    return {"num_inference_steps": "steps", "guidance_scale": "guidance"}.get(name, name)
-
-
-def _mosaic(cell: SheetCell | None, side: int, edge: int) -> Image.Image:
+def _mosaic(cell: _SheetCell | None, side: int, edge: int) -> Image.Image:
     """The first side x side images of a cell."""
     if cell is None or not cell.images:
         return _failed(side * edge, None if cell is None else cell.error)
@@ -110,15 +125,15 @@ def _mosaic(cell: SheetCell | None, side: int, edge: int) -> Image.Image:
     return tile
 
 
-def _single(cell: SheetCell, index: int, edge: int) -> Image.Image:
+def _single(cell: _SheetCell, index: int, edge: int) -> Image.Image:
     if index >= len(cell.images):
         return _failed(edge, cell.error)
     return _fit(cell.images[index], edge)
 
 
-def _fit(stored: tuple[Path, str], edge: int) -> Image.Image:
+def _fit(stored: ImageFile, edge: int) -> Image.Image:
     """Centred on a square; enlarged by whole factors so that pixels stay pixels."""
-    picture = Image.fromarray(read_image(*stored))
+    picture = Image.fromarray(read_image(stored.path, stored.pixel_sha256))
     longest = max(picture.size)
     if longest <= edge:
         factor = edge // longest

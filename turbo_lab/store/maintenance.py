@@ -27,28 +27,28 @@ _UNREADABLE = (TurboLabError, KeyError, TypeError, AttributeError)
 
 @dataclass(frozen=True)
 class Damage:
-    """One thing that is not as it was committed."""
+    """One file or folder that is not as it was committed."""
 
     path: Path
     """A batch's folder, a document, or the folder of a record's measurements or timings."""
     reason: str
     """What is wrong with it."""
     is_broken: bool
-    """Deleting it mends the store; ``False``: it is whole, but lacks what the next sweep makes."""
+    """Whether deleting it repairs the store. If not, it lacks a part that the next sweep makes."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Room taken by one kind of file."""
+    """Disk space of one kind of file, or of one model's images."""
 
     kind: str
-    """Of the store's layout, or a model's digest."""
+    """Kind of file, or digest of the model."""
     name: str | None
-    """A model's name where a record tells it; ``None`` for all else."""
+    """Name of the model. ``None``: it is a kind of file, or no record names the model."""
     files: int
-    """Their number."""
+    """Number of files."""
     size_bytes: int
-    """On disk as written."""
+    """Size of the files, in bytes."""
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ class LatencySummary:
     n: int
     """Calls timed."""
     ci95: tuple[float, float] | None
-    """Of the median; ``None`` where n is too small."""
+    """95% confidence interval of the median; ``None``: too few calls."""
 
 
 @dataclass(frozen=True)

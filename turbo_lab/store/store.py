@@ -214,16 +214,15 @@ class Store:
         """A sweep's document, without its header."""
         return self._read(path, records.read_sweep)
 
-    def begin_sweep(self, values: Mapping[str, Any]) -> None:
+    def begin_sweep(self, sweep_id: str, values: Mapping[str, object]) -> None:
         """Note what a sweep is about to make."""
-        path = self.sweep_files(values["sweep_id"]).begun
+        path = self.sweep_files(sweep_id).begun
         self._write(path, records.document("begun", values))
 
-    def cut_off_sweeps(self) -> list[dict[str, Any]]:
-        """What sweeps were about to make that never came to their end, in the order of ids."""
+    def cut_off_sweeps(self) -> list[SweepFiles]:
+        """Return the sweeps that were cut off, in the order of their ids."""
         sweeps = self.layout.sweeps()
-        cut_off = [one for one in sweeps if one.begun.exists() and not one.document.exists()]
-        return [self.read_begun(one.begun) for one in cut_off]
+        return [one for one in sweeps if one.begun.exists() and not one.document.exists()]
 
     def read_begun(self, path: Path) -> dict[str, Any]:
         """What one sweep was about to make."""

@@ -1,19 +1,18 @@
 """What a sweep looks like in MLflow: names, tags, parameters and figures.
 
-Pure: rows of a sweep document come in, plain values go out; ``tracking`` hands
-them over. Owns what counts as news, too.
+Pure: a sweep's result comes in, plain values go out. Also owns which changes are news.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from turbo_lab.documents.document import to_plain
+from turbo_lab.documents.sweep import CellResult, CutOffSweep, SweepResult
 from turbo_lab.identity import digest
-from turbo_lab.store.record import CellStatus, encode_floats
+from turbo_lab.store.record import encode_floats
 
 PREFIX = "turbo_lab."
 # MLflow cuts longer parameters silently.
@@ -24,7 +23,7 @@ MAX_TAG = 5000
 MAX_KEY = 230
 MAX_RUN_NAME = 250
 MAX_DATASET_NAME = 500
-# What of a cell's row a projection writes.
+# Fields of a cell that a projection writes.
 _PROJECTED = (
     "record_id",
     "axes",
@@ -38,14 +37,14 @@ _PROJECTED = (
 )
 
 
-def content_digest(document: Mapping[str, Any]) -> str:
-    """Of all that a projection writes: equal ones have nothing new.
+def content_digest(sweep: SweepResult) -> str:
+    """Return the digest of all that a projection writes: equal ones have nothing new.
 
-    Durations and what was reused are the last invocation's, not the sweep's.
+    Durations and what was reused belong to the last invocation, not to the sweep.
     """
-    cells = [{name: cell[name] for name in _PROJECTED} for cell in document["cells"]]
-    failed = [cell["status"] == CellStatus.FAILED for cell in document["cells"]]
-    return digest(encode_floats([document["sweep_id"], document["store"], cells, failed]))
+    cells = [{name: to_plain(getattr(c, name)) for name in _PROJECTED} for c in sweep.cells]
+    failed = [cell.is_failed for cell in sweep.cells]
+    return digest(encode_floats([sweep.sweep_id, str(sweep.store), cells, failed]))
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,10 @@ class SweepHead:
     """Names of its models, each once."""
 
     @classmethod
-    def of_document(cls, document: Mapping[str, Any]) -> SweepHead:
-        """Return the head of a ``sweep`` document."""
-        models = dict.fromkeys(cell["parameters"]["model"] for cell in document["cells"])
-        return cls(document["sweep_id"], document["store"], tuple(models))
+    def of(cls, sweep: SweepResult | CutOffSweep) -> SweepHead:
+        """Return the head of a sweep that has ended."""
+        models = tuple(dict.fromkeys(cell.model for cell in sweep.cells))
+        return cls(sweep.sweep_id, str(sweep.store), models)
 
 
 def sweep_name(sweep: SweepHead) -> str:
@@ -80,49 +79,53 @@ def sweep_tags(sweep: SweepHead) -> dict[str, str]:
     }
 
 
-def cell_name(cell: Mapping[str, Any]) -> str:
-    """What the sweep varies, as written."""
-    name = " ".join(f"{k}={v}" for k, v in cell["axes"].items()) or cell["cell_id"][:8]
+def cell_name(cell: CellResult) -> str:
+    """Return the name of a child run: what the sweep varies, as written."""
+    name = " ".join(f"{k}={v}" for k, v in cell.axes.items()) or cell.cell_id[:8]
     return shortened(name, MAX_RUN_NAME)
 
 
-def cell_tags(sweep: SweepHead, cell: Mapping[str, Any]) -> dict[str, str]:
+def cell_tags(sweep: SweepHead, cell: CellResult) -> dict[str, str]:
     """Return the tags of a child run: ids, weight digests, licences."""
     tags = {
         "sweep_id": sweep.sweep_id,
         "kind": "cell",
-        "cell_id": cell["cell_id"],
-        "record_id": cell["record_id"],
+        "cell_id": cell.cell_id,
+        "record_id": cell.record_id,
     }
-    for kind in ("models", "adapters"):
-        for name, weights in cell["provenance"][kind].items():
-            tags[f"{kind}.{name}"] = weights["digest"]
-            tags[f"license.{name}"] = weights["license"]
-    for name, value in cell["provenance"]["prompt_sets"].items():
+    made_from = cell.provenance
+    for kind, weights in (("models", made_from.models), ("adapters", made_from.adapters)):
+        for name, origin in weights.items():
+            tags[f"{kind}.{name}"] = origin.digest
+            tags[f"license.{name}"] = origin.license
+    for name, value in made_from.prompt_sets.items():
         tags[f"prompt_sets.{name}"] = value
-    if cell["error"]:
-        tags["error"] = cell["error"]
+    if cell.error:
+        tags["error"] = cell.error
     return {safe_key(PREFIX + name): _cut(value, MAX_TAG) for name, value in tags.items()}
 
 
-def cell_metrics(cell: Mapping[str, Any]) -> dict[str, float]:
-    """Flat names that MLflow accepts; figures without a value are left out."""
+def cell_metrics(cell: CellResult) -> dict[str, float]:
+    """Return the figures that have a value, under flat names that MLflow accepts."""
     metrics: dict[str, float] = {}
-    for name, figure in cell["metrics"].items():
-        if figure["value"] is None:
+    for name, figure in cell.metrics.items():
+        if figure.value is None:
             continue
         key = safe_key(name)
-        metrics[key] = float(figure["value"])
-        if figure["ci95"] is not None:
-            metrics[f"{key}.ci95_low"], metrics[f"{key}.ci95_high"] = map(float, figure["ci95"])
-    if cell["latency_s"] is not None:
-        metrics |= {f"latency_{k}_s": cell["latency_s"][k] for k in ("mean", "p50", "p90")}
-        metrics["images_per_s"] = cell["throughput_images_per_s"]
+        metrics[key] = figure.value
+        if figure.ci95 is not None:
+            metrics[f"{key}.ci95_low"], metrics[f"{key}.ci95_high"] = figure.ci95
+    call, throughput = cell.latency_s, cell.throughput_images_per_s
+    if call is not None:
+        metrics |= {"latency_mean_s": call.mean, "latency_p50_s": call.p50}
+        metrics["latency_p90_s"] = call.p90
+    if throughput is not None:
+        metrics["images_per_s"] = throughput
     return metrics
 
 
-def parameter_text(value: Any) -> str:
-    """A parameter as MLflow can hold it: what is cut says so."""
+def parameter_text(value: object) -> str:
+    """Return a parameter as MLflow can store it; one that is cut ends with an ellipsis."""
     return _cut("none" if value is None else str(value), MAX_PARAMETER)
 
 

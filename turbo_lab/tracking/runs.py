@@ -17,10 +17,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from turbo_lab.documents.sweep import CellResult, CutOffSweep, SweepResult
 from turbo_lab.errors import IncompleteError, InputError, StoreError
-from turbo_lab.store.record import CellStatus
 from turbo_lab.tracking import database
 from turbo_lab.tracking.projection import (
     MAX_DATASET_NAME,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "turbo-lab"
 # How much was asked for when a run's files were logged; a parent has it with its sheet.
 _IMAGES = PREFIX + "images"
-# Of a sweep document's counts.
+# Numbers of cells that do not depend on what the store already held.
 _STABLE_COUNTS = ("requested", "distinct", "failed")
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -120,10 +120,10 @@ class Runs:
             self._running.add(parent.info.run_id)
         return str(parent.info.run_id)
 
-    def add(self, sweep: SweepHead, parent_id: str, cell: Mapping[str, Any]) -> None:
+    def add(self, sweep: SweepHead, parent_id: str, cell: CellResult) -> None:
         """Project a finished cell while its sweep goes on."""
         with self._alone():
-            known = self._known(sweep.sweep_id, cell["record_id"])
+            known = self._known(sweep.sweep_id, cell.record_id)
             self._complete(self._child(known, sweep, parent_id, cell), cell)
 
     def end(self, run_id: str, status: str) -> None:
@@ -146,33 +146,33 @@ class Runs:
                 self.abandon()
             raise
 
-    def project(self, values: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
-        """Bring a ``sweep`` document into MLflow; returns run ids by record id.
+    def project(self, result: SweepResult | CutOffSweep, sheet: Path | None) -> dict[str, str]:
+        """Bring a sweep into MLflow; return run ids by record id.
 
-        One without ``wall_s`` was cut off: it is ``KILLED`` until it has been resumed.
+        One that was cut off is ``KILLED`` until it has been resumed.
         """
         with self._alone(), self._complete_or_killed():
-            return self._project(values, sheet)
+            return self._project(result, sheet)
 
-    def _project(self, values: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
-        sweep = SweepHead.of_document(values)
+    def _project(self, result: SweepResult | CutOffSweep, sheet: Path | None) -> dict[str, str]:
+        sweep = SweepHead.of(result)
         known = self._known(sweep.sweep_id)
         parent = self._parent(known, sweep)
         parent_id, ids, news = parent.info.run_id, {}, "" not in known
-        for cell in values["cells"]:
+        for cell in result.cells:
             run = self._child(known, sweep, parent_id, cell)
             news |= self._complete(run, cell)
-            ids[cell["record_id"]] = run.info.run_id
+            ids[cell.record_id] = run.info.run_id
         news |= not _is_done(parent) or _IMAGES not in parent.data.tags
         if sheet is not None and self.settings.images != "none" and news:
             check_regular(sheet, error=StoreError)
             self._client.log_artifact(parent_id, str(sheet))
             self._client.set_tag(parent_id, _IMAGES, "sheet")
         # How many were reused is another number each time; these are the sweep's own.
-        counts = {f"cells_{k}": float(values["counts"][k]) for k in _STABLE_COUNTS}
+        counts = {f"cells_{k}": float(getattr(result.counts, k)) for k in _STABLE_COUNTS}
         changed = {k: v for k, v in counts.items() if parent.data.metrics.get(k) != v}
-        is_whole = values["wall_s"] is not None
-        wall_s = {"wall_s": values["wall_s"]} if is_whole else {}
+        is_whole = isinstance(result, SweepResult)
+        wall_s = {"wall_s": result.wall_s} if isinstance(result, SweepResult) else {}
         self._log(parent, changed | ({} if "wall_s" in parent.data.metrics else wall_s), {})
         if not _is_done(parent):
             self.end(parent_id, "FINISHED" if is_whole else "KILLED")
@@ -237,10 +237,10 @@ class Runs:
         known: Mapping[str, Run],
         sweep: SweepHead,
         parent_id: str,
-        cell: Mapping[str, Any],
+        cell: CellResult,
     ) -> Run:
-        if cell["record_id"] in known:
-            return known[cell["record_id"]]
+        if cell.record_id in known:
+            return known[cell.record_id]
         tags = {
             **cell_tags(sweep, cell),
             _IMAGES: self.settings.images,
@@ -253,10 +253,10 @@ class Runs:
         self._running.add(run.info.run_id)
         return run
 
-    def _complete(self, run: Run, cell: Mapping[str, Any]) -> bool:
+    def _complete(self, run: Run, cell: CellResult) -> bool:
         """What a run still lacks; ``False`` where that is nothing."""
-        run_id, error = run.info.run_id, cell["error"]
-        status = "FAILED" if cell["status"] == CellStatus.FAILED else "FINISHED"
+        run_id, error = run.info.run_id, cell.error
+        status = "FAILED" if cell.is_failed else "FINISHED"
         # Logging appends: a figure that is there is left alone.
         metrics = {k: v for k, v in cell_metrics(cell).items() if k not in run.data.metrics}
         is_closed = run.info.status == status
@@ -267,7 +267,7 @@ class Runs:
             if lacks_images:
                 self._log_files(run, cell)
             return lacks_images or any(map(math.isfinite, metrics.values()))
-        parameters = {safe_key(k): v for k, v in cell["parameters"].items()}
+        parameters = {safe_key(k): v for k, v in cell.parameters.items()}
         parameters = {k: v for k, v in parameters.items() if k not in run.data.params}
         self._log(run, metrics, parameters)
         self._log_datasets(run, cell)
@@ -277,7 +277,9 @@ class Runs:
         self.end(run_id, status)
         return True
 
-    def _log(self, run: Run, metrics: Mapping[str, float], parameters: Mapping[str, Any]) -> None:
+    def _log(
+        self, run: Run, metrics: Mapping[str, float], parameters: Mapping[str, object]
+    ) -> None:
         """Figures and parameters in one call."""
         from mlflow.entities import Metric, Param
 
@@ -288,12 +290,12 @@ class Runs:
         if points or params:
             self._client.log_batch(run.info.run_id, metrics=points, params=params)
 
-    def _log_datasets(self, run: Run, cell: Mapping[str, Any]) -> None:
+    def _log_datasets(self, run: Run, cell: CellResult) -> None:
         """The prompt sets by digest, so that runs can be filtered by them."""
         from mlflow.entities import Dataset, DatasetInput
 
         known = {entry.dataset.name for entry in run.inputs.dataset_inputs}
-        prompt_sets = cell["provenance"]["prompt_sets"]
+        prompt_sets = cell.provenance.prompt_sets
         named = {shortened(name, MAX_DATASET_NAME): digest for name, digest in prompt_sets.items()}
         sets = [
             # MLflow keeps 36 characters of a digest; the whole one is in the tags.
@@ -304,20 +306,20 @@ class Runs:
         if sets:
             self._client.log_inputs(run.info.run_id, sets)
 
-    def _log_files(self, run: Run, cell: Mapping[str, Any]) -> None:
+    def _log_files(self, run: Run, cell: CellResult) -> None:
         """The record, and the images by prompt and seed, in one call."""
         run_id, wanted = run.info.run_id, self.settings.images
         with tempfile.TemporaryDirectory() as aside:
             folder = Path(aside)
-            record = read_regular(Path(cell["record"]), error=StoreError)
+            record = read_regular(cell.record, error=StoreError)
             (folder / "record.json").write_bytes(record)
-            if wanted == "all" and cell["images"]:
+            if wanted == "all" and cell.images:
                 (folder / "images").mkdir()
-                for index, image in enumerate(cell["images"]):
-                    slug = re.sub(r"[^a-z0-9]+", "-", image["prompt"].lower()).strip("-")[:60]
-                    name = f"{index:04d}-{slug}-seed{int(image['seed'])}.png"
+                for index, image in enumerate(cell.images):
+                    slug = re.sub(r"[^a-z0-9]+", "-", image.prompt.lower()).strip("-")[:60]
+                    name = f"{index:04d}-{slug}-seed{image.seed}.png"
                     # Copied, not linked: a link would be followed, wherever it leads by then.
-                    content = read_regular(Path(image["path"]), error=StoreError)
+                    content = read_regular(image.path, error=StoreError)
                     (folder / "images" / name).write_bytes(content)
             self._client.log_artifacts(run_id, aside)
         if run.data.tags.get(_IMAGES) != wanted:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.planning.options import DEFAULT_TIMEOUT_S, TrackingOptions
 from turbo_lab.tracking.database import sqlite_uri
 from turbo_lab.tracking.projection import content_digest
@@ -72,14 +71,14 @@ class TrackingSettings:
         found = re.match(r"sqlite(?:\+\w+)?:///(?!file:|:memory:)([^?]+)", self.uri)
         return None if found is None else Path(unquote(found[1])).resolve()
 
-    def mark(self, values: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What a projection of a sweep would leave behind, by content and place.
+    def mark(self, sweep: SweepResult) -> dict[str, object] | None:
+        """Return what a projection of a sweep would leave behind, by content and place.
 
-        Equal marks mean that nothing is new. ``None`` where the local database is gone.
+        Equal marks mean that nothing is new. ``None``: the local database is gone.
         """
-        place: dict[str, Any] = {"uri": self.public_uri, "images": self.images}
+        place: dict[str, object] = {"uri": self.public_uri, "images": self.images}
         if self.database is not None:
             if not self.database.exists():
                 return None
             place["inode"] = self.database.stat().st_ino  # a new file is another database
-        return {**place, "content": content_digest(values)}
+        return {**place, "content": content_digest(sweep)}

@@ -9,17 +9,18 @@ from __future__ import annotations
 import queue
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from turbo_lab.documents.document import to_document
+from turbo_lab.documents.sweep import CellResult, CutOffSweep, SweepResult
 from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.identity import digest
 from turbo_lab.planning.options import TrackingOptions
-from turbo_lab.store.record import document
 from turbo_lab.store.store import Store
 from turbo_lab.tracking.projection import SweepHead
 from turbo_lab.tracking.runs import Runs
@@ -76,7 +77,7 @@ class Tracker:
             self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
             self._thread.start()
 
-    def add(self, row: Callable[[], Mapping[str, Any]]) -> None:
+    def add(self, row: Callable[[], CellResult]) -> None:
         """A cell is finished; ``row`` makes its row of the document, on the thread."""
         self._jobs.put(partial(self._add, row))
 
@@ -98,33 +99,31 @@ class Tracker:
         if self._thread is not None:
             self._submit(lambda runs: runs.abandon(), min(_CLOSING_S, self.settings.timeout_s))
 
-    def project_news(
-        self, values: Mapping[str, Any], sheet: Path | None, store: Store
-    ) -> dict[str, str]:
+    def project_news(self, result: SweepResult, sheet: Path | None, store: Store) -> dict[str, str]:
         """:meth:`project`, unless the store remembers that nothing is new.
 
         MLflow is then not even opened; once a sweep has begun, its run has to be closed.
         """
-        files = store.sweep_files(values["sweep_id"])
+        files = store.sweep_files(result.sweep_id)
         path = files.folder / f"projected-{digest(self.settings.public_uri)[:12]}.json"
         known = store.read_note(path)
         is_known = isinstance(known.get("runs"), dict)
-        if is_known and self._thread is None and known["mark"] == self.settings.mark(values):
+        if is_known and self._thread is None and known["mark"] == self.settings.mark(result):
             return dict(known["runs"])
         # A projection that is killed can only be replayed from the document.
-        store.write_document(files.document, document("sweep", values))
-        runs = self.project(values, sheet)
-        store.write_document(path, {"mark": self.settings.mark(values), "runs": runs})
+        store.write_document(files.document, to_document("sweep", result))
+        runs = self.project(result, sheet)
+        store.write_document(path, {"mark": self.settings.mark(result), "runs": runs})
         return runs
 
-    def project(self, values: Mapping[str, Any], sheet: Path | None) -> dict[str, str]:
-        """Bring one ``sweep`` document into MLflow; returns run ids by record id.
+    def project(self, result: SweepResult | CutOffSweep, sheet: Path | None) -> dict[str, str]:
+        """Bring one sweep into MLflow; return run ids by record id.
 
         Raises :class:`IncompleteError` where MLflow cannot be reached, fails, or takes
         longer than ``tracking.timeout_s``.
         """
         try:
-            return self._call(lambda runs: runs.project(values, sheet))
+            return self._call(lambda runs: runs.project(result, sheet))
         except Exception as error:
             if not _is_tracking_failure(error):
                 raise
@@ -185,7 +184,7 @@ class Tracker:
         while (job := self._jobs.get()) is not None:
             job()
 
-    def _add(self, row: Callable[[], Mapping[str, Any]]) -> None:
+    def _add(self, row: Callable[[], CellResult]) -> None:
         """Project one cell; a failure ends that until the whole is projected."""
         if self._is_given_up or self._error is not None:
             return

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from turbo_lab.documents.golden import Margin, Thresholds, Tier
 from turbo_lab.errors import InputError, JudgementError
-from turbo_lab.golden.document import Margin, Thresholds
 from turbo_lab.golden.fresh_process import DrawFresh
 from turbo_lab.golden.judgement import (
     OTHER_WORK,
@@ -24,7 +24,6 @@ from turbo_lab.golden.library import GoldenLibrary
 from turbo_lab.golden.run_case import CaseRunner, RecordedCase, resolve_case
 from turbo_lab.golden.stages import differences, stage_kind
 from turbo_lab.golden.thresholds import is_loose, margin
-from turbo_lab.golden.tiers import Tier
 from turbo_lab.progress import track
 from turbo_lab.trials.harmless import HARMLESS, Harmless
 from turbo_lab.trials.reanchor import anchored

@@ -12,44 +12,24 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from turbo_lab.documents.golden import Invariance, Thresholds, Tier
 from turbo_lab.execute.resident import Weights
-from turbo_lab.golden.document import Thresholds
 from turbo_lab.golden.fresh_process import DrawFresh
 from turbo_lab.golden.judgement import CaseVerdict, Embed, Observation, judge
 from turbo_lab.golden.lifecycle import today
 from turbo_lab.golden.run_case import Case, CaseRunner, RecordedCase
-from turbo_lab.golden.tiers import Tier
 from turbo_lab.progress import track
 from turbo_lab.request.recipe import Batch, Layout
 from turbo_lab.trials.harmless import HARMLESS, Run, own_rows, with_layout
 from turbo_lab.trials.reanchor import anchored
 from turbo_lab.trials.resumed import resumed_sweep
 from turbo_lab.verdict import Verdict
-
-
-@dataclass(frozen=True)
-class Invariance:
-    """Result of one row: a change that must not matter."""
-
-    name: str
-    """Name of the row."""
-    tier: Tier
-    """``T0``: to the bit; ``T1``: within the golden's calibrated thresholds."""
-    holds: bool | None
-    """Whether every case passed; ``None`` if no case can show the change."""
-    cases: int
-    """Number of cases that can show the change."""
-    max_abs: int | None
-    """Largest difference of a pixel, in levels of 255; ``None`` if hashes were compared."""
-    note: str
-    """Description of the comparison."""
 
 
 def invariance(

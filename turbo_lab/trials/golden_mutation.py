@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
+from turbo_lab.documents.golden import FaultOutcome, HarmlessOutcome, Margin, Thresholds, Tier
 from turbo_lab.errors import JudgementError
-from turbo_lab.golden.document import Margin, Thresholds
 from turbo_lab.golden.fresh_process import DrawFresh
 from turbo_lab.golden.judgement import FIGURES, CaseVerdict, Embed, Observation, judge, margins_of
 from turbo_lab.golden.lifecycle import today
 from turbo_lab.golden.run_case import Case, CaseRunner, RecordedCase
-from turbo_lab.golden.stages import StageDifference
 from turbo_lab.golden.thresholds import noise_of
-from turbo_lab.golden.tiers import TIERS, Tier
+from turbo_lab.golden.tiers import TIERS
 from turbo_lab.progress import track
 from turbo_lab.trials.faults import FAULTS, Fault
 from turbo_lab.trials.harmless import HARMLESS, Harmless
@@ -27,40 +26,6 @@ from turbo_lab.trials.reanchor import anchored
 from turbo_lab.verdict import Verdict
 
 _Judge = Callable[..., CaseVerdict]
-
-
-@dataclass(frozen=True)
-class FaultOutcome:
-    """Verdict of the goldens on one fault."""
-
-    name: str
-    """Name of the fault."""
-    caught: bool
-    """Whether some case caught it at T0."""
-    by_tier: Mapping[str, bool | None]
-    """Whether some case caught it, by tier; ``None`` if no case can show it."""
-    cases: int
-    """Number of cases that can show it."""
-    first_divergence: StageDifference | None
-    """First stage that differs in the first case that caught it; ``None`` if none did."""
-    figures: Mapping[str, float] = field(default_factory=dict)
-    """Largest value per metric as a ratio to its threshold, by ``T1 window_density``."""
-    above_noise: tuple[Tier, ...] = ()
-    """Tiers that missed it although a metric is above all that harmless changes do."""
-
-
-@dataclass(frozen=True)
-class HarmlessOutcome:
-    """Verdict of the goldens on one harmless change."""
-
-    name: str
-    """Name of the change."""
-    alarm: bool
-    """Whether any case alarmed at the change's tier."""
-    tier: Tier
-    """Tier at which the change must raise no alarm."""
-    cases: int
-    """Number of cases run."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from turbo_lab.documents.golden import Tier
 from turbo_lab.golden.judgement import Observation
 from turbo_lab.golden.run_case import Case, CaseRunner, case_threads
 from turbo_lab.golden.stages import StageValue
-from turbo_lab.golden.tiers import Tier
 from turbo_lab.request.recipe import Batch, Layout
 from turbo_lab.runtime.seams import Seams
 

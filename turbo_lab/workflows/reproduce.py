@@ -18,6 +18,7 @@ import numpy as np
 from turbo_lab import environment, images
 from turbo_lab.analysis.similarity import window_density
 from turbo_lab.cards import locate, locate_adapter, locate_vae, model_card
+from turbo_lab.documents.inspection import PixelDivergence, RecordedKey, Reproduction
 from turbo_lab.environment import Keys
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.resident import ResidentPipeline, Weights
@@ -75,26 +76,6 @@ class Claim:
     """Fingerprint keys it was drawn under; ``None`` where the claim does not say (an old PNG)."""
     exactness: Exactness
     """How it was drawn: other than ``EXACT``, only the same company gives the bits again."""
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """What came out."""
-
-    verdict: Verdict
-    """``PASS``, ``REGRESSION`` or ``UNCOVERED``."""
-    identical: bool
-    """Every image, and every stage whose hash was kept, to the bit."""
-    num_images: int
-    """Compared."""
-    num_identical: int
-    """Pixels to the bit."""
-    message: str
-    """One line."""
-    first_divergence: Mapping[str, Any] | None
-    """``stage``, ``image``, ``max_abs``; ``None`` where identical."""
-    fingerprint_difference: tuple[tuple[str, Any, Any], ...]
-    """(key, then, here)."""
 
 
 def claim_of_png(path: Path) -> Claim:
@@ -189,14 +170,14 @@ def reproduce(claim: Claim, device: str, num_threads: int | None) -> Reproductio
         verdict=verdict,
         identical=not apart,
         num_images=total,
-        num_identical=total - sum(found["max_abs"] > 0 for found in apart),
+        num_identical=total - sum(found.max_abs > 0 for found in apart),
         message=message,
-        first_divergence=max(apart, key=lambda found: found["max_abs"], default=None),
-        fingerprint_difference=differs,
+        first_divergence=max(apart, key=lambda found: found.max_abs, default=None),
+        fingerprint_difference=tuple(RecordedKey(*one) for one in differs),
     )
 
 
-def _verdict(claim: Claim, apart: Sequence[Mapping[str, Any]], here: Keys) -> tuple[Verdict, str]:
+def _verdict(claim: Claim, apart: Sequence[PixelDivergence], here: Keys) -> tuple[Verdict, str]:
     if not apart:
         return Verdict.PASS, "identical to the bit"
     choice = None if claim.keys is None else choose_tier(claim.keys, here)
@@ -208,14 +189,14 @@ def _verdict(claim: Claim, apart: Sequence[Mapping[str, Any]], here: Keys) -> tu
             "drawn on another device class: only a golden at T2 can judge that",
         )
     if choice is not None and choice.tier == "T0" and claim.exactness == Exactness.EXACT:
-        if all(found["max_abs"] == 0 for found in apart):
+        if all(found.max_abs == 0 for found in apart):
             return (
                 Verdict.REGRESSION,
                 "the pixels are identical and a stage is not, on one fingerprint",
             )
         return Verdict.REGRESSION, "not identical, on the same fingerprint"
     margin = read_thresholds().get("T1", {}).get("window_density")
-    worst = max(found["window_density"] for found in apart)
+    worst = max(found.window_density for found in apart)
     if margin is None:
         return Verdict.UNCOVERED, "no calibrated threshold: run turbo-lab golden calibrate --write"
     text = f"densest window of differing pixels {worst:.3g}, threshold {margin.threshold:.3g}"
@@ -270,7 +251,7 @@ def _vaes(claim: Claim) -> dict[str, Path]:
     return {wanted: vae.path}
 
 
-def _draw(worker: Worker, claim: Claim, batch: ClaimedBatch) -> list[dict[str, Any] | None]:
+def _draw(worker: Worker, claim: Claim, batch: ClaimedBatch) -> list[PixelDivergence | None]:
     """For each claimed image: ``None``, or how it differs."""
     stages: list[StageValue] = []
 
@@ -294,15 +275,17 @@ def _first_stage(recorded: Mapping[str, str] | None, stages: Sequence[StageValue
     return None
 
 
-def _compare(claimed: ClaimedImage, pixels: np.ndarray, stage: str | None) -> dict[str, Any] | None:
+def _compare(
+    claimed: ClaimedImage, pixels: np.ndarray, stage: str | None
+) -> PixelDivergence | None:
     """``stage``: the first of the batch that differs. Equal pixels may hide that one does."""
     if stage is None and images.pixel_sha256(pixels) == claimed.pixel_sha256:
         return None
     before = images.read_png(claimed.path)[0]
     apart = np.abs(before.astype(np.int16) - pixels.astype(np.int16))
-    return {
-        "stage": stage or "pixels",
-        "image": str(claimed.path),
-        "max_abs": int(apart.max()),
-        "window_density": window_density(before, pixels, tolerance=WINDOW_TOLERANCE["T1"]),
-    }
+    return PixelDivergence(
+        stage=stage or "pixels",
+        image=str(claimed.path),
+        max_abs=int(apart.max()),
+        window_density=window_density(before, pixels, tolerance=WINDOW_TOLERANCE["T1"]),
+    )

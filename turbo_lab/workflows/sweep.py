@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from turbo_lab import environment
+from turbo_lab.documents.document import to_document, to_plain
+from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.errors import IncompleteError
 from turbo_lab.execute.driver import Progress, SweepContext, SweepHooks, SweepOutcome, run_plan
 from turbo_lab.execute.worker import worker_for
@@ -23,7 +24,7 @@ from turbo_lab.planning.resolved_sweep import ResolvedSweep, plan_sweep, start_w
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import pin_revisions
 from turbo_lab.store.layout import SweepFiles
-from turbo_lab.store.record import CellStatus, Measurement, Record, document
+from turbo_lab.store.record import CellStatus, Measurement, Record
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker
 from turbo_lab.tracking.projection import SweepHead, content_digest
@@ -67,8 +68,8 @@ class Executed:
 class FinishedSweep:
     """What a finished sweep left in its store."""
 
-    values: dict[str, Any]
-    """The ``sweep`` document, without its header."""
+    result: SweepResult
+    """Its cells, and what they measured."""
     document: Path
     """File of the document."""
     sheet: Path
@@ -79,7 +80,7 @@ class FinishedSweep:
     @property
     def exit_code(self) -> int:
         """3 if a cell failed or MLflow could not be reached, otherwise 0."""
-        return 3 if self.values["counts"]["failed"] or not self.is_tracked else 0
+        return 3 if self.result.counts.failed or not self.is_tracked else 0
 
 
 def run_sweep(
@@ -101,7 +102,7 @@ def run_sweep(
     for text in start_warnings([planned.cell for planned in plan.cells if planned.missing]):
         progress.note(f"warning: {text}")
     if plan.groups and is_resumable:
-        store.begin_sweep(results.begun_values(plan, sweep))
+        store.begin_sweep(sweep.sweep_id, to_plain(results.begun_sweep(plan, sweep)))
     git = environment.git_provenance(Path.cwd())
     context = SweepContext(
         store=store,
@@ -132,24 +133,23 @@ def run_tracked(sweep: ResolvedSweep, progress: Progress) -> FinishedSweep:
 
 def finish_sweep(done: Executed, tracker: Tracker | None, progress: Progress) -> FinishedSweep:
     """Keep the contact sheet and the document of a sweep, and bring it into MLflow."""
-    values, store = results.sweep_values(done), done.store
-    files = store.sweep_files(values["sweep_id"])
+    result, store = results.sweep_result(done), done.store
+    files = store.sweep_files(result.sweep_id)
     sheet, path = files.sheet, files.document
-    _draw_sheet(values, files, store)
+    _draw_sheet(result, files, store)
     is_tracked = True
     if tracker is not None:
-        values["tracking_uri"] = tracker.settings.public_uri
+        result = replace(result, tracking_uri=tracker.settings.public_uri)
+        run_ids: Mapping[str, str] = {}
         began = time.perf_counter()
         try:
-            run_ids = tracker.project_news(values, sheet, store)
-            for row in values["cells"]:
-                row["mlflow_run_id"] = run_ids[row["record_id"]]
+            run_ids = tracker.project_news(result, sheet, store)
         except IncompleteError as error:
             progress.note(str(error))
             is_tracked = False
-        values["tracking_s"] = time.perf_counter() - began
-    store.write_document(path, document("sweep", values))
-    return FinishedSweep(values, path, sheet, is_tracked)
+        result = result.with_run_ids(run_ids, time.perf_counter() - began)
+    store.write_document(path, to_document("sweep", result))
+    return FinishedSweep(result, path, sheet, is_tracked)
 
 
 def _hooks(tracker: Tracker | None, sweep: ResolvedSweep, plan: Plan, store: Store) -> SweepHooks:
@@ -161,7 +161,7 @@ def _hooks(tracker: Tracker | None, sweep: ResolvedSweep, plan: Plan, store: Sto
     tracker.begin(SweepHead(sweep.sweep_id, str(store.root), models))
 
     def on_record(cell: Cell, record: Record) -> None:
-        tracker.add(partial(results.cell_row, planned[cell.cell_id], record, store))
+        tracker.add(partial(results.cell_result, planned[cell.cell_id], record, store))
 
     return SweepHooks(on_record=on_record, on_batch=tracker.start, quiet=tracker.quiet)
 
@@ -176,10 +176,12 @@ def _measure(
     return results.measure_cells(done, sweep.options.metrics.names, context, store)
 
 
-def _draw_sheet(values: Mapping[str, Any], files: SweepFiles, store: Store) -> None:
+def _draw_sheet(result: SweepResult, files: SweepFiles, store: Store) -> None:
     """Draw the contact sheet, unless it shows these very cells already."""
-    content = {"content": content_digest(values)}
+    from turbo_lab.report.sheet import draw_sheet
+
+    content = {"content": content_digest(result)}
     if files.sheet.exists() and store.read_note(files.sheet_note) == content:
         return
-    store.write_file(files.sheet, results.sheet(values))
+    store.write_file(files.sheet, draw_sheet(result))
     store.write_document(files.sheet_note, content)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
+from turbo_lab.documents.sweep import BegunSweep, SweepResult
 from turbo_lab.errors import StoreError, TurboLabError
 from turbo_lab.store.layout import SweepFiles
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker
 from turbo_lab.untrusted.paths import refuse_links
-from turbo_lab.workflows import results
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,13 @@ def sync_store(
         if files.document.exists():
             yield _replayed(files.sweep_id, tracker, partial(_whole, files, store, tracker))
     with store.claims.alone() as is_alone:
-        begun_sweeps = store.cut_off_sweeps()
-    if begun_sweeps and not is_alone:
+        begun = store.cut_off_sweeps()
+    if begun and not is_alone:
         # The other process may be running one of them.
         note(f"{store.root}: another process has it open; sweeps without an end are left for later")
         return
-    for begun in begun_sweeps:
-        yield _replayed(begun["sweep_id"], tracker, partial(_cut_off, begun, store, tracker))
+    for files in begun:
+        yield _replayed(files.sweep_id, tracker, partial(_cut_off, files, store, tracker))
 
 
 def _replayed(sweep_id: str, tracker: Tracker, replay: Callable[[], SyncedSweep]) -> SyncedSweep:
@@ -63,13 +62,14 @@ def _replayed(sweep_id: str, tracker: Tracker, replay: Callable[[], SyncedSweep]
 def _whole(files: SweepFiles, store: Store, tracker: Tracker) -> SyncedSweep:
     for file in (files.document, files.sheet):
         refuse_links(store.root, file, StoreError)
-    values = store.read_sweep(files.document)
-    results.move_paths(values, store.root)  # it may have been made elsewhere
-    tracker.project(values, files.sheet)
-    return SyncedSweep(files.sweep_id, len(values["cells"]))
+    # It may have been made elsewhere.
+    sweep = SweepResult.read(store, files.document).moved(store.root)
+    tracker.project(sweep, files.sheet)
+    return SyncedSweep(files.sweep_id, len(sweep.cells))
 
 
-def _cut_off(begun: Mapping[str, Any], store: Store, tracker: Tracker) -> SyncedSweep:
-    values = results.cut_off_sweep(begun, store)
-    tracker.project(values, None)
-    return SyncedSweep(begun["sweep_id"], len(values["cells"]), len(begun["cells"]))
+def _cut_off(files: SweepFiles, store: Store, tracker: Tracker) -> SyncedSweep:
+    begun = BegunSweep.read(store, files.begun)
+    left = begun.cut_off(store)
+    tracker.project(left, None)
+    return SyncedSweep(begun.sweep_id, len(left.cells), len(begun.cells))

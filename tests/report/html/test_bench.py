@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from tests.report.results import TIMING, latency
 from turbo_lab.analysis.latency_fit import fits
+from turbo_lab.documents.timing import BenchCell, BenchResult
 from turbo_lab.report.html.bench import bench_report
+from turbo_lab.store.record import CellStatus
 
 
-def cells() -> list[dict]:
-    rows = []
+def cells() -> list[BenchCell]:
+    found = []
     for size in (1, 8, 32):
-        latency = {"p50": 0.02 + 0.01 * size, "n": 6, "ci95": (0.019 + 0.01 * size, 0.5)}
-        rows.append(
-            {
-                "axes": {"batch_size": size},
-                "latency_s": latency,
-                "stages_s": dict.fromkeys(("text", "unet", "vae", "post", "other"), 0.001),
-                "throughput_images_per_s": 10.0,
-                "peak_memory_bytes": 1 << 30,
-                "warnings": ["host <busy>"],
-            }
+        p50 = 0.02 + 0.01 * size
+        timing = replace(
+            TIMING,
+            batch_size=size,
+            stages_s=dict.fromkeys(("text", "unet", "vae", "post", "other"), 0.001),
+            peak_memory_bytes=1 << 30,
+            warnings=("host <busy>",),
         )
-    return rows
+        found.append(
+            BenchCell(
+                axes={"batch_size": size},
+                status=CellStatus.DONE,
+                error=None,
+                latency_s=replace(latency(p50), ci95=(p50 - 0.001, 0.5)),
+                load_s=1.0,
+                timing=timing,
+            )
+        )
+    return found
+
+
+FAILED = BenchCell({"batch_size": 64}, CellStatus.FAILED, "out of memory", None)
 
 
 def test_lines_are_drawn_with_what_they_say() -> None:
     rows = cells()
     (fit,) = fits(rows)
-    drawn = bench_report({"cells": [*rows, {"latency_s": None}]}, [fit])
+    drawn = bench_report(BenchResult((*rows, FAILED), (fit,)))
     assert drawn.count("<circle") == 3 and 'class="median-line"' in drawn
     assert fit.text in drawn and "20 ms" in drawn and "10 ms" in drawn
     assert "host &lt;busy&gt;" in drawn and "1024" in drawn
 
 
 def test_without_a_line_there_is_the_table() -> None:
-    drawn = bench_report({"cells": cells()[:2]}, [])
-    assert "<svg" not in drawn and "Milliseconds a call" in drawn
+    drawn = bench_report(BenchResult(tuple(cells()[:2]), ()))
+    assert "<svg" not in drawn and "Milliseconds per call" in drawn

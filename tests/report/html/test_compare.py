@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tests.report.browser import run_in_page
-from turbo_lab.compare.paired import CheckResult
+from turbo_lab.documents.compare import (
+    CompareReport,
+    ContenderFigure,
+    ContenderLatency,
+    ContenderResult,
+    PromptExtremes,
+)
+from turbo_lab.documents.gate import CheckResult
 from turbo_lab.images import encode_png
-from turbo_lab.report.html.compare import compare_report
+from turbo_lab.report.html.compare import compare_page
 from turbo_lab.report.html.pictures import Picture
+from turbo_lab.verdict import Direction, Verdict
 
 NASTY = "<img src=x onerror=\"errors.push('ran')\">"
 
 
-def contender(label: str, score: float, p50: float) -> dict[str, Any]:
-    figure = {"value": score, "ci95": (score - 0.01, score + 0.01), "n": 16}
-    return {
-        "label": label,
-        "metrics": {"clip_score": figure},
-        "latency_s": {"p50": p50, "ci95": (p50 - 0.01, p50 + 0.01), "n": 6},
-    }
+def contender(label: str, score: float, p50: float) -> ContenderResult:
+    return ContenderResult(
+        label=label,
+        metrics={"clip_score": ContenderFigure(score, (score - 0.01, score + 0.01), 16)},
+        latency_s=ContenderLatency(p50, (p50 - 0.01, p50 + 0.01), 6),
+    )
 
 
-def document() -> dict[str, Any]:
+def report() -> CompareReport:
     row = CheckResult(
         name="clip_score / slow 4 steps (own settings)",
-        verdict="pass",
+        verdict=Verdict.PASS,
         value=0.9,
         baseline=0.8,
         difference=0.1,
@@ -35,23 +40,24 @@ def document() -> dict[str, Any]:
         margin=0.0,
         n=16,
         minimum_detectable_effect=0.02,
-        direction="higher",
+        direction=Direction.HIGHER,
     )
-    return {
-        "verdict": "pass",
-        "candidate": "fast 1 steps",
-        "rows": [vars(row)],
-        "contenders": [contender("fast 1 steps", 0.9, 0.1), contender("slow 4 steps", 0.8, 0.5)],
-        "pareto": ["fast 1 steps"],
-        "prompts": {"slow 4 steps": {"gains": [(NASTY, 0.2)], "losses": [("a key", -0.1)]}},
-    }
+    return CompareReport(
+        verdict=Verdict.PASS,
+        candidate="fast 1 steps",
+        rows=(row,),
+        contenders=(contender("fast 1 steps", 0.9, 0.1), contender("slow 4 steps", 0.8, 0.5)),
+        pareto=("fast 1 steps",),
+        prompts={"slow 4 steps": PromptExtremes(((NASTY, 0.2),), (("a key", -0.1),))},
+        fidelity={},
+    )
 
 
 def test_contenders_front_and_prompts_side_by_side() -> None:
     picture = Picture(encode_png(np.zeros((64, 64, 3), np.uint8), {}), "image/png", 64, 64)
     pictures = {side: {NASTY: picture} for side in ("fast 1 steps", "slow 4 steps")}
     found = run_in_page(
-        compare_report(document(), pictures),
+        compare_page(report(), pictures),
         """
         const all = (q) => [...document.querySelectorAll(q)];
         found.best = all("td.best .v").map((v) => v.textContent);

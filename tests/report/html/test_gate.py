@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from tests.report.browser import run_in_page
-from turbo_lab.compare.paired import CheckResult
-from turbo_lab.report.html.gate import gate_report, interval_plot
-from turbo_lab.report.markdown import gate_junit, gate_markdown
+from turbo_lab.documents.gate import CheckResult, GateReport, IdenticalImages
+from turbo_lab.report.html.gate import gate_page, interval_plot
+from turbo_lab.report.junit import gate_junit
+from turbo_lab.report.markdown import gate_markdown
+from turbo_lab.verdict import Direction, Verdict
 
 
-def check(verdict: str, ci95: Any, direction: str = "higher", **changes: Any) -> dict[str, Any]:
+def check(verdict: str, ci95: Any, direction: str = "higher", **changes: Any) -> CheckResult:
     middle = None if ci95 is None else sum(ci95) / 2
     row = CheckResult(
         name="clip_score",
-        verdict=verdict,
+        verdict=Verdict(verdict),
         value=0.8,
         baseline=0.9,
         difference=middle,
@@ -26,22 +29,25 @@ def check(verdict: str, ci95: Any, direction: str = "higher", **changes: Any) ->
         margin=0.02,
         n=128,
         minimum_detectable_effect=0.01,
-        direction=direction,
+        direction=Direction(direction),
     )
-    return vars(row) | changes
+    return replace(row, **changes)
 
 
-def document(*checks: dict[str, Any], verdict: str = "regression") -> dict[str, Any]:
-    return {
-        "verdict": verdict,
-        "gate": "release",
-        "checks": list(checks),
-        "candidate": [],
-        "baseline": ["model=<b>"],
-        "prompts": {},
-        "identical_images": {"same": 3, "of": 128},
-        "fingerprint_difference": [],
-    }
+def report(*checks: CheckResult, verdict: str = "regression") -> GateReport:
+    return GateReport(
+        verdict=Verdict(verdict),
+        gate="release",
+        checks=checks,
+        candidate=(),
+        baseline=("model=<b>",),
+        baseline_digest=None,
+        prompts={},
+        identical_images=IdenticalImages(same=3, of=128),
+        from_store=None,
+        fingerprint={},
+        fingerprint_difference=(),
+    )
 
 
 def parts(plot: object) -> dict[str, dict[str, str]]:
@@ -70,8 +76,8 @@ def test_a_check_without_an_interval_draws_nothing() -> None:
 
 
 def test_the_page_says_the_worst_first_and_sorts_by_margin_used() -> None:
-    page = gate_report(
-        document(
+    page = gate_page(
+        report(
             check("pass", (-0.01, 0.01), name="fine"),
             check("inconclusive", (-0.03, 0.01), name="open", needed_n=310),
             check("regression", (-0.09, -0.05), name="worse"),
@@ -103,14 +109,14 @@ def test_the_page_says_the_worst_first_and_sorts_by_margin_used() -> None:
 
 def test_every_verdict_has_its_words() -> None:
     for verdict in ("pass", "regression", "inconclusive", "uncovered", "error"):
-        page = gate_report(document(check(verdict, (-0.01, 0.01)), verdict=verdict))
+        page = gate_page(report(check(verdict, (-0.01, 0.01)), verdict=verdict))
         assert f'class="verdict {verdict}"' in page
 
 
 def test_junit_holds_what_xml_cannot() -> None:
     """A message from a crashed worker may hold control characters, even with no escape in XML."""
     text = "terminal \x1b[31m red \x00 and \ud800 alone \U0001f4a5"
-    suite = ElementTree.fromstring(gate_junit(document(check("error", None, note=text))))
+    suite = ElementTree.fromstring(gate_junit(report(check("error", None, note=text))))
     error = suite.find("testcase/error")
     assert error is not None
     message = error.get("message") or ""
@@ -118,7 +124,7 @@ def test_junit_holds_what_xml_cannot() -> None:
 
 
 def test_markdown_of_a_gate_is_one_table() -> None:
-    lines = gate_markdown(document(check("regression", (-0.09, -0.05), note="a|b"))).splitlines()
+    lines = gate_markdown(report(check("regression", (-0.09, -0.05), note="a|b"))).splitlines()
     assert lines[0].endswith("❌ regression")
     row = lines[4].replace("\\|", "")
     assert row.count("|") == 9 and "-0.07 (-0.09 to -0.05)" in row
@@ -127,14 +133,14 @@ def test_markdown_of_a_gate_is_one_table() -> None:
 
 def test_every_output_says_how_many_would_decide() -> None:
     """In the same words, before what else there is to know."""
-    values = document(check("inconclusive", (-0.03, 0.01), needed_n=310, note="retried"))
+    values = report(check("inconclusive", (-0.03, 0.01), needed_n=310, note="retried"))
     said = "about 310 instead of 128 would decide; retried"
     assert said in gate_markdown(values) and said in gate_junit(values)
-    assert said in gate_report(values)
+    assert said in gate_page(values)
 
 
 def test_a_two_sided_band_is_drawn_on_both_sides() -> None:
-    page = gate_report(document(check("regression", (0.03, 0.05), "none")))
+    page = gate_page(report(check("regression", (0.03, 0.05), "none")))
     (field,) = re.findall(r'class="margin" x="([0-9.]+)" y="2" width="([0-9.]+)"', page)
     start, width = map(float, field)
     assert start > 0 and start + width < 168 and start + width / 2 == pytest.approx(84, abs=0.2)

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.report.browser import run_in_page
+from turbo_lab.documents.golden import CheckedCase, GoldenCheck, GoldenKey, StageDifference
 from turbo_lab.images import encode_png
-from turbo_lab.report.html.golden import golden_report, heatmap
+from turbo_lab.report.html.golden import golden_page, heatmap
+from turbo_lab.verdict import Verdict
 
 NASTY = "<script>errors.push('prompt ran')</script> & \"quotes\""
 
 
-def stage(name: str, relative: float) -> dict[str, Any]:
-    return {"stage": name, "equal": relative == 0, "max_abs": None if relative else 0.0,
-            "relative_l2": relative, "estimated": True}  # fmt: skip
+def stage(name: str, relative: float) -> StageDifference:
+    return StageDifference(name, relative == 0, None if relative else 0.0, relative, True)
 
 
-def case(name: str, verdict: str = "regression") -> dict[str, Any]:
-    return {
-        "name": name,
-        "verdict": verdict,
-        "tier": "T0",
-        "message": NASTY,
-        "first_divergence": stage("unet.0", 0.1) if verdict == "regression" else None,
-        "fingerprint_difference": [{"key": "torch", "golden": "2.13", "here": "2.14"}],
-        "stages": [stage("noise", 0.0), stage("unet.0", 0.1), stage("latents.0", 0.2)],
-        "explanation": "fed the golden's tensors, these still differ: unet.0",
-        "fingerprints": {
+def case(name: str, verdict: str = "regression") -> CheckedCase:
+    return CheckedCase(
+        name=name,
+        verdict=Verdict(verdict),
+        tier="T0",
+        message=NASTY,
+        first_divergence=stage("unet.0", 0.1) if verdict == "regression" else None,
+        fingerprint_difference=(GoldenKey("torch", "2.13", "2.14"),),
+        stages=(stage("noise", 0.0), stage("unet.0", 0.1), stage("latents.0", 0.2)),
+        explanation="fed the golden's tensors, these still differ: unet.0",
+        fingerprints={
             "golden": {"torch": "2.13", "isa": "avx2"},
             "here": {"torch": "2.14", "isa": "avx2"},
         },
-    }
+    )
 
 
 def pictures(seed: int = 0) -> dict[str, bytes]:
@@ -46,9 +46,9 @@ def pictures(seed: int = 0) -> dict[str, bytes]:
     return {"expected": encode_png(first, {}), "actual": encode_png(second, {})}
 
 
-def page_of(*cases: dict[str, Any]) -> str:
-    values = {"verdict": "regression", "cases": list(cases)}
-    return golden_report(values, {c["name"]: pictures() for c in cases if c["name"] != "bare"})
+def page_of(*cases: CheckedCase) -> str:
+    check = GoldenCheck(Verdict.REGRESSION, cases)
+    return golden_page(check, {c.name: pictures() for c in cases if c.name != "bare"})
 
 
 def test_nothing_outside_is_named() -> None:
@@ -135,5 +135,5 @@ def test_images_of_another_size_are_shown_without_a_difference(shape: tuple[int,
         "expected": pictures()["expected"],
         "actual": encode_png(np.zeros(shape, np.uint8), {}),
     }
-    page = golden_report({"verdict": "error", "cases": [case("one", "error")]}, {"one": other})
+    page = golden_page(GoldenCheck(Verdict.ERROR, (case("one", "error"),)), {"one": other})
     assert "difference" not in page.partition("<body>")[2].partition("<script>")[0]

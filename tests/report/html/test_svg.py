@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.report.documents import sweep_document
+from tests.report.results import sweep_result, with_figure
 from turbo_lab.report.columns import Column, columns, label
 from turbo_lab.report.html.plots import front, numeric_axes, scaling, series_by, tradeoff
 from turbo_lab.report.html.svg import Scale, fit
@@ -59,7 +60,7 @@ def test_the_front_needs_separate_intervals(direction: str) -> None:
 
 
 def test_plots_are_well_formed_and_name_their_cells() -> None:
-    cells = sweep_document(None)["cells"]
+    cells = sweep_result(None).cells
     axes = ["num_inference_steps", "guidance_scale"]
     quality, _, latency, *_ = columns(cells)
     series = series_by(cells, axes)
@@ -73,7 +74,7 @@ def test_plots_are_well_formed_and_name_their_cells() -> None:
 
 
 def test_scaling_joins_cells_that_differ_in_nothing_else() -> None:
-    cells = sweep_document(None)["cells"]
+    cells = sweep_result(None).cells
     axes = ["num_inference_steps", "guidance_scale"]
     assert numeric_axes(cells, axes) == axes
     drawn = scaling(cells, axes, "num_inference_steps", columns(cells)[0])
@@ -84,22 +85,27 @@ def test_scaling_joins_cells_that_differ_in_nothing_else() -> None:
 
 
 def test_sizes_are_plotted_by_their_pixels_and_words_not_at_all() -> None:
-    cells = sweep_document(None)["cells"]
-    for row, size in zip(cells, ("64x64", "128x64", "64", "32x32"), strict=True):
-        row["axes"] = {"resolution": size, "lora": "none"}
+    cells = sweep_result(None).cells
+    sizes = ("64x64", "128x64", "64", "32x32")
+    cells = tuple(
+        replace(cell, axes={"resolution": size, "lora": "none"})
+        for cell, size in zip(cells, sizes, strict=True)
+    )
     assert numeric_axes(cells, ["resolution", "lora"]) == ["resolution"]
     drawn = scaling(cells, ["resolution"], "resolution", columns(cells)[0])
     assert drawn is not None and ">8192<" in drawn
 
 
 def test_many_lines_show_their_median() -> None:
-    template = sweep_document(None)["cells"][0]
+    template = sweep_result(None).cells[0]
     cells = [
-        {**template, "axes": {"num_inference_steps": steps, "lora": f"style-{style}"},
-         "metrics": {"clip_score": template["metrics"]["clip_score"] | {"value": style + steps}}}
+        replace(
+            with_figure(template, "clip_score", value=float(style + steps)),
+            axes={"num_inference_steps": steps, "lora": f"style-{style}"},
+        )
         for style in range(13)
         for steps in (1, 2)
-    ]  # fmt: skip
+    ]
     axes = ["num_inference_steps", "lora"]
     drawn = scaling(cells, axes, "num_inference_steps", columns(cells)[0])
     assert drawn is not None and "the median of all cells" in drawn

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.report.browser import run_in_page
+from tests.report.results import with_cell
 from tests.report.sweeps import NASTY, large_sweep, sweep_with_details
 from turbo_lab.report.html.sweep import sweep_report
 
@@ -203,11 +205,11 @@ def _as_javascript(text: str) -> str:
 
 
 def test_a_single_cell_without_timing_or_images(tmp_path: Path) -> None:
-    document, _, _ = sweep_with_details(tmp_path)
-    document["cells"] = document["cells"][:1]
-    document["cells"][0] |= {"latency_s": None, "timing": None, "throughput_images_per_s": None}
+    sweep, _, _ = sweep_with_details(tmp_path)
+    untimed = with_cell(sweep, 0, latency_s=None, timing=None, throughput_images_per_s=None)
+    alone = replace(untimed, cells=untimed.cells[:1])
     found = in_page(
-        sweep_report(document, {}, {}),
+        sweep_report(alone, {}, {}),
         """
         found.sections = all("section").map((s) => s.id);
         found.rows = all("#cells tr").length;
@@ -219,9 +221,9 @@ def test_a_single_cell_without_timing_or_images(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_three_hundred_cells(tmp_path: Path) -> None:
     """Built in seconds, and the browser lays out only what is in sight."""
-    document, details, pictures = large_sweep(tmp_path, 300)
+    sweep, details, pictures = large_sweep(tmp_path, 300)
     began = time.process_time()
-    page = sweep_report(document, details, pictures)
+    page = sweep_report(sweep, details, pictures)
     assert time.process_time() - began < 5
     found = in_page(
         page,

@@ -7,12 +7,15 @@ import io
 import pytest
 from rich.console import Console
 
-from tests.report.documents import sweep_document
-from turbo_lab.report.text.tables import _interval, markdown_table, sweep_table
+from tests.report.results import sweep_result
+from turbo_lab.report.brief import _interval
+from turbo_lab.report.markdown import sweep_markdown
+from turbo_lab.report.text.tables import sweep_table
 
 
 def test_best_follows_each_figures_direction() -> None:
-    lines = markdown_table(sweep_document(None)).splitlines()
+    page = sweep_markdown(sweep_result(None)).splitlines()
+    lines = page[page.index("") + 3 :]
     assert lines[0].startswith("| steps | guidance | clip_score ↑ | fd/nano-clip ↓ | p50 ms ↓ |")
     first, second, failed, last = lines[2:6]
     assert "**100 (n=6)**" in first and "**10**" in first
@@ -24,7 +27,7 @@ def test_best_follows_each_figures_direction() -> None:
 
 def test_terminal_table_stars_the_best_without_colour() -> None:
     console = Console(width=120, record=True, file=io.StringIO(), color_system=None)
-    sweep_table(sweep_document(None), console)
+    sweep_table(sweep_result(None), console)
     text = console.export_text()
     assert "0.8 ±0.1*" in text
     assert "failed" in text

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from turbo_lab.analysis.latency_fit import UNITS, LineFit, place
-from turbo_lab.report.columns import short_axis
+from turbo_lab.documents.timing import BenchCell, BenchResult
+from turbo_lab.report.columns import all_axes, short_axis
 from turbo_lab.report.html.page import Html, page, section, table, tag
 from turbo_lab.report.html.svg import chart, line, path, plot_area
+from turbo_lab.store.record import LatencySummary
 
-Cells = Sequence[Mapping[str, Any]]
+Cells = Sequence[BenchCell]
+
 _STAGES = ("text", "unet", "vae", "post", "other")
 
 
-def bench_report(values: Mapping[str, Any], lines: Sequence[LineFit]) -> str:
-    """One HTML file of a ``bench`` document and the ``lines`` through its cells."""
-    timed = [cell for cell in values["cells"] if cell["latency_s"]]
-    warnings = dict.fromkeys(text for cell in timed for text in cell["warnings"])
-    plots = [_plot(timed, fit) for fit in lines]
+def bench_report(result: BenchResult) -> str:
+    """Return one HTML file about the timed cells and the lines through them."""
+    timed = [cell for cell in result.cells if cell.timing is not None]
+    warnings = dict.fromkeys(w for cell in timed if cell.timing for w in cell.timing.warnings)
+    plots = [_plot(timed, fit) for fit in result.fits]
     parts = [
         section("scaling", "Scaling", tag("div", *plots, class_="plots")) if plots else None,
-        section("latency", "Milliseconds a call", _table(timed)),
+        section("latency", "Milliseconds per call", _table(timed)),
         section("warnings", "Warnings", tag("ul", *(tag("li", text) for text in warnings)))
         if warnings
         else None,
@@ -33,11 +35,11 @@ def _plot(cells: Cells, fit: LineFit) -> Html:
     members = [
         cell
         for cell in cells
-        if all(cell["axes"].get(key) == value for key, value in fit.where.items())
+        if all(cell.axes.get(key) == value for key, value in fit.where.items())
     ]
     size = UNITS[fit.axis][1]
     at = [(place(fit.axis, cell) or 0.0) / size for cell in members]
-    ends = [_ends(cell["latency_s"]) for cell in members]
+    ends = [_ends(cell.latency_s) for cell in members if cell.latency_s is not None]
     drawn = [(x, 1e3 * (fit.fixed_s + fit.per_unit_s * x)) for x in (0.0, max(at))]
     reach = [ms for low, _, high in ends for ms in (low, high)] + [ms for _, ms in drawn]
     x, y = plot_area([0.0, *at], [0.0, *reach])
@@ -58,28 +60,30 @@ def _plot(cells: Cells, fit: LineFit) -> Html:
     )
 
 
-def _ends(latency: Mapping[str, Any]) -> tuple[float, float, float]:
-    low, high = latency["ci95"] or (latency["p50"], latency["p50"])
-    return 1e3 * low, 1e3 * latency["p50"], 1e3 * high
+def _ends(latency: LatencySummary) -> tuple[float, float, float]:
+    low, high = latency.ci95 or (latency.p50, latency.p50)
+    return 1e3 * low, 1e3 * latency.p50, 1e3 * high
 
 
 def _table(cells: Cells) -> Html:
-    axes = list(dict.fromkeys(name for cell in cells for name in cell["axes"]))
+    axes = all_axes(cells)
     heads = [(short_axis(name), False) for name in axes]
     heads += [(name, True) for name in ("p50", "95%", "n", *_STAGES, "images/s", "peak MiB")]
     return table(heads, [_row(cell, axes) for cell in cells])
 
 
-def _row(cell: Mapping[str, Any], axes: Sequence[str]) -> tuple[object, ...]:
-    latency, stages = cell["latency_s"], cell["stages_s"]
+def _row(cell: BenchCell, axes: Sequence[str]) -> tuple[object, ...]:
+    latency, timing = cell.latency_s, cell.timing
+    assert latency is not None and timing is not None  # failed cells are not in the table
+    stages = timing.stages_s
     low, _, high = _ends(latency)
-    interval = f"{low:.4g} to {high:.4g}" if latency["ci95"] else "\N{EN DASH}"
+    interval = f"{low:.4g} to {high:.4g}" if latency.ci95 else "\N{EN DASH}"
     return (
-        *(str(cell["axes"].get(name, "")) for name in axes),
-        f"{1e3 * latency['p50']:.4g}",
+        *(str(cell.axes.get(name, "")) for name in axes),
+        f"{1e3 * latency.p50:.4g}",
         interval,
-        latency["n"],
+        latency.n,
         *(f"{1e3 * stages[stage]:.3g}" if stages else "\N{EN DASH}" for stage in _STAGES),
-        f"{cell['throughput_images_per_s']:.3g}",
-        f"{cell['peak_memory_bytes'] / 2**20:.0f}",
+        f"{timing.throughput_images_per_s:.3g}",
+        f"{timing.peak_memory_bytes / 2**20:.0f}",
     )

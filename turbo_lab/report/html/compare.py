@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from turbo_lab.report.columns import Column, interval_of, real
+from turbo_lab.documents.compare import CompareReport, PublishedTables
+from turbo_lab.report.columns import Column
 from turbo_lab.report.html.gate import check_table
 from turbo_lab.report.html.page import Html, join, page, section, table, tag
 from turbo_lab.report.html.pairs import Pictures, prompt_pairs
@@ -23,29 +23,26 @@ _HOW = (
 )
 
 
-def compare_report(values: Mapping[str, Any], pictures: Pictures) -> str:
-    """One HTML file of a ``compare`` document.
-
-    ``pictures``: by contender.
-    """
-    contenders = values["contenders"]
-    labels = [item["label"] for item in contenders]
-    quality, latency = _columns(values)
+def compare_page(report: CompareReport, pictures: Pictures) -> str:
+    """Return one HTML file about a comparison. ``pictures``: by contender."""
+    contenders = report.contenders
+    labels = [item.label for item in contenders]
+    quality, latency = _columns(report)
     series = Series(tuple(index % SERIES for index in range(len(labels))), ())
     plots = [plot for column in quality if (plot := tradeoff(labels, column, latency, series))]
     parts = [
-        ("contenders", "Contenders", _contenders(labels, values["candidate"], [*quality, latency])),
+        ("contenders", "Contenders", _contenders(labels, report.candidate, [*quality, latency])),
         ("tradeoff", "Trade-off", join([tag("p", FRONT, class_="soft"),
                                         tag("div", *plots, class_="plots")]) if plots else None),
-        ("differences", "Differences", join([check_table(values["rows"]),
+        ("differences", "Differences", join([check_table(report.rows),
                                              tag("p", _HOW, class_="soft legend")])),
-        ("prompts", "Prompts", _prompts(values, pictures) if values["prompts"] else None),
-        ("published", "Published", _published(values["published"]) if "published" in values
-         else None),
+        ("prompts", "Prompts", _prompts(report, pictures) if report.prompts else None),
+        ("published", "Published", None if report.published is None
+         else _published(report.published)),
     ]  # fmt: skip
     shown = [part for part in parts if part[2] is not None]
     return page(
-        f"{values['candidate']} against {', '.join(x for x in labels if x != values['candidate'])}",
+        f"{report.candidate} against {', '.join(x for x in labels if x != report.candidate)}",
         None,
         *(section(identity, title, body) for identity, title, body in shown),
         kind="turbo-lab compare",
@@ -53,24 +50,22 @@ def compare_report(values: Mapping[str, Any], pictures: Pictures) -> str:
     )
 
 
-def _columns(values: Mapping[str, Any]) -> tuple[list[Column], Column]:
+def _columns(report: CompareReport) -> tuple[list[Column], Column]:
     """Figures with their direction, as the rows have it, and the latency of a call."""
-    contenders = values["contenders"]
-    directions = {
-        row["name"].split(" / ")[0]: Direction(row["direction"]) for row in values["rows"]
-    }
+    contenders = report.contenders
+    directions = {row.name.split(" / ")[0]: row.direction for row in report.rows}
     nothing = (None,) * len(contenders)
     quality = []
-    for name in contenders[0]["metrics"]:
-        figures = [item["metrics"][name] for item in contenders]
-        points = tuple(real(figure["value"]) for figure in figures)
-        bounds = tuple(interval_of(figure["ci95"]) for figure in figures)
+    for name in contenders[0].metrics:
+        figures = [item.metrics[name] for item in contenders]
+        points = tuple(figure.value for figure in figures)
+        bounds = tuple(figure.ci95 for figure in figures)
         quality.append(
             Column(name, name, directions.get(name, Direction.NONE), points, bounds, nothing)
         )
-    calls = [item["latency_s"] for item in contenders]
-    points = tuple(1e3 * float(call["p50"]) for call in calls)
-    bounds = tuple(interval_of(call["ci95"], 1e3) for call in calls)
+    calls = [item.latency_s for item in contenders]
+    points = tuple(1e3 * call.p50 for call in calls)
+    bounds = tuple(None if c.ci95 is None else (1e3 * c.ci95[0], 1e3 * c.ci95[1]) for c in calls)
     return quality, Column("latency_ms", "p50 ms", Direction.LOWER, points, bounds, nothing)
 
 
@@ -88,24 +83,24 @@ def _contenders(labels: Sequence[str], candidate: str, columns: Sequence[Column]
     return join([table(heads, rows, attributes, class_="figures"), table_legend(columns, {})])
 
 
-def _prompts(values: Mapping[str, Any], pictures: Pictures) -> Html:
+def _prompts(report: CompareReport, pictures: Pictures) -> Html:
     """Against each baseline, where the candidate gains and loses most."""
     groups: list[Html] = []
-    for label, found in values["prompts"].items():
-        for kind, title in (("gains", "gains most on"), ("losses", "loses most on")):
-            candidate = values["candidate"]
+    for label, found in report.prompts.items():
+        for pairs, title in ((found.gains, "gains most on"), (found.losses, "loses most on")):
+            candidate = report.candidate
             groups.append(tag("h3", f"against {label}, {candidate} {title}"))
-            groups.append(prompt_pairs(found[kind], (candidate, label), pictures))
+            groups.append(prompt_pairs(pairs, (candidate, label), pictures))
     return join(groups)
 
 
-def _published(published: Mapping[str, Any]) -> Html:
+def _published(published: PublishedTables) -> Html:
     """What papers report, a table a protocol."""
-    groups: list[Html] = [tag("p", f"{published['note']}.", class_="soft")]
-    for protocol in published["protocols"]:
-        columns = published_columns(protocol["rows"])
-        rows = [[row[name] or "\N{EN DASH}" for name in columns.values()]
-                for row in protocol["rows"]]  # fmt: skip
-        groups += [tag("h3", protocol["id"]), tag("p", protocol["measured"], class_="soft")]
+    groups: list[Html] = [tag("p", f"{published.note}.", class_="soft")]
+    for protocol in published.protocols:
+        columns = published_columns(protocol.rows)
+        rows = [[getattr(row, name) or "\N{EN DASH}" for name in columns.values()]
+                for row in protocol.rows]  # fmt: skip
+        groups += [tag("h3", protocol.id), tag("p", protocol.measured, class_="soft")]
         groups.append(table([(head, False) for head in columns], rows))
     return join(groups)

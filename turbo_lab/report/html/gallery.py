@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from turbo_lab.documents.sweep import CellResult, ImageFile
 from turbo_lab.report.columns import CellDetails, Column, label
 from turbo_lab.report.html.page import Html, cell, image, join, table, tag
 from turbo_lab.report.html.pictures import Picture
@@ -14,7 +14,7 @@ from turbo_lab.verdict import Direction
 
 _TINY = 256  # pixels: smaller images are enlarged without smoothing
 _EDGE = 112  # CSS pixels of a thumbnail, to begin with
-Cells = Sequence[Mapping[str, Any]]
+Cells = Sequence[CellResult]
 
 
 def gallery(
@@ -30,11 +30,11 @@ def gallery(
     """
     groups = []
     for index, row in enumerate(cells):
-        shown = [(i, e) for i, e in enumerate(row["images"]) if e["path"] in pictures]
-        values = _values(details.get(row["record_id"]), column)
+        shown = [(i, e) for i, e in enumerate(row.images) if str(e.path) in pictures]
+        values = _values(details.get(row.record_id), column)
         name = label(row, axes)
         thumbs = [
-            _thumb(index, place, name, entry, pictures[entry["path"]], values, column)
+            _thumb(index, place, name, entry, pictures[str(entry.path)], values, column)
             for place, entry in shown
         ]
         groups.append(_group(index, row, name, thumbs, column))
@@ -51,10 +51,10 @@ def prompt_table(
     """Each prompt's mean over cells, with its worst and best cell."""
     found: dict[str, list[tuple[float, int]]] = {}
     for index, row in enumerate(cells):
-        values = _values(details.get(row["record_id"]), column)
+        values = _values(details.get(row.record_id), column)
         by_prompt: dict[str, list[float]] = {}
-        for entry, value in zip(row["images"], values or (), strict=False):
-            by_prompt.setdefault(entry["prompt"], []).append(value)
+        for entry, value in zip(row.images, values or (), strict=False):
+            by_prompt.setdefault(entry.prompt, []).append(value)
         for prompt, own in by_prompt.items():
             found.setdefault(prompt, []).append((float(np.mean(own)), index))
     if not found:
@@ -85,7 +85,7 @@ def _thumb(
     index: int,
     place: int,
     name: str,
-    entry: Mapping[str, Any],
+    entry: ImageFile,
     picture: Picture,
     values: Sequence[float] | None,
     column: Column | None,
@@ -93,7 +93,7 @@ def _thumb(
     score = None if values is None else f"{values[place]:.2f}"
     parts = [
         name,
-        f"seed {entry['seed']}",
+        f"seed {entry.seed}",
         f"{picture.width} \N{MULTIPLICATION SIGN} {picture.height}",
     ]
     if score is not None and column is not None:
@@ -101,27 +101,27 @@ def _thumb(
     tiny = max(picture.width, picture.height) <= _TINY
     return tag(
         "button",
-        image(picture.content, entry["prompt"], picture.mime, class_="tiny" if tiny else None,
+        image(picture.content, entry.prompt, picture.mime, class_="tiny" if tiny else None,
               width=picture.width, height=picture.height),
-        tag("span", tag("span", entry["prompt"], class_="by-cell"),
+        tag("span", tag("span", entry.prompt, class_="by-cell"),
             tag("span", name, class_="by-prompt"), class_="caption"),
         tag("span", score, class_="score") if score else None,
-        type="button", class_="thumb", title=entry["prompt"], data_cell=index, data_row=place,
-        data_prompt=entry["prompt"], data_seed=entry["seed"], data_about=" · ".join(parts),
-        data_hash=entry["pixel_sha256"],
+        type="button", class_="thumb", title=entry.prompt, data_cell=index, data_row=place,
+        data_prompt=entry.prompt, data_seed=entry.seed, data_about=" · ".join(parts),
+        data_hash=entry.pixel_sha256,
     )  # fmt: skip
 
 
 def _group(
-    index: int, row: Mapping[str, Any], name: str, thumbs: Sequence[Html], column: Column | None
+    index: int, row: CellResult, name: str, thumbs: Sequence[Html], column: Column | None
 ) -> Html:
     value = None if column is None else column.values[index]
     figure = None
     if column is not None and value is not None:
         figure = tag("span", f" {column.name} {value:.{column.decimals}f}", class_="soft")
-    hidden = len(row["images"]) - len(thumbs)
-    more = tag("span", f" {len(thumbs)} of {len(row['images'])} images", class_="soft")
-    failed = tag("p", row["error"], class_="error") if row["error"] else None
+    hidden = len(row.images) - len(thumbs)
+    more = tag("span", f" {len(thumbs)} of {len(row.images)} images", class_="soft")
+    failed = tag("p", row.error, class_="error") if row.error else None
     return tag(
         "div",
         tag("h3", name, figure, more if hidden else None),

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from turbo_lab.documents.gate import (
+    BaselineKey,
+    CheckResult,
+    GateReport,
+    IdenticalImages,
+    PromptChange,
+)
 from turbo_lab.report.html.page import Html, cell, join, page, pill, table, tag
 from turbo_lab.report.html.pairs import Pictures, prompt_pairs
 from turbo_lab.report.markdown import difference, note, number, taken_over
@@ -26,35 +32,35 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def gate_report(values: Mapping[str, Any], pictures: Pictures = _NONE) -> str:
-    """One HTML file of a ``gate`` document. ``pictures``: of ``candidate`` and ``baseline``."""
-    checks = values["checks"]
-    baseline = values["baseline"]
+def gate_page(report: GateReport, pictures: Pictures = _NONE) -> str:
+    """Return one HTML file about a gate. ``pictures``: of ``candidate`` and ``baseline``."""
+    checks = report.checks
+    baseline = report.baseline
     sides = [
-        ("candidate", " ".join(values["candidate"]) or "the defaults"),
+        ("candidate", " ".join(report.candidate) or "the defaults"),
         ("baseline", baseline if isinstance(baseline, str) else " ".join(baseline)),
     ]
     return page(
-        f"Gate {values['gate']}",
-        values["verdict"],
-        tag("p", _SAYS[values["verdict"]], " ", _failing(checks), class_="lead"),
+        f"Gate {report.gate}",
+        report.verdict,
+        tag("p", _SAYS[report.verdict], " ", _failing(checks), class_="lead"),
         _counts(checks),
         tag("h2", "Checks"),
         check_table(checks),
         tag("p", _HOW, class_="soft legend"),
-        *_prompts(values["prompts"], pictures),
+        *_prompts(report.prompts, pictures),
         tag("h2", "Sides"),
         table([("side", False), ("settings", False)],
               [(name, tag("code", text)) for name, text in sides]),
-        _identical(values["identical_images"]),
-        tag("p", stored, class_="soft") if (stored := taken_over(values)) else None,
+        _identical(report.identical_images),
+        tag("p", stored, class_="soft") if (stored := taken_over(report)) else None,
         tag("h2", "Environment"),
-        _environment(values["fingerprint_difference"]),
+        _environment(report.fingerprint_difference),
         kind="turbo-lab gate",
     )  # fmt: skip
 
 
-def _prompts(found: Mapping[str, Any], pictures: Pictures) -> Iterator[Html]:
+def _prompts(found: Mapping[str, Sequence[PromptChange]], pictures: Pictures) -> Iterator[Html]:
     """Where to look first."""
     if found:
         yield tag("h2", "Prompts that changed most")
@@ -71,18 +77,18 @@ _HOW = (
 )
 
 
-def check_table(checks: Sequence[Mapping[str, Any]]) -> Html:
+def check_table(checks: Sequence[CheckResult]) -> Html:
     """One row a check; blocks on a narrow screen."""
     rows = [
         (
-            check["name"],
-            pill(check["verdict"]),
-            number(check["value"]),
-            number(check["baseline"]),
+            check.name,
+            pill(check.verdict),
+            number(check.value),
+            number(check.baseline),
             _difference(check),
             _plot_cell(check),
-            check["n"] or "",
-            number(check["minimum_detectable_effect"]),
+            check.n or "",
+            number(check.minimum_detectable_effect),
             cell(note(check), class_="note"),
         )
         for check in checks
@@ -90,26 +96,26 @@ def check_table(checks: Sequence[Mapping[str, Any]]) -> Html:
     return table(_COLUMNS, rows, class_="cards checks")
 
 
-def _difference(check: Mapping[str, Any]) -> Html | str:
-    if check["difference"] is None:
+def _difference(check: CheckResult) -> Html | str:
+    if check.difference is None:
         return ""
     value, _, interval = difference(check).partition(" ")
     shown = join([value, tag("small", interval.strip("()")) if interval else None])
-    return cell(shown, number(check["difference"]), class_="n", data_label="difference")
+    return cell(shown, number(check.difference), class_="n", data_label="difference")
 
 
-def _failing(checks: Sequence[Mapping[str, Any]]) -> str:
+def _failing(checks: Sequence[CheckResult]) -> str:
     """In words, the worst first: ``clip_score: regression; goldens: uncovered.``"""
     failing = sorted(
-        (check for check in checks if check["verdict"] != Verdict.PASS),
-        key=lambda check: WORST_FIRST.index(check["verdict"]),
+        (check for check in checks if check.verdict != Verdict.PASS),
+        key=lambda check: WORST_FIRST.index(check.verdict),
     )
-    text = "; ".join(f"{check['name']}: {check['verdict']}" for check in failing)
+    text = "; ".join(f"{check.name}: {check.verdict}" for check in failing)
     return f"{text}." if text else ""
 
 
-def _counts(checks: Sequence[Mapping[str, Any]]) -> Html:
-    verdicts = [check["verdict"] for check in checks]
+def _counts(checks: Sequence[CheckResult]) -> Html:
+    verdicts = [check.verdict for check in checks]
     items = [
         tag("div", tag("dt", verdict), tag("dd", verdicts.count(verdict), class_=verdict))
         for verdict in WORST_FIRST
@@ -118,53 +124,53 @@ def _counts(checks: Sequence[Mapping[str, Any]]) -> Html:
     return tag("dl", *items, class_="facts")
 
 
-def _identical(found: Mapping[str, int] | None) -> Html | None:
+def _identical(found: IdenticalImages | None) -> Html | None:
     if found is None:
         return None
-    return tag("p", f"{found['same']} of {found['of']} images have the baseline's pixels.")
+    return tag("p", f"{found.same} of {found.of} images have the baseline's pixels.")
 
 
-def _environment(differs: Sequence[Mapping[str, Any]]) -> Html:
+def _environment(differs: Sequence[BaselineKey]) -> Html:
     if not differs:
         return tag("p", "The fingerprint is the baseline's.", class_="soft")
     rows = [
-        (d["key"], cell(d["baseline"], class_="mono"), cell(d["here"], class_="mono differs"))
+        (d.key, cell(d.baseline, class_="mono"), cell(d.here, class_="mono differs"))
         for d in differs
     ]
     return table([("key", False), ("baseline", False), ("here", False)], rows)
 
 
-def _plot_cell(check: Mapping[str, Any]) -> Html:
+def _plot_cell(check: CheckResult) -> Html:
     """Sorted by how much of the margin is used at the interval's bad end."""
     drawn = interval_plot(check)
     if drawn == "":
         return cell("", "")
-    margin = tag("small", f"margin {number(check['margin'])}") if check["margin"] else None
-    return cell(join([drawn, margin]), number(_used(check)), class_="drawn")
+    assert check.ci95 is not None  # there is a plot
+    margin = tag("small", f"margin {number(check.margin)}") if check.margin else None
+    return cell(join([drawn, margin]), number(_used(check, check.ci95)), class_="drawn")
 
 
-def _used(check: Mapping[str, Any]) -> float:
-    low, high = (float(bound) for bound in check["ci95"])
+def _used(check: CheckResult, ci95: tuple[float, float]) -> float:
+    low, high = ci95
     bad = {Direction.HIGHER: -low, Direction.LOWER: high}.get(
-        check["direction"], max(abs(low), abs(high))
+        check.direction, max(abs(low), abs(high))
     )
-    return bad / float(check["margin"]) if check["margin"] else bad
+    return bad / check.margin if check.margin else bad
 
 
-def interval_plot(check: Mapping[str, Any]) -> Html | str:
+def interval_plot(check: CheckResult) -> Html | str:
     """The interval as a bar over what the margin allows; nothing without an interval."""
-    if check["ci95"] is None or check["margin"] is None:
+    if check.ci95 is None or check.margin is None or check.difference is None:
         return ""
-    low, high = (float(bound) for bound in check["ci95"])
-    margin = float(check["margin"])
+    (low, high), margin = check.ci95, check.margin
     span = 1.15 * max(abs(low), abs(high), margin) or 1.0
 
     def x(value: float) -> float:
         return round(_WIDTH / 2 * (1 + value / span), 1)
 
     # What is allowed: up to the margin on the bad side, everything on the good one.
-    start = -margin if check["direction"] in (Direction.HIGHER, Direction.NONE) else -span
-    end = margin if check["direction"] in (Direction.LOWER, Direction.NONE) else span
+    start = -margin if check.direction in (Direction.HIGHER, Direction.NONE) else -span
+    end = margin if check.direction in (Direction.LOWER, Direction.NONE) else span
     edges = [x(edge) for edge in (start, end) if abs(edge) == margin]
     return tag(
         "svg",
@@ -172,8 +178,8 @@ def interval_plot(check: Mapping[str, Any]) -> Html | str:
             height=_HEIGHT - 4),
         tag("line", class_="axis", x1=x(0), x2=x(0), y1=0, y2=_HEIGHT),
         *(tag("line", class_="edge", x1=at, x2=at, y1=2, y2=_HEIGHT - 2) for at in edges),
-        join(_bar(x(low), x(high), x(float(check["difference"])))),
-        class_=f"interval {check['verdict']}", width=_WIDTH, height=_HEIGHT, role="img",
+        join(_bar(x(low), x(high), x(check.difference))),
+        class_=f"interval {check.verdict}", width=_WIDTH, height=_HEIGHT, role="img",
         aria_label=f"{difference(check)}, margin {number(margin)}",
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from turbo_lab.documents.golden import CheckedCase, GoldenCheck, StageDifference
 from turbo_lab.images import encode_png
 from turbo_lab.report.html.page import Html, cell, image, join, page, pill, table, tag
 from turbo_lab.verdict import WORST_FIRST, Verdict
@@ -20,25 +21,25 @@ _TINY = 256  # pixels: smaller images are enlarged without smoothing
 _SMALLEST = 1e-8
 
 
-def golden_report(values: Mapping[str, Any], pictures: Mapping[str, Mapping[str, bytes]]) -> str:
-    """One HTML file of a ``golden check`` document.
+def golden_page(check: GoldenCheck, pictures: Mapping[str, Mapping[str, bytes]]) -> str:
+    """Return one HTML file about a golden check.
 
     ``pictures``: by case, then ``expected`` and ``actual``: PNG files, the
     images of a batch side by side. Failing cases come first. A case that has
     ``fingerprints`` with ``golden`` and ``here`` shows both in full.
     """
-    cases = sorted(values["cases"], key=lambda case: WORST_FIRST.index(case["verdict"]))
-    counts = [case["verdict"] for case in cases]
+    cases = sorted(check.cases, key=lambda case: WORST_FIRST.index(case.verdict))
+    counts = [case.verdict for case in cases]
     facts = [(verdict, counts.count(verdict)) for verdict in WORST_FIRST if verdict in counts]
-    failing = [case for case in cases if case["verdict"] != Verdict.PASS]
+    failing = [case for case in cases if case.verdict != Verdict.PASS]
     return page(
         "Golden check",
-        values["verdict"],
+        check.verdict,
         tag("dl", *(_fact(verdict, count) for verdict, count in facts), class_="facts"),
         tag("h2", "Cases"),
         _filter(len(cases)) if len(cases) > 1 else None,
         tag("div", _summary(cases), class_="summary"),
-        *(_case(index, case, pictures.get(case["name"], {})) for index, case in enumerate(failing)),
+        *(_case(index, case, pictures.get(case.name, {})) for index, case in enumerate(failing)),
         scripts=("compare",),
     )
 
@@ -60,26 +61,31 @@ def _filter(count: int) -> Html:
     )  # fmt: skip
 
 
-def _summary(cases: list[Mapping[str, Any]]) -> Html:
+def _summary(cases: list[CheckedCase]) -> Html:
     """Every case in a line; the failing ones come first and have their place below."""
     columns = [("case", False), ("verdict", False), ("tier", False), ("first at", False),
                ("", False)]  # fmt: skip
     rows, attributes = [], []
     for index, case in enumerate(cases):
-        first = (case["first_divergence"] or {}).get("stage", "")
-        passed = case["verdict"] == Verdict.PASS
-        name = case["name"] if passed else tag("a", case["name"], href=f"#{_identity(case)}")
-        rows.append((name, pill(case["verdict"]), case["tier"] or "", first, case["message"]))
-        words = f"{case['name']} {case['verdict']} {case['tier']} {first} {case['message']}"
+        first = _first(case)
+        passed = case.verdict == Verdict.PASS
+        name = case.name if passed else tag("a", case.name, href=f"#{_identity(case)}")
+        rows.append((name, pill(case.verdict), case.tier or "", first, case.message))
+        words = f"{case.name} {case.verdict} {case.tier} {first} {case.message}"
         attributes.append({"data_cell": index, "data_text": words.lower()})
     return table(columns, rows, attributes, identity="cases")
 
 
-def _case(index: int, case: Mapping[str, Any], pictures: Mapping[str, bytes]) -> Html:
+def _first(case: CheckedCase) -> str:
+    """Return the first stage that differs; empty if none does."""
+    return "" if case.first_divergence is None else case.first_divergence.stage
+
+
+def _case(index: int, case: CheckedCase, pictures: Mapping[str, bytes]) -> Html:
     return tag(
         "section",
-        tag("h2", case["name"], pill(case["verdict"])),
-        tag("p", case["message"]),
+        tag("h2", case.name, pill(case.verdict)),
+        tag("p", case.message),
         _pictures(_identity(case), pictures),
         _chain(case),
         _figures(case),
@@ -91,8 +97,8 @@ def _case(index: int, case: Mapping[str, Any], pictures: Mapping[str, bytes]) ->
     )
 
 
-def _identity(case: Mapping[str, Any]) -> str:
-    return "case-" + "".join("-" if c.isspace() else c for c in case["name"])
+def _identity(case: CheckedCase) -> str:
+    return "case-" + "".join("-" if c.isspace() else c for c in case.name)
 
 
 def _pictures(identity: str, pictures: Mapping[str, bytes]) -> Html | None:
@@ -168,55 +174,55 @@ def heatmap(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
     return np.round(ramp * 255).astype(np.uint8)
 
 
-def _chain(case: Mapping[str, Any]) -> Html | None:
+def _chain(case: CheckedCase) -> Html | None:
     """The stages in order; the first that differs is marked, its bar says how much it does."""
-    if not case["stages"]:
+    if not case.stages:
         return None
-    first = (case["first_divergence"] or {}).get("stage")
+    first = _first(case)
     items = []
-    for stage in case["stages"]:
-        name, off = stage["stage"], "off" if not stage["equal"] else "equal"
+    for stage in case.stages:
+        name, off = stage.stage, "off" if not stage.equal else "equal"
         level = f"--level:{_level(stage):.0%}" if off == "off" else None
         items.append(tag("li", name, _size(stage), class_="first" if name == first else off,
                          title=_title(stage), style=level))  # fmt: skip
-    words = case["explanation"]
+    words = case.explanation
     explained = tag("p", words[0].upper() + words[1:], class_="soft") if words else None
     return join([tag("h3", "Stages"), tag("ol", *items, class_="chain"), explained])
 
 
-def _size(stage: Mapping[str, Any]) -> str:
-    if stage["equal"] or stage["relative_l2"] is None:
+def _size(stage: StageDifference) -> str:
+    if stage.equal or stage.relative_l2 is None:
         return ""
-    return f" {float(stage['relative_l2']):.1e}"
+    return f" {stage.relative_l2:.1e}"
 
 
-def _level(stage: Mapping[str, Any]) -> float:
+def _level(stage: StageDifference) -> float:
     """A relative difference on a logarithmic scale from 0 to 1; 1 where there is none to take."""
-    size = None if stage["relative_l2"] is None else float(stage["relative_l2"])
+    size = None if stage.relative_l2 is None else stage.relative_l2
     if size is None or not math.isfinite(size):
         return 1.0
     return min(1.0, max(0.04, 1 - math.log10(max(size, _SMALLEST)) / math.log10(_SMALLEST)))
 
 
-def _title(stage: Mapping[str, Any]) -> str:
-    if stage["equal"]:
+def _title(stage: StageDifference) -> str:
+    if stage.equal:
         return "equal to the bit"
-    largest = stage["max_abs"]
-    if stage["relative_l2"] is None:
+    largest = stage.max_abs
+    if stage.relative_l2 is None:
         return "another shape, or missing"
-    how = "about " if stage["estimated"] else ""
-    most = "" if largest is None else f", by up to {float(largest):.3g}"
-    return f"differs by {how}{float(stage['relative_l2']):.3g} of its norm{most}"
+    how = "about " if stage.estimated else ""
+    most = "" if largest is None else f", by up to {largest:.3g}"
+    return f"differs by {how}{stage.relative_l2:.3g} of its norm{most}"
 
 
-def _figures(case: Mapping[str, Any]) -> Html | None:
+def _figures(case: CheckedCase) -> Html | None:
     """What a tier measured, against its thresholds."""
-    figures = case.get("figures") or {}
+    figures = case.figures
     if not figures:
         return None
     columns = [("figure", False), ("here", True), ("threshold", True), ("", False)]
     rows = [
-        (name, _number(figure["value"]), _number(figure["threshold"]), figure.get("note") or "")
+        (name, _number(figure.value), _number(figure.threshold), figure.note or "")
         for name, figure in figures.items()
     ]
     return join([tag("h3", "Figures"), table(columns, rows)])
@@ -226,11 +232,11 @@ def _number(value: Any) -> str:
     return "" if value is None else f"{float(value):.3g}"
 
 
-def _fingerprint(case: Mapping[str, Any]) -> Html | None:
+def _fingerprint(case: CheckedCase) -> Html | None:
     """Side by side: what differs, then all of it where the document has it."""
     columns = [("key", False), ("golden", False), ("here", False)]
-    differs = [(d["key"], d["golden"], d["here"]) for d in case["fingerprint_difference"]]
-    both = case.get("fingerprints") or {}
+    differs = [(d.key, d.golden, d.here) for d in case.fingerprint_difference]
+    both = case.fingerprints
     golden, here = both.get("golden", {}), both.get("here", {})
     rows = [_pair(key, golden.get(key, ""), here.get(key, "")) for key in {**golden, **here}]
     whole = tag("details", tag("summary", "the whole fingerprint"), table(columns, rows))

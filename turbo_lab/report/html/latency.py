@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from turbo_lab.report.columns import CellDetails, label
+from turbo_lab.documents.sweep import CellResult
+from turbo_lab.report.columns import CellDetails, label, stem
 from turbo_lab.report.html.page import Html, join, scroll_class, tag
 from turbo_lab.report.html.svg import Scale, fit, line
-from turbo_lab.report.html.table import stem
+from turbo_lab.store.record import LatencySummary
 
 _WIDTH = 1000
-# More marks than this on one strip cannot be told apart.
+# More marks than this on one strip cannot be distinguished.
 _MOST_MARKS = 200
-Cells = Sequence[Mapping[str, Any]]
+Cells = Sequence[CellResult]
 
 
 def latency_strips(
     cells: Cells, axes: Sequence[str], details: Mapping[str, CellDetails]
 ) -> Html | None:
-    """One strip a timed cell, fastest first: calls, the median and its interval."""
-    timed = [i for i, row in enumerate(cells) if row["latency_s"]]
+    """Return one strip per timed cell, the fastest first: calls, median and its interval."""
+    timed = {i: row.latency_s for i, row in enumerate(cells) if row.latency_s is not None}
     if not timed:
         return None
-    samples = {i: _samples(details.get(cells[i]["record_id"])) for i in timed}
+    samples = {i: _samples(details.get(cells[i].record_id)) for i in timed}
     values = [ms for marks in samples.values() for ms in marks]
-    for index in timed:
-        latency = cells[index]["latency_s"]
-        values += [1e3 * float(v) for v in (latency["p50"], *(latency["ci95"] or ()))]
+    for latency in timed.values():
+        values += [1e3 * seconds for seconds in (latency.p50, *(latency.ci95 or ()))]
     scale = fit(values, 0, _WIDTH)
-    order = sorted(timed, key=lambda i: float(cells[i]["latency_s"]["p50"]))
-    rows = [_row(i, cells[i], label(cells[i], axes), samples[i], scale) for i in order]
+    order = sorted(timed, key=lambda i: timed[i].p50)
+    rows = [_row(i, timed[i], label(cells[i], axes), samples[i], scale) for i in order]
     return tag("div", _ruler(scale), *rows, class_=f"strips {scroll_class(len(rows))}")
 
 
 def _samples(found: CellDetails | None) -> list[float]:
-    """Milliseconds of the calls; of many, evenly spaced quantiles."""
+    """Return the calls in milliseconds; evenly spaced quantiles if there are many."""
     if found is None or not found.samples_s:
         return []
     values = np.sort(np.asarray(found.samples_s, dtype=np.float64)) * 1e3
@@ -51,19 +50,20 @@ def _ruler(scale: Scale) -> Html:
         tag("span", f"{value:.6g}", style=f"left:{scale(value) / _WIDTH:.1%}")
         for value in scale.ticks()
     ]
-    return tag("div", tag("span", "ms a call"), tag("div", *ticks, class_="ticks"), class_="ruler")
+    return tag(
+        "div", tag("span", "ms per call"), tag("div", *ticks, class_="ticks"), class_="ruler"
+    )
 
 
 def _row(
-    index: int, row: Mapping[str, Any], name: str, samples: Sequence[float], scale: Scale
+    index: int, latency: LatencySummary, name: str, samples: Sequence[float], scale: Scale
 ) -> Html:
-    latency = row["latency_s"]
     marks = [line(scale(value), 5, scale(value), 19, class_="call") for value in samples]
-    if latency["ci95"]:
-        low, high = (scale(1e3 * float(bound)) for bound in latency["ci95"])
+    if latency.ci95 is not None:
+        low, high = (scale(1e3 * bound) for bound in latency.ci95)
         width = round(high - low, 1)
         marks.insert(0, tag("rect", x=low, y=2, width=width, height=20, class_="band"))
-    median = scale(1e3 * float(latency["p50"]))
+    median = scale(1e3 * latency.p50)
     marks.append(line(median, 0, median, 24, class_="median"))
     words = _words(latency)
     strip = tag("svg", *marks, viewBox=f"0 0 {_WIDTH} 24", preserveAspectRatio="none", role="img",
@@ -72,15 +72,15 @@ def _row(
     return tag("div", tag("span", name), strip, about, class_="strip", data_cell=index)
 
 
-def _words(latency: Mapping[str, Any]) -> str:
-    shown = [("p50", latency["p50"]), ("p95", latency["p95"]), ("p99", latency["p99"])]
-    parts = [f"{name} {1e3 * float(value):.4g}" for name, value in shown if value is not None]
-    return f"{' · '.join(parts)} · n {latency['n']}"
+def _words(latency: LatencySummary) -> str:
+    shown = [("p50", latency.p50), ("p95", latency.p95), ("p99", latency.p99)]
+    parts = [f"{name} {1e3 * value:.4g}" for name, value in shown if value is not None]
+    return f"{' · '.join(parts)} · n {latency.n}"
 
 
 def stage_note(cells: Cells) -> Html:
-    """How to read the strips, and what disturbed the clock."""
-    found = sorted(w for row in cells for w in (row["timing"] or {}).get("warnings", ()))
+    """Return a paragraph on how to read the strips, with what disturbed the clock."""
+    found = sorted(w for row in cells if row.timing is not None for w in row.timing.warnings)
     warnings = {stem(warning): warning for warning in found}.values()
     parts: list[object] = [
         "Each mark is one call, the long one the median, the band its 95% interval."

@@ -6,16 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from turbo_lab.analysis.latency_fit import position
 from turbo_lab.analysis.pareto import pareto
+from turbo_lab.documents.sweep import CellResult
 from turbo_lab.report.columns import Column, Interval, label, short_axis
 from turbo_lab.report.html.page import Html, escape, tag
 from turbo_lab.report.html.svg import SERIES, WIDTH, Scale, chart, line, path, plot_area, text_width
 from turbo_lab.verdict import Direction
 
-Cells = Sequence[Mapping[str, Any]]
+Cells = Sequence[CellResult]
 # Above so many cells intervals and labels would cover the points.
 _CROWDED = 40
 # Above so many lines only their median can be followed.
@@ -35,9 +35,9 @@ class Series:
 def series_by(cells: Cells, axes: Sequence[str]) -> Series:
     """Cells coloured by one axis: the first with few enough values."""
     for name in axes:
-        values = list(dict.fromkeys(str(row["axes"].get(name, "")) for row in cells))
+        values = list(dict.fromkeys(str(row.axes.get(name, "")) for row in cells))
         if len(values) <= SERIES:
-            of = tuple(values.index(str(row["axes"].get(name, ""))) for row in cells)
+            of = tuple(values.index(str(row.axes.get(name, ""))) for row in cells)
             return Series(of, tuple(f"{short_axis(name)} {value}" for value in values))
     return Series((0,) * len(cells), ())
 
@@ -139,7 +139,7 @@ def _positions(cells: Cells, axis: str) -> dict[int, float]:
     """Where each cell lies on an axis, for those that do."""
     found = {}
     for index, row in enumerate(cells):
-        at = position(axis, row["axes"].get(axis))
+        at = position(axis, row.axes.get(axis))
         if at is not None:
             found[index] = at
     return found

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from turbo_lab.documents.sweep import CellResult, SweepResult, fixed_settings
 from turbo_lab.report.columns import CellDetails, Column, columns, label, short_axis, varying_axes
 from turbo_lab.report.html.gallery import gallery, prompt_table
 from turbo_lab.report.html.latency import latency_strips, stage_note
@@ -12,10 +12,9 @@ from turbo_lab.report.html.page import Html, definitions, join, page, section, t
 from turbo_lab.report.html.pictures import Picture
 from turbo_lab.report.html.plots import legend, numeric_axes, scaling, series_by, tradeoff
 from turbo_lab.report.html.table import figure_table
-from turbo_lab.store.record import CellStatus
 from turbo_lab.verdict import Direction
 
-Cells = Sequence[Mapping[str, Any]]
+Cells = Sequence[CellResult]
 _TIMING = ("latency_ms", "throughput", "memory")
 FRONT = (
     "Filled points are the Pareto front: no other is better in one of the two and not worse in the "
@@ -26,16 +25,16 @@ _FIRST_PLOTS = 2
 
 
 def sweep_report(
-    values: Mapping[str, Any],
+    sweep: SweepResult,
     details: Mapping[str, CellDetails],
     pictures: Mapping[str, Picture],
 ) -> str:
-    """One HTML file of a ``sweep`` document.
+    """Return one HTML file about a sweep.
 
     ``details``: by record id, what the store holds in addition to the document.
     ``pictures``: by path; images that are not there are not shown, and counted.
     """
-    cells = values["cells"]
+    cells = sweep.cells
     axes = varying_axes(cells)
     found = columns(cells)
     quality = [c for c in found if c.name not in _TIMING]
@@ -49,15 +48,15 @@ def sweep_report(
         ("latency", "Latency", _latency(cells, axes, details)),
         ("images", "Images", gallery(cells, axes, pictures, details, judged)),
         ("prompts", "Prompts", judged and prompt_table(cells, axes, details, judged)),
-        ("environment", "Environment", _environment(values, details)),
+        ("environment", "Environment", _environment(sweep, details)),
     ]
     shown = [(identity, title, body) for identity, title, body in parts if body is not None]
     return page(
         _title(cells, axes),
-        "incomplete" if values["counts"][CellStatus.FAILED] else "complete",
-        _summary(values, axes, by_name, quality),
+        "incomplete" if sweep.counts.failed else "complete",
+        _summary(sweep, axes, by_name, quality),
         *(section(identity, title, body) for identity, title, body in shown),
-        kind=f"sweep {values['sweep_id'][:12]}",
+        kind=f"sweep {sweep.sweep_id[:12]}",
         links=[(identity, title) for identity, title, _ in shown],
         scripts=("gallery",),
     )
@@ -68,30 +67,29 @@ def _has_images(column: Column, details: Mapping[str, CellDetails]) -> bool:
 
 
 def _title(cells: Cells, axes: Sequence[str]) -> str:
-    models = " and ".join(dict.fromkeys(str(row["parameters"]["model"]) for row in cells))
+    models = " and ".join(dict.fromkeys(row.model for row in cells))
     names = " \N{MULTIPLICATION SIGN} ".join(short_axis(name) for name in axes if name != "model")
     return f"{models}: {names}" if names else models
 
 
 def _summary(
-    values: Mapping[str, Any],
+    sweep: SweepResult,
     axes: Sequence[str],
     by_name: Mapping[str, Column],
     quality: Sequence[Column],
 ) -> Html:
-    """What a reader wants first: how much ran, the best cell and the fastest."""
-    cells, counts = values["cells"], values["counts"]
-    images = sum(len(row["images"]) for row in cells)
-    ran = [f"{counts[word]} {word}" for word in CellStatus if counts[word]]
-    facts: list[tuple[object, object, object]] = [("cells", counts["distinct"], ", ".join(ran))]
+    """Return what a reader wants first: how much ran, the best cell and the fastest."""
+    cells, counts = sweep.cells, sweep.counts
+    images = sum(len(row.images) for row in cells)
+    facts: list[tuple[object, object, object]] = [("cells", counts.distinct, counts.outcomes)]
     if images:
         facts.append(("images", images, f"{_each(cells)}"))
     for column in [*quality[:1], *filter(None, [by_name.get("latency_ms")])]:
         facts += _best(column, cells, axes)
-    work = values["work"]["unet_rows"]
-    if work["done"] < work["alone"]:
-        saved = 1 - work["done"] / work["alone"]
-        facts.append(("UNet work saved", f"{saved:.0%}", f"{work['done']} of {work['alone']} rows"))
+    work = sweep.work.unet_rows
+    if work.done < work.alone:
+        saved = 1 - work.done / work.alone
+        facts.append(("UNet work saved", f"{saved:.0%}", f"{work.done} of {work.alone} rows"))
     items = [
         tag("div", tag("dt", name), tag("dd", value), tag("dd", about, class_="soft"))
         for name, value, about in facts
@@ -100,8 +98,8 @@ def _summary(
 
 
 def _each(cells: Cells) -> str:
-    numbers = {len(row["images"]) for row in cells if row["images"]}
-    return f"{numbers.pop()} a cell" if len(numbers) == 1 else "as many as each cell has"
+    numbers = {len(row.images) for row in cells if row.images}
+    return f"{numbers.pop()} per cell" if len(numbers) == 1 else "of all cells together"
 
 
 def _best(column: Column, cells: Cells, axes: Sequence[str]) -> list[tuple[object, object, object]]:
@@ -150,7 +148,7 @@ def _scaling(
 
 
 def _plots(plots: Sequence[Html], first: int = _FIRST_PLOTS) -> Html:
-    """A grid; what is beyond the first few opens on demand."""
+    """Return a grid of plots; those beyond the first few open on demand."""
     rest = plots[first:]
     return join([
         tag("div", *plots[:first], class_="plots"),
@@ -164,19 +162,14 @@ def _latency(cells: Cells, axes: Sequence[str], details: Mapping[str, CellDetail
     return strips and join([tag("p", stage_note(cells), class_="soft"), strips])
 
 
-def _environment(values: Mapping[str, Any], details: Mapping[str, CellDetails]) -> Html:
-    """Settings that do not vary, weights and licences, and the fingerprint."""
-    cells = values["cells"]
-    fixed = {
-        name: value
-        for name, value in cells[0]["parameters"].items()
-        if value is not None and all(row["parameters"].get(name) == value for row in cells)
-    }
+def _environment(sweep: SweepResult, details: Mapping[str, CellDetails]) -> Html:
+    """Return settings that do not vary, weights and licences, and the fingerprint."""
+    cells = sweep.cells
     keys = [found.fingerprint.keys for found in details.values()]
     options = [found.fingerprint.options for found in details.values()]
     return join([
         tag("h3", "Settings"),
-        definitions(fixed.items()),
+        definitions(fixed_settings(cells).items()),
         tag("h3", "Weights and prompts"),
         _weights(cells),
         *([tag("h3", "Fingerprint"), definitions(_merged(keys))] if any(keys) else []),
@@ -186,14 +179,14 @@ def _environment(values: Mapping[str, Any], details: Mapping[str, CellDetails]) 
 
 
 def _weights(cells: Cells) -> Html:
-    """Each once, with the licence as its own card states it."""
+    """Return all weights, each once, with the licence as its own card states it."""
     rows: dict[tuple[str, str], tuple[object, ...]] = {}
     for row in cells:
-        about = row["provenance"]
-        for kind, words in (("models", "model"), ("adapters", "adapter")):
-            for name, found in about[kind].items():
-                rows[kind, name] = (words, name, found["license"], _digest(found["digest"]))
-        for name, digest in about["prompt_sets"].items():
+        about = row.provenance
+        for kind, weights in (("model", about.models), ("adapter", about.adapters)):
+            for name, found in weights.items():
+                rows[kind, name] = (kind, name, found.license, _digest(found.digest))
+        for name, digest in about.prompt_sets.items():
             rows["prompts", name] = ("prompts", name, "", _digest(digest))
     heads = [("kind", False), ("name", False), ("licence", False), ("sha256", False)]
     return table(heads, rows.values())
@@ -203,8 +196,8 @@ def _digest(text: str) -> Html:
     return tag("code", text[:16], title=text)
 
 
-def _merged(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, object]]:
-    """Keys of several environments as one; values that differ stand side by side."""
+def _merged(found: Sequence[Mapping[str, object]]) -> list[tuple[str, object]]:
+    """Merge the keys of several environments; values that differ are shown next to each other."""
     names = dict.fromkeys(name for keys in found for name in keys)
     return [
         (name, " / ".join(dict.fromkeys(str(keys.get(name, "\N{EN DASH}")) for keys in found)))

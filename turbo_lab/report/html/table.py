@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from turbo_lab.report.columns import Column, label, short_axis
+from turbo_lab.documents.sweep import CellResult
+from turbo_lab.report.columns import Column, footnotes, label, notes_by_stem, short_axis, stem
 from turbo_lab.report.html.page import Html, cell, join, pill, table, tag
 from turbo_lab.store.record import CellStatus
 
 _MOST_CHOICES = 12
-Cells = Sequence[Mapping[str, Any]]
+Cells = Sequence[CellResult]
 
 
 def figure_table(cells: Cells, axes: Sequence[str], columns: Sequence[Column]) -> Html:
     """The filter, the table, its legend and its footnotes."""
     marks = footnotes(columns)
-    mixed = len({row["status"] for row in cells}) > 1
+    mixed = len({row.status for row in cells}) > 1
     heads = [(short_axis(name), False) for name in axes] or [("cell", False)]
     heads += [("status", False)] if mixed else []
     heads += [(column.heading, True) for column in columns]
     best, level = [c.best() for c in columns], [c.level() for c in columns]
     rows = []
     for index, row in enumerate(cells):
-        where: list[object] = [cell(row["axes"].get(name, ""), class_="axis") for name in axes] or [
+        where: list[object] = [cell(row.axes.get(name, ""), class_="axis") for name in axes] or [
             "the cell"
         ]
         where += [_status(row)] if mixed else []
@@ -58,7 +57,7 @@ def _filter(cells: Cells, axes: Sequence[str]) -> Html:
 
 
 def _select(cells: Cells, name: str) -> Html | None:
-    values = list(dict.fromkeys(str(row["axes"].get(name, "")) for row in cells))
+    values = list(dict.fromkeys(str(row.axes.get(name, "")) for row in cells))
     if len(values) > _MOST_CHOICES:
         return None
     options = [tag("option", f"any {short_axis(name)}", value="")]
@@ -66,11 +65,11 @@ def _select(cells: Cells, name: str) -> Html | None:
     return tag("select", *options, name=name, aria_label=short_axis(name))
 
 
-def _attributes(index: int, row: Mapping[str, Any], axes: Sequence[str]) -> dict[str, object]:
+def _attributes(index: int, row: CellResult, axes: Sequence[str]) -> dict[str, object]:
     """What the filter looks at."""
-    own = {name: str(row["axes"].get(name, "")) for name in axes}
+    own = {name: str(row.axes.get(name, "")) for name in axes}
     words = [f"{name}={value} {short_axis(name)}={value}" for name, value in own.items()]
-    text = " ".join([*words, label(row, axes), row["status"], row["cell_id"][:12]])
+    text = " ".join([*words, label(row, axes), row.status, row.cell_id[:12]])
     return {
         "data_cell": index,
         "data_text": text.lower(),
@@ -79,8 +78,8 @@ def _attributes(index: int, row: Mapping[str, Any], axes: Sequence[str]) -> dict
     }
 
 
-def _status(row: Mapping[str, Any]) -> Html | str:
-    return pill("failed") if row["status"] == CellStatus.FAILED else str(row["status"])
+def _status(row: CellResult) -> Html | str:
+    return pill("failed") if row.status == CellStatus.FAILED else str(row.status)
 
 
 def figure_cell(
@@ -99,20 +98,6 @@ def figure_cell(
     return cell(join([text, spread, mark]), value, class_=kind)
 
 
-def stem(note: str) -> str:
-    """A note without its numbers: notes that differ in nothing else are one."""
-    return re.sub(r"\d+(\.\d+)?", "#", note)
-
-
-def footnotes(columns: Sequence[Column]) -> dict[tuple[str, str], int]:
-    """(column, stem of a note) to its number, in order."""
-    marks: dict[tuple[str, str], int] = {}
-    for column in columns:
-        for note in filter(None, column.notes):
-            marks.setdefault((column.name, stem(note)), len(marks) + 1)
-    return marks
-
-
 def table_legend(columns: Sequence[Column], marks: Mapping[tuple[str, str], int]) -> Html:
     """What the marks of a table mean, and its footnotes."""
     parts: list[object] = []
@@ -122,11 +107,7 @@ def table_legend(columns: Sequence[Column], marks: Mapping[tuple[str, str], int]
         parts += [", ", tag("span", "0.00", class_="level"), " its interval reaches the best's"]
     intervals = any(i for column in columns for i in column.intervals)
     parts += [". Small figures are 95% intervals." if intervals else ""]
-    texts = {
-        (column.name, stem(note)): f"{column.title}: {note}"
-        for column in columns
-        for note in sorted(filter(None, column.notes))
-    }
+    texts = notes_by_stem(columns)
     notes = [tag("li", texts[key], value=number) for key, number in marks.items()]
     return join([
         tag("p", *parts, class_="soft legend"),
@@ -135,5 +116,5 @@ def table_legend(columns: Sequence[Column], marks: Mapping[tuple[str, str], int]
 
 
 def _errors(cells: Cells, axes: Sequence[str]) -> Html | None:
-    failed = [tag("li", f"{label(row, axes)}: {row['error']}") for row in cells if row["error"]]
+    failed = [tag("li", f"{label(row, axes)}: {row.error}") for row in cells if row.error]
     return tag("ul", *failed, class_="errors") if failed else None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from turbo_lab.documents.compare import (
+    CompareReport,
+    ContenderFigure,
+    FidelityFigure,
+    PublishedTables,
+)
 from turbo_lab.report.markdown import difference, number, published_columns
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.verdict import Verdict
@@ -22,70 +27,70 @@ _WORDS = {
 }
 
 
-def print_compare(values: Mapping[str, Any]) -> None:
+def print_compare(report: CompareReport) -> None:
     """The contenders, then the paired differences."""
     console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
-    names = list(values["contenders"][0]["metrics"])
+    names = list(report.contenders[0].metrics)
     for column in (*names, "p50 ms", "front"):
         table.add_column(column, justify="right")
-    for item in values["contenders"]:
-        figures = [_figure(item["metrics"][name]) for name in names]
-        latency = f"{item['latency_s']['p50'] * 1e3:.1f}"
-        front = "*" * (item["label"] in values["pareto"])
-        table.add_row(escape(item["label"]), *figures, latency, front)
+    for item in report.contenders:
+        figures = [_figure(item.metrics[name]) for name in names]
+        latency = f"{item.latency_s.p50 * 1e3:.1f}"
+        front = "*" * (item.label in report.pareto)
+        table.add_row(escape(item.label), *figures, latency, front)
     console.print(table)
     console.print("* not dominated in clip_score against latency, by their intervals\n")
     table = Table(box=None, pad_edge=False)
-    for column in (f"{escape(values['candidate'])} against", "is", "difference (95%)", "could see"):
+    for column in (f"{escape(report.candidate)} against", "is", "difference (95%)", "could see"):
         table.add_column(column)
-    for row in values["rows"]:
-        effect = number(row["minimum_detectable_effect"])
-        table.add_row(escape(row["name"]), _WORDS[row["verdict"]], difference(row), effect)
+    for row in report.rows:
+        effect = number(row.minimum_detectable_effect)
+        table.add_row(escape(row.name), _WORDS[row.verdict], difference(row), effect)
     console.print(table)
-    for label, rows in values.get("fidelity", {}).items():
+    for label, rows in report.fidelity.items():
         _print_fidelity(console, label, rows)
-    if "published" in values:
-        _print_published(console, values["published"])
+    if report.published is not None:
+        _print_published(console, report.published)
 
 
-def _print_fidelity(console: Console, label: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def _print_fidelity(console: Console, label: str, rows: Sequence[FidelityFigure]) -> None:
     """How far images of one seed are apart."""
     table = Table(box=None, pad_edge=False)
     for column in (f"images of the same seeds, against {escape(label)}", "mean (95%)", "worst"):
         table.add_column(column, justify="left" if column.startswith("images") else "right")
     for row in rows:
-        if row["mean"] is None:
-            table.add_row(row["name"], escape(row["note"]), "-")
+        if row.mean is None:
+            table.add_row(row.name, escape(row.note or ""), "-")
             continue
-        ci95 = row["ci95"]
+        ci95 = row.ci95
         spread = "" if ci95 is None else f" ({number(ci95[0])} to {number(ci95[1])})"
-        name = f"{row['name']}, {row['unit']}"
-        table.add_row(name, f"{number(row['mean'])}{spread}", number(row["worst"]))
+        name = f"{row.name}, {row.unit}"
+        table.add_row(name, f"{number(row.mean)}{spread}", number(row.worst))
     console.print()
     console.print(table)
 
 
-def _print_published(console: Console, published: Mapping[str, Any]) -> None:
+def _print_published(console: Console, published: PublishedTables) -> None:
     """Print one table per protocol, so that only comparable rows share a table."""
-    console.print(f"\n{published['note']}.", highlight=False, markup=False)
-    for protocol in published["protocols"]:
-        measured = escape(protocol["measured"])
-        console.print(f"\n[bold]{protocol['id']}[/]: {measured}", highlight=False)
-        columns = published_columns(protocol["rows"])
+    console.print(f"\n{published.note}.", highlight=False, markup=False)
+    for protocol in published.protocols:
+        measured = escape(protocol.measured)
+        console.print(f"\n[bold]{protocol.id}[/]: {measured}", highlight=False)
+        columns = published_columns(protocol.rows)
         table = Table(box=None, pad_edge=False)
         for column in columns:
             table.add_column(column)
-        for row in protocol["rows"]:
-            table.add_row(*(escape(row[name] or "-") for name in columns.values()))
+        for row in protocol.rows:
+            table.add_row(*(escape(getattr(row, name) or "-") for name in columns.values()))
         console.print(table)
 
 
-def _figure(figure: Mapping[str, Any]) -> str:
-    if figure["value"] is None:
+def _figure(figure: ContenderFigure) -> str:
+    if figure.value is None:
         return "unscored"
-    text = f"{figure['value']:.3f}"
-    if figure["ci95"] is not None:
-        low, high = figure["ci95"]
+    text = f"{figure.value:.3f}"
+    if figure.ci95 is not None:
+        low, high = figure.ci95
         text += f" ±{(high - low) / 2:.3f}"
     return text

@@ -2,97 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from rich.table import Table
 
+from turbo_lab.documents.gate import GateCalibrated, GateMutation, GateReport
 from turbo_lab.report.markdown import changed_most, difference, note, number, taken_over
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.verdict import Verdict
 
 
-def print_gate(values: Mapping[str, Any]) -> None:
+def print_gate(report: GateReport) -> None:
     """The checks, the verdict, and what differs from the baseline's environment."""
     console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("check", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for column in ("candidate", "baseline", "difference (95%)", "margin", "n"):
         table.add_column(column, justify="right")
-    for check in values["checks"]:
-        style = Verdict(check["verdict"]).style
+    for check in report.checks:
+        style = check.verdict.style
         table.add_row(
-            check["name"],
-            f"[{style}]{check['verdict']}[/]",
-            number(check["value"]),
-            number(check["baseline"]),
+            check.name,
+            f"[{style}]{check.verdict}[/]",
+            number(check.value),
+            number(check.baseline),
             difference(check),
-            number(check["margin"]),
-            str(check["n"]),
+            number(check.margin),
+            str(check.n),
         )
     console.print(table)
-    for check in values["checks"]:
+    for check in report.checks:
         if said := note(check):
-            console.print(f"{check['name']}: {said}", markup=False, highlight=False)
-    for text in changed_most(values):
+            console.print(f"{check.name}: {said}", markup=False, highlight=False)
+    for text in changed_most(report):
         console.print(text, markup=False, highlight=False)
-    identical = values["identical_images"]
+    identical = report.identical_images
     if identical is not None:
-        print(f"{identical['same']} of {identical['of']} images have the baseline's pixels")
-    if stored := taken_over(values):
+        print(f"{identical.same} of {identical.of} images have the baseline's pixels")
+    if stored := taken_over(report):
         console.print(stored, highlight=False)
-    for row in values["fingerprint_difference"]:
-        text = f"{row['key']}: {row['baseline']} -> {row['here']}"
+    for row in report.fingerprint_difference:
+        text = f"{row.key}: {row.baseline} -> {row.here}"
         console.print(text, markup=False, highlight=False)
-    style = Verdict(values["verdict"]).style
-    console.print(f"\n{values['gate']}: [{style}]{values['verdict']}[/]")
+    style = report.verdict.style
+    console.print(f"\n{report.gate}: [{style}]{report.verdict}[/]")
 
 
-def print_calibration(values: Mapping[str, Any]) -> None:
+def print_calibration(calibrated: GateCalibrated) -> None:
     """What equal pipelines come to: the false-alarm rate, each margin, and the real gates."""
-    low, high = values["rate_ci95"]
-    alarms, resamples = values["false_alarms"], values["resamples"]
+    found = calibrated.found
+    low, high = found.rate_ci95
+    alarms, resamples = found.false_alarms, found.resamples
     print(
         f"false alarms    {alarms} of {resamples} pairs of disjoint seed sets: "
         f"{alarms / resamples:.1%} ({low:.1%} to {high:.1%}), nominal 5%"
     )
-    for row in values["metrics"]:
-        word = "holds" if row["holds"] else "is refused: below the noise"
+    for row in found.metrics:
+        word = "holds" if row.holds else "is refused: below the noise"
         print(
-            f"{row['name']:15} margin {row['margin']:g} {word}; equal pipelines pass "
-            f"{row['passes']:.0%}; smallest that holds {row['smallest_margin']:.3g}"
+            f"{row.name:15} margin {row.margin:g} {word}; equal pipelines pass "
+            f"{row.passes:.0%}; smallest that holds {row.smallest_margin:.3g}"
         )
-        if row["power"] is not None:
-            print(f"{'':15} a loss of {2 * row['margin']:g} is called in {row['power']:.1%}")
-    for index, gate in enumerate(values["real"]):
-        rows = [
-            c for c in gate["checks"] if c["verdict"] != Verdict.PASS or c["difference"] is not None
-        ]
-        told = ", ".join(f"{c['name']} {c['verdict']} {difference(c)}".rstrip() for c in rows)
-        print(f"real gate {index + 1:<5} {gate['verdict']}: {told}")
+        if row.power is not None:
+            print(f"{'':15} a loss of {2 * row.margin:g} is called in {row.power:.1%}")
+    for index, gate in enumerate(calibrated.real):
+        rows = [c for c in gate.checks if c.verdict != Verdict.PASS or c.difference is not None]
+        told = ", ".join(f"{c.name} {c.verdict} {difference(c)}".rstrip() for c in rows)
+        print(f"real gate {index + 1:<5} {gate.verdict}: {told}")
 
 
-def print_blindness(values: Mapping[str, Any]) -> None:
+def print_blindness(mutation: GateMutation) -> None:
     """Each fault with what the checks said of it, and how many each check caught."""
     console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("fault")
     table.add_column("gate", no_wrap=True)
-    checks = [name for name in values["catch_rates"] if name != "gate"]
+    checks = [name for name in mutation.catch_rates if name != "gate"]
     for name in checks:
         table.add_column(name)
-    for fault in values["faults"]:
-        row = [fault["name"], "caught" if fault["caught"] else "[red]missed[/]"]
+    for fault in mutation.faults:
+        row = [fault.name, "caught" if fault.caught else "[red]missed[/]"]
         for name in checks:
-            verdict = fault["verdicts"].get(name)
-            value = fault["differences"].get(name)
+            verdict = fault.verdicts.get(name)
+            value = fault.differences.get(name)
             shown = _pill(verdict)
             row.append(shown if value is None else f"{shown} {value:+.3g}")
         table.add_row(*row)
     console.print(table)
-    rates = [
-        f"{name} {rate['caught']} of {rate['asked']}"
-        for name, rate in values["catch_rates"].items()
-    ]
+    rates = [f"{name} {rate.caught} of {rate.asked}" for name, rate in mutation.catch_rates.items()]
     print(f"\ncaught: {', '.join(rates)}")
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
+from turbo_lab.documents.golden import (
+    CheckedCase,
+    GoldenCheck,
+    GoldenMutation,
+    Invariance,
+    ListedCase,
+    StageDifference,
+)
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.verdict import Verdict
 
@@ -24,50 +32,50 @@ _SHORT = {
 }
 
 
-def print_check(values: Mapping[str, Any], is_packaged: bool = False) -> None:
+def print_check(check: GoldenCheck, is_packaged: bool = False) -> None:
     """Print the ``golden check`` document; packaged goldens cannot be accepted again."""
     console = open_console()
     table = Table(box=None, pad_edge=False)
     for column in ("case", "verdict", "tier", ""):
         table.add_column(column, no_wrap=column != "")
-    for row in values["cases"]:
-        style = Verdict(row["verdict"]).style
-        text = f"[{style}]{row['verdict']}[/]"
-        table.add_row(row["name"], text, row["tier"] or "-", _explanation(row))
+    for row in check.cases:
+        style = row.verdict.style
+        text = f"[{style}]{row.verdict}[/]"
+        table.add_row(row.name, text, row.tier or "-", _explanation(row))
     console.print(table)
-    counts = [row["verdict"] for row in values["cases"]]
+    counts = [row.verdict for row in check.cases]
     summary = ", ".join(f"{counts.count(v)} {v}" for v in Verdict if v in counts)
     console.print(f"\n{summary or 'no cases'}")
-    for line in _next_commands(values["cases"], is_packaged):
+    for line in _next_commands(check.cases, is_packaged):
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _explanation(row: Mapping[str, Any]) -> str:
-    parts = [escape(row["message"])]
-    first = row["first_divergence"]
+def _explanation(row: CheckedCase) -> str:
+    parts = [escape(row.message)]
+    first = row.first_divergence
     if first is not None:
-        parts.append(f"first at [bold]{first['stage']}[/]{_size(first)}")
-    if row["explanation"]:
-        parts.append(escape(row["explanation"]))
-    differs = row["fingerprint_difference"]
+        parts.append(f"first at [bold]{first.stage}[/]{_size(first)}")
+    if row.explanation:
+        parts.append(escape(row.explanation))
+    differs = row.fingerprint_difference
     if differs:
-        pairs = (f"{d['key']}: {d['golden']} -> {d['here']}" for d in differs)
+        pairs = (f"{d.key}: {d.golden} -> {d.here}" for d in differs)
         parts.append(escape("; ".join(pairs)))
     return "\n".join(parts)
 
 
-def _size(stage: Mapping[str, Any]) -> str:
-    if stage["max_abs"] is not None:
-        return f", by up to {stage['max_abs']:.3g} (relative {stage['relative_l2']:.2g})"
-    if stage["relative_l2"] is not None:
-        return f", by about {stage['relative_l2']:.2g} of its norm"
+def _size(stage: StageDifference) -> str:
+    if stage.max_abs is not None:
+        return f", by up to {stage.max_abs:.3g} (relative {stage.relative_l2:.2g})"
+    if stage.relative_l2 is not None:
+        return f", by about {stage.relative_l2:.2g} of its norm"
     return ", which has another shape or is missing"
 
 
-def _next_commands(rows: Sequence[Mapping[str, Any]], is_packaged: bool) -> list[str]:
+def _next_commands(rows: Sequence[CheckedCase], is_packaged: bool) -> list[str]:
     by_verdict: dict[str, list[str]] = {}
     for row in rows:
-        by_verdict.setdefault(row["verdict"], []).append(row["name"])
+        by_verdict.setdefault(row.verdict, []).append(row.name)
     lines = []
     if failing := by_verdict.get(Verdict.REGRESSION):
         names = " ".join(failing)
@@ -76,23 +84,23 @@ def _next_commands(rows: Sequence[Mapping[str, Any]], is_packaged: bool) -> list
             lines.append("for your own     turbo-lab golden record (the packaged ones stay)")
         else:
             lines.append(f"if it is meant  turbo-lab golden accept {names} --reason TEXT")
-    if not rows or any("has no golden" in row["message"] for row in rows):
+    if not rows or any("has no golden" in row.message for row in rows):
         lines.append("record          turbo-lab golden record")
     return lines
 
 
-def print_list(rows: Sequence[Mapping[str, Any]]) -> None:
+def print_list(rows: Sequence[ListedCase]) -> None:
     """The recorded goldens."""
     table = Table(box=None, pad_edge=False)
     for column in ("case", "outcome", "accepted", "by", "reason"):
         table.add_column(column, no_wrap=column != "reason")
     for row in rows:
         table.add_row(
-            row["name"],
-            (row["outcome"] or "no golden")[:12],
-            (row["accepted_at"] or "-")[:10],
-            escape(row["accepted_by"] or "-"),
-            escape(row["reason"] or "-"),
+            row.name,
+            (row.outcome or "no golden")[:12],
+            (row.accepted_at or "-")[:10],
+            escape(row.accepted_by or "-"),
+            escape(row.reason or "-"),
         )
     open_console().print(table)
 
@@ -116,50 +124,50 @@ def print_calibration(found: Calibration) -> None:
         console.print(f"loose: {line}; tighten with turbo-lab golden calibrate --write")
 
 
-def print_mutation(values: Mapping[str, Any]) -> None:
+def print_mutation(mutation: GoldenMutation) -> None:
     """Faults against tiers, then what must raise no alarm."""
     console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("fault", no_wrap=True)
     for column in ("T0", "T1", "T2", "first at"):
         table.add_column(column, no_wrap=column != "first at")
     words = {True: "[green]caught[/]", False: "[red]missed[/]", None: "-"}
-    for fault in values["faults"]:
-        first = fault["first_divergence"]
-        tiers = [words[fault["by_tier"][tier]] for tier in ("T0", "T1", "T2")]
+    for fault in mutation.faults:
+        first = fault.first_divergence
+        tiers = [words[fault.by_tier[tier]] for tier in ("T0", "T1", "T2")]
         for place, tier in ((1, "T1"), (2, "T2")):
-            if fault["by_tier"][tier] is False:
-                ratios = [r for name, r in fault["figures"].items() if name.startswith(tier)]
+            if fault.by_tier[tier] is False:
+                ratios = [r for name, r in fault.figures.items() if name.startswith(tier)]
                 # Where not a bit moved, there are no figures.
                 tiers[place] += f" ({max(ratios, default=0.0):.2g})"
-        stage = "-" if first is None else first["stage"]
-        table.add_row(fault["name"], *tiers, stage)
+        stage = "-" if first is None else first.stage
+        table.add_row(fault.name, *tiers, stage)
     console.print(table)
     console.print()
     table = Table(box=None, pad_edge=False)
     for column in ("harmless change", "tier", "alarm"):
         table.add_column(column)
-    for change in values["harmless"]:
-        text = "[red]false alarm[/]" if change["alarm"] else "[green]none[/]"
-        table.add_row(change["name"], change["tier"], text)
+    for change in mutation.harmless:
+        text = "[red]false alarm[/]" if change.alarm else "[green]none[/]"
+        table.add_row(change.name, change.tier, text)
     console.print(table)
     console.print("\nmissed (x): the worst figure was x of its threshold, harmless changes 0.25")
-    for fault in values["faults"]:
-        if fault["above_noise"]:
-            where = ", ".join(fault["above_noise"])
-            console.print(f"{fault['name']}: missed at {where} though above the harmless noise")
-    console.print(f"score {values['score']:.0%} of the faults caught at T0")
+    for fault in mutation.faults:
+        if fault.above_noise:
+            where = ", ".join(fault.above_noise)
+            console.print(f"{fault.name}: missed at {where} though above the harmless noise")
+    console.print(f"score {mutation.score:.0%} of the faults caught at T0")
 
 
-def print_invariance(rows: Sequence[Mapping[str, Any]]) -> None:
+def print_invariance(rows: Sequence[Invariance]) -> None:
     """Print the invariance rows with what was measured."""
     console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("must not matter", no_wrap=True)
     for column in ("holds", "tolerance", "cases", "max levels", "compared"):
         table.add_column(column)
     for row in rows:
-        text = {True: "[green]yes[/]", False: "[red]no[/]", None: "-"}[row["holds"]]
-        tolerance = "0 (to the bit)" if row["tier"] == "T0" else "T1"
-        levels = "-" if row["max_abs"] is None else str(row["max_abs"])
-        cells = (text, tolerance, str(row["cases"]), levels, row["note"])
-        table.add_row(row["name"], *cells)
+        text = {True: "[green]yes[/]", False: "[red]no[/]", None: "-"}[row.holds]
+        tolerance = "0 (to the bit)" if row.tier == "T0" else "T1"
+        levels = "-" if row.max_abs is None else str(row.max_abs)
+        cells = (text, tolerance, str(row.cases), levels, row.note)
+        table.add_row(row.name, *cells)
     console.print(table)

@@ -1,0 +1,138 @@
+"""A sweep's result with all that reports read: four cells, one of them failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from turbo_lab.documents.sweep import (
+    CellResult,
+    Figure,
+    ImageFile,
+    Provenance,
+    RowsDone,
+    SweepCounts,
+    SweepResult,
+    SweepWork,
+    WeightsOrigin,
+)
+from turbo_lab.documents.timing import CellTiming
+from turbo_lab.images import encode_png, pixel_sha256
+from turbo_lab.store.record import CellStatus, LatencySummary
+from turbo_lab.verdict import Direction
+
+MADE_FROM = Provenance(
+    models={"nano-turbo": WeightsOrigin("d" * 64, None, "Apache-2.0", "card.json")},
+    adapters={},
+    prompt_sets={"demo": "e" * 64},
+    git=None,
+)
+TIMING = CellTiming(
+    batch_size=4,
+    stages_s=None,
+    throughput_images_per_s=1.0,
+    peak_memory_bytes=1,
+    first_call_s=1.0,
+    warnings=(),
+    unet_steps_s=None,
+    peaks_bytes=None,
+    conditions=(),
+)
+
+
+def figure(
+    value: float | None,
+    direction: Direction,
+    ci95: tuple[float, float] | None = None,
+    note: str | None = None,
+) -> Figure:
+    return Figure(value, "1", 8, direction, "f" * 64, ci95, note)
+
+
+def latency(p50: float) -> LatencySummary:
+    return LatencySummary(mean=0.1, p50=p50, p90=0.2, p95=0.2, p99=None, n=6, ci95=None)
+
+
+def cell_result(
+    index: int, axes: Mapping[str, object], folder: Path | None, error: str | None = None
+) -> CellResult:
+    """Return one cell; with four images where there is a folder for them."""
+    done = error is None
+    score = figure(0.5 + 0.1 * index, Direction.HIGHER, (0.4 + 0.1 * index, 0.6 + 0.1 * index))
+    distance = figure(9.0 - index, Direction.LOWER, None, "too few")
+    return CellResult(
+        cell_id=f"c{index}",
+        record_id=f"a{index}",
+        status=CellStatus.DONE if done else CellStatus.FAILED,
+        error=error,
+        axes=axes,
+        aliases=(),
+        parameters={
+            "model": "nano-turbo",
+            "prompts": "demo",
+            "lora": "none",
+            "seed": 0,
+            "resolution": "64x64",
+            **axes,
+        },
+        provenance=MADE_FROM,
+        record=(folder or Path("/store")) / "record.json",
+        mlflow_run_id=None,
+        metrics={"clip_score": score, "fd/nano-clip": distance} if done else {},
+        latency_s=latency(0.1 * (index + 1)) if done else None,
+        throughput_images_per_s=10.0 / (index + 1) if done else None,
+        timing=TIMING if done else None,
+        images=_images(index, folder) if done and folder is not None else (),
+    )
+
+
+def _images(index: int, folder: Path) -> tuple[ImageFile, ...]:
+    found = []
+    for row in range(4):
+        path = folder / f"{index}-{row}.png"
+        shade = np.full((64, 64, 3), 40 * index + 10 * row, np.uint8)
+        path.write_bytes(encode_png(shade, {}))
+        found.append(ImageFile(path, pixel_sha256(shade), row, f"p <{row}>"))
+    return tuple(found)
+
+
+def sweep_result(folder: Path | None) -> SweepResult:
+    """Return two steps by two guidances, with images where there is a folder for them."""
+    if folder is not None:
+        (folder / "record.json").write_text("{}")
+    cells = (
+        cell_result(0, {"num_inference_steps": 1, "guidance_scale": 0}, folder),
+        cell_result(1, {"num_inference_steps": 1, "guidance_scale": 2}, folder),
+        cell_result(2, {"num_inference_steps": 2, "guidance_scale": 0}, folder, "out of memory"),
+        cell_result(3, {"num_inference_steps": 2, "guidance_scale": 2}, folder),
+    )
+    rows = RowsDone(alone=10, done=6)
+    return SweepResult(
+        sweep_id="abc",
+        store=Path("/store"),
+        tracking_uri=None,
+        load_s=1.0,
+        wall_s=2.0,
+        metrics_s=0.0,
+        timing_s=0.0,
+        tracking_s=0.0,
+        counts=SweepCounts(requested=5, distinct=4, reused=0, done=3, failed=1),
+        work=SweepWork(rows, rows, rows),
+        cells=cells,
+    )
+
+
+def with_cell(sweep: SweepResult, index: int, **changes: object) -> SweepResult:
+    """Return a sweep with other fields in one of its cells."""
+    cells = list(sweep.cells)
+    cells[index] = replace(cells[index], **changes)  # type: ignore[arg-type]
+    return replace(sweep, cells=tuple(cells))
+
+
+def with_figure(cell: CellResult, name: str, **changes: object) -> CellResult:
+    """Return a cell with other fields in one of its figures."""
+    changed = replace(cell.metrics[name], **changes)  # type: ignore[arg-type]
+    return replace(cell, metrics={**cell.metrics, name: changed})

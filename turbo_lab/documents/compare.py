@@ -1,0 +1,162 @@
+"""The ``compare`` document: a candidate against its baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from turbo_lab.documents.document import OMITTED
+from turbo_lab.documents.gate import CheckResult, PromptChange
+from turbo_lab.verdict import Direction, Verdict
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ContenderFigure:
+    """One metric of one contender."""
+
+    value: float | None
+    """The value. ``None``: not scored."""
+    ci95: Interval | None
+    """95% confidence interval. ``None``: it cannot be given."""
+    n: int
+    """Number of independent samples behind the value."""
+
+
+@dataclass(frozen=True)
+class ContenderLatency:
+    """Wall time per call of one contender, in seconds."""
+
+    p50: float
+    """Median."""
+    ci95: Interval | None
+    """95% confidence interval of the median. ``None``: too few calls."""
+    n: int
+    """Number of timed calls."""
+
+
+@dataclass(frozen=True)
+class ContenderResult:
+    """One model at one setting."""
+
+    label: str
+    """Model, steps and what else was set for this side alone."""
+    metrics: Mapping[str, ContenderFigure]
+    """Metrics, by name."""
+    latency_s: ContenderLatency
+    """Wall time per call, in seconds."""
+
+
+@dataclass(frozen=True)
+class PromptExtremes:
+    """Prompts on which the candidate differs most from one baseline."""
+
+    gains: tuple[PromptChange, ...]
+    """Where it gains most, as pairs of prompt and difference."""
+    losses: tuple[PromptChange, ...]
+    """Where it loses most, as pairs of prompt and difference."""
+
+
+@dataclass(frozen=True)
+class FidelityFigure:
+    """One measure of how far images of the same prompts and seeds are from each other."""
+
+    name: str
+    """Name, such as ``psnr``."""
+    unit: str
+    """Unit, such as ``dB``."""
+    direction: Direction
+    """Which values mean that two images are more alike."""
+    mean: float | None
+    """Mean over the pairs. ``None``: not scored."""
+    worst: float | None
+    """Value of the worst pair. ``None``: not scored."""
+    n: int
+    """Number of pairs."""
+    ci95: Interval | None
+    """95% interval of the mean, over prompts. ``None``: fewer than 8 prompts, or infinite."""
+    note: str | None
+    """Why there is no value. ``None``: there is one."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One row of published figures, as it was printed; empty where nothing was reported."""
+
+    id: str
+    """Id of the row."""
+    protocol: str
+    """Id of its protocol; rows of different protocols cannot be compared."""
+    model: str
+    """Name, as the publication has it."""
+    num_inference_steps: str
+    """Steps, with the number of network evaluations if it was given."""
+    guidance_scale: str
+    """Guidance."""
+    resolution: str
+    """Size, in pixels."""
+    n: str
+    """Number of images."""
+    fid: str
+    """FID, or the range that is accepted."""
+    patch_fid: str
+    """FID of crops at full size."""
+    clip: str
+    """CLIP score, on the scale of its protocol."""
+    other: str
+    """Further scores, with their names."""
+    latency_s: str
+    """Seconds per image, with the device if there are several."""
+    hardware: str
+    """Hardware of the latency."""
+    publication: str
+    """Paper or page, and the table in it."""
+    read_in: str
+    """Where the figure was read."""
+    verification: str
+    """How sure it is: ``repo-confirmed``, ``transcription`` or ``excerpt``."""
+
+
+@dataclass(frozen=True)
+class PublishedProtocol:
+    """Rows that were measured in the same way."""
+
+    id: str
+    """Id of the protocol."""
+    measured: str
+    """How it measures."""
+    rows: tuple[Published, ...]
+    """The rows."""
+
+
+@dataclass(frozen=True)
+class PublishedTables:
+    """Figures that papers report: for reading, never a baseline."""
+
+    note: str
+    """Why they cannot be compared with what is measured here."""
+    protocols: tuple[PublishedProtocol, ...]
+    """One table per protocol."""
+
+
+@dataclass(frozen=True)
+class CompareReport:
+    """The ``compare`` document."""
+
+    verdict: Verdict
+    """Worst verdict of all rows."""
+    candidate: str
+    """Label of the candidate."""
+    rows: tuple[CheckResult, ...]
+    """One row per metric and baseline, with a margin of zero: ``pass`` is at least as good."""
+    contenders: tuple[ContenderResult, ...]
+    """The candidate, then the baselines."""
+    pareto: tuple[str, ...]
+    """Labels that no other dominates in CLIP score and latency, as far as intervals can tell."""
+    prompts: Mapping[str, PromptExtremes]
+    """Prompts on which the candidate gains and loses most, by label of the baseline."""
+    fidelity: Mapping[str, tuple[FidelityFigure, ...]]
+    """How far its images are from those of each variant of the same model, by label."""
+    published: PublishedTables | None = field(default=None, metadata=OMITTED)
+    """Published figures. Absent unless ``published=on``."""

@@ -1,0 +1,144 @@
+"""The ``show``, ``doctor``, ``reproduce`` and ``reference build`` documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from turbo_lab.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that ``doctor`` looked at."""
+
+    name: str
+    """Name, such as ``torch`` or ``model sdxl-turbo``."""
+    status: Literal["ok", "note", "problem"]
+    """``ok``; ``note``: something cannot be run here; ``problem``: nothing can."""
+    detail: str
+    """What was found and, if it is not ``ok``, what to do."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The ``doctor`` document."""
+
+    verdict: Literal["ok", "problem"]
+    """``problem`` if any finding is one."""
+    findings: tuple[Finding, ...]
+    """Everything that was looked at."""
+
+
+@dataclass(frozen=True)
+class PixelDivergence:
+    """Where a redrawn image left the recorded one."""
+
+    stage: str
+    """First stage that differs."""
+    image: str
+    """PNG file of the recorded image."""
+    max_abs: int
+    """Largest difference of a pixel, in levels of 255."""
+    window_density: float
+    """Largest share of differing pixels in any window."""
+
+
+@dataclass(frozen=True)
+class RecordedKey:
+    """One key of the environment that has changed."""
+
+    key: str
+    """Name of the key."""
+    recorded: object
+    """Its value in the record."""
+    here: object
+    """Its value on this machine."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """The ``reproduce`` document."""
+
+    verdict: Verdict
+    """``pass``; ``regression``; ``uncovered``: no rule says what may differ."""
+    identical: bool
+    """Whether every image, and every stage whose hash was kept, is identical to the bit."""
+    num_images: int
+    """Number of images that were compared."""
+    num_identical: int
+    """Number of images whose pixels are identical to the bit."""
+    message: str
+    """The outcome in one line."""
+    first_divergence: PixelDivergence | None
+    """Largest of the first differences. ``None``: everything is identical."""
+    fingerprint_difference: tuple[RecordedKey, ...]
+    """Keys of the environment that have changed."""
+
+
+@dataclass(frozen=True)
+class ReferenceBuilt:
+    """The ``reference build`` document."""
+
+    path: Path
+    """File that was written, an absolute path."""
+    name: str
+    """Name of the reference."""
+    n: int
+    """Number of images."""
+    distinct: int
+    """Number of images that differ from each other."""
+    num_features: int
+    """Number of features per image."""
+    features: bool
+    """Whether the file keeps the features of each image."""
+    extractor_name: str
+    """Name of the extractor."""
+    extractor: str
+    """sha256 of the extractor and its preprocessing."""
+    digest: str
+    """sha256 of the file."""
+    warnings: tuple[str, ...]
+    """What limits its use."""
+
+
+@dataclass(frozen=True)
+class BatchRows:
+    """The rows of the batch that an image was drawn in."""
+
+    prompts: tuple[str, ...]
+    """Prompt of each row."""
+    seeds: tuple[int, ...]
+    """Seed of each row."""
+
+
+@dataclass(frozen=True)
+class ShownImage:
+    """The ``show`` document: what a PNG file says of its image."""
+
+    recipe: Mapping[str, object]
+    """What was run: weights and scheduler by content, and all settings that decide the pixels."""
+    prompt: str
+    """Prompt that it was drawn from."""
+    seed: int
+    """Seed of the image's own generator."""
+    batch_id: str
+    """sha256 of the batch's recipe and layout."""
+    row: int
+    """Row of the image in its batch, from 0."""
+    rows: BatchRows
+    """All rows of the batch."""
+    exactness: str
+    """``exact``, ``batched`` or ``split``: how its rows were computed."""
+    pixel_sha256: str
+    """sha256 of the pixels that were drawn."""
+    keys: Mapping[str, object]
+    """Keys of the environment."""
+    pixels_intact: bool
+    """Whether the file's pixels are those that were drawn."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """Names of the weights, by digest; empty if written by a version that recorded none."""
+    stages: Mapping[str, str] | None = None
+    """sha256 of each stage, by name. ``None``: written by a version that recorded none."""

@@ -1,0 +1,70 @@
+"""Every kind of JSON document and the dataclass that describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from turbo_lab.documents.compare import CompareReport
+from turbo_lab.documents.gate import GateCalibrated, GateMutation, GateReport
+from turbo_lab.documents.golden import (
+    GoldenAccepted,
+    GoldenCalibration,
+    GoldenCheck,
+    GoldenInvariance,
+    GoldenList,
+    GoldenMutation,
+    GoldenPruned,
+    GoldenRecorded,
+    GoldenRejected,
+)
+from turbo_lab.documents.inspection import Diagnosis, ReferenceBuilt, Reproduction, ShownImage
+from turbo_lab.documents.models import ModelList, ModelShown, ModelsVerified
+from turbo_lab.documents.plan import PlanResult
+from turbo_lab.documents.results import (
+    BaselineList,
+    BaselineSet,
+    BaselineShown,
+    GeneratedImages,
+    SyncResult,
+    WrittenReport,
+)
+from turbo_lab.documents.store import StoreCollected, StoreUsage, StoreVerified
+from turbo_lab.documents.sweep import SweepResult
+from turbo_lab.documents.timing import BenchResult, PairResult
+
+KINDS: Mapping[str, type] = {
+    "plan": PlanResult,
+    "sweep": SweepResult,
+    "generate": GeneratedImages,
+    "show": ShownImage,
+    "bench": BenchResult,
+    "bench pair": PairResult,
+    "compare": CompareReport,
+    "golden check": GoldenCheck,
+    "golden record": GoldenRecorded,
+    "golden accept": GoldenAccepted,
+    "golden reject": GoldenRejected,
+    "golden list": GoldenList,
+    "golden prune": GoldenPruned,
+    "golden calibrate": GoldenCalibration,
+    "golden mutate": GoldenMutation,
+    "golden invariance": GoldenInvariance,
+    "gate": GateReport,
+    "gate calibrate": GateCalibrated,
+    "gate mutate": GateMutation,
+    "baseline set": BaselineSet,
+    "baseline list": BaselineList,
+    "baseline show": BaselineShown,
+    "reproduce": Reproduction,
+    "report": WrittenReport,
+    "reference build": ReferenceBuilt,
+    "models list": ModelList,
+    "models show": ModelShown,
+    "models verify": ModelsVerified,
+    "doctor": Diagnosis,
+    "store verify": StoreVerified,
+    "store du": StoreUsage,
+    "store gc": StoreCollected,
+    "sync": SyncResult,
+}
+"""By the ``kind`` in the document, which is also the command that prints it."""

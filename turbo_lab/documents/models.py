@@ -1,0 +1,112 @@
+"""The ``models list``, ``models show`` and ``models verify`` documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from turbo_lab.cards.card import Recommended
+from turbo_lab.documents.document import OMITTED
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One model, adapter or shared part."""
+
+    name: str
+    """Name, as in ``model=NAME``."""
+    kind: str
+    """``pipeline``, ``adapter``, or the kind of a part that ships: ``judge``, ``vae``, ``text``."""
+    title: str
+    """One line about it."""
+    source: str
+    """``packaged``, ``hub`` or ``local``."""
+    license: str
+    """Licence, as its own card states it."""
+    status: str
+    """``ready``; ``missing``: its files are not on this machine; ``needs a path``: your own."""
+
+
+@dataclass(frozen=True)
+class ModelList:
+    """The ``models list`` document."""
+
+    models: tuple[ModelRow, ...]
+    """Everything that can be run, and the parts that ship."""
+
+
+@dataclass(frozen=True)
+class ModelFigure:
+    """One figure on a card, measured when the model was trained."""
+
+    value: float | None
+    """The value. ``None``: not scored."""
+    unit: str
+    """Unit."""
+    n: int
+    """Number of independent samples behind the value."""
+    ci95: tuple[float, float] | None = field(default=None, metadata=OMITTED)
+    """95% confidence interval. Absent if the card has none."""
+    note: str | None = field(default=None, metadata=OMITTED)
+    """What a reader must know. Absent if there is nothing."""
+
+
+@dataclass(frozen=True)
+class ModelShown:
+    """The ``models show`` document. Its ``kind`` is that of the model, not of the document."""
+
+    name: str
+    """Name, as in ``model=NAME``."""
+    kind: str
+    """``pipeline``, ``adapter``, or the kind of a part that ships: ``judge``, ``vae``, ``text``."""
+    title: str
+    """One line about it."""
+    source: str
+    """``packaged``, ``hub`` or ``local``."""
+    repository: str | None
+    """Hub repository. ``None``: it is not from a hub."""
+    revision: str | None
+    """Commit, 40 hex digits. ``None``: not from a hub, or left open by the card."""
+    license: str
+    """Licence, as its own card states it."""
+    license_source: str
+    """Where the licence was read."""
+    base: str | None
+    """Model that it was trained from or is an addition to. ``None``: none."""
+    trained_on: str | None
+    """What it was trained on. ``None``: it is not one of ours."""
+    parameters: int | None
+    """Number of parameters. ``None``: it is not one of ours."""
+    figures: Mapping[str, ModelFigure] | None
+    """Figures that were measured when it was trained, by name. ``None``: it is not one of ours."""
+    path: Path | None
+    """Folder or file. ``None``: its files are not on this machine."""
+    digest: str | None
+    """sha256 of the weights. ``None``: its files are not on this machine."""
+    size_bytes: int | None
+    """Size on disk, in bytes. ``None``: its files are not on this machine."""
+    missing: str | None
+    """What to get. ``None``: nothing is missing."""
+    components: Mapping[str, str] | None = field(default=None, metadata=OMITTED)
+    """sha256 of each component, by name. Only of a pipeline that is there."""
+    scheduler: Mapping[str, object] | None = field(default=None, metadata=OMITTED)
+    """Scheduler config. Only of a pipeline that is there."""
+    ranks: tuple[int, ...] | None = field(default=None, metadata=OMITTED)
+    """Ranks of the layers. Only of an adapter that is there."""
+    recommended: Recommended | None = field(default=None, metadata=OMITTED)
+    """Settings to start from. Only of a pipeline."""
+    supported_steps: str | None = field(default=None, metadata=OMITTED)
+    """Numbers of steps that make sense. Only of a pipeline."""
+    adapter: str | None = field(default=None, metadata=OMITTED)
+    """Adapter that belongs to the pipeline, such as an LCM-LoRA. Only of a pipeline with one."""
+
+
+@dataclass(frozen=True)
+class ModelsVerified:
+    """The ``models verify`` document."""
+
+    n: int
+    """Number of files that were hashed again."""
+    changed: tuple[Path, ...]
+    """Files whose content has changed."""

@@ -1,0 +1,96 @@
+"""Documents of commands with little to say: ``generate``, ``report``, ``sync``, ``baseline``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from turbo_lab.documents.sweep import ImageFile
+
+
+@dataclass(frozen=True)
+class GeneratedImages:
+    """The ``generate`` document."""
+
+    images: tuple[ImageFile, ...]
+    """The images, copied to the output folder."""
+    load_s: float
+    """Time of imports and loading, in seconds."""
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """The ``report`` document."""
+
+    report: Path
+    """File that was written, an absolute path."""
+    sweep_id: str
+    """Id of the sweep."""
+    missing_images: int
+    """Images that the sweep names and that are not there."""
+
+
+@dataclass(frozen=True)
+class FailedSync:
+    """One sweep that could not be replayed."""
+
+    sweep_id: str
+    """Id of the sweep."""
+    error: str
+    """Why."""
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """The ``sync`` document."""
+
+    tracking_uri: str
+    """Where MLflow keeps the runs."""
+    sweeps: tuple[str, ...]
+    """Ids of the sweeps that were replayed whole."""
+    cut_off: tuple[str, ...]
+    """Ids of the sweeps that had been cut off, and were replayed as far as they came."""
+    failed: tuple[FailedSync, ...]
+    """Sweeps that could not be replayed."""
+
+
+@dataclass(frozen=True)
+class BaselineSet:
+    """The ``baseline set`` document."""
+
+    path: Path
+    """File of the baseline."""
+    digest: str
+    """sha256 of its content."""
+    replaced: str | None
+    """Digest of the baseline before; ``damaged`` if it could not be read. ``None``: there was
+    none."""
+
+
+@dataclass(frozen=True)
+class BaselineList:
+    """The ``baseline list`` document."""
+
+    baselines: tuple[str, ...]
+    """Names of the baselines."""
+
+
+@dataclass(frozen=True)
+class BaselineShown:
+    """The ``baseline show`` document."""
+
+    name: str
+    """Name of the baseline."""
+    digest: str
+    """sha256 of its content."""
+    record_id: str
+    """Id of the record that it was made from."""
+    parameters: Mapping[str, object]
+    """All settings of its cell, by config key."""
+    images: int
+    """Number of images."""
+    figures: Mapping[str, float | None]
+    """Values of its metrics, by name. ``None``: not scored."""
+    fingerprint: Mapping[str, object]
+    """Keys of the environment that it was made in."""

@@ -1,0 +1,397 @@
+"""The ``sweep`` document: a grid's cells, what they were made from and what was measured.
+
+Owns how a document that was written elsewhere is moved to the store that it is read from, and
+refuses one that names files outside that store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+from turbo_lab.documents.document import read_document, read_value
+from turbo_lab.documents.timing import CellTiming
+from turbo_lab.errors import StoreError
+from turbo_lab.store.record import CellStatus, LatencySummary, Measurement, Record, Timing
+from turbo_lab.store.store import Store, images_of
+from turbo_lab.untrusted.paths import confined, hex_name
+from turbo_lab.verdict import Direction
+
+Axes = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class WeightsOrigin:
+    """Where a model's, a VAE's or an adapter's weights come from."""
+
+    digest: str
+    """sha256 of the weights."""
+    revision: str | None
+    """Commit in the hub repository, 40 hex digits. ``None``: not from a hub."""
+    license: str
+    """Licence, as the model's own card states it."""
+    license_source: str
+    """Where the licence was read."""
+
+
+@dataclass(frozen=True)
+class GitState:
+    """State of the working directory's repository."""
+
+    commit: str
+    """Commit, 40 hex digits."""
+    dirty: bool | str
+    """Whether tracked files differed from the commit; ``unknown`` if git could not tell."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a cell was made from."""
+
+    models: Mapping[str, WeightsOrigin]
+    """The model, and a VAE in place of its own, by name."""
+    adapters: Mapping[str, WeightsOrigin]
+    """LoRA adapters, by name."""
+    prompt_sets: Mapping[str, str]
+    """sha256 of the prompt set, by its name."""
+    git: GitState | None
+    """Repository of the working directory. ``None``: it was not in one."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One metric's value."""
+
+    value: float | None
+    """The value. ``None``: not scored, or it failed; ``note`` says why."""
+    unit: str
+    """Unit, such as ``cosine`` or ``squared distance``."""
+    n: int
+    """Number of independent samples behind the value."""
+    direction: Direction
+    """Which values are better: ``higher``, ``lower``, or ``none`` for neither."""
+    fingerprint: str
+    """sha256 of the extractor, its preprocessing, the reference and the metric's version."""
+    ci95: tuple[float, float] | None
+    """95% confidence interval. ``None``: it cannot be given; see ``note``."""
+    note: str | None
+    """What a reader must know. ``None``: nothing."""
+
+    @classmethod
+    def of(cls, measurement: Measurement) -> Figure:
+        """Return a measurement without its values per image."""
+        return cls(
+            value=measurement.value,
+            unit=measurement.unit,
+            n=measurement.n,
+            direction=measurement.direction,
+            fingerprint=measurement.fingerprint,
+            ci95=measurement.ci95,
+            note=measurement.note,
+        )
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image in a file."""
+
+    path: Path
+    """PNG file, an absolute path."""
+    pixel_sha256: str
+    """sha256 of ``WIDTHxHEIGHT``, a newline and the uint8 RGB pixels, rows first."""
+    seed: int
+    """Seed of the image's own generator."""
+    prompt: str
+    """Prompt that it was drawn from."""
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One cell of a sweep."""
+
+    cell_id: str
+    """sha256 of the cell's recipe."""
+    record_id: str
+    """Id of its record: cell, environment and exactness."""
+    status: CellStatus
+    """``done``; ``reused``: all images were in the store; ``failed``."""
+    error: str | None
+    """One line about the failure. ``None``: the cell did not fail."""
+    axes: Axes
+    """Values of the keys that vary, by key."""
+    aliases: tuple[Axes, ...]
+    """Axes of other points of the grid that are the same cell."""
+    parameters: Mapping[str, object]
+    """All settings of the cell, by config key."""
+    provenance: Provenance
+    """What the cell was made from."""
+    record: Path
+    """File of the record, an absolute path."""
+    mlflow_run_id: str | None
+    """MLflow run of the cell. ``None``: the sweep is not tracked, or MLflow failed."""
+    metrics: Mapping[str, Figure]
+    """Metrics of the cell's images, by name; empty if none was asked for or the cell failed."""
+    latency_s: LatencySummary | None
+    """Wall time per call, in seconds. ``None``: the cell was not timed."""
+    throughput_images_per_s: float | None
+    """Images per second over all timed calls. ``None``: the cell was not timed."""
+    timing: CellTiming | None
+    """More about the timing. ``None``: the cell was not timed."""
+    images: tuple[ImageFile, ...]
+    """The images, in order; empty if the cell failed."""
+
+    @classmethod
+    def of(
+        cls,
+        record: Record,
+        store: Store,
+        axes: Axes,
+        aliases: Sequence[Axes] = (),
+        measurements: Iterable[Measurement] = (),
+    ) -> CellResult:
+        """Return what a store holds of a record."""
+        where = store.record_path(record.record_id)
+        is_failed = record.status == CellStatus.FAILED
+        timing = None if is_failed else latest_timing(store, record)
+        return cls(
+            cell_id=record.cell_id,
+            record_id=record.record_id,
+            status=record.status,
+            error=record.error,
+            axes=axes,
+            aliases=tuple(aliases),
+            parameters=record.parameters,
+            provenance=read_value(Provenance, record.provenance, f"{where}: provenance"),
+            record=where,
+            mlflow_run_id=None,
+            metrics={one.name: Figure.of(one) for one in measurements},
+            latency_s=None if timing is None else timing.latency_s,
+            throughput_images_per_s=None if timing is None else timing.throughput_images_per_s,
+            timing=None if timing is None else CellTiming.of(timing),
+            images=() if is_failed else image_files(store, record),
+        )
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return str(self.parameters["model"])
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether the cell failed."""
+        return self.status == CellStatus.FAILED
+
+
+@dataclass(frozen=True)
+class SweepCounts:
+    """Numbers of cells."""
+
+    requested: int
+    """Points of the grid."""
+    distinct: int
+    """Cells, after equal points are merged."""
+    reused: int
+    """Cells whose images were all in the store."""
+    done: int
+    """Cells that were drawn now, at least in part."""
+    failed: int
+    """Cells that failed."""
+
+    @property
+    def outcomes(self) -> str:
+        """Cells per outcome in words, such as ``3 done, 1 failed``; none that is 0."""
+        counts = {"done": self.done, "reused": self.reused, "failed": self.failed}
+        return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+
+
+@dataclass(frozen=True)
+class RowsDone:
+    """Rows of one network."""
+
+    alone: int
+    """Rows if each cell was drawn alone."""
+    done: int
+    """Rows that were computed."""
+
+
+@dataclass(frozen=True)
+class SweepWork:
+    """Work of a sweep, and what sharing it saved."""
+
+    unet_rows: RowsDone
+    """UNet evaluations of one image."""
+    vae_rows: RowsDone
+    """Decoded images."""
+    text_rows: RowsDone
+    """Encoded prompts."""
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """The ``sweep`` document."""
+
+    sweep_id: str
+    """Id of the sweep: its cells and the environment."""
+    store: Path
+    """Folder of the store, an absolute path."""
+    tracking_uri: str | None
+    """Where MLflow keeps the runs. ``None``: the sweep is not tracked."""
+    load_s: float
+    """Time of imports and loading, in seconds."""
+    wall_s: float
+    """Time from the start of the first batch to the last commit, in seconds."""
+    metrics_s: float
+    """Time spent on metrics, in seconds."""
+    timing_s: float
+    """Time spent on the timing lane, in seconds."""
+    tracking_s: float
+    """Time spent waiting for MLflow, in seconds."""
+    counts: SweepCounts
+    """Numbers of cells."""
+    work: SweepWork
+    """Rows that were computed, next to those of each cell alone."""
+    cells: tuple[CellResult, ...]
+    """The cells, in the order of the grid."""
+
+    @classmethod
+    def from_document(cls, values: Mapping[str, object], where: str) -> SweepResult:
+        """Return the sweep that a document describes; ``where`` names its file in messages.
+
+        Raises :class:`StoreError` for another document, and for ids that cannot name a file.
+        """
+        sweep = read_document(cls, "sweep", values, where)
+        hex_name(sweep.sweep_id, f"{where}: sweep_id", StoreError)
+        for cell in sweep.cells:
+            hex_name(cell.record_id, f"{where}: record_id", StoreError)
+        return sweep
+
+    @classmethod
+    def read(cls, store: Store, path: Path) -> SweepResult:
+        """Return a sweep of a store. Raises :class:`StoreError` for one that is damaged."""
+        return read_value(cls, store.read_sweep(path), str(path))
+
+    def with_run_ids(self, run_ids: Mapping[str, str], tracking_s: float) -> SweepResult:
+        """Return the sweep with its MLflow runs, by record id; none if MLflow failed."""
+        cells = (replace(one, mlflow_run_id=run_ids.get(one.record_id)) for one in self.cells)
+        return replace(self, tracking_s=tracking_s, cells=tuple(cells))
+
+    def moved(self, root: Path) -> SweepResult:
+        """Return the sweep with the files of the store at ``root``, wherever it was written.
+
+        Raises :class:`StoreError` for a record or an image that is not a file of its store: what
+        a document names is shown and uploaded.
+        """
+        where = f"sweep {self.sweep_id}"
+
+        def at(path: Path, kind: str) -> Path:
+            if not PurePath(path).is_relative_to(self.store / kind):
+                raise StoreError(
+                    f"{where}: {str(path)!a} is not in {kind} of its store ({self.store}); only "
+                    "files of the store are read: run the same sweep again"
+                )
+            relative = path.relative_to(self.store).as_posix()
+            return confined(root, relative, where, StoreError, links=False)
+
+        cells = (
+            replace(
+                cell,
+                record=at(cell.record, "records"),
+                images=tuple(replace(one, path=at(one.path, "batches")) for one in cell.images),
+            )
+            for cell in self.cells
+        )
+        return replace(self, store=root, cells=tuple(cells))
+
+
+@dataclass(frozen=True)
+class CutOffSweep:
+    """A sweep that was cut off, as far as it came."""
+
+    sweep_id: str
+    """Id of the sweep."""
+    store: Path
+    """Folder of the store, an absolute path."""
+    counts: SweepCounts
+    """Numbers of cells; ``distinct`` also counts those that were not reached."""
+    cells: tuple[CellResult, ...]
+    """The cells that have a record; they have no metrics, which are measured at the end."""
+
+
+@dataclass(frozen=True)
+class BegunCell:
+    """One cell that a sweep is about to make."""
+
+    axes: Axes
+    """Values of the keys that vary, by key."""
+    aliases: tuple[Axes, ...]
+    """Axes of other points of the grid that are the same cell."""
+    records: tuple[str, ...]
+    """Every id that the cell's record may get, the preferred one first."""
+
+
+@dataclass(frozen=True)
+class BegunSweep:
+    """The note that a sweep leaves in its store before it draws anything."""
+
+    sweep_id: str
+    """Id of the sweep."""
+    requested: int
+    """Points of the grid."""
+    cells: tuple[BegunCell, ...]
+    """The cells, in the order of the grid."""
+
+    @classmethod
+    def read(cls, store: Store, path: Path) -> BegunSweep:
+        """Return a note of a store. Raises :class:`StoreError` for one that is damaged."""
+        return read_value(cls, store.read_begun(path), str(path))
+
+    def cut_off(self, store: Store) -> CutOffSweep:
+        """Return the sweep as it was cut off: the cells whose records are in the store."""
+        cells = [cell for one in self.cells if (cell := _left_by(one, store)) is not None]
+        failed = sum(cell.is_failed for cell in cells)
+        counts = SweepCounts(
+            requested=self.requested,
+            distinct=len(self.cells),
+            reused=0,
+            done=len(cells) - failed,
+            failed=failed,
+        )
+        return CutOffSweep(self.sweep_id, store.root, counts, tuple(cells))
+
+
+def _left_by(begun: BegunCell, store: Store) -> CellResult | None:
+    """Return a cell of a sweep that was cut off; ``None``: it has no record yet.
+
+    Metrics are measured at the end of a whole sweep, so there are none.
+    """
+    found = [record for name in begun.records if (record := store.read_record(name))]
+    if not found:
+        return None
+    # One that is done counts before one that failed.
+    record = next((one for one in found if one.status == CellStatus.DONE), found[0])
+    return CellResult.of(record, store, begun.axes, begun.aliases)
+
+
+def image_files(store: Store, record: Record) -> tuple[ImageFile, ...]:
+    """Return the images of a record, in order."""
+    return tuple(
+        ImageFile(path=path, pixel_sha256=pixel, seed=seed, prompt=prompt)
+        for path, pixel, prompt, seed in images_of(store, record)
+    )
+
+
+def latest_timing(store: Store, record: Record) -> Timing | None:
+    """Return the newest run of the timing lane on a cell; ``None``: it was never timed."""
+    timings = store.timings(record.record_id)
+    return timings[-1] if timings else None
+
+
+def fixed_settings(cells: Sequence[CellResult]) -> dict[str, object]:
+    """Return the settings that all cells share, by config key, without those that are not set."""
+    first, *others = cells
+    return {
+        name: value
+        for name, value in first.parameters.items()
+        if value is not None and all(one.parameters.get(name) == value for one in others)
+    }

@@ -1,0 +1,84 @@
+"""A sweep's figures in few characters, for the terminal and for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from turbo_lab.documents.sweep import CellResult
+from turbo_lab.report.columns import Column, all_axes, columns, footnotes, notes_by_stem, stem
+
+Marks = Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True)
+class BriefFigure:
+    """One figure of one cell."""
+
+    text: str
+    """Value, interval and the number of its footnote."""
+    is_best: bool
+    """Whether it is the best of its column."""
+
+
+@dataclass(frozen=True)
+class BriefTable:
+    """Cells by figures."""
+
+    axes: tuple[str, ...]
+    """Keys that were given several values."""
+    headings: tuple[str, ...]
+    """One heading per figure column."""
+    rows: tuple[tuple[BriefFigure, ...], ...]
+    """The figures of each cell, in the order of the headings."""
+    notes: tuple[str, ...]
+    """Footnotes, in order."""
+
+
+def brief_table(cells: Sequence[CellResult]) -> BriefTable:
+    """Return the quality, latency and throughput of all cells."""
+    shown = [column for column in columns(cells) if column.name != "memory"]
+    numbered = [column for column in shown if column.name != "latency_ms"]
+    marks, texts = footnotes(numbered), notes_by_stem(numbered)
+    best = [column.best() for column in shown]
+    rows = tuple(
+        tuple(
+            BriefFigure(_text(column, index, cell, marks), index in best[at])
+            for at, column in enumerate(shown)
+        )
+        for index, cell in enumerate(cells)
+    )
+    notes = [f"({number}) {texts[key]}" for key, number in marks.items()]
+    headings = tuple(column.heading for column in shown)
+    return BriefTable(tuple(all_axes(cells)), headings, rows, (*notes, *_busy(cells)))
+
+
+def number(value: float) -> str:
+    """Return a number in four digits."""
+    return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3e}"
+
+
+def _text(column: Column, index: int, cell: CellResult, marks: Marks) -> str:
+    value, note = column.values[index], column.notes[index]
+    text = "-" if value is None else number(value)
+    if column.name == "latency_ms":
+        return text if cell.latency_s is None else f"{text} (n={cell.latency_s.n})"
+    interval = column.intervals[index]
+    if value is not None and interval is not None:
+        text += _interval(value, *interval)
+    return text if note is None else f"{text} ({marks[column.name, stem(note)]})"
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    """Return ``±half`` if the interval is centred on its value, otherwise its ends."""
+    half = (high - low) / 2
+    if abs((high + low) / 2 - value) <= 0.25 * half:
+        return f" ±{half:.2g}"
+    return f" [{low:.3g}, {high:.3g}]"
+
+
+def _busy(cells: Sequence[CellResult]) -> list[str]:
+    """Return a note if other processes were busy while a cell was timed."""
+    timings = [cell.timing for cell in cells if cell.timing is not None]
+    warnings = sorted({text for one in timings for text in one.warnings if "busy" in text})
+    return [f"! latency: {warnings[0]}"] if warnings else []

@@ -1,0 +1,181 @@
+"""The models that can be run: a table, and everything known about one of them.
+
+No torch: nothing is loaded to show it. The weights that ship are in ``data/weights``; what
+they are made of is in :mod:`turbo_lab.cards.packaged`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from turbo_lab.cards import (
+    WEIGHTS,
+    AdapterCard,
+    ModelCard,
+    adapter_card,
+    adapter_names,
+    locate,
+    locate_adapter,
+    model_card,
+    model_names,
+    read_packaged_card,
+)
+from turbo_lab.cards.hub import cached_snapshot
+from turbo_lab.cards.packaged import packaged_names
+from turbo_lab.documents.document import read_value
+from turbo_lab.documents.models import ModelFigure, ModelRow, ModelShown
+from turbo_lab.errors import InputError, MissingFilesError, unknown_name
+from turbo_lab.identity import DigestCache, digest
+
+# Titles of what ships in addition to pipelines and adapters, by the kind on its card.
+_PARTS = {
+    "judge": "CLIP that scores, retrieves and measures distances: metrics.extractor",
+    "vae": "The VAE of the nano pipelines",
+    "text": "Tokenizers and text encoders of the nano pipelines",
+}
+_LOCAL = ModelRow(
+    name="local",
+    kind="pipeline",
+    title="Your own folder or file: model=local model.path=FOLDER_OR_FILE",
+    source="local",
+    license="unknown",
+    status="needs a path",
+)
+
+
+def list_models() -> list[ModelRow]:
+    """Return one row per card, the parts that ship and ``local``. Hashes nothing."""
+    cards: list[tuple[str, ModelCard | AdapterCard]] = [
+        ("pipeline", model_card(name)) for name in model_names() if name != "local"
+    ]
+    cards += [("adapter", adapter_card(name)) for name in adapter_names()]
+    rows = [
+        ModelRow(card.name, kind, card.title, card.source, card.license, _status(card))
+        for kind, card in cards
+    ]
+    runnable = {card.name for _, card in cards}
+    for name in (name for name in packaged_names() if name not in runnable):
+        part = read_packaged_card(name)
+        kind = part["kind"]
+        rows.append(ModelRow(name, kind, _PARTS[kind], "packaged", part["license"], "ready"))
+    return [*rows, _LOCAL] if "local" in model_names() else rows
+
+
+def show_model(name: str) -> ModelShown:
+    """Return everything known about a model, an adapter or a shipped part."""
+    if name == "local":
+        raise InputError("models show local: names no model; it needs model.path when it is run")
+    if name in model_names():
+        return _pipeline(model_card(name))
+    if name in adapter_names():
+        return _adapter(adapter_card(name))
+    if name in packaged_names():
+        return _part(name)
+    raise unknown_name("model", name, [*model_names(), *adapter_names(), *packaged_names()])
+
+
+def _pipeline(card: ModelCard) -> ModelShown:
+    shown = replace(
+        _of_card(card, "pipeline"),
+        recommended=card.recommended,
+        supported_steps=card.supported_steps,
+        adapter=card.adapter,
+    )
+    try:
+        files = locate(card)
+    except MissingFilesError as error:
+        return replace(shown, missing=str(error))
+    return replace(
+        shown,
+        path=files.path,
+        revision=files.revision or card.revision,
+        digest=files.digest,
+        size_bytes=files.size_bytes,
+        components=files.components,
+        scheduler=files.scheduler,
+    )
+
+
+def _adapter(card: AdapterCard) -> ModelShown:
+    shown = _of_card(card, "adapter")
+    try:
+        files = locate_adapter(card.name)
+    except MissingFilesError as error:
+        return replace(shown, missing=str(error))
+    return replace(
+        shown,
+        path=files.path,
+        digest=files.digest,
+        size_bytes=files.path.stat().st_size,
+        ranks=tuple(sorted({rank for rank, _, _ in files.modules.values()})),
+    )
+
+
+def _of_card(card: ModelCard | AdapterCard, kind: str) -> ModelShown:
+    """Return what a card says, as if its files were not on this machine."""
+    is_ours = card.source == "packaged" and card.name in packaged_names()
+    trained = read_packaged_card(card.name) if is_ours else {}
+    return ModelShown(
+        name=card.name,
+        kind=kind,
+        title=card.title,
+        source=card.source,
+        repository=card.repository,
+        revision=card.revision,
+        license=card.license,
+        license_source=card.license_source,
+        base=card.base,
+        trained_on=trained.get("trained_on"),
+        parameters=trained.get("parameters"),
+        figures=_figures(card.name, trained),
+        path=None,
+        digest=None,
+        size_bytes=None,
+        missing=None,
+    )
+
+
+def _part(name: str) -> ModelShown:
+    """Describe a shipped part that is not a pipeline: the extractor, the VAE, the text encoders."""
+    card, folder = read_packaged_card(name), WEIGHTS / name
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "card.json"]
+    return ModelShown(
+        name=name,
+        kind=card["kind"],
+        title=_PARTS[card["kind"]],
+        source="packaged",
+        repository=None,
+        revision=None,
+        license=card["license"],
+        license_source=card["license_source"],
+        base=card.get("base"),
+        trained_on=card.get("trained_on"),
+        parameters=card.get("parameters"),
+        figures=_figures(name, card),
+        path=Path(folder),
+        digest=digest({"files": DigestCache().folder(folder, paths)}),
+        size_bytes=sum(path.stat().st_size for path in paths),
+        missing=None,
+    )
+
+
+def _figures(name: str, card: Mapping[str, Any]) -> dict[str, ModelFigure] | None:
+    """Return the figures that training wrote into ``card.json``."""
+    found = card.get("figures")
+    if found is None:
+        return None
+    where = f"{name}/card.json"
+    return {key: read_value(ModelFigure, value, where) for key, value in found.items()}
+
+
+def _status(card: ModelCard | AdapterCard) -> str:
+    if card.source == "packaged":
+        return "ready" if card.name in packaged_names() else "missing"
+    try:
+        cached_snapshot(card)
+    except MissingFilesError:
+        return "missing"
+    return "ready"
