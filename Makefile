@@ -45,6 +45,9 @@ format: setup ## fix style where it can be fixed automatically
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+docs: setup ## write docs/json.md from the code
+	$(BIN)/python -m tests.docs.json_page
+
 setup: $(STAMP) ## install the locked packages and turbo-lab into .venv
 
 # The stamp is written last, so that an interrupted installation is repeated.
