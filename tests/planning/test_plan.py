@@ -8,7 +8,8 @@ import itertools
 from turbo_lab.documents.plan import PlanCounts
 from turbo_lab.identity import canonical_json
 from turbo_lab.planning.plan import MAX_JOBS_TOGETHER, make_plan
-from turbo_lab.request.recipe import Batch, Cell, Recipe, Request, image_order, split_layouts
+from turbo_lab.request.recipe import Batch, Cell, Recipe, image_order, split_layouts
+from turbo_lab.request.request import Request
 
 TURBO = canonical_json(
     {

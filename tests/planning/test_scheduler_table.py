@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from turbo_lab.planning.scheduler_table import KNOWN, evaluations, first_evaluation, timesteps
-from turbo_lab.request.recipe import SCHEDULERS
+from turbo_lab.request.request import SCHEDULERS
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 

@@ -227,7 +227,7 @@ def test_sweep_of_the_same_cells_has_the_same_id(folder: Path) -> None:
     grid = ("model=local", "resolution=64", "num_images=2", "guidance_scale=0,1")
     one, two = (compose(*grid, f"model.path={folder / name}") for name in ("model", "moved"))
     assert one.sweep_id == two.sweep_id
-    assert plan_sweep(one, None).counts["distinct"] == 1
+    assert plan_sweep(one, None).counts.distinct == 1
 
 
 def test_a_plan_takes_split_batches_only_where_splitting_is_allowed(
@@ -245,7 +245,7 @@ def test_a_plan_takes_split_batches_only_where_splitting_is_allowed(
         (share, on_out_of_memory): plan_sweep(
             compose(*grid, f"share={share}", f"on_out_of_memory={on_out_of_memory}"),
             Store(tmp_path / "store"),
-        ).counts["in_store"]
+        ).counts.in_store
         for share in ("exact", "none", "batched")
         for on_out_of_memory in ("fail", "split")
     }

@@ -10,7 +10,8 @@ import pytest
 
 from tests.recipes import RECIPE
 from turbo_lab import images
-from turbo_lab.request.recipe import Batch, Layout, as_plain
+from turbo_lab.identity import as_plain
+from turbo_lab.request.recipe import Batch, Layout
 from turbo_lab.store.encode import DrawnBatch, encode_batch
 from turbo_lab.store.record import Exactness
 from turbo_lab.store.store import Store, reuse_key

@@ -64,7 +64,7 @@ def complete_keys(words: Sequence[str], incomplete: str) -> list[CompletionItem]
 def values_of(key: str) -> list[str]:
     """Return the values that a key is known to take; empty if any value will do."""
     from turbo_lab.cards import adapter_names
-    from turbo_lab.request.recipe import (
+    from turbo_lab.request.request import (
         COMPILE_MODES,
         DTYPES,
         QUANTIZATIONS,

@@ -14,9 +14,9 @@ from typing import Any
 
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, StoreError
-from turbo_lab.identity import digest
+from turbo_lab.identity import as_plain, digest
 from turbo_lab.request.prompts import DATA
-from turbo_lab.request.recipe import Recipe, as_plain
+from turbo_lab.request.recipe import Recipe
 from turbo_lab.store import record as records
 from turbo_lab.store.record import CellStatus, Measurement, Record
 from turbo_lab.store.store import Store, images_of

@@ -30,7 +30,7 @@ from turbo_lab.documents.gate import CheckResult
 from turbo_lab.documents.sweep import latest_timing
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, measuring, vary
-from turbo_lab.request.recipe import Request
+from turbo_lab.request.request import Request
 from turbo_lab.store.record import Timing
 from turbo_lab.verdict import Verdict, worst
 

@@ -20,10 +20,11 @@ from turbo_lab.errors import IncompleteError, TurboLabError
 from turbo_lab.execute.committer import Committer
 from turbo_lab.execute.interrupt import Interrupts
 from turbo_lab.execute.worker import Worker
+from turbo_lab.identity import as_plain
 from turbo_lab.planning.cell_keys import CellKeys
 from turbo_lab.planning.options import TimingRuleName
 from turbo_lab.planning.plan import Group, Job, Plan
-from turbo_lab.request.recipe import Batch, Cell, as_plain
+from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.store.encode import DrawnBatch
 from turbo_lab.store.record import CellStatus, Exactness, Record
 from turbo_lab.store.store import Store
@@ -387,7 +388,7 @@ class _Driver:
 
 def parameters(cell: Cell) -> dict[str, Any]:
     """Return a cell's config keys as a person would write them."""
-    from turbo_lab.request.recipe import format_lora
+    from turbo_lab.request.request import format_lora
 
     request = cell.request
     return {

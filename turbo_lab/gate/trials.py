@@ -43,7 +43,7 @@ from turbo_lab.gate.policy import Policy
 from turbo_lab.gate.run import GateResult, judge
 from turbo_lab.gate.run_checks import draw_sides, features_of, loaded_cases, quality_checks
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, measuring, vary, with_store
-from turbo_lab.request.recipe import LoraUse, Request
+from turbo_lab.request.request import LoraUse, Request
 from turbo_lab.verdict import Verdict
 from turbo_lab.workflows import results
 

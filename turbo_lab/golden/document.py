@@ -16,8 +16,8 @@ from turbo_lab.documents.golden import Margin, Thresholds
 from turbo_lab.environment import Fingerprint, Keys
 from turbo_lab.errors import StoreError
 from turbo_lab.golden.stages import StageMark, outcome_digest
-from turbo_lab.identity import digest
-from turbo_lab.request.recipe import Recipe, as_plain
+from turbo_lab.identity import as_plain, digest
+from turbo_lab.request.recipe import Recipe
 from turbo_lab.store import record as records
 from turbo_lab.untrusted.paths import hex_name
 

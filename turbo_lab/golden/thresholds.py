@@ -12,8 +12,7 @@ from turbo_lab.documents.document import to_plain
 from turbo_lab.documents.golden import Margin, ThresholdProvenance, Thresholds
 from turbo_lab.errors import StoreError
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
-from turbo_lab.identity import digest
-from turbo_lab.request.recipe import as_plain
+from turbo_lab.identity import as_plain, digest
 from turbo_lab.store import record as records
 from turbo_lab.untrusted.paths import confined, read_regular
 

@@ -2,7 +2,7 @@
 
 Owns the rule and the message of every config key that is not part of a cell: where
 results go, how they are made, what is measured and where it is tracked. The keys that
-make a cell are in :mod:`turbo_lab.request.recipe`.
+make a cell are in :mod:`turbo_lab.request.request`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ from turbo_lab.planning.forecast import forecast
 from turbo_lab.planning.options import NOT_TRACKED, RunOptions, TimingRuleName
 from turbo_lab.planning.plan import Plan, PlannedCell, WorkCount, make_plan, start_of
 from turbo_lab.planning.scheduler_table import NUM_TRAIN_TIMESTEPS
-from turbo_lab.request.recipe import Batch, Cell, Request
+from turbo_lab.request.recipe import Batch, Cell
+from turbo_lab.request.request import Request
 from turbo_lab.request.resolve import Library, resolve, resolve_request
 from turbo_lab.store.layout import StoreLayout
 from turbo_lab.store.record import Exactness

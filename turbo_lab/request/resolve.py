@@ -31,16 +31,8 @@ from turbo_lab.environment import ABSENT, package_version
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import canonical_json, sha256_text
 from turbo_lab.request.prompts import PromptSet, prompts_from_config
-from turbo_lab.request.recipe import (
-    Batch,
-    Cell,
-    Layout,
-    LoraUse,
-    Recipe,
-    Request,
-    image_order,
-    split_layouts,
-)
+from turbo_lab.request.recipe import Batch, Cell, Layout, Recipe, image_order, split_layouts
+from turbo_lab.request.request import LoraUse, Request
 
 
 @dataclass

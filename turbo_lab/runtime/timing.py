@@ -18,7 +18,7 @@ import numpy as np
 from turbo_lab.analysis.stats import median_ci
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, unknown_name
-from turbo_lab.request.recipe import as_plain
+from turbo_lab.identity import as_plain
 from turbo_lab.runtime.conditions import Conditions, ConditionsLog
 from turbo_lab.runtime.host import MemoryPeaks, PeakMemory
 from turbo_lab.runtime.stage_clock import StageClock

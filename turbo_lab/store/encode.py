@@ -14,8 +14,8 @@ import numpy as np
 
 from turbo_lab import images
 from turbo_lab.environment import Keys
-from turbo_lab.identity import array_sha256, canonical_json
-from turbo_lab.request.recipe import Batch, Recipe, as_plain
+from turbo_lab.identity import array_sha256, as_plain, canonical_json
+from turbo_lab.request.recipe import Batch, Recipe
 from turbo_lab.store.record import BatchRecord, Exactness, ImageEntry
 from turbo_lab.store.store import reuse_key
 

@@ -19,7 +19,8 @@ from typing import Any
 from turbo_lab import __version__
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import StoreError
-from turbo_lab.request.recipe import Recipe, as_plain
+from turbo_lab.identity import as_plain
+from turbo_lab.request.recipe import Recipe
 from turbo_lab.untrusted.paths import file_name, hex_name, read_regular
 from turbo_lab.verdict import Direction
 
