@@ -81,8 +81,9 @@ def _ssim_map(a: Floats, b: Floats, side: int) -> Floats:
 def _window_sums(values: Floats, side: int) -> Floats:
     """Return the sums over all ``side`` x ``side`` windows of (H, W) values."""
     total = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    sums: Floats = total[side:, side:] - total[:-side, side:] - total[side:, :-side]
-    return sums + total[:-side, :-side]
+    above = total[side:, side:] - total[:-side, side:]
+    sums: Floats = above - total[side:, :-side] + total[:-side, :-side]
+    return sums
 
 
 def _apart(a: Image, b: Image) -> npt.NDArray[np.int16]:

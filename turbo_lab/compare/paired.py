@@ -141,7 +141,8 @@ def hold_family(rows: Sequence[CheckResult], alpha: float = ALPHA) -> list[Check
 
 def spread_of(ci95: stats.Interval, n: int) -> float:
     """Standard deviation of a pair, from a 95% interval's half width of 1.96 errors."""
-    return (ci95[1] - ci95[0]) / (2 * 1.96) * float(n) ** 0.5
+    spread: float = (ci95[1] - ci95[0]) / (2 * 1.96) * float(n) ** 0.5
+    return spread
 
 
 def _needed_n(row: CheckResult, alpha: float, beyond: float) -> int | None:

@@ -72,7 +72,8 @@ def mmd2(a: Array, b: Array, kernel: Kernel, biased: bool = False) -> float:
     Pairs of equal indices are left out unless ``biased``.
     """
     _check(a, b)
-    return _mean(kernel(a, a), biased) + _mean(kernel(b, b), biased) - 2 * kernel(a, b).mean()
+    crossed = float(kernel(a, b).mean())
+    return _mean(kernel(a, a), biased) + _mean(kernel(b, b), biased) - 2 * crossed
 
 
 def jackknife_interval(

@@ -75,7 +75,8 @@ def _axes(cells: Sequence[_SheetCell]) -> list[str]:
 def _edge(cells: Sequence[_SheetCell]) -> int:
     for cell in cells:
         for stored in cell.images[:1]:
-            longest = max(read_image(stored.path, stored.pixel_sha256).shape[:2])
+            height, width = read_image(stored.path, stored.pixel_sha256).shape[:2]
+            longest: int = max(height, width)
             return longest * max(1, _TILE_EDGE // longest)
     return _TILE_EDGE
 

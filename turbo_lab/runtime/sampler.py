@@ -183,9 +183,10 @@ class Sampler:
         """Return original size, crop corner and target size, as the stock call defaults: (1, 6)."""
         size = (batch.recipe.height, batch.recipe.width)
         projection = self.pipeline.text_encoder_2.config.projection_dim
-        return self.pipeline._get_add_time_ids(  # the stock call's own helper
+        time_ids: torch.Tensor = self.pipeline._get_add_time_ids(  # the stock call's own helper
             size, (0, 0), size, dtype=dtype, text_encoder_projection_dim=projection
-        ).to(self.device)
+        )
+        return time_ids.to(self.device)
 
     def begin(self, batch: Batch, negative: str | None, observe: Observer | None) -> Run:
         """Prepare text, noise and scheduler of a batch, in the order of the stock call.
@@ -275,7 +276,9 @@ class Sampler:
         if dim is None:
             return None
         scale = torch.tensor(guidance_scale - 1).repeat(rows)
-        embedding = self.pipeline.get_guidance_scale_embedding(scale, embedding_dim=dim)
+        embedding: torch.Tensor = self.pipeline.get_guidance_scale_embedding(
+            scale, embedding_dim=dim
+        )
         return embedding.to(device=self.device, dtype=latents.dtype)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
