@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.runtime.meters import ReplayedMeter
 from turbo_lab import config, environment
 from turbo_lab.cli.main import main
 from turbo_lab.planning.options import RunOptions
@@ -206,6 +208,28 @@ def test_required_coverage_is_of_the_goldens_that_were_judged(
     row = values["checks"][-1]
     assert (code, row["name"], row["verdict"], row["n"]) == (3, "coverage", "uncovered", 2)
     assert row["note"] == "no judged golden covers lora"
+
+
+def test_energy_is_uncovered_without_a_meter(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["gate.energy=0.1", *NO_GOLDENS]
+    code, values = run(capsys, "baseline.model=nano-turbo", *words)
+    row = values["checks"][-1]
+    assert (code, row["name"], row["verdict"]) == (3, "energy", "uncovered")
+    assert row["note"].startswith("device=cpu has no meter here; energy is read from an NVIDIA GPU")
+
+
+def test_energy_of_a_gpu_is_gated_by_the_readings_of_its_meter(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The meter of a card that is not here; both sides run for real."""
+    meter = ReplayedMeter(time.perf_counter)
+    monkeypatch.setattr("turbo_lab.runtime.energy.open_meter", lambda device: meter)
+    monkeypatch.setattr("turbo_lab.runtime.paired_timing.METERED_BLOCK_S", 0.02)
+    words = ["baseline.model=nano-turbo", "gate.energy=3", "timing=short", *NO_GOLDENS]
+    code, values = run(capsys, *words)
+    row = values["checks"][-1]
+    assert (code, row["name"], row["verdict"], row["n"]) == (0, "energy", "pass", 12)
+    assert "J per image" in row["note"]
 
 
 def test_a_licence_that_is_not_listed_is_exit_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.report.html.gate import gate_page
 from turbo_lab.report.junit import gate_junit
 from turbo_lab.report.markdown import gate_markdown
+from turbo_lab.runtime.paired_timing import PairedEnergy
 from turbo_lab.verdict import Direction, Verdict
 
 RELEASE = yaml.safe_load((conf_dir() / "gate" / "release.yaml").read_text())
@@ -49,6 +50,7 @@ def test_a_policy_of_its_own_has_a_baseline_of_its_name() -> None:
         ({"latancy": 0.2}, "Did you mean latency?"),
         ({"latency": -0.1}, "must be a number of at least 0"),
         ({"latency": "fast"}, "gate.latency=fast"),
+        ({"energy": -1}, "gate.energy=-1: must be a number of at least 0"),
         ({"memory": True}, "gate.memory=True: must be a number of at least 0"),
         ({"frechet": float("nan")}, "gate.frechet=nan"),
         ({"min_goldens": True}, "whole number"),
@@ -153,6 +155,28 @@ def test_a_stored_time_is_judged_by_the_worst_ends_of_both_medians(
     row = gate.stored_ratio_check("latency", here.tolist(), stored.tolist(), 0.2)
     assert (gate.decide([row])[0], row.n, row.p_value) == (verdict, 30, None)
     assert row.ci95 is not None and row.ci95[0] < factor - 1 < row.ci95[1]
+
+
+def energies(a_j: float, b_j: float, method: str = "counter") -> PairedEnergy:
+    draws = np.random.default_rng(0)
+    sides = ((joules * (1 + 0.02 * draws.standard_normal(12))).tolist() for joules in (a_j, b_j))
+    first, second = (tuple(side) for side in sides)
+    return PairedEnergy(first, second, method)
+
+
+@pytest.mark.parametrize(("b_j", "verdict"), [(40.0, "pass"), (60.0, "regression")])
+def test_energy_is_judged_as_a_ratio_of_pairs(b_j: float, verdict: str) -> None:
+    row = gate.energy_check(energies(40.0, b_j), 0.1, images_per_call=4)
+    assert (gate.decide([row])[0], row.name, row.n) == (verdict, "energy", 12)
+    assert row.value == pytest.approx(b_j / 40, rel=0.03)
+    assert row.note is not None and "J per image, the baseline's 10" in row.note
+    by_power = gate.energy_check(energies(40.0, b_j, "power"), 0.1, images_per_call=4)
+    assert by_power.note is not None and "mean power times time" in by_power.note
+
+
+def test_blocks_in_which_the_counter_stood_still_are_uncovered() -> None:
+    row = gate.energy_check(PairedEnergy((0.0,) * 12, (1.0,) * 12, "counter"), 0.1, 1)
+    assert row.verdict == "uncovered" and "did not advance" in (row.note or "")
 
 
 def test_equal_pipelines_timed_apart_seldom_look_different() -> None:

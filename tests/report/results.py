@@ -21,7 +21,7 @@ from turbo_lab.documents.sweep import (
 )
 from turbo_lab.documents.timing import CellTiming
 from turbo_lab.images import encode_png, pixel_sha256
-from turbo_lab.store.record import CellStatus, LatencySummary
+from turbo_lab.store.record import CellStatus, EnergySummary, LatencySummary
 from turbo_lab.verdict import Direction
 
 MADE_FROM = Provenance(
@@ -41,6 +41,8 @@ TIMING = CellTiming(
     peaks_bytes=None,
     conditions=(),
 )
+
+ENERGY = EnergySummary(12.3, (11.9, 12.8), 9, "counter", (100.0,) * 9)
 
 
 def figure(

@@ -28,6 +28,7 @@ def nvml(**answers: Any) -> SimpleNamespace:
     values = {
         "nvmlDeviceGetCurrentClocksThrottleReasons": 0x24,
         "nvmlDeviceGetPowerUsage": 350_500,
+        "nvmlDeviceGetTotalEnergyConsumption": 12_345_678,
         "nvmlDeviceGetClockInfo": 1980,
         "nvmlDeviceGetTemperature": 55,
         "nvmlDeviceGetComputeRunningProcesses": [object(), object()],
@@ -51,6 +52,13 @@ def test_what_the_driver_refuses_is_none() -> None:
     assert reading.power_w is None and reading.throttle is None and reading.clock_mhz == 1980
     with pytest.raises(ZeroDivisionError):  # a bug of ours is no silence of the driver's
         GpuReader(nvml(nvmlDeviceGetPowerUsage=ZeroDivisionError()), None).read()
+
+
+def test_energy_is_in_joules_and_absent_before_volta() -> None:
+    assert GpuReader(nvml(), None).energy_j() == 12_345.678
+    refused = nvml(nvmlDeviceGetTotalEnergyConsumption=NvmlError())
+    assert GpuReader(refused, None).energy_j() is None
+    assert GpuReader(refused, None).power_w() == 350.5
 
 
 def test_idling_and_set_clocks_are_no_throttling() -> None:

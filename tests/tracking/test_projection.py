@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.results import cell_result, figure
+from tests.report.results import ENERGY, cell_result, figure, sweep_result
 from turbo_lab.tracking.projection import (
     MAX_PARAMETER,
     MAX_RUN_NAME,
     cell_metrics,
     cell_name,
+    content_digest,
     parameter_text,
     safe_key,
 )
@@ -48,6 +49,18 @@ def test_interval_has_the_name_of_its_metric() -> None:
     key, untimed = safe_key("fd/a (b)"), {"latency_s": None, "throughput_images_per_s": None}
     cell = replace(cell_result(0, {}, None), metrics={"fd/a (b)": found}, **untimed)
     assert cell_metrics(cell) == {key: 1.0, f"{key}.ci95_low": 0.5, f"{key}.ci95_high": 1.5}
+
+
+def test_energy_is_a_metric_and_news_only_where_it_was_measured() -> None:
+    sweep = sweep_result(None)
+    first, *others = sweep.cells
+    assert first.timing is not None
+    metered = replace(first, timing=replace(first.timing, energy=ENERGY))
+    found = cell_metrics(metered)
+    assert found["joules_per_image"] == 12.3
+    assert found["joules_per_image.ci95_low"] == 11.9
+    assert not any(name.startswith("joules") for name in cell_metrics(first))
+    assert content_digest(sweep) != content_digest(replace(sweep, cells=(metered, *others)))
 
 
 def test_long_texts_are_cut() -> None:

@@ -19,6 +19,7 @@ from turbo_lab.compare.paired import compare_figure, hold_family, winners_and_lo
 from turbo_lab.compare.sides import draw_side
 from turbo_lab.documents.compare import (
     CompareReport,
+    ContenderEnergy,
     ContenderFigure,
     ContenderLatency,
     ContenderResult,
@@ -269,11 +270,14 @@ def _fidelity(
 
 
 def _contender(item: Contender) -> ContenderResult:
-    call = item.timing.latency_s
+    call, energy = item.timing.latency_s, item.timing.energy
     return ContenderResult(
         label=item.label,
         metrics={m.name: ContenderFigure(m.value, m.ci95, m.n) for m in item.figures.measurements},
         latency_s=ContenderLatency(call.p50, call.ci95, call.n),
+        energy=None
+        if energy is None
+        else ContenderEnergy(energy.joules_per_image, energy.ci95, energy.n, energy.method),
     )
 
 

@@ -51,12 +51,17 @@ def time_cells(sweep: ResolvedSweep) -> BenchResult:
 
 
 def time_sides(
-    baseline: ResolvedSweep, candidate: ResolvedSweep, num_pairs: int = 12
+    baseline: ResolvedSweep,
+    candidate: ResolvedSweep,
+    num_pairs: int = 12,
+    with_energy: bool = False,
 ) -> PairedTiming:
     """Load both sides and time the candidate (B) against the baseline (A).
 
-    Both passed :func:`check_same_run`.
+    Both passed :func:`check_same_run`. ``with_energy`` makes blocks long enough for the
+    device's meter, if it has one.
     """
+    from turbo_lab.runtime.energy import open_meter
     from turbo_lab.runtime.paired_timing import compare_calls
 
     calls = []
@@ -66,7 +71,10 @@ def time_sides(
         calls.append(worker.stock_call(cell))
     rule = baseline.options.timed()
     with worker.thread_count():
-        return compare_calls(calls[0], calls[1], rule, baseline.device, num_pairs=num_pairs)
+        meter = open_meter(baseline.device) if with_energy else None
+        return compare_calls(
+            calls[0], calls[1], rule, baseline.device, num_pairs=num_pairs, meter=meter
+        )
 
 
 def check_same_run(command: str, baseline: ResolvedSweep, candidate: ResolvedSweep) -> None:

@@ -37,6 +37,20 @@ class ContenderLatency:
 
 
 @dataclass(frozen=True)
+class ContenderEnergy:
+    """Energy per image of one contender, in joules."""
+
+    joules_per_image: float
+    """Joules of all timed blocks over their images."""
+    ci95: Interval | None
+    """95% confidence interval. ``None``: fewer than 8 blocks."""
+    n: int
+    """Number of blocks."""
+    method: str
+    """``counter``: the device's energy counter; ``power``: mean power times time."""
+
+
+@dataclass(frozen=True)
 class ContenderResult:
     """One model at one setting."""
 
@@ -46,6 +60,8 @@ class ContenderResult:
     """Metrics, by name."""
     latency_s: ContenderLatency
     """Wall time per call, in seconds."""
+    energy: ContenderEnergy | None = None
+    """Energy per image. ``None``: the device has no meter, as a CPU."""
 
 
 @dataclass(frozen=True)

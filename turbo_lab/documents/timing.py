@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from turbo_lab.analysis.latency_fit import LineFit
 from turbo_lab.documents.document import INLINE, OMITTED
-from turbo_lab.store.record import CellStatus, LatencySummary, Timing
+from turbo_lab.store.record import CellStatus, EnergySummary, LatencySummary, Timing
 
 Interval = tuple[float, float]
 
@@ -37,6 +37,8 @@ class CellTiming:
     ``None`` without a GPU. ``None``: written by a version that did not record them."""
     conditions: tuple[Mapping[str, object], ...]
     """One reading per block of calls: load, clocks, temperatures, throttling."""
+    energy: EnergySummary | None = None
+    """Energy per image, in joules. ``None``: the device has no meter, as a CPU."""
 
     @classmethod
     def of(cls, timing: Timing) -> CellTiming:
@@ -51,6 +53,7 @@ class CellTiming:
             unet_steps_s=timing.unet_steps_s,
             peaks_bytes=timing.peaks_bytes,
             conditions=timing.conditions,
+            energy=timing.energy,
         )
 
 
@@ -93,6 +96,22 @@ class BenchResult:
 
 
 @dataclass(frozen=True)
+class PairEnergy:
+    """Energy of two pipelines whose calls were interleaved."""
+
+    baseline_joules_per_image: float
+    """Energy per image of the baseline, in joules."""
+    candidate_joules_per_image: float
+    """Energy per image of the candidate, in joules."""
+    ratio: float
+    """Energy of the candidate over that of the baseline."""
+    ci95: Interval | None
+    """95% interval of ``ratio``, over pairs of blocks. ``None``: a block used no energy."""
+    method: str
+    """``counter``: the device's energy counter; ``power``: mean power times time."""
+
+
+@dataclass(frozen=True)
 class PairResult:
     """The ``bench pair`` document: two pipelines timed in one process, their calls interleaved."""
 
@@ -122,3 +141,5 @@ class PairResult:
     """Calls per block."""
     warnings: tuple[str, ...]
     """What disturbed the clock."""
+    energy: PairEnergy | None = None
+    """Energy of both sides. ``None``: the device has no meter, or ``timing=full`` was not given."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from turbo_lab.analysis import stats
 from turbo_lab.compare.paired import hold_family, spread_of
@@ -18,6 +19,9 @@ from turbo_lab.errors import InputError
 from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.golden.tiers import TIERS
 from turbo_lab.verdict import Direction, Verdict, worst
+
+if TYPE_CHECKING:
+    from turbo_lab.runtime.paired_timing import PairedEnergy
 
 
 def license_check(licenses: Mapping[str, str], allowed: Sequence[str]) -> CheckResult:
@@ -137,6 +141,22 @@ def ratio_check(
         note=note,
         p_value=stats.permutation_test(candidate, allowed, None, "greater"),
     )
+
+
+def energy_check(energy: PairedEnergy, margin: float, images_per_call: int) -> CheckResult:
+    """Energy of the candidate over the baseline's against ``1 + margin``; lower is better.
+
+    Blocks in which the counter did not advance have no ratio: the check is ``uncovered``.
+    """
+    candidate, baseline = energy.blocks_b_j, energy.blocks_a_j
+    if min(*candidate, *baseline) <= 0:
+        note = "the device's counter did not advance in some blocks: they are too short for it"
+        return CheckResult.without_value("energy", Verdict.UNCOVERED, note)
+    joules = [sum(side) / len(side) / images_per_call for side in (candidate, baseline)]
+    note = f"{joules[0]:.3g} J per image, the baseline's {joules[1]:.3g}"
+    if energy.method == "power":
+        note += "; by mean power times time, because the device has no energy counter"
+    return ratio_check("energy", candidate, baseline, margin, note)
 
 
 def stored_ratio_check(

@@ -26,6 +26,11 @@ class GateInputs:
     missing: str = ""
     """Message about a stored baseline that does not exist."""
 
+    @property
+    def images_per_call(self) -> int:
+        """Images per call of the candidate's cell."""
+        return len(self.candidate.cells[0].batches[0].layout.seeds)
+
 
 def check_cases(policy: Policy) -> None:
     """Check that every golden case that a policy names exists. Raises ``InputError``."""
@@ -46,8 +51,8 @@ def gate_inputs(
             missing = how_to_make(policy.baseline, folder)
             return GateInputs(policy, candidate, None, None, missing)
         return GateInputs(policy, candidate, None, read_baseline(policy.baseline, folder))
-    if policy.latency is not None:
+    if policy.latency is not None or policy.energy is not None:
         check_same_run("gate", baseline, candidate)
-    if policy.latency is not None or policy.memory is not None:
+    if any(limit is not None for limit in (policy.latency, policy.memory, policy.energy)):
         check_same_calls("gate", baseline, candidate)
     return GateInputs(policy, candidate, baseline, None)

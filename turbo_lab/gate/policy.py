@@ -61,6 +61,8 @@ class Policy:
     """How much slower, as a share of the baseline."""
     memory: float | None
     """How much more memory the pipeline may take, as a share of the baseline's."""
+    energy: float | None
+    """How much more energy an image may take, as a share of the baseline's."""
     retries: int
     """Of the latency check, where it did not pass."""
 
@@ -87,6 +89,7 @@ class Policy:
             licenses=_names("licenses", values.get("licenses")),
             latency=_share("latency", values.get("latency")),
             memory=_share("memory", values.get("memory")),
+            energy=_share("energy", values.get("energy")),
             retries=_count("retries", values.get("retries", 0)),
         )
         if found.goldens is None and found.coverage:

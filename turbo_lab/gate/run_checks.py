@@ -81,6 +81,9 @@ def all_checks(sides: DrawnSides) -> Iterator[CheckResult]:
     if policy.latency is not None:
         limit = policy.latency
         yield from _guarded("latency", lambda: [_latency(limit, inputs)])
+    if policy.energy is not None:
+        budget = policy.energy
+        yield from _guarded("energy", lambda: [_energy(budget, inputs)])
     if policy.memory is not None:
         most = policy.memory
         yield from _guarded("memory", lambda: [_memory(most, inputs)])
@@ -256,6 +259,24 @@ def _latency(margin: float, inputs: GateInputs) -> CheckResult:
         if row.verdict == Verdict.PASS:
             break
     return row
+
+
+def _energy(margin: float, inputs: GateInputs) -> CheckResult:
+    """Measure the energy of both sides in interleaved blocks, if the device has a meter."""
+    from turbo_lab.compare import latency
+    from turbo_lab.runtime.energy import open_meter
+
+    if inputs.baseline is None:
+        return CheckResult.without_value("energy", Verdict.UNCOVERED, _NEEDS_BASELINE)
+    nothing = "energy is read from an NVIDIA GPU through NVML (pip install 'turbo-lab[gpu]')"
+    if open_meter(inputs.baseline.device) is None:
+        note = f"device={inputs.baseline.device} has no meter here; {nothing}"
+        return CheckResult.without_value("energy", Verdict.UNCOVERED, note)
+    found = latency.time_sides(inputs.baseline, inputs.candidate, with_energy=True)
+    if found.energy is None:
+        note = f"the device gave no readings; {nothing}"
+        return CheckResult.without_value("energy", Verdict.UNCOVERED, note)
+    return gate.energy_check(found.energy, margin, inputs.images_per_call)
 
 
 def _stored_latency(margin: float, inputs: GateInputs) -> CheckResult:

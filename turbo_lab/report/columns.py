@@ -15,10 +15,13 @@ from functools import cached_property
 from turbo_lab.documents.sweep import CellResult
 from turbo_lab.documents.timing import BenchCell
 from turbo_lab.environment import Fingerprint
+from turbo_lab.store.record import EnergySummary
 from turbo_lab.verdict import Direction
 
 _FIRST = ("clip_score", "r_precision")
 _SHORT = {"num_inference_steps": "steps", "guidance_scale": "guidance"}
+METHODS = {"counter": "the energy counter", "power": "mean power times time"}
+"""Sources of an energy figure, in words."""
 _ARROWS = {"higher": "↑", "lower": "↓"}
 Interval = tuple[float, float]
 
@@ -118,12 +121,14 @@ class Column:
 
 
 def columns(cells: Sequence[CellResult]) -> list[Column]:
-    """Return the columns of a sweep: quality first, then latency, throughput and memory."""
+    """Return the columns of a sweep: quality, latency, throughput, memory, energy."""
     names = list(dict.fromkeys(name for cell in cells for name in cell.metrics))
     ordered = [*(n for n in _FIRST if n in names), *(n for n in names if n not in _FIRST)]
     found = [_metric(name, cells) for name in ordered]
     if any(cell.latency_s for cell in cells):
         found += [_latency(cells), _throughput(cells), _memory(cells)]
+    if any(cell.timing and cell.timing.energy for cell in cells):
+        found.append(_energy(cells))
     return found
 
 
@@ -171,6 +176,15 @@ def notes_by_stem(shown: Sequence[Column]) -> dict[tuple[str, str], str]:
     }
 
 
+def energy_texts(energy: EnergySummary | None) -> tuple[str, ...]:
+    """Return joules per image and its interval; nothing if energy was not measured."""
+    if energy is None:
+        return ()
+    interval = energy.ci95
+    shown = "-" if interval is None else f"{interval[0]:.3g} to {interval[1]:.3g}"
+    return f"{energy.joules_per_image:.3g}", shown
+
+
 def _metric(name: str, cells: Sequence[CellResult]) -> Column:
     figures = [cell.metrics.get(name) for cell in cells]
     return Column(
@@ -215,6 +229,21 @@ def _memory(cells: Sequence[CellResult]) -> Column:
     values = tuple(None if peak is None else peak / 2**20 for peak in peaks)
     nothing = (None,) * len(values)
     return Column("memory", "peak MiB", Direction.NONE, values, nothing, nothing)
+
+
+def _energy(cells: Sequence[CellResult]) -> Column:
+    figures = [None if cell.timing is None else cell.timing.energy for cell in cells]
+    return Column(
+        name="energy",
+        title="J/image",
+        direction=Direction.LOWER,
+        values=tuple(None if one is None else one.joules_per_image for one in figures),
+        intervals=tuple(None if one is None else one.ci95 for one in figures),
+        notes=tuple(
+            f"by {METHODS['power']}" if one is not None and one.method == "power" else None
+            for one in figures
+        ),
+    )
 
 
 def _decimals(size: float, digits: int) -> int:

@@ -52,17 +52,27 @@ class GpuReader:
         nvml, handle = self._nvml, self._handle
         clock = nvml.nvmlDeviceGetClockInfo
         bits = self._ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
-        power_mw = self._ask(lambda: nvml.nvmlDeviceGetPowerUsage(handle))
         return GpuReading(
             clock_mhz=self._ask(lambda: clock(handle, nvml.NVML_CLOCK_SM)),
             memory_clock_mhz=self._ask(lambda: clock(handle, nvml.NVML_CLOCK_MEM)),
             temperature_c=self._ask(
                 lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)
             ),
-            power_w=None if power_mw is None else power_mw / 1e3,
+            power_w=self.power_w(),
             throttle=None if bits is None else throttle_reasons(int(bits)),
             num_processes=self._ask(lambda: len(nvml.nvmlDeviceGetComputeRunningProcesses(handle))),
         )
+
+    def energy_j(self) -> float | None:
+        """Return the joules used since the driver was loaded; ``None`` before Volta."""
+        counter = self._nvml.nvmlDeviceGetTotalEnergyConsumption
+        energy_mj = self._ask(lambda: counter(self._handle))
+        return None if energy_mj is None else energy_mj / 1e3
+
+    def power_w(self) -> float | None:
+        """Return the power draw of the board in watts; ``None`` if it is not reported."""
+        power_mw = self._ask(lambda: self._nvml.nvmlDeviceGetPowerUsage(self._handle))
+        return None if power_mw is None else power_mw / 1e3
 
     def _ask(self, question: Callable[[], Any]) -> Any:
         try:

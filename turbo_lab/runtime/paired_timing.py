@@ -8,6 +8,7 @@ inside what A shows against A is none.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 from turbo_lab.analysis.stats import Interval, bootstrap_ratio_ci
 from turbo_lab.errors import InputError
 from turbo_lab.runtime.conditions import ConditionsLog
+from turbo_lab.runtime.energy import BlockEnergy, EnergyLog, EnergyMeter
 from turbo_lab.runtime.timing import (
     TimingRule,
     call_ns,
@@ -31,6 +33,32 @@ from turbo_lab.runtime.timing import (
 
 MIN_PAIRS = 8
 """Fewest pairs of blocks that get an interval."""
+METERED_BLOCK_S = 0.5
+"""Shortest block whose energy is measured: NVML's counter advances in steps of up to 0.1 s."""
+
+
+@dataclass(frozen=True)
+class PairedEnergy:
+    """Energy of the tested pairs of blocks, per call."""
+
+    blocks_a_j: tuple[float, ...]
+    """Joules per call of each block of A, in order."""
+    blocks_b_j: tuple[float, ...]
+    """Joules per call of each block of B, in order."""
+    method: str
+    """``counter``: the device's energy counter; ``power``: mean power times time."""
+
+    @property
+    def ratio(self) -> float:
+        """Energy of B over that of A."""
+        return sum(self.blocks_b_j) / sum(self.blocks_a_j)
+
+    @property
+    def ci95(self) -> Interval | None:
+        """95% interval of the ratio, over pairs; ``None`` if a block of A used nothing."""
+        if min(self.blocks_a_j) <= 0:
+            return None
+        return bootstrap_ratio_ci(self.blocks_b_j, self.blocks_a_j)
 
 
 @dataclass(frozen=True)
@@ -57,6 +85,8 @@ class PairedTiming:
     """Number of calls per block."""
     warnings: tuple[str, ...]
     """Reasons to trust the measurements less."""
+    energy: PairedEnergy | None = None
+    """Energy of both; ``None``: no meter was given, or it gave no reading."""
 
     @property
     def verdict(self) -> str:
@@ -80,10 +110,12 @@ def compare_calls(
     seed: int = 0,
     num_pairs: int = 12,
     clock: Callable[[], int] = time.perf_counter_ns,
+    meter: EnergyMeter | None = None,
 ) -> PairedTiming:
     """Time two calls against each other, and A against itself, for as long.
 
-    The clock is a parameter for tests; nanoseconds.
+    The clock is a parameter for tests; nanoseconds. With a ``meter``, energy is
+    measured as well, in blocks of at least :data:`METERED_BLOCK_S`.
 
     Either is warmed up by the rule. Two pairs of blocks are A B B A or B A A B by a
     seeded coin, with the pairs of A against A in between. A block's calls last
@@ -95,38 +127,68 @@ def compare_calls(
         raise InputError(
             f"pairs={num_pairs}: must be at least {MIN_PAIRS}, or there is no interval"
         )
-    blocks = _Blocks(device, clock)
+    blocks = _Blocks(device, clock, meter)
     conditions = ConditionsLog(device)
     with no_garbage_collection(2 if rule.collect_all else 1):
         unstable = [*blocks.warm_up("A", call_a, rule), *blocks.warm_up("B", call_b, rule)]
         slower = max(blocks.mean_s(call_a, 1), blocks.mean_s(call_b, 1))
         calls = max(1, round(rule.min_duration_s / num_pairs / slower))
+        if meter is not None:
+            faster = min(blocks.mean_s(call_a, 1), blocks.mean_s(call_b, 1))
+            calls = max(calls, math.ceil(METERED_BLOCK_S / faster))
         conditions.read()
         order = _orders(num_pairs, seed)
         tested, noise = _interleave(
             blocks, call_a, call_b, calls=calls, orders=order, between=conditions.read
         )
-    blocks_a, blocks_b = tested
+    blocks_a, blocks_b = ([block.mean_s for block in side] for side in tested)
+    noise_a, noise_b = ([block.mean_s for block in side] for side in noise)
     # In the order in which they ran: of a test pair one block is A's, of a noise pair both.
-    all_a = [s for turn in zip(blocks_a, *noise, strict=True) for s in turn]
+    all_a = [s for turn in zip(blocks_a, noise_a, noise_b, strict=True) for s in turn]
     ratio_ci = bootstrap_ratio_ci(blocks_b, blocks_a, seed=seed)
-    noise_ci = bootstrap_ratio_ci(noise[1], noise[0], seed=seed)
+    noise_ci = bootstrap_ratio_ci(noise_b, noise_a, seed=seed)
     assert ratio_ci is not None and noise_ci is not None
     return PairedTiming(
         ratio=float(np.mean(blocks_b) / np.mean(blocks_a)),
         ci95=ratio_ci,
         noise_ci95=noise_ci,
-        noise_ratio=float(np.mean(noise[1]) / np.mean(noise[0])),
+        noise_ratio=float(np.mean(noise_b) / np.mean(noise_a)),
         a_s=float(np.mean(blocks_a)),
         b_s=float(np.mean(blocks_b)),
         blocks_a_s=tuple(blocks_a),
         blocks_b_s=tuple(blocks_b),
         calls_a_block=calls,
         warnings=(*unstable, *drift_warnings(tuple(all_a)), *conditions.warnings()),
+        energy=_paired_energy(tested),
     )
 
 
-Blocks = tuple[list[float], list[float]]
+@dataclass(frozen=True)
+class _Block:
+    """One block of calls of one side."""
+
+    mean_s: float
+    """Mean seconds of a call."""
+    energy: BlockEnergy | None
+    """Energy of the block; ``None``: not measured."""
+    method: str
+    """Source of the energy."""
+
+
+Blocks = tuple[list[_Block], list[_Block]]
+
+
+def _paired_energy(tested: Blocks) -> PairedEnergy | None:
+    """Return the energy of the tested pairs; ``None`` unless every block has one."""
+    every = [block for side in tested for block in side]
+    sides = [
+        tuple(b.energy.joules / b.energy.calls for b in side if b.energy is not None)
+        for side in tested
+    ]
+    if sum(map(len, sides)) < len(every) or sum(sides[0]) <= 0:
+        return None
+    method = "power" if any(block.method == "power" for block in every) else "counter"
+    return PairedEnergy(sides[0], sides[1], method)
 
 
 def _interleave(
@@ -137,13 +199,13 @@ def _interleave(
     orders: Sequence[tuple[int, int]],
     between: Callable[[], object],
 ) -> tuple[Blocks, Blocks]:
-    """Return ((A, B), (A, A)): block means in seconds, a test and a noise pair by turns."""
+    """Return ((A, B), (A, A)): blocks of a test and a noise pair by turns."""
     tested: Blocks = ([], [])
     noise: Blocks = ([], [])
     for order in orders:
         for into, second in ((tested, call_b), (noise, call_a)):
             for side in order:
-                into[side].append(blocks.mean_s((call_a, second)[side], calls))
+                into[side].append(blocks.measure((call_a, second)[side], calls))
             between()
     return tested, noise
 
@@ -163,8 +225,8 @@ def _orders(num_pairs: int, seed: int) -> list[tuple[int, int]]:
 class _Blocks:
     """Blocks of calls on one device."""
 
-    def __init__(self, device: str, clock: Callable[[], int]) -> None:
-        self._wait, self._now = synchronizer(device), clock
+    def __init__(self, device: str, clock: Callable[[], int], meter: EnergyMeter | None) -> None:
+        self._wait, self._now, self._meter = synchronizer(device), clock, meter
 
     def warm_up(self, name: str, call: Callable[[], object], rule: TimingRule) -> list[str]:
         """Call once (compilation, caches, allocation), then by the rule; return warnings."""
@@ -175,3 +237,13 @@ class _Blocks:
     def mean_s(self, call: Callable[[], object], calls: int) -> float:
         """Return the mean seconds of ``calls`` calls."""
         return sum(call_ns(call, self._wait, self._now) for _ in range(calls)) / calls / 1e9
+
+    def measure(self, call: Callable[[], object], calls: int) -> _Block:
+        """Return a block of ``calls`` calls, with its energy if there is a meter."""
+        energy = EnergyLog(self._meter)
+        if self._wait is not None:
+            self._wait()
+        energy.begin()
+        mean_s = self.mean_s(call, calls)
+        energy.end(calls, mean_s * calls)
+        return _Block(mean_s, next(iter(energy.blocks), None), energy.method)

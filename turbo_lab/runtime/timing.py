@@ -20,13 +20,21 @@ from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.identity import as_plain
 from turbo_lab.runtime.conditions import Conditions, ConditionsLog
+from turbo_lab.runtime.energy import (
+    BlockEnergy,
+    EnergyLog,
+    EnergyMeter,
+    open_meter,
+    summarize_energy,
+)
 from turbo_lab.runtime.host import MemoryPeaks, PeakMemory
 from turbo_lab.runtime.stage_clock import StageClock
 from turbo_lab.store.record import LatencySummary, Timing
 
 P99_SAMPLES = 500
-BLOCK_S = 0.5
-"""Samples of about so long are one block: the conditions are read before and after it."""
+BLOCK_S = 0.3
+"""Samples of about so long are one block: conditions and energy are read before and after it.
+Eight of them fit into a full run, so that its energy has an interval."""
 DRIFT = 0.05
 """Relative change of the median within a run, from which a warning is given."""
 
@@ -109,6 +117,10 @@ class CallTiming:
     """State of the machine before the first block of samples and after each block."""
     warnings: tuple[str, ...]
     """Reasons to trust the measurements less."""
+    energy_blocks: tuple[BlockEnergy, ...] = ()
+    """Energy of each block; empty if the device has no meter."""
+    energy_method: str = "counter"
+    """Source of the energy: ``counter`` or ``power``."""
 
     @property
     def peak_memory_bytes(self) -> int:
@@ -130,23 +142,25 @@ def measure_call(
     stages: StageClock | None = None,
     synchronize: Callable[[], object] | None = None,
     clock: Callable[[], int] = time.perf_counter_ns,
+    meter: EnergyMeter | None = None,
 ) -> CallTiming:
     """Time ``fn()`` by a rule: first call, warm-up until stable, then samples.
 
     ``synchronize`` waits for the device (default: of ``device``; nothing on a
     CPU). ``stages``: an entered clock of the pipeline that ``fn`` calls. The
     garbage collector rests while calls are made, after one collection. The
-    clock is a parameter for tests; nanoseconds.
+    clock is a parameter for tests; nanoseconds. ``meter``: that of ``device`` if ``None``.
     """
     wait = synchronize or synchronizer(device)
     memory, conditions = PeakMemory(device), ConditionsLog(device)
+    energy = EnergyLog(open_meter(device) if meter is None else meter)
     with no_garbage_collection(2 if rule.collect_all else 1):
         first_ns = call_ns(fn, wait, clock)
         warmup_ns, stable = warm_up(fn, wait, clock, rule)
         if stages is not None:
             stages.reset()
         conditions.read()
-        samples_ns, wall_ns = _sample(fn, wait, clock, rule, between_blocks=conditions.read)
+        samples_ns, wall_ns = _sample(fn, wait, clock, rule, energy, conditions.read)
         conditions.read()
     samples_s = tuple(value / 1e9 for value in samples_ns)
     latency_s = summarize(samples_s)
@@ -162,6 +176,8 @@ def measure_call(
         peaks=memory.peaks(),
         conditions=conditions.readings,
         warnings=(*unstable, *drift_warnings(samples_s), *conditions.warnings()),
+        energy_blocks=energy.blocks,
+        energy_method=energy.method,
     )
 
 
@@ -190,6 +206,7 @@ def timing(
         unet_steps_s=call.unet_steps_s,
         peaks_bytes=as_plain(call.peaks),
         conditions=tuple(as_plain(call.conditions)),
+        energy=summarize_energy(call.energy_blocks, call.energy_method, batch_size),
     )
 
 
@@ -287,6 +304,7 @@ def _sample(
     wait: Callable[[], object] | None,
     clock: Callable[[], int],
     rule: TimingRule,
+    energy: EnergyLog,
     between_blocks: Callable[[], object],
 ) -> tuple[list[int], int]:
     """Return durations in ns and the wall time of all blocks.
@@ -297,13 +315,18 @@ def _sample(
     floor_ns, block_ns, wall_ns = rule.min_duration_s * 1e9, BLOCK_S * 1e9, 0
     if wait is not None:
         wait()
+    energy.begin()
+    first = 0
     begin = end = clock()
     while len(taken) < rule.max_iterations:
         if len(taken) >= rule.min_iterations and wall_ns + end - begin >= floor_ns:
             break
         if end - begin >= block_ns:
             wall_ns += end - begin
+            energy.end(len(taken) - first, (end - begin) / 1e9)
             between_blocks()
+            first = len(taken)
+            energy.begin()
             begin = end = clock()
         start = clock()
         fn()
@@ -311,6 +334,7 @@ def _sample(
             wait()
         end = clock()
         taken.append(end - start)
+    energy.end(len(taken) - first, (end - begin) / 1e9)
     return taken, wall_ns + end - begin
 
 

@@ -154,6 +154,22 @@ class LatencySummary:
 
 
 @dataclass(frozen=True)
+class EnergySummary:
+    """Energy per image, in joules, from the device's meter around each block of timed calls."""
+
+    joules_per_image: float
+    """Joules of all blocks over their images."""
+    ci95: tuple[float, float] | None
+    """95% confidence interval, over blocks; ``None``: fewer than 8 blocks."""
+    n: int
+    """Number of blocks."""
+    method: str
+    """``counter``: the device's energy counter; ``power``: mean power times time, without one."""
+    blocks_j: tuple[float, ...]
+    """Joules of each block, in order."""
+
+
+@dataclass(frozen=True)
 class Timing:
     """One run of the timing lane. Carries no images."""
 
@@ -189,6 +205,8 @@ class Timing:
     """``process``, ``allocated`` and ``reserved`` (on the device; ``None`` without one)."""
     conditions: tuple[Mapping[str, Any], ...] = ()
     """A reading a block: clocks, temperatures, throttling, load."""
+    energy: EnergySummary | None = None
+    """Energy per image; ``None``: the device has no meter, or an older version wrote this."""
 
 
 def document(kind: str, value: Any) -> dict[str, Any]:
@@ -351,7 +369,20 @@ def read_timing(values: Mapping[str, Any], where: str) -> Timing:
             "warmup_s": tuple(_decode(v) for v in rest.get("warmup_s", ())),
             "unet_steps_s": None if steps is None else tuple(_decode(v) for v in steps),
             "conditions": tuple(rest.get("conditions", ())),
+            "energy": _read_energy(rest.get("energy")),
         }
+    )
+
+
+def _read_energy(values: Mapping[str, Any] | None) -> EnergySummary | None:
+    if values is None:
+        return None
+    return EnergySummary(
+        joules_per_image=_decode(values["joules_per_image"]),
+        ci95=_pair(values["ci95"]),
+        n=values["n"],
+        method=values["method"],
+        blocks_j=tuple(_decode(value) for value in values["blocks_j"]),
     )
 
 

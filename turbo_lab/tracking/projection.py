@@ -44,7 +44,10 @@ def content_digest(sweep: SweepResult) -> str:
     """
     cells = [{name: to_plain(getattr(c, name)) for name in _PROJECTED} for c in sweep.cells]
     failed = [cell.is_failed for cell in sweep.cells]
-    return digest(encode_floats([sweep.sweep_id, str(sweep.store), cells, failed]))
+    # Only where it was measured, so that sweeps of older versions keep their digest.
+    energy = [to_plain(c.timing.energy) for c in sweep.cells if c.timing and c.timing.energy]
+    written = [sweep.sweep_id, str(sweep.store), cells, failed, *([energy] if energy else [])]
+    return digest(encode_floats(written))
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,12 @@ def cell_metrics(cell: CellResult) -> dict[str, float]:
         metrics["latency_p90_s"] = call.p90
     if throughput is not None:
         metrics["images_per_s"] = throughput
+    energy = None if cell.timing is None else cell.timing.energy
+    if energy is not None:
+        metrics["joules_per_image"] = energy.joules_per_image
+        if energy.ci95 is not None:
+            low, high = energy.ci95
+            metrics |= {"joules_per_image.ci95_low": low, "joules_per_image.ci95_high": high}
     return metrics
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.report.results import TIMING, latency
+from tests.report.results import ENERGY, TIMING, latency
 from turbo_lab.analysis.latency_fit import fits
 from turbo_lab.documents.timing import BenchCell, BenchResult
 from turbo_lab.report.html.bench import bench_report
@@ -50,3 +50,12 @@ def test_lines_are_drawn_with_what_they_say() -> None:
 def test_without_a_line_there_is_the_table() -> None:
     drawn = bench_report(BenchResult(tuple(cells()[:2]), ()))
     assert "<svg" not in drawn and "Milliseconds per call" in drawn
+
+
+def test_energy_has_columns_only_where_it_was_measured() -> None:
+    rows = cells()
+    assert "J/image" not in bench_report(BenchResult(tuple(rows), ()))
+    assert rows[0].timing is not None
+    metered = replace(rows[0], timing=replace(rows[0].timing, energy=ENERGY))
+    drawn = bench_report(BenchResult((metered,), ()))
+    assert "J/image" in drawn and "12.3" in drawn and "11.9 to 12.8" in drawn

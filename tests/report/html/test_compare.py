@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from tests.report.browser import run_in_page
 from turbo_lab.documents.compare import (
     CompareReport,
+    ContenderEnergy,
     ContenderFigure,
     ContenderLatency,
     ContenderResult,
@@ -16,6 +20,7 @@ from turbo_lab.documents.gate import CheckResult
 from turbo_lab.images import encode_png
 from turbo_lab.report.html.compare import compare_page
 from turbo_lab.report.html.pictures import Picture
+from turbo_lab.report.text.compare import print_compare
 from turbo_lab.verdict import Direction, Verdict
 
 NASTY = "<img src=x onerror=\"errors.push('ran')\">"
@@ -51,6 +56,20 @@ def report() -> CompareReport:
         prompts={"slow 4 steps": PromptExtremes(((NASTY, 0.2),), (("a key", -0.1),))},
         fidelity={},
     )
+
+
+def test_energy_is_a_column_where_it_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = report()
+    first, *others = plain.contenders
+    metered = replace(first, energy=ContenderEnergy(12.34, (12.0, 13.0), 9, "power"))
+    with_energy = replace(plain, contenders=(metered, *others))
+    assert "J/image" not in compare_page(plain, {})
+    page = compare_page(with_energy, {})
+    assert "J/image" in page and "12.3" in page
+    print_compare(plain)
+    assert "J/image" not in capsys.readouterr().out
+    print_compare(with_energy)
+    assert "12.34 (12 to 13) by power" in capsys.readouterr().out
 
 
 def test_contenders_front_and_prompts_side_by_side() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from turbo_lab.analysis.latency_fit import UNITS, LineFit, place
 from turbo_lab.documents.timing import BenchCell, BenchResult
-from turbo_lab.report.columns import all_axes, short_axis
+from turbo_lab.report.columns import all_axes, energy_texts, short_axis
 from turbo_lab.report.html.page import Html, page, section, table, tag
 from turbo_lab.report.html.svg import chart, line, path, plot_area
 from turbo_lab.store.record import LatencySummary
@@ -68,7 +68,10 @@ def _ends(latency: LatencySummary) -> tuple[float, float, float]:
 def _table(cells: Cells) -> Html:
     axes = all_axes(cells)
     heads = [(short_axis(name), False) for name in axes]
-    heads += [(name, True) for name in ("p50", "95%", "n", *_STAGES, "images/s", "peak MiB")]
+    is_metered = any(cell.timing is not None and cell.timing.energy for cell in cells)
+    energy = ("J/image", "95% J") if is_metered else ()
+    figures = ("p50", "95%", "n", *_STAGES, "images/s", "peak MiB", *energy)
+    heads += [(name, True) for name in figures]
     return table(heads, [_row(cell, axes) for cell in cells])
 
 
@@ -86,4 +89,5 @@ def _row(cell: BenchCell, axes: Sequence[str]) -> tuple[object, ...]:
         *(f"{1e3 * stages[stage]:.3g}" if stages else "\N{EN DASH}" for stage in _STAGES),
         f"{timing.throughput_images_per_s:.3g}",
         f"{timing.peak_memory_bytes / 2**20:.0f}",
+        *energy_texts(timing.energy),
     )

@@ -28,10 +28,11 @@ def compare_page(report: CompareReport, pictures: Pictures) -> str:
     contenders = report.contenders
     labels = [item.label for item in contenders]
     quality, latency = _columns(report)
+    figures = [*quality, latency, *_energy(report)]
     series = Series(tuple(index % SERIES for index in range(len(labels))), ())
     plots = [plot for column in quality if (plot := tradeoff(labels, column, latency, series))]
     parts = [
-        ("contenders", "Contenders", _contenders(labels, report.candidate, [*quality, latency])),
+        ("contenders", "Contenders", _contenders(labels, report.candidate, figures)),
         ("tradeoff", "Trade-off", join([tag("p", FRONT, class_="soft"),
                                         tag("div", *plots, class_="plots")]) if plots else None),
         ("differences", "Differences", join([check_table(report.rows),
@@ -67,6 +68,17 @@ def _columns(report: CompareReport) -> tuple[list[Column], Column]:
     points = tuple(1e3 * call.p50 for call in calls)
     bounds = tuple(None if c.ci95 is None else (1e3 * c.ci95[0], 1e3 * c.ci95[1]) for c in calls)
     return quality, Column("latency_ms", "p50 ms", Direction.LOWER, points, bounds, nothing)
+
+
+def _energy(report: CompareReport) -> list[Column]:
+    """Return the column of joules per image; none if no contender has it."""
+    found = [item.energy for item in report.contenders]
+    if not any(found):
+        return []
+    values = tuple(None if one is None else one.joules_per_image for one in found)
+    bounds = tuple(None if one is None else one.ci95 for one in found)
+    nothing = (None,) * len(found)
+    return [Column("energy", "J/image", Direction.LOWER, values, bounds, nothing)]
 
 
 def _contenders(labels: Sequence[str], candidate: str, columns: Sequence[Column]) -> Html:

@@ -15,7 +15,7 @@ from turbo_lab.report.html.table import figure_table
 from turbo_lab.verdict import Direction
 
 Cells = Sequence[CellResult]
-_TIMING = ("latency_ms", "throughput", "memory")
+_TIMING = ("latency_ms", "throughput", "memory", "energy")
 FRONT = (
     "Filled points are the Pareto front: no other is better in one of the two and not worse in the "
     "other, as far as 95% intervals can tell. Bars are those intervals."

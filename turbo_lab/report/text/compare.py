@@ -10,6 +10,7 @@ from rich.table import Table
 
 from turbo_lab.documents.compare import (
     CompareReport,
+    ContenderEnergy,
     ContenderFigure,
     FidelityFigure,
     PublishedTables,
@@ -32,13 +33,15 @@ def print_compare(report: CompareReport) -> None:
     console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
     names = list(report.contenders[0].metrics)
-    for column in (*names, "p50 ms", "front"):
+    energy = ("J/image",) if any(item.energy for item in report.contenders) else ()
+    for column in (*names, "p50 ms", *energy, "front"):
         table.add_column(column, justify="right")
     for item in report.contenders:
         figures = [_figure(item.metrics[name]) for name in names]
         latency = f"{item.latency_s.p50 * 1e3:.1f}"
         front = "*" * (item.label in report.pareto)
-        table.add_row(escape(item.label), *figures, latency, front)
+        joules = (_joules(item.energy),) if energy else ()
+        table.add_row(escape(item.label), *figures, latency, *joules, front)
     console.print(table)
     console.print("* not dominated in clip_score against latency, by their intervals\n")
     table = Table(box=None, pad_edge=False)
@@ -84,6 +87,15 @@ def _print_published(console: Console, published: PublishedTables) -> None:
         for row in protocol.rows:
             table.add_row(*(escape(getattr(row, name) or "-") for name in columns.values()))
         console.print(table)
+
+
+def _joules(energy: ContenderEnergy | None) -> str:
+    if energy is None:
+        return "-"
+    text = number(energy.joules_per_image)
+    if energy.ci95 is not None:
+        text += f" ({number(energy.ci95[0])} to {number(energy.ci95[1])})"
+    return text + (" by power" if energy.method == "power" else "")
 
 
 def _figure(figure: ContenderFigure) -> str:

@@ -17,7 +17,7 @@ from turbo_lab.documents.plan import PlanResult
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.documents.timing import BenchCell
 from turbo_lab.report.brief import brief_table, number
-from turbo_lab.report.columns import all_axes, short_axis
+from turbo_lab.report.columns import METHODS, all_axes, energy_texts, short_axis
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.store.record import CellStatus
 
@@ -67,13 +67,18 @@ def bench_table(cells: Sequence[BenchCell], console: Console | None = None) -> N
     table = Table(title="milliseconds per call", title_justify="left", header_style="bold")
     for name in axes:
         table.add_column(short_axis(name))
-    for title in ("p50", "95% interval", "n", "first", *_STAGES, "images/s", "peak MiB"):
+    timed = [(cell, cell.timing) for cell in cells if cell.timing is not None]
+    metered = [timing.energy for _, timing in timed if timing.energy is not None]
+    energy = ("J/image", "95% J") if metered else ()
+    for title in ("p50", "95% interval", "n", "first", *_STAGES, "images/s", "peak MiB", *energy):
         table.add_column(title, justify="right")
     for cell in cells:
         where = [escape(str(cell.axes.get(name, ""))) for name in axes]
         table.add_row(*where, *_bench_row(cell))
     console.print(table)
-    timed = [(cell, cell.timing) for cell in cells if cell.timing is not None]
+    if metered:
+        ways = " and ".join(dict.fromkeys(METHODS[one.method] for one in metered))
+        console.print(f"J/image: by {ways}, before and after each block of calls", style="dim")
     for cell, timing in timed:
         if len(steps := timing.unet_steps_s or ()) > 1:
             axes_text = " ".join(f"{short_axis(k)}={v}" for k, v in cell.axes.items())
@@ -97,6 +102,7 @@ def _bench_row(cell: BenchCell) -> list[str]:
         *(f"{stages[stage] * 1e3:.3g}" if stage in stages else "-" for stage in _STAGES),
         f"{timing.throughput_images_per_s:.3g}",
         f"{timing.peak_memory_bytes / 2**20:.0f}",
+        *energy_texts(timing.energy),
     ]
 
 
