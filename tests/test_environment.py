@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -63,10 +64,24 @@ def test_keys_are_json_and_complete() -> None:
         assert name in keys
 
 
-def test_the_host_is_no_part_of_it() -> None:
+def test_the_hostname_is_no_part_of_it() -> None:
     import socket
 
     assert socket.gethostname() not in json.dumps(fingerprint("cpu", 2).options).split('"')
+
+
+def test_the_host_is_an_option_by_digest_or_as_it_was_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(environment.HOST_VARIABLE, raising=False)
+    monkeypatch.setattr("platform.node", lambda: "gpu-17")
+    first = fingerprint("cpu", 2)
+    assert re.fullmatch("sha256 [0-9a-f]{12}", str(first.options["host"]))
+    monkeypatch.setattr("platform.node", lambda: "gpu-18")
+    second = fingerprint("cpu", 2)
+    assert first.keys == second.keys and first.options["host"] != second.options["host"]
+    monkeypatch.setenv(environment.HOST_VARIABLE, "pool-a")
+    assert fingerprint("cpu", 2).options["host"] == "pool-a"
 
 
 def test_dispatch_variables_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:

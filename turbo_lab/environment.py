@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from turbo_lab.errors import InputError
+from turbo_lab.identity import sha256_text
 
 UNKNOWN = "unknown"
 ABSENT = "absent"
 DEVICES = ("auto", "cpu", "cuda")
+HOST_VARIABLE = "TURBO_LAB_HOST"
 # Read by the math libraries when they start; each changes results on its own (measured).
 CPU_DISPATCH = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR")
 _KEY_PACKAGES = ("torch", "diffusers", "transformers", "tokenizers", "peft")
@@ -165,9 +167,21 @@ def _options(device: str) -> dict[str, str | int]:
         "libc": " ".join(platform.libc_ver()).strip() or UNKNOWN,
         "cpu_name": read_cpu()["name"],
         "cpu_count": os.cpu_count() or UNKNOWN,
+        "host": host_name(),
         "driver": gpu.driver if gpu else "none",
         **{name: package_version(name) for name in _OPTION_PACKAGES},
     }
+
+
+def host_name() -> str:
+    """Return ``TURBO_LAB_HOST``, the name of a machine or of a pool of equal machines.
+
+    Without it, the first digits of the hostname's sha256: fingerprints are published with
+    goldens, and a hostname is nobody else's business. A container that gets a new hostname at
+    each start needs ``TURBO_LAB_HOST``, or each of its runs counts as another machine.
+    """
+    given = os.environ.get(HOST_VARIABLE, "").strip()
+    return given or f"sha256 {sha256_text(platform.node())[:12]}"
 
 
 @lru_cache(maxsize=1)

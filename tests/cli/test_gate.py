@@ -152,6 +152,12 @@ def test_a_stored_baseline_that_was_timed_gates_latency_on_its_own_fingerprint(
     row = values["checks"][-1]
     assert (code, row["name"], row["verdict"]) == (0, "latency", "pass")
     assert row["n"] >= 30 and "timed then" in row["note"]
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv(environment.HOST_VARIABLE, "another machine of that name")
+        code, values = run(capsys, *words)
+    row = values["checks"][-1]
+    assert (code, row["verdict"]) == (3, "uncovered")
+    assert "was timed elsewhere (host)" in row["note"]
     code, values = run(capsys, *words, "candidate.batch_size=4")
     row = values["checks"][-1]
     assert (code, row["verdict"]) == (3, "uncovered")

@@ -289,9 +289,12 @@ def _stored_latency(margin: float, inputs: GateInputs) -> CheckResult:
         note = f"{_NEEDS_BASELINE}, or store one that was timed: turbo-lab sweep timing=full"
         return CheckResult.without_value("latency", Verdict.UNCOVERED, note)
     choice = choose_tier(stored.fingerprint.keys, sweep.fingerprint.keys)
-    if choice.tier != "T0":
-        other = ", ".join(name for name, *_ in choice.differs)
-        note = f"the stored baseline was timed elsewhere ({other}); {_NEEDS_BASELINE}"
+    other = [name for name, *_ in choice.differs] if choice.tier != "T0" else []
+    # Two machines with one device name differ in clocks, cooling and what else they run.
+    if stored.fingerprint.options.get("host") != sweep.fingerprint.options["host"]:
+        other.append("host")
+    if other:
+        note = f"the stored baseline was timed elsewhere ({', '.join(other)}); {_NEEDS_BASELINE}"
         return CheckResult.without_value("latency", Verdict.UNCOVERED, note)
     worker, cell = worker_for(sweep), sweep.cells[0]
     images, then = len(cell.batches[0].layout.seeds), _images_a_call(stored)
