@@ -25,7 +25,7 @@ import numpy as np
 
 from turbo_lab.analysis import stats
 from turbo_lab.cli.sides import compose_side
-from turbo_lab.compare.paired import compare_figure, hold_family
+from turbo_lab.compare.paired import ScoredImages, apply_holm, compare_metric
 from turbo_lab.compare.sides import draw_side
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.gate import checks
@@ -77,7 +77,7 @@ def latency_calls(factor: float, count: int, num_threads: int) -> list[str]:
         for seed in range(count):
             found = compare_calls(call, slowed(call, factor), "short", seed=seed)
             row = checks.ratio_check("latency", found.blocks_b_s, found.blocks_a_s, LATENCY_MARGIN)
-            verdicts.append(hold_family([row])[0].verdict)
+            verdicts.append(apply_holm([row])[0].verdict)
     return verdicts
 
 
@@ -150,8 +150,9 @@ def _verdicts(healthy: np.ndarray, lost: np.ndarray, count: int, same: bool) -> 
         order = generator.permuted(np.tile(np.arange(healthy.shape[1]), (len(rows), 1)), axis=1)
         first, second = lost[rows, order[:, 0]], healthy[rows, order[:, 0 if same else 1]]
         keys = [(str(row), 0) for row in rows]
-        row = compare_figure(_measured(first), _measured(second), keys, keys, MARGIN)
-        found.append(hold_family([row])[0].verdict)
+        sides = [ScoredImages(_measured(values), keys) for values in (first, second)]
+        row = compare_metric(*sides, MARGIN)
+        found.append(apply_holm([row])[0].verdict)
     return found
 
 

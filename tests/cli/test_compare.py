@@ -73,7 +73,7 @@ def test_variants_of_one_model_are_told_apart(
         (["model=nano-turbo"], "compare: name the baselines"),
         (["baselines=nano-lcmm", *SMALL], "Did you mean nano-lcm?"),
         (["baselines=nano-lcm", "--html", "/proc/none/c.html"], "cannot be written"),
-        (["baselines=nano-lcm", "num_inference_steps=1,2", *SMALL], "give one value a key"),
+        (["baselines=nano-lcm", "num_inference_steps=1,2", *SMALL], "one value per key"),
     ],
 )
 def test_wrong_words_are_exit_2(

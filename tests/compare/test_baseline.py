@@ -1,4 +1,4 @@
-"""Baselines: written, read, and refused where they were touched."""
+"""Baselines: written, read, and refused if they were edited."""
 
 from __future__ import annotations
 
@@ -28,13 +28,29 @@ from turbo_lab.store.store import Store
 
 
 def made(name: str = "release") -> Baseline:
-    measured = Measurement("clip_score", 0.5, "cosine", 2, "higher", "f", None,
-                           per_image=(0.4, float("inf")))  # fmt: skip
-    return Baseline(name, "r", RECIPE, {}, Fingerprint({"torch": "2"}, {}), (("a", 1), ("b", 2)),
-                    ("p", "q"), (measured,))  # fmt: skip
+    measured = Measurement(
+        name="clip_score",
+        value=0.5,
+        unit="cosine",
+        n=2,
+        direction="higher",
+        fingerprint="f",
+        ci95=None,
+        per_image=(0.4, float("inf")),
+    )
+    return Baseline(
+        name=name,
+        record_id="r",
+        recipe=RECIPE,
+        parameters={},
+        fingerprint=Fingerprint({"torch": "2"}, {}),
+        keys=(("a", 1), ("b", 2)),
+        pixel_sha256=("p", "q"),
+        measurements=(measured,),
+    )
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_a_baseline_survives_a_round_trip(tmp_path: Path) -> None:
     write_baseline(made(), tmp_path)
     assert read_baseline("release", tmp_path) == made()
     assert "release" in names(tmp_path)
@@ -51,7 +67,7 @@ def test_times_are_kept_and_their_absence_changes_no_digest(tmp_path: Path) -> N
     assert read_baseline("release", tmp_path) == made()
 
 
-def test_the_digest_is_of_the_content_and_not_of_the_name(tmp_path: Path) -> None:
+def test_the_digest_covers_the_content_and_not_the_name() -> None:
     assert made("a").content_digest == made("b").content_digest
 
 
@@ -68,7 +84,7 @@ def test_an_edited_baseline_is_refused(tmp_path: Path) -> None:
     "change",
     [{"keys": None}, {"keys": [["a"]]}, {"measurements": None}, {"extra": 1}, {"recipe": ...}],
 )
-def test_a_file_with_other_fields_is_damaged_and_no_bug_of_ours(
+def test_a_file_with_other_fields_is_damaged_and_not_a_crash(
     change: dict[str, object], tmp_path: Path
 ) -> None:
     path = write_baseline(made(), tmp_path)
@@ -79,7 +95,7 @@ def test_a_file_with_other_fields_is_damaged_and_no_bug_of_ours(
 
 
 @pytest.mark.parametrize("content", [b"[]", b"\xff\xfe", b"{"])
-def test_a_file_that_is_no_object_is_damaged_and_no_bug_of_ours(
+def test_a_file_that_is_not_an_object_is_damaged_and_not_a_crash(
     content: bytes, tmp_path: Path
 ) -> None:
     (tmp_path / "release.json").write_bytes(content)
@@ -87,7 +103,7 @@ def test_a_file_that_is_no_object_is_damaged_and_no_bug_of_ours(
         read_baseline("release", tmp_path)
 
 
-def test_a_sweep_that_was_cut_off_makes_no_baseline(
+def test_a_sweep_that_was_cut_off_cannot_become_a_baseline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -102,34 +118,34 @@ def test_a_sweep_that_was_cut_off_makes_no_baseline(
     assert "that sweep was cut off; the same command again finishes it" in capsys.readouterr().err
 
 
-def test_a_name_is_no_path(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_must_not_be_a_path(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["baseline", "set", "../mine", "abc"]) == 2
     assert "baseline set ../mine: must be a name of letters" in capsys.readouterr().err
 
 
-def test_the_packaged_baseline_is_of_what_the_gate_draws_by_default() -> None:
+def test_the_packaged_baseline_matches_the_gate_defaults() -> None:
     path = PACKAGED / "release.json"
     assert path.stat().st_size < 200_000
     assert "/home" not in path.read_text() and "/work" not in path.read_text()
     baseline = read_baseline("release", PACKAGED)
     (cell,) = compose_side("gate", "candidate", ["gate=release", "tracking=none"]).cells
     assert baseline.recipe == cell.recipe
-    rows = [row for batch in cell.batches
-            for row in zip(batch.layout.prompts, batch.layout.seeds, strict=True)]  # fmt: skip
+    layouts = [batch.layout for batch in cell.batches]
+    rows = [row for one in layouts for row in zip(one.prompts, one.seeds, strict=True)]
     assert list(baseline.keys) == rows
     assert {m.name for m in baseline.measurements} == {"clip_score", "r_precision"}
 
 
-def test_a_baseline_without_figures_is_refused_only_where_it_is_to_be_kept(tmp_path: Path) -> None:
+def test_a_baseline_without_metrics_can_be_compared_but_not_kept(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     empty = Record("a1", "c", "done", None, "exact", RECIPE, {}, (), Fingerprint({}, {}), {})
     store.write_record(empty)
-    with pytest.raises(InputError, match="has no figures an image; measure it"):
+    with pytest.raises(InputError, match="has no metrics with values per image"):
         baseline_of("b", store, "a1")
     assert baseline_from("b", store, empty, ()).measurements == ()
 
 
-def test_in_a_checkout_of_turbo_lab_the_packaged_ones_are_its_own(
+def test_a_checkout_of_turbo_lab_uses_the_packaged_baselines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -138,7 +154,7 @@ def test_in_a_checkout_of_turbo_lab_the_packaged_ones_are_its_own(
     assert own_folder() == PACKAGED
 
 
-def test_what_is_not_there_says_how_to_make_it(
+def test_a_missing_baseline_is_refused_with_the_command_that_makes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(InputError, match="turbo-lab baseline set nothing SWEEP"):

@@ -1,4 +1,4 @@
-"""The steps at which a baseline takes as long as the candidate."""
+"""Contenders: the number of steps at which a baseline takes as long as the candidate."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ def timed(steps: int, p50: float, unet: float) -> Contender:
         samples_s=(p50,), stages_s={"unet": unet}, first_call_s=1.0, peak_memory_bytes=1,
         fingerprint=Fingerprint({}, {}),
     )  # fmt: skip
-    figures = Baseline("x", "r", RECIPE, {"num_inference_steps": steps}, {}, (), (), ())
-    return Contender(f"{steps}", figures, timing, {})
+    measured = Baseline("x", "r", RECIPE, {"num_inference_steps": steps}, {}, (), (), ())
+    return Contender(f"{steps}", measured, timing, {})
 
 
 @pytest.mark.parametrize(
     ("candidate", "own", "equal", "steps"),
     [
-        # 0.1 and 0.05 a step: 0.3 s are four steps.
+        # The line rises by 0.05 s per step, so 0.3 s are four steps.
         (timed(1, 0.3, 0.1), timed(25, 1.35, 1.2), timed(1, 0.15, 0.05), 4),
-        # One point: the UNet's share of it, 0.2 / 4 a step.
+        # One point: a UNet call takes 0.2 / 4 s.
         (timed(4, 0.5, 0.1), timed(4, 0.3, 0.2), timed(4, 0.3, 0.2), 8),
-        # Longer at one step already.
+        # One step already takes longer.
         (timed(1, 0.1, 0.1), timed(25, 1.35, 1.2), timed(1, 0.2, 0.05), -1),
-        # Noise: more steps seemed faster.
+        # Noise: more steps seem faster.
         (timed(1, 0.1, 0.1), timed(2, 0.2, 0.1), timed(1, 0.21, 0.05), None),
     ],
 )
-def test_thesteps_of_equal_latency(
+def test_steps_of_equal_latency(
     candidate: Contender, own: Contender, equal: Contender, steps: int | None
 ) -> None:
     assert steps_of_equal_latency(candidate, own, equal) == steps

@@ -1,4 +1,4 @@
-"""Published figures: shown with protocol and provenance, and never a baseline."""
+"""Published values: shown with protocol and provenance, and never a baseline."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_row_has_a_protocol_and_its_provenance() -> None:
         assert re.fullmatch(r"|\d+", row.n), row.id
 
 
-def test_figures_are_as_printed() -> None:
+def test_values_are_as_printed() -> None:
     by_id = {row.id: row for row in published()}
     turbo = by_id["dmd2-turbo-1"]
     assert (turbo.fid, turbo.patch_fid, turbo.clip) == ("24.57", "23.94", "0.337")
@@ -45,15 +45,15 @@ def test_figures_are_as_printed() -> None:
     assert "teacher" in PROTOCOLS[by_id["senseflow-lcm-4"].protocol]
 
 
-def test_a_protocols_rows_stand_by_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_protocol_has_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     values = replace(report(), published=published_tables())
     print_compare(values)
     printed = capsys.readouterr().out
     for protocol in PROTOCOLS:
         assert f"{protocol}: " in printed
-    assert "none compares with a figure measured here" in " ".join(printed.split())
+    assert "none with a value measured here" in " ".join(printed.split())
     print_compare(report())
-    assert "dmd2" not in capsys.readouterr().out  # only where asked for
+    assert "dmd2" not in capsys.readouterr().out  # only on request
 
 
 def test_the_page_shows_them_in_a_section_of_their_own() -> None:
@@ -64,17 +64,22 @@ def test_the_page_shows_them_in_a_section_of_their_own() -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["dmd2-turbo-1", "published", "published/dmd2-turbo-1", str(TABLE), "baseline.published=on",
-     "baseline.model=dmd2-turbo-1", "published=on"],
-)  # fmt: skip
-def test_they_are_no_baseline(word: str) -> None:
-    with pytest.raises(
-        InputError, match="published figures are not a baseline: they were measured"
-    ):
+    [
+        "dmd2-turbo-1",
+        "published",
+        "published/dmd2-turbo-1",
+        str(TABLE),
+        "baseline.published=on",
+        "baseline.model=dmd2-turbo-1",
+        "published=on",
+    ],
+)
+def test_a_published_value_is_refused_as_a_baseline(word: str) -> None:
+    with pytest.raises(InputError, match="published values are not a baseline: they were measured"):
         refuse_published("gate", word)
 
 
-def test_other_words_pass() -> None:
+def test_other_words_are_accepted() -> None:
     refuse_published("gate", "gate=release", "baseline.model=nano-turbo", "model.path=published/x")
 
 
@@ -97,7 +102,7 @@ def test_the_commands_refuse_them_before_any_work(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
-    assert "published figures are not a baseline" in capsys.readouterr().err
+    assert "published values are not a baseline" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from turbo_lab.compare.paired import compare_figure
+from turbo_lab.compare.paired import ScoredImages, compare_metric
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics import table
@@ -110,7 +110,8 @@ def test_one_that_raises_is_its_own_error_and_passes_no_gate(
     assert found["clip_score"].value is not None
     assert (found[name].value, found[name].ci95) == (None, None) and found[name].note == note
     keys = [(f"prompt {i}", i) for i in range(20)]
-    row = compare_figure(found[name], found[name], keys, keys, margin=1e9)
+    scored = ScoredImages(found[name], keys)
+    row = compare_metric(scored, scored, margin=1e9)
     assert row.verdict == "error" and str(row.note).startswith("candidate: error")
 
 

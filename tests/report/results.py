@@ -10,8 +10,8 @@ import numpy as np
 
 from turbo_lab.documents.sweep import (
     CellResult,
-    Figure,
     ImageFile,
+    MetricValue,
     Provenance,
     RowsDone,
     SweepCounts,
@@ -50,8 +50,8 @@ def figure(
     direction: Direction,
     ci95: tuple[float, float] | None = None,
     note: str | None = None,
-) -> Figure:
-    return Figure(value, "1", 8, direction, "f" * 64, ci95, note)
+) -> MetricValue:
+    return MetricValue(value, "1", 8, direction, "f" * 64, ci95, note)
 
 
 def latency(p50: float) -> LatencySummary:

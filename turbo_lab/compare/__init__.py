@@ -1,1 +1,1 @@
-"""One pipeline against another: paired differences, sides, baselines and latency."""
+"""Comparison of two pipelines: paired differences, sides, baselines and latency."""

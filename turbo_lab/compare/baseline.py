@@ -1,8 +1,8 @@
-"""Baselines: what a sweep measured, kept in git to compare with later.
+"""Baselines: measurements of one cell, kept in git to compare with later.
 
-Owns the file of a baseline: each cell's recipe, the figures an image with what
-they were measured with, and the pixel hashes; no images. Its digest is over its
-content, so that a report names exactly what it was compared with.
+Owns the file of a baseline: the cell's recipe, its values per image with the fingerprints of
+their metrics, and its pixel hashes, but no images. The digest covers the content, so that a
+report can name exactly what it compared with.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from turbo_lab.compare.paired import Key, ScoredImages
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.identity import as_plain, digest
@@ -23,35 +24,40 @@ from turbo_lab.store.store import Store, images_of
 from turbo_lab.untrusted.paths import confined, file_name, replace_file
 
 PACKAGED = DATA.parent / "baselines"
-"""Of the models that ship."""
+"""Folder of the baselines that ship with turbo-lab."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """One cell's figures."""
+    """Measurements and pixel hashes of one cell."""
 
     name: str
-    """Of its file."""
+    """Name of the file, without ``.json``."""
     record_id: str
-    """Of the record it was taken from."""
+    """Id of the record that the baseline was made from."""
     recipe: Recipe
-    """What was run."""
+    """Recipe of the cell."""
     parameters: Mapping[str, Any]
-    """The config as the user wrote it."""
+    """Settings of the cell, by config key."""
     fingerprint: Fingerprint
-    """Environment that made it."""
-    keys: tuple[tuple[str, int], ...]
+    """Environment in which the cell was drawn."""
+    keys: tuple[Key, ...]
     """Prompt and seed of every image."""
     pixel_sha256: tuple[str, ...]
-    """Of every image."""
+    """Pixel hash of every image."""
     measurements: tuple[Measurement, ...]
-    """Figures with values an image."""
+    """Measurements that have values per image."""
     timing_samples_s: tuple[float, ...] = ()
-    """Seconds of every call of the timing lane there; empty where it was not timed."""
+    """Duration of every timed call, in seconds; empty if the cell was not timed."""
+
+    def scored(self, name: str) -> ScoredImages | None:
+        """Return one metric with the keys of its images; ``None`` if it was not measured."""
+        found = (one for one in self.measurements if one.name == name)
+        return next((ScoredImages(one, self.keys) for one in found), None)
 
     @property
     def content_digest(self) -> str:
-        """sha256 over everything but the name; times that were not taken leave no trace."""
+        """sha256 of everything but the name, and of the timings only if there are any."""
         plain = records.encode_floats(as_plain(self))
         left_out = {"name"} if self.timing_samples_s else {"name", "timing_samples_s"}
         return digest({key: value for key, value in plain.items() if key not in left_out})
@@ -64,7 +70,10 @@ def baseline_of(name: str, store: Store, record_id: str) -> Baseline:
         raise InputError(f"baseline {name}: {record_id[:12]} is not a finished record")
     baseline = baseline_from(name, store, record, store.measurements(record_id))
     if not baseline.measurements:
-        raise InputError(f"baseline {name}: {record_id[:12]} has no figures an image; measure it")
+        raise InputError(
+            f"baseline {name}: {record_id[:12]} has no metrics with values per "
+            "image; run its sweep again with metrics=default"
+        )
     return baseline
 
 
@@ -88,7 +97,7 @@ def baseline_from(
 
 
 def write_baseline(baseline: Baseline, folder: Path) -> Path:
-    """Write ``<folder>/<name>.json``, by one rename."""
+    """Write ``<folder>/<name>.json`` atomically."""
     values = {**records.document("baseline", baseline), "digest": baseline.content_digest}
     folder.mkdir(parents=True, exist_ok=True)
     path = _path(folder, baseline.name)
@@ -102,7 +111,10 @@ def _path(folder: Path, name: str) -> Path:
 
 
 def read_baseline(name: str, folder: Path) -> Baseline:
-    """A baseline of ``folder``, else a packaged one. Raises :class:`StoreError`."""
+    """Return a baseline of ``folder``, else a packaged one.
+
+    Raises :class:`InputError` if there is none, :class:`StoreError` for a damaged file.
+    """
     path = next((p for f in (folder, PACKAGED) if (p := _path(f, name)).exists()), None)
     if path is None:
         raise InputError(how_to_make(name, folder))
@@ -137,20 +149,24 @@ def _read(rest: Mapping[str, Any], where: str) -> Baseline:
 
 
 def own_folder() -> Path:
-    """``baselines`` of the working directory; in a checkout of turbo-lab itself, those it ships."""
+    """Return the folder that baselines are read from and written to.
+
+    This is ``baselines`` in the working directory or, in a checkout of turbo-lab itself, the
+    folder of those that ship.
+    """
     is_checkout = (Path.cwd() / "turbo_lab" / "data").is_dir()
     return PACKAGED if is_checkout else Path.cwd() / "baselines"
 
 
 def how_to_make(name: str, folder: Path) -> str:
-    """What is said where there is no such baseline."""
+    """Return the message for a baseline that does not exist."""
     return (
-        f"baseline={name}: there is none in {folder}; make one with "
-        f"turbo-lab baseline set {name} SWEEP, or give baseline.KEY=VALUE"
+        f"baseline={name}: not found in {folder}; make it with "
+        f"turbo-lab baseline set {name} SWEEP, or pass baseline.KEY=VALUE"
     )
 
 
 def names(folder: Path) -> list[str]:
-    """Of every baseline that can be read."""
+    """Return the names of all baselines, those of ``folder`` and those that ship."""
     found = [*folder.glob("*.json"), *PACKAGED.glob("*.json")]
     return sorted({path.stem for path in found})

@@ -1,8 +1,8 @@
-"""A model against its baselines on the same prompts and seeds. Prints nothing.
+"""Comparison of a model with its baselines, on the same prompts and seeds. Prints nothing.
 
-Three fair ways to compare them: each at its own recommended settings, all at the
-candidate's number of steps, and the baseline at the number of steps that takes as long as
-the candidate does.
+There are three fair ways to compare them: each at its own recommended settings, all at the
+candidate's number of steps, and the baseline at the number of steps that takes as long as the
+candidate.
 """
 
 from __future__ import annotations
@@ -15,15 +15,20 @@ from typing import TYPE_CHECKING
 
 from turbo_lab.analysis.pareto import pareto
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.paired import compare_figure, hold_family, winners_and_losers
+from turbo_lab.compare.paired import (
+    ScoredImages,
+    apply_holm,
+    compare_metric,
+    winners_and_losers,
+)
 from turbo_lab.compare.sides import draw_side
 from turbo_lab.documents.compare import (
     CompareReport,
     ContenderEnergy,
-    ContenderFigure,
     ContenderLatency,
+    ContenderMetric,
     ContenderResult,
-    FidelityFigure,
+    FidelityMetric,
     PromptExtremes,
     PublishedTables,
 )
@@ -36,6 +41,7 @@ from turbo_lab.store.record import Timing
 from turbo_lab.verdict import Verdict, worst
 
 if TYPE_CHECKING:
+    from turbo_lab.golden.judgement import Embed
     from turbo_lab.report.html.pictures import Picture
 
 METRICS = ("clip_score", "r_precision")
@@ -49,13 +55,13 @@ class Entrant:
     """One side to compare, at its own settings."""
 
     sweep: ResolvedSweep
-    """Its one cell."""
+    """Resolved sweep with exactly one cell."""
     label_words: tuple[str, ...] = ()
-    """Words that tell it from other entrants of its model and steps, for its label."""
+    """Label words that distinguish it from other entrants of its model and steps."""
 
     @property
     def label(self) -> str:
-        """Its model, its steps and its own words."""
+        """Model, number of steps and label words."""
         request = self.sweep.cells[0].request
         steps = request.num_inference_steps
         unit = "step" if steps == 1 else "steps"
@@ -76,31 +82,31 @@ class Contender:
 
     label: str
     """Label of the entrant, such as ``nano-sdxl 25 steps``."""
-    figures: Baseline
-    """Its measurements."""
+    measured: Baseline
+    """Measurements, in the form of a baseline."""
     timing: Timing
-    """Time of a call."""
+    """Result of the timing lane."""
     images: Mapping[str, Path]
     """PNG file of the first image of each prompt."""
 
     @property
     def steps(self) -> int:
-        """Denoising steps."""
-        return int(self.figures.parameters["num_inference_steps"])
+        """Number of denoising steps."""
+        return int(self.measured.parameters["num_inference_steps"])
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate against its baselines."""
+    """Result of comparing a candidate with its baselines."""
 
     verdict: Verdict
-    """Verdict of all rows together."""
+    """Worst verdict of all rows."""
     candidate: Contender
-    """The candidate."""
+    """Candidate of the comparison."""
     contenders: Mapping[str, Contender]
-    """The candidate and every baseline, by label."""
+    """Candidate and baselines, by label."""
     rows: tuple[CheckResult, ...]
-    """Paired differences; false alarms are held over all of them."""
+    """Paired differences, after Holm's correction over all of them."""
 
 
 def compare_entrants(candidate: Entrant, baselines: Sequence[Entrant]) -> Comparison:
@@ -113,22 +119,22 @@ def compare_entrants(candidate: Entrant, baselines: Sequence[Entrant]) -> Compar
     found: dict[str, tuple[str, Contender]] = {}
     for entrant in baselines:
         for way, baseline in _ways(drawn, entrant):
-            found.setdefault(baseline.figures.record_id, (way, baseline))
+            found.setdefault(baseline.measured.record_id, (way, baseline))
     if not found:
         raise InputError(
-            f"compare: the baseline is the candidate itself ({drawn.label}); name what "
-            "differs, as in candidate.dtype=bfloat16"
+            f"compare: the baseline equals the candidate ({drawn.label}); pass a key that differs, "
+            "such as candidate.dtype=bfloat16"
         )
     contenders, rows = {drawn.label: drawn}, []
     for way, baseline in found.values():
         contenders[baseline.label] = baseline
         rows += _rows(drawn, baseline, way)
-    held = tuple(hold_family(rows))
-    return Comparison(worst([row.verdict for row in held]), drawn, contenders, held)
+    corrected = tuple(apply_holm(rows))
+    return Comparison(worst([row.verdict for row in corrected]), drawn, contenders, corrected)
 
 
 def draw(entrant: Entrant) -> Contender:
-    """Draw, measure and time one entrant; what the store holds is not done again.
+    """Draw, measure and time one entrant, as far as the store does not hold the results.
 
     Raises :class:`JudgementError` if it cannot be drawn, timed or scored.
     """
@@ -137,12 +143,12 @@ def draw(entrant: Entrant) -> Contender:
     timing = latest_timing(side.done.store, side.done.record)
     if timing is None:
         raise JudgementError(f"compare: {label}: could not be timed")
-    scored = {m.name for m in side.figures.measurements}
+    scored = {m.name for m in side.measured.measurements}
     notes = {m.name: m.note for m in side.done.measurements[side.done.record.record_id]}
     lacking = [f"{name}: {notes.get(name)}" for name in METRICS if name not in scored]
     if lacking:
-        raise JudgementError(f"compare: {label}: has no values an image ({'; '.join(lacking)})")
-    return Contender(label, side.figures, timing, side.first_images())
+        raise JudgementError(f"compare: {label}: has no values per image ({'; '.join(lacking)})")
+    return Contender(label, side.measured, timing, side.first_images())
 
 
 def _ways(candidate: Contender, entrant: Entrant) -> list[tuple[str, Contender]]:
@@ -158,40 +164,38 @@ def _ways(candidate: Contender, entrant: Entrant) -> list[tuple[str, Contender]]
         drawn.append(("equal latency" if is_equal else "nearest latency", nearest))
     ways: dict[str, tuple[list[str], Contender]] = {}
     for way, contender in drawn:
-        ways.setdefault(contender.figures.record_id, ([], contender))[0].append(way)
-    ways.pop(candidate.figures.record_id, None)
+        ways.setdefault(contender.measured.record_id, ([], contender))[0].append(way)
+    ways.pop(candidate.measured.record_id, None)
     return [(", ".join(names), contender) for names, contender in ways.values()]
 
 
 def steps_of_equal_latency(candidate: Contender, own: Contender, equal: Contender) -> int | None:
-    """Return the steps at which the baseline takes as long as the candidate.
+    """Return the number of steps at which the baseline takes as long as the candidate.
 
-    Found on the line through both measured points; if they are one point, on its UNet's
-    share. 0 or less: the baseline takes longer even at one step. ``None``: no line rises.
+    It is read from the line through both measured points, or from the time of a UNet call if they
+    are one point. 0 or less: the baseline takes longer even at one step. ``None``: more steps do
+    not take longer.
     """
     if own.steps != equal.steps:
-        a_step = (own.timing.latency_s.p50 - equal.timing.latency_s.p50) / (own.steps - equal.steps)
+        step_s = (own.timing.latency_s.p50 - equal.timing.latency_s.p50) / (own.steps - equal.steps)
     else:
-        a_step = (own.timing.stages_s or {}).get("unet", 0.0) / own.steps
-    if a_step <= 0:
+        step_s = (own.timing.stages_s or {}).get("unet", 0.0) / own.steps
+    if step_s <= 0:
         return None
     return round(
-        equal.steps + (candidate.timing.latency_s.p50 - equal.timing.latency_s.p50) / a_step
+        equal.steps + (candidate.timing.latency_s.p50 - equal.timing.latency_s.p50) / step_s
     )
 
 
 def _rows(candidate: Contender, baseline: Contender, way: str) -> list[CheckResult]:
     """Compare with a margin of zero: ``pass`` is at least as good, ``regression`` is worse."""
-    there = {m.name: m for m in baseline.figures.measurements}
-    return [
-        replace(
-            compare_figure(measured, there[measured.name], candidate.figures.keys,
-                           baseline.figures.keys, 0.0),
-            name=f"{measured.name} / {baseline.label} ({way})",
-        )
-        for measured in candidate.figures.measurements
-        if measured.name in there
-    ]  # fmt: skip
+    rows = []
+    for measured in candidate.measured.measurements:
+        here, there = (side.measured.scored(measured.name) for side in (candidate, baseline))
+        if here is not None and there is not None:
+            row = compare_metric(here, there, margin=0.0)
+            rows.append(replace(row, name=f"{measured.name} / {baseline.label} ({way})"))
+    return rows
 
 
 def compare_report(found: Comparison, published: PublishedTables | None = None) -> CompareReport:
@@ -229,51 +233,61 @@ def pictures(
 
 def _fidelity(
     candidate: Contender, contenders: Mapping[str, Contender]
-) -> dict[str, tuple[FidelityFigure, ...]]:
-    """Return how far the candidate's images are from each variant of the same model and seeds.
+) -> dict[str, tuple[FidelityMetric, ...]]:
+    """Return how far the candidate's images are from those of each variant of the same model."""
+    from turbo_lab.golden.embedding import image_embedding
 
-    Compares the first image of each prompt. Another model is meant to draw other pictures.
-    """
+    embed = image_embedding()
+    return {
+        label: _image_distances(candidate, other, embed)
+        for label, other in contenders.items()
+        if label != candidate.label and _is_variant(other, candidate)
+    }
+
+
+def _is_variant(other: Contender, candidate: Contender) -> bool:
+    """Return whether two contenders should draw nearly the same images: one model, one size."""
+    mine, theirs = candidate.measured.parameters, other.measured.parameters
+    return all(theirs[key] == mine[key] for key in ("model", "resolution"))
+
+
+def _image_distances(
+    candidate: Contender, other: Contender, embed: Embed
+) -> tuple[FidelityMetric, ...]:
+    """Compare the first image of each prompt that both contenders have."""
     import numpy as np
 
     from turbo_lab import images
-    from turbo_lab.golden.embedding import image_embedding
     from turbo_lab.metrics.paired import paired_fidelity
 
-    embed, found = image_embedding(), {}
-    mine = candidate.figures.parameters
-    for label, other in contenders.items():
-        theirs = other.figures.parameters
-        is_variant = label != candidate.label and theirs["model"] == mine["model"]
-        if not is_variant or theirs["resolution"] != mine["resolution"]:
-            continue
-        prompts = [prompt for prompt in candidate.images if prompt in other.images]
-        first, second = (
-            np.stack([images.read_png(side.images[prompt])[0] for prompt in prompts])
-            for side in (candidate, other)
+    prompts = [prompt for prompt in candidate.images if prompt in other.images]
+    first, second = (
+        np.stack([images.read_png(side.images[prompt])[0] for prompt in prompts])
+        for side in (candidate, other)
+    )
+    return tuple(
+        FidelityMetric(
+            name=row.name,
+            unit=row.unit,
+            direction=row.direction,
+            mean=row.mean,
+            worst=row.worst,
+            n=row.n,
+            ci95=row.ci95,
+            note=row.note,
         )
-        rows = paired_fidelity(first, second, prompts, (embed(first), embed(second)))
-        found[label] = tuple(
-            FidelityFigure(
-                name=row.name,
-                unit=row.unit,
-                direction=row.direction,
-                mean=row.mean,
-                worst=row.worst,
-                n=row.n,
-                ci95=row.ci95,
-                note=row.note,
-            )
-            for row in rows
-        )
-    return found
+        for row in paired_fidelity(first, second, prompts, (embed(first), embed(second)))
+    )
 
 
 def _contender(item: Contender) -> ContenderResult:
     call, energy = item.timing.latency_s, item.timing.energy
     return ContenderResult(
         label=item.label,
-        metrics={m.name: ContenderFigure(m.value, m.ci95, m.n) for m in item.figures.measurements},
+        metrics={
+            one.name: ContenderMetric(one.value, one.ci95, one.n)
+            for one in item.measured.measurements
+        },
         latency_s=ContenderLatency(call.p50, call.ci95, call.n),
         energy=None
         if energy is None
@@ -282,13 +296,12 @@ def _contender(item: Contender) -> ContenderResult:
 
 
 def _pareto(contenders: Sequence[Contender]) -> list[str]:
-    """Return the Pareto front of CLIP score against latency, by their intervals."""
+    """Return the labels on the Pareto front of CLIP score against latency, by their intervals."""
     points = {}
     for item in contenders:
-        score = next(m for m in item.figures.measurements if m.name == METRICS[0])
-        latency = item.timing.latency_s.ci95
-        if score.ci95 is not None and latency is not None:
-            points[item.label] = (score.ci95, latency)
+        score, latency = _clip_score(item).measurement.ci95, item.timing.latency_s.ci95
+        if score is not None and latency is not None:
+            points[item.label] = (score, latency)
     return pareto(points)
 
 
@@ -297,10 +310,14 @@ def _prompts(
 ) -> dict[str, PromptExtremes]:
     """Return, for each baseline, the prompts where the candidate gains and loses most."""
     found = {}
-    score = next(m for m in candidate.figures.measurements if m.name == METRICS[0])
     for label, other in contenders.items():
         if label != candidate.label:
-            there = next(m for m in other.figures.measurements if m.name == METRICS[0])
-            won, lost = winners_and_losers(score, there, candidate.figures.keys, other.figures.keys)
+            won, lost = winners_and_losers(_clip_score(candidate), _clip_score(other))
             found[label] = PromptExtremes(gains=tuple(won), losses=tuple(lost))
+    return found
+
+
+def _clip_score(item: Contender) -> ScoredImages:
+    found = item.measured.scored(METRICS[0])
+    assert found is not None  # draw() refuses a contender without it
     return found

@@ -1,4 +1,4 @@
-"""Timing a grid, and timing two pipelines against each other. Prints nothing."""
+"""Latency of a grid, and of two pipelines against each other. Prints nothing."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def time_sides(
 ) -> PairedTiming:
     """Load both sides and time the candidate (B) against the baseline (A).
 
-    Both passed :func:`check_same_run`. ``with_energy`` makes blocks long enough for the
-    device's meter, if it has one.
+    Call :func:`check_same_run` on both sides first. ``with_energy``: make blocks long enough for
+    the device's meter, if it has one.
     """
     from turbo_lab.runtime.energy import open_meter
     from turbo_lab.runtime.paired_timing import compare_calls
@@ -78,9 +78,9 @@ def time_sides(
 
 
 def check_same_run(command: str, baseline: ResolvedSweep, candidate: ResolvedSweep) -> None:
-    """Check that both sides can be timed in one process, their calls interleaved.
+    """Check that both sides can be timed in one process, with interleaved calls.
 
-    Raises ``InputError`` if device, thread count or timing rule differ, or nothing is timed.
+    Raises ``InputError`` if device, thread count or timing rule differ, or if nothing is timed.
     """
     for side in (baseline, candidate):
         side.options.timed()
@@ -99,7 +99,7 @@ def check_same_calls(command: str, baseline: ResolvedSweep, candidate: ResolvedS
     if first != second:
         raise InputError(
             f"{command}: a call draws {first} images for the baseline and {second} for the "
-            "candidate; calls of both are compared, so give batch_size and num_images for both"
+            "candidate; the latencies are compared, so pass batch_size and num_images for both"
         )
 
 
@@ -115,5 +115,5 @@ def _check_equal(command: str, key: str, baseline: object, candidate: object) ->
     if baseline != candidate:
         raise InputError(
             f"{command}: {key} is {baseline} for the baseline and {candidate} for the candidate; "
-            f"calls of both are compared, so give {key} once, for both"
+            f"the latencies are compared, so pass {key} once, without a prefix"
         )

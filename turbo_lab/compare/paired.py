@@ -1,19 +1,20 @@
-"""A candidate against a baseline, figure by figure: paired differences and verdicts.
+"""Paired comparison of a candidate with a baseline: differences per metric, and verdicts.
 
-Pure: per-image figures in, rows out. Owns the pairing (prompt and seed), the
-margins' verdicts, and the family-wise control over many of them. Refuses to
-compare figures of different fingerprints.
+Pure: values per image come in, check results go out. Owns the pairing (by prompt and seed), the
+verdict on a margin, and the correction over a family of checks. Refuses to compare measurements
+of different fingerprints.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from turbo_lab.analysis import stats
-from turbo_lab.documents.gate import CheckResult
+from turbo_lab.documents.gate import CheckResult, PromptChange
 from turbo_lab.errors import InputError
 from turbo_lab.store.record import Measurement
 from turbo_lab.verdict import Direction, Verdict
@@ -23,90 +24,119 @@ Key = tuple[str, int]
 """Prompt and seed of an image."""
 
 
-def compare_figure(
-    candidate: Measurement,
-    baseline: Measurement,
-    candidate_keys: Sequence[Key],
-    baseline_keys: Sequence[Key],
-    margin: float,
-    two_sided: bool = False,
-) -> CheckResult:
-    """One figure with values an image, paired by prompt and seed, clustered by prompt.
+@dataclass(frozen=True)
+class ScoredImages:
+    """One metric of a set of images, with the keys that its values are paired by."""
 
-    ``margin``: how much worse the candidate may be (``two_sided``: how far off in
-    either way). Raises :class:`InputError` for figures of two fingerprints and
-    for images that do not pair.
+    measurement: Measurement
+    """Measurement of the metric."""
+    keys: Sequence[Key]
+    """Prompt and seed of each image, in the order of the measurement's values per image."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Values of a metric on pairs of images, one array per side."""
+
+    candidate: stats.Array
+    """Values of the candidate's images, (n,) float64."""
+    baseline: stats.Array
+    """Values of the baseline's images, (n,) float64, in the same order."""
+    clusters: Sequence[Hashable]
+    """Cluster of each pair, which is its prompt. Pairs of one cluster are not independent."""
+
+    @property
+    def is_finite(self) -> bool:
+        """``True`` if every value is a finite number."""
+        return bool(np.isfinite(self.candidate).all() and np.isfinite(self.baseline).all())
+
+    @property
+    def mean_difference(self) -> float:
+        """Mean over all pairs of candidate minus baseline."""
+        return float((self.candidate - self.baseline).mean())
+
+    def cluster_differences(self) -> stats.Array:
+        """Return the mean difference of each cluster, in the order of first appearance."""
+        index = stats.cluster_index(self.clusters)
+        return np.bincount(index, self.candidate - self.baseline) / np.bincount(index)
+
+
+def compare_metric(
+    candidate: ScoredImages, baseline: ScoredImages, margin: float, two_sided: bool = False
+) -> CheckResult:
+    """Compare one metric, paired by prompt and seed and clustered by prompt.
+
+    ``margin``: how much worse the candidate may be; with ``two_sided``, how far it may be off in
+    either direction. Raises :class:`InputError` for measurements of two fingerprints and for
+    images that do not pair.
     """
-    _check_fingerprints(candidate, baseline)
-    direction = Direction.NONE if two_sided else candidate.direction
+    here, there = candidate.measurement, baseline.measurement
+    _check_fingerprints(here, there)
+    direction = Direction.NONE if two_sided else here.direction
     row = CheckResult(
-        name=candidate.name,
+        name=here.name,
         verdict=Verdict.ERROR,
-        value=candidate.value,
-        baseline=baseline.value,
-        difference=None,
-        ci95=None,
+        value=here.value,
+        baseline=there.value,
         margin=margin,
         n=0,
-        minimum_detectable_effect=None,
-        unit=candidate.unit,
+        unit=here.unit,
         direction=direction,
     )
-    for side, measured in (("candidate", candidate), ("baseline", baseline)):
-        if measured.value is None or not np.isfinite(measured.value):
-            return replace(row, note=f"{side}: {measured.note or 'no finite value'}")
-        if measured.per_image is None:
-            return replace(row, note=f"{side}: no values an image, so nothing to pair")
-    first, second, prompts = _pair(candidate, baseline, candidate_keys, baseline_keys)
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+    for side, measured in (("candidate", here), ("baseline", there)):
+        if (problem := _problem(measured)) is not None:
+            return replace(row, note=f"{side}: {problem}")
+    pairs = pair_images(candidate, baseline)
+    if not pairs.is_finite:
         return replace(row, note="values of some images are not finite")
-    verdict, ci95 = judge_pairs(first, second, prompts, margin, direction, candidate.unit)
-    means = _cluster_means(first - second, prompts)
-    spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
-    if candidate.unit == "fraction" and ci95 is not None:  # equal pairs are no proof of no spread
-        spread = spread_of(ci95, len(means))
-    effect = stats.minimum_detectable_effect(spread, len(means)) if spread > 0 else None
+    verdict, ci95 = judge_pairs(pairs, margin, direction, here.unit)
+    n = len(set(pairs.clusters))
     return replace(
         row,
         verdict=verdict,
-        difference=float((first - second).mean()),
+        difference=pairs.mean_difference,
         ci95=ci95,
-        n=len(means),
-        minimum_detectable_effect=effect,
-        p_value=beyond_p(first, second, prompts, margin, direction),
+        n=n,
+        minimum_detectable_effect=_detectable_effect(pairs, ci95, here.unit),
+        p_value=beyond_p(pairs, margin, direction),
     )
 
 
-def judge_pairs(
-    first: np.ndarray,
-    second: np.ndarray,
-    clusters: Sequence[Hashable],
-    margin: float,
-    direction: Direction,
-    unit: str,
-    seed: int = 0,
-) -> tuple[Verdict, stats.Interval | None]:
-    """The one rule of figures with values an image, before Holm's; and the interval.
+def pair_images(candidate: ScoredImages, baseline: ScoredImages) -> Pairs:
+    """Return the values of both sides for the same prompts and seeds, in the candidate's order.
 
-    (n,) each, ``first`` the candidate's; ``direction`` ``none`` is two-sided. A
-    ``unit`` of fractions, nearly all 0 or 1, gets an interval that does not shrink
-    to a point where no pair differs.
+    Raises :class:`InputError` if a side has an image that the other lacks.
+    """
+    here, there = _by_key(candidate), _by_key(baseline)
+    if len(here) != len(candidate.keys) or set(here) != set(there):
+        raise InputError(
+            f"{candidate.measurement.name}: {len(here)} images of the candidate and {len(there)} "
+            "of the baseline do not pair; compare equal prompts and seeds"
+        )
+    first, second = (np.array([side[key] for key in here]) for side in (here, there))
+    return Pairs(first, second, [prompt for prompt, _ in here])
+
+
+def judge_pairs(
+    pairs: Pairs, margin: float, direction: Direction, unit: str, seed: int = 0
+) -> tuple[Verdict, stats.Interval | None]:
+    """Return the verdict before Holm's correction, and the 95% interval of the difference.
+
+    ``direction``: ``none`` is two-sided. ``unit``: fractions, which are nearly all 0 or 1, get an
+    interval that does not shrink to a point if no pair differs. ``seed``: of the bootstrap.
     """
     if unit == "fraction":
-        ci95 = stats.proportion_difference_ci(first, second, clusters)
+        ci95 = stats.proportion_difference_ci(pairs.candidate, pairs.baseline, pairs.clusters)
     else:
-        ci95 = stats.bootstrap_difference_ci(first, second, clusters, seed)
+        ci95 = stats.bootstrap_difference_ci(
+            pairs.candidate, pairs.baseline, pairs.clusters, seed=seed
+        )
     return stats.verdict(ci95, margin, direction), ci95
 
 
-def beyond_p(
-    first: np.ndarray,
-    second: np.ndarray,
-    clusters: Sequence[Hashable],
-    margin: float,
-    direction: Direction,
-) -> float:
-    """p-value of "the candidate is within its margin" against "it is beyond"."""
+def beyond_p(pairs: Pairs, margin: float, direction: Direction) -> float:
+    """Return the p-value of "the candidate is within its margin" against "it is beyond"."""
+    first, second, clusters = pairs.candidate, pairs.baseline, pairs.clusters
     worse_below = stats.permutation_test(first + margin, second, clusters, "less")
     worse_above = stats.permutation_test(first - margin, second, clusters, "greater")
     if direction == Direction.NONE:
@@ -114,41 +144,76 @@ def beyond_p(
     return worse_below if direction == Direction.HIGHER else worse_above
 
 
-def hold_family(rows: Sequence[CheckResult], alpha: float = ALPHA) -> list[CheckResult]:
-    """Regressions that stand when all of them are tested at once (Holm 1979).
+def apply_holm(rows: Sequence[CheckResult], alpha: float = ALPHA) -> list[CheckResult]:
+    """Correct a family of checks for its size, by the procedure of Holm (1979).
 
-    A row whose adjusted p-value is above ``alpha`` is ``inconclusive`` instead:
-    with many checks one interval in twenty lies beyond its margin by chance. Every
-    undecided row gets the number of pairs that would decide it.
+    A regression whose adjusted p-value is above ``alpha`` becomes ``inconclusive``: among many
+    checks, one interval in twenty lies beyond its margin by chance. Every undecided row gets the
+    number of pairs that would decide it.
     """
     tested = [index for index, row in enumerate(rows) if row.p_value is not None]
     adjusted = stats.holm([row.p_value for row in rows if row.p_value is not None])
-    held = list(rows)
+    corrected = list(rows)
     for index, p_value in zip(tested, adjusted, strict=True):
-        row = replace(held[index], p_value=float(p_value))
+        row = replace(corrected[index], p_value=float(p_value))
         if row.verdict == Verdict.REGRESSION and p_value > alpha:
-            said = "beyond the margin, but not over all checks"
+            reason = "beyond its margin, but not after Holm's correction over all checks"
             row = replace(
                 row,
                 verdict=Verdict.INCONCLUSIVE,
-                note=said if row.note is None else f"{said}; {row.note}",
+                note=reason if row.note is None else f"{reason}; {row.note}",
             )
-        held[index] = row
-    # Holm's first step: one-sided, at the level of all of them.
+        corrected[index] = row
+    # The first step of Holm's procedure, which is one-sided, shares alpha among all tests.
     beyond = min(alpha, 2 * alpha / max(1, len(tested)))
-    return [replace(row, needed_n=_needed_n(row, alpha, beyond)) for row in held]
+    return [replace(row, needed_n=_needed_n(row, alpha, beyond)) for row in corrected]
+
+
+def winners_and_losers(
+    candidate: ScoredImages, baseline: ScoredImages, count: int = 5
+) -> tuple[list[PromptChange], list[PromptChange]]:
+    """Return the prompts on which the candidate gains most, and those on which it loses most.
+
+    Each comes with its mean difference; the largest change is first.
+    """
+    pairs = pair_images(candidate, baseline)
+    names = [str(name) for name in dict.fromkeys(pairs.clusters)]
+    means = [float(value) for value in pairs.cluster_differences()]
+    is_reversed = candidate.measurement.direction != Direction.LOWER
+    ordered = sorted(zip(names, means, strict=True), key=lambda item: item[1], reverse=is_reversed)
+    return ordered[:count], ordered[::-1][:count]
 
 
 def spread_of(ci95: stats.Interval, n: int) -> float:
-    """Standard deviation of a pair, from a 95% interval's half width of 1.96 errors."""
-    spread: float = (ci95[1] - ci95[0]) / (2 * 1.96) * float(n) ** 0.5
-    return spread
+    """Return the standard deviation of a pair.
+
+    It follows from the half width of a 95% interval, which is 1.96 standard errors.
+    """
+    width = ci95[1] - ci95[0]
+    return width / (2 * 1.96) * math.sqrt(n)
+
+
+def _problem(measured: Measurement) -> str | None:
+    """Return why a measurement cannot be paired; ``None`` if it can."""
+    if measured.value is None or not np.isfinite(measured.value):
+        return measured.note or "no finite value"
+    return "no values per image, so nothing to pair" if measured.per_image is None else None
+
+
+def _detectable_effect(pairs: Pairs, ci95: stats.Interval | None, unit: str) -> float | None:
+    """Return the smallest difference that so many pairs show; ``None`` if the spread is unknown."""
+    means = pairs.cluster_differences()
+    spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
+    if unit == "fraction" and ci95 is not None:  # equal pairs do not prove that there is no spread
+        spread = spread_of(ci95, len(means))
+    return stats.minimum_detectable_effect(spread, len(means)) if spread > 0 else None
 
 
 def _needed_n(row: CheckResult, alpha: float, beyond: float) -> int | None:
-    """From the difference to the nearest edge of the margin, with 80% power.
+    """Return the number of pairs that decides an undecided row with 80% power.
 
-    On the edge itself no number decides. ``beyond``: the level of a regression.
+    It depends on the distance to the nearest edge of the margin; on the edge itself, no number
+    decides. ``beyond``: significance level of a regression.
     """
     if row.verdict != Verdict.INCONCLUSIVE:
         return None
@@ -165,51 +230,16 @@ def _needed_n(row: CheckResult, alpha: float, beyond: float) -> int | None:
     return max(wanted, row.n + 1)
 
 
-def winners_and_losers(
-    candidate: Measurement,
-    baseline: Measurement,
-    candidate_keys: Sequence[Key],
-    baseline_keys: Sequence[Key],
-    count: int = 5,
-) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-    """Prompts where the candidate gains and loses most: (prompt, mean difference)."""
-    first, second, prompts = _pair(candidate, baseline, candidate_keys, baseline_keys)
-    names = list(dict.fromkeys(prompts))
-    means = dict(zip(names, _cluster_means(first - second, prompts), strict=True))
-    sign = -1.0 if candidate.direction == Direction.LOWER else 1.0
-    ordered = sorted(((name, float(value)) for name, value in means.items()),
-                     key=lambda item: -sign * item[1])  # fmt: skip
-    return ordered[:count], ordered[::-1][:count]
-
-
 def _check_fingerprints(candidate: Measurement, baseline: Measurement) -> None:
     if candidate.name != baseline.name or candidate.fingerprint != baseline.fingerprint:
         raise InputError(
             f"{candidate.name} {candidate.fingerprint[:12]} and {baseline.name} "
-            f"{baseline.fingerprint[:12]}: measured with different things (extractor, reference, "
-            "preprocessing or version); measure both alike"
+            f"{baseline.fingerprint[:12]}: measured in different ways (extractor, reference, "
+            "preprocessing or version); measure both sides in the same way"
         )
 
 
-def _pair(
-    candidate: Measurement,
-    baseline: Measurement,
-    candidate_keys: Sequence[Key],
-    baseline_keys: Sequence[Key],
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    assert candidate.per_image is not None and baseline.per_image is not None
-    there = dict(zip(baseline_keys, baseline.per_image, strict=True))
-    here = dict(zip(candidate_keys, candidate.per_image, strict=True))
-    if len(here) != len(candidate_keys) or set(here) != set(there):
-        raise InputError(
-            f"{candidate.name}: {len(here)} images of the candidate and {len(there)} of the "
-            "baseline do not pair; compare equal prompts and seeds"
-        )
-    keys = list(here)
-    first, second = (np.array([side[key] for key in keys]) for side in (here, there))
-    return first, second, [prompt for prompt, _ in keys]
-
-
-def _cluster_means(values: np.ndarray, clusters: Sequence[str]) -> np.ndarray:
-    index = stats.cluster_index(clusters)
-    return np.bincount(index, values) / np.bincount(index)
+def _by_key(scored: ScoredImages) -> dict[Key, float]:
+    values = scored.measurement.per_image
+    assert values is not None
+    return dict(zip(scored.keys, values, strict=True))

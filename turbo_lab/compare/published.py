@@ -1,10 +1,9 @@
 """Values that papers and model cards report: shown next to ours, never compared with them.
 
-Owns the packaged table and what each protocol measured. Figures are text, as
-they were printed: nothing here computes with them. Two protocols differ in
-prompts, number of images, resize, extractor or scale, so their rows do not
-compare, neither with each other nor with a figure measured here; asking for a
-verdict on one is refused.
+Owns the packaged table and the description of each protocol. Values are text, as they were
+printed: nothing here computes with them. Two protocols differ in prompts, number of images,
+resizing, extractor or scale, so their rows cannot be compared with each other or with a value
+that is measured here. A request for a verdict on one is refused.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from turbo_lab.request.prompts import DATA
 
 TABLE = DATA.parent / "published_reference.csv"
 NOTE = (
-    "Published figures, by protocol. Only rows of one protocol compare with each other; none "
-    "compares with a figure measured here. transcription: read in a third party's copy of the paper"
+    "Published values, by protocol. Compare only rows of one protocol with each other, and none "
+    "with a value measured here. transcription: read in a third party's copy of the paper"
 )
 PROTOCOLS: Mapping[str, str] = {
     "dmd2-coco2014-10k": (
@@ -38,7 +37,7 @@ PROTOCOLS: Mapping[str, str] = {
     "tgate-coco-10k": "COCO, 10,000 prompts; latency on 1080 Ti",
     "lcm-laion-6plus-30k": "LAION-Aesthetics 6+, 30,000 images; CLIP x 100, ViT-g-14",
     "lcm-laion-6.5plus-30k": "LAION-Aesthetics 6.5+, 30,000 images; CLIP x 100, ViT-g-14",
-    "tensorrt-cards": "seconds an image in TensorRT, from the model cards",
+    "tensorrt-cards": "seconds per image in TensorRT, from the model cards",
     "senseflow-coco-5k": (
         "COCO, 5,000 prompts; FID to the teacher's images, not to photographs; preference scores"
     ),
@@ -47,7 +46,7 @@ PROTOCOLS: Mapping[str, str] = {
 
 
 def published() -> tuple[Published, ...]:
-    """All rows, in the file's order."""
+    """Return all rows, in the order of the file."""
     with TABLE.open(encoding="utf-8", newline="") as file:
         return tuple(Published(**row) for row in csv.DictReader(file))
 
@@ -63,15 +62,14 @@ def published_tables() -> PublishedTables:
 
 
 def refuse_published(command: str, *words: str) -> None:
-    """Raise :class:`InputError` where one of ``words`` stands for a published figure."""
+    """Raise :class:`InputError` if one of ``words`` names a published value."""
     ids = {row.id for row in published()}
     for word in words:
         name = word.rpartition("=")[2].removeprefix("published/")
         is_table = name.endswith(TABLE.name) or name == "published" or ".published" in word
         if name in ids or is_table or word.startswith("published="):
             raise InputError(
-                f"{command}: {word}: published figures are not a baseline: they were measured by "
+                f"{command}: {word}: published values are not a baseline: they were measured by "
                 "other protocols, on other images; draw the baseline here (baseline.KEY=VALUE, or "
-                "turbo-lab baseline set NAME SWEEP), and see them with turbo-lab compare "
-                "published=on"
+                "turbo-lab baseline set NAME SWEEP); turbo-lab compare published=on shows them"
             )

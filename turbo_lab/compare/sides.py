@@ -1,7 +1,7 @@
-"""A candidate and a baseline: resolved sweeps of one cell each, drawn and measured.
+"""Candidate and baseline: one resolved sweep of one cell each, drawn and measured.
 
-Owns drawing a side, for the gate, for ``compare`` and for the experiments on the gate.
-The command line's ``candidate.KEY=`` and ``baseline.KEY=`` are split in ``cli/``.
+Owns drawing a side, for the gate, for ``compare`` and for the trials of the gate. The command
+line's ``candidate.KEY=`` and ``baseline.KEY=`` are split in ``cli/``.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ SIDES: tuple[SideName, SideName] = ("candidate", "baseline")
 
 @dataclass(frozen=True)
 class Side:
-    """One side, drawn and measured now."""
+    """One side, drawn and measured by this process."""
 
     done: Executed
-    """The sweep of its one cell."""
-    figures: Baseline
-    """Its measurements and pixel hashes, in the form of a baseline."""
+    """Executed sweep of the side's one cell."""
+    measured: Baseline
+    """Measurements and pixel hashes, in the form of a baseline."""
 
     @property
     def sweep(self) -> ResolvedSweep:
-        """The sweep as it was resolved."""
+        """Resolved sweep of the side."""
         return self.done.sweep
 
     def first_images(self) -> Mapping[str, Path]:
@@ -48,16 +48,16 @@ def require_one_cell(command: str, side: str, sweep: ResolvedSweep) -> ResolvedS
     """Return ``sweep``. Raises ``InputError`` if it does not have exactly one cell."""
     if len(sweep.cells) != 1:
         raise InputError(
-            f"{command}: the {side} is a grid of {len(sweep.cells)} cells; give one value a key"
+            f"{command}: the {side} is a grid of {len(sweep.cells)} cells; pass one value per key"
         )
     return sweep
 
 
 def draw_side(name: str, sweep: ResolvedSweep) -> Side:
-    """Draw and measure one side; what the store holds is not drawn again.
+    """Draw and measure one side, as far as the store does not hold the results.
 
-    ``name``: how messages call the side. Raises :class:`JudgementError` if it cannot be
-    drawn: then there is nothing to compare.
+    ``name``: name of the side in messages. Raises :class:`JudgementError` if it cannot be drawn,
+    because then there is nothing to compare.
     """
     progress = StderrProgress()
     try:

@@ -13,7 +13,7 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class ContenderFigure:
+class ContenderMetric:
     """One metric of one contender."""
 
     value: float | None
@@ -56,7 +56,7 @@ class ContenderResult:
 
     label: str
     """Model, steps and what else was set for this side alone."""
-    metrics: Mapping[str, ContenderFigure]
+    metrics: Mapping[str, ContenderMetric]
     """Metrics, by name."""
     latency_s: ContenderLatency
     """Wall time per call, in seconds."""
@@ -75,7 +75,7 @@ class PromptExtremes:
 
 
 @dataclass(frozen=True)
-class FidelityFigure:
+class FidelityMetric:
     """One measure of how far images of the same prompts and seeds are from each other."""
 
     name: str
@@ -172,7 +172,7 @@ class CompareReport:
     """Labels that no other dominates in CLIP score and latency, as far as intervals can tell."""
     prompts: Mapping[str, PromptExtremes]
     """Prompts on which the candidate gains and loses most, by label of the baseline."""
-    fidelity: Mapping[str, tuple[FidelityFigure, ...]]
+    fidelity: Mapping[str, tuple[FidelityMetric, ...]]
     """How far its images are from those of each variant of the same model, by label."""
     published: PublishedTables | None = field(default=None, metadata=OMITTED)
     """Published figures. Absent unless ``published=on``."""

@@ -32,7 +32,7 @@ class StageDifference:
 
 
 @dataclass(frozen=True)
-class CaseFigure:
+class CaseDistance:
     """One figure that a tier compares with its threshold."""
 
     value: float | None
@@ -76,7 +76,7 @@ class CheckedCase:
     """First stage that differs. ``None``: none does, or the case passes."""
     fingerprint_difference: tuple[GoldenKey, ...] = ()
     """Keys of the environment that differ from the golden's."""
-    figures: Mapping[str, CaseFigure] = field(default_factory=dict)
+    figures: Mapping[str, CaseDistance] = field(default_factory=dict)
     """Figures of the tier, by name."""
     stages: tuple[StageDifference, ...] = ()
     """Every stage, in order; empty if nothing ran."""

@@ -37,7 +37,7 @@ class ModelList:
 
 
 @dataclass(frozen=True)
-class ModelFigure:
+class ModelMetric:
     """One figure on a card, measured when the model was trained."""
 
     value: float | None
@@ -78,7 +78,7 @@ class ModelShown:
     """What it was trained on. ``None``: it is not one of ours."""
     parameters: int | None
     """Number of parameters. ``None``: it is not one of ours."""
-    figures: Mapping[str, ModelFigure] | None
+    figures: Mapping[str, ModelMetric] | None
     """Figures that were measured when it was trained, by name. ``None``: it is not one of ours."""
     path: Path | None
     """Folder or file. ``None``: its files are not on this machine."""

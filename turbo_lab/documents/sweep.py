@@ -60,7 +60,7 @@ class Provenance:
 
 
 @dataclass(frozen=True)
-class Figure:
+class MetricValue:
     """One metric's value."""
 
     value: float | None
@@ -79,7 +79,7 @@ class Figure:
     """What a reader must know. ``None``: nothing."""
 
     @classmethod
-    def of(cls, measurement: Measurement) -> Figure:
+    def of(cls, measurement: Measurement) -> MetricValue:
         """Return a measurement without its values per image."""
         return cls(
             value=measurement.value,
@@ -130,7 +130,7 @@ class CellResult:
     """File of the record, an absolute path."""
     mlflow_run_id: str | None
     """MLflow run of the cell. ``None``: the sweep is not tracked, or MLflow failed."""
-    metrics: Mapping[str, Figure]
+    metrics: Mapping[str, MetricValue]
     """Metrics of the cell's images, by name; empty if none was asked for or the cell failed."""
     latency_s: LatencySummary | None
     """Wall time per call, in seconds. ``None``: the cell was not timed."""
@@ -165,7 +165,7 @@ class CellResult:
             provenance=read_value(Provenance, record.provenance, f"{where}: provenance"),
             record=where,
             mlflow_run_id=None,
-            metrics={one.name: Figure.of(one) for one in measurements},
+            metrics={one.name: MetricValue.of(one) for one in measurements},
             latency_s=None if timing is None else timing.latency_s,
             throughput_images_per_s=None if timing is None else timing.throughput_images_per_s,
             timing=None if timing is None else CellTiming.of(timing),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from turbo_lab.analysis import stats
-from turbo_lab.compare.paired import beyond_p, judge_pairs
+from turbo_lab.compare.paired import Pairs, beyond_p, judge_pairs
 from turbo_lab.documents.gate import GateCalibration, MetricCalibration
 from turbo_lab.errors import InputError
 from turbo_lab.gate.policy import QualityRule
@@ -158,11 +158,10 @@ def _draw(
     """``direction``: ``none`` for a two-sided rule."""
     alarms, intervals = [], []
     for values in (first, _with_loss(first, 2 * margin, direction, unit, seed=seed)):
-        verdict, ci95 = judge_pairs(
-            values, second, clusters, margin, direction=direction, unit=unit, seed=seed
-        )
+        pairs = Pairs(values, second, clusters)
+        verdict, ci95 = judge_pairs(pairs, margin, direction, unit, seed=seed)
         beyond = verdict == Verdict.REGRESSION
-        p_value = beyond_p(values, second, clusters, margin, direction=direction)
+        p_value = beyond_p(pairs, margin, direction)
         alarms.append(p_value if beyond else 1.0)
         intervals.append(ci95)
     return _Draw(alarms[0], _needed_margin(intervals[0], direction), alarms[1])

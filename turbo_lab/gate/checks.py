@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from turbo_lab.analysis import stats
-from turbo_lab.compare.paired import hold_family, spread_of
+from turbo_lab.compare.paired import apply_holm, spread_of
 from turbo_lab.documents.gate import CheckResult
 from turbo_lab.documents.golden import Tier
 from turbo_lab.errors import InputError
@@ -224,7 +224,7 @@ def distance_check(
 
 def decide(rows: Sequence[CheckResult]) -> tuple[Verdict, list[CheckResult]]:
     """The gate's verdict and its checks, false alarms held over all of them."""
-    held = hold_family(rows)
+    held = apply_holm(rows)
     if not held:
         raise InputError("gate: the policy asks nothing; give it at least one check")
     return worst([row.verdict for row in held]), held

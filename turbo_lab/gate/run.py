@@ -84,7 +84,7 @@ def gate_report(
 
 def _with_sides(report: GateReport, drawn: DrawnSides) -> GateReport:
     """Return the report with what is known because the sides were drawn."""
-    candidate, reference = drawn.candidate.figures, drawn.reference
+    candidate, reference = drawn.candidate.measured, drawn.reference
     report = replace(
         report,
         from_store=drawn.candidate.done.from_store,
@@ -113,19 +113,17 @@ def _changed_most(
     held: Sequence[CheckResult], candidate: Baseline, baseline: Baseline
 ) -> dict[str, tuple[PromptChange, ...]]:
     """Return the prompts to look at, the worst first, for each metric that did not pass."""
-    here, there = ({m.name: m for m in side.measurements} for side in (candidate, baseline))
     found = {}
     for row in held:
-        if row.name in here and row.ci95 is not None and row.verdict != Verdict.PASS:
-            gains, losses = winners_and_losers(
-                here[row.name], there[row.name], candidate.keys, baseline.keys
-            )
+        here, there = candidate.scored(row.name), baseline.scored(row.name)
+        if here and there and row.ci95 is not None and row.verdict != Verdict.PASS:
+            gains, losses = winners_and_losers(here, there)
             better = row.difference is not None and (
                 row.difference < 0
-                if here[row.name].direction == Direction.LOWER
+                if here.measurement.direction == Direction.LOWER
                 else row.difference > 0
             )
-            # Of a two-sided figure that gained, the gains are what is suspicious.
+            # If a two-sided check found a gain, the gains are suspicious.
             pairs = gains if row.direction == Direction.NONE and better else losses
             found[row.name] = tuple(pair for pair in pairs if pair[1])
     return found

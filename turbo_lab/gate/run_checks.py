@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.paired import Key, compare_figure
+from turbo_lab.compare.paired import Key, compare_metric
 from turbo_lab.compare.sides import Side, draw_side
 from turbo_lab.documents.gate import CheckResult
 from turbo_lab.errors import InputError, TurboLabError
@@ -58,7 +58,7 @@ def draw_sides(inputs: GateInputs) -> DrawnSides:
     baseline = None
     if inputs.baseline is not None:
         baseline = draw_side("the baseline", measuring(inputs.baseline, metrics))
-    reference = inputs.stored if baseline is None else baseline.figures
+    reference = inputs.stored if baseline is None else baseline.measured
     return DrawnSides(inputs, candidate, baseline, reference)
 
 
@@ -73,7 +73,7 @@ def all_checks(sides: DrawnSides) -> Iterator[CheckResult]:
             for name in policy.quality
         )
     else:
-        yield from quality_checks(policy, sides.candidate.figures, sides.reference)
+        yield from quality_checks(policy, sides.candidate.measured, sides.reference)
     if policy.frechet is not None:
         margin = policy.frechet
         yield from _guarded("fd", lambda: [_frechet(margin, sides)])
@@ -102,26 +102,16 @@ def _guarded(name: str, check: Callable[[], Iterable[CheckResult]]) -> Iterator[
 
 def quality_checks(policy: Policy, candidate: Baseline, baseline: Baseline) -> list[CheckResult]:
     """Return one result per metric of the policy; one that does not compare is ``uncovered``."""
-    here = {m.name: m for m in candidate.measurements}
-    there = {m.name: m for m in baseline.measurements}
     rows = []
     for name, rule in policy.quality.items():
-        if name not in here or name not in there:
-            side = "candidate" if name not in here else "baseline"
-            note = f"the {side} has no {name} with values an image"
+        here, there = candidate.scored(name), baseline.scored(name)
+        if here is None or there is None:
+            side = "candidate" if here is None else "baseline"
+            note = f"the {side} has no {name} with values per image"
             rows.append(CheckResult.without_value(name, Verdict.UNCOVERED, note))
             continue
         try:
-            rows.append(
-                compare_figure(
-                    here[name],
-                    there[name],
-                    candidate.keys,
-                    baseline.keys,
-                    margin=rule.margin,
-                    two_sided=rule.two_sided,
-                )
-            )
+            rows.append(compare_metric(here, there, rule.margin, rule.two_sided))
         except TurboLabError as error:
             why = str(error).removeprefix(f"{name}: ")
             rows.append(CheckResult.without_value(name, Verdict.UNCOVERED, why))

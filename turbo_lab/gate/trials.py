@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.paired import Key, hold_family
+from turbo_lab.compare.paired import Key, apply_holm
 from turbo_lab.compare.sides import Side, draw_side
 from turbo_lab.documents.gate import (
     BlindnessOutcome,
@@ -69,7 +69,7 @@ def calibrate(
     count = num_prompts(candidate) * seeds
     pool = vary(candidate, lambda request: dataclasses.replace(request, num_images=count))
     drawn = draw_side("the candidate", measuring(pool, tuple(policy.quality)))
-    found = calibrate_gate(_pool(drawn.figures), policy.quality, resamples=resamples)
+    found = calibrate_gate(_pool(drawn.measured), policy.quality, resamples=resamples)
     if policy.frechet is not None:
         distance = _calibrate_distance(drawn, policy.frechet)
         found = dataclasses.replace(found, metrics=(*found.metrics, distance))
@@ -88,7 +88,7 @@ def real_gate(policy: Policy, candidate: ResolvedSweep, first_seed: int) -> Real
         first, second = (_with_seed(stored, seed) for seed in (first_seed, second_seed))
         drawn = draw_sides(gate_inputs(policy, first, second))
         assert drawn.reference is not None
-        paired = dataclasses.replace(drawn.reference, keys=drawn.candidate.figures.keys)
+        paired = dataclasses.replace(drawn.reference, keys=drawn.candidate.measured.keys)
         result = judge(dataclasses.replace(drawn, reference=paired, same_seeds=False))
     return RealGate(result, first_seed, second_seed)
 
@@ -139,7 +139,7 @@ def mutate(policy: Policy, candidate: ResolvedSweep) -> list[BlindnessOutcome]:
     setups = _setups(policy, candidate)
 
     def checks(setup: CandidateSetup) -> Check:
-        return lambda figures: hold_family(quality_checks(policy, figures, setup.baseline))
+        return lambda figures: apply_holm(quality_checks(policy, figures, setup.baseline))
 
     found = blindness(setups, checks)
     if policy.goldens is not None:
@@ -185,7 +185,7 @@ def _setup(name: str, side: Side) -> CandidateSetup:
         name=name,
         cell=sweep.cells[0],
         worker=worker_for(sweep),
-        baseline=side.figures,
+        baseline=side.measured,
         context=context,
     )
 

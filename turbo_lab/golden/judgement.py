@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from turbo_lab.analysis.similarity import tile_ssim, window_density
-from turbo_lab.documents.golden import CaseFigure, Margin, StageDifference, Thresholds, Tier
+from turbo_lab.documents.golden import CaseDistance, Margin, StageDifference, Thresholds, Tier
 from turbo_lab.environment import Fingerprint, Keys
 from turbo_lab.golden.document import Accepted, Golden
 from turbo_lab.golden.library import StoredTensors
@@ -101,7 +101,7 @@ class CaseVerdict:
     """Where a failing case first left its golden."""
     fingerprint_difference: tuple[tuple[str, Any, Any], ...] = ()
     """(key, the golden's, here)."""
-    figures: Mapping[str, CaseFigure] = field(default_factory=dict)
+    figures: Mapping[str, CaseDistance] = field(default_factory=dict)
     """By name."""
     stages: tuple[StageDifference, ...] = ()
     """Every stage in order; empty where nothing ran."""
@@ -215,7 +215,7 @@ def _judge_figures(
         text = f"no threshold for {', '.join(lacking)}: run turbo-lab golden calibrate --write"
         return replace(case, verdict=Verdict.ERROR, message=text)
     figures = {
-        name: CaseFigure(value, margins[name].threshold, note)
+        name: CaseDistance(value, margins[name].threshold, note)
         for name, (value, note) in values.items()
     }
     case = replace(case, message="within the thresholds", figures=figures)

@@ -12,7 +12,7 @@ Marks = Mapping[tuple[str, str], int]
 
 
 @dataclass(frozen=True)
-class BriefFigure:
+class BriefValue:
     """One figure of one cell."""
 
     text: str
@@ -29,7 +29,7 @@ class BriefTable:
     """Keys that were given several values."""
     headings: tuple[str, ...]
     """One heading per figure column."""
-    rows: tuple[tuple[BriefFigure, ...], ...]
+    rows: tuple[tuple[BriefValue, ...], ...]
     """The figures of each cell, in the order of the headings."""
     notes: tuple[str, ...]
     """Footnotes, in order."""
@@ -43,7 +43,7 @@ def brief_table(cells: Sequence[CellResult]) -> BriefTable:
     best = [column.best() for column in shown]
     rows = tuple(
         tuple(
-            BriefFigure(_text(column, index, cell, marks), index in best[at])
+            BriefValue(_text(column, index, cell, marks), index in best[at])
             for at, column in enumerate(shown)
         )
         for index, cell in enumerate(cells)

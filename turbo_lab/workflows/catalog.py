@@ -26,7 +26,7 @@ from turbo_lab.cards import (
 from turbo_lab.cards.hub import cached_snapshot
 from turbo_lab.cards.packaged import packaged_names
 from turbo_lab.documents.document import read_value
-from turbo_lab.documents.models import ModelFigure, ModelRow, ModelShown
+from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import DigestCache, digest
 
@@ -162,13 +162,13 @@ def _part(name: str) -> ModelShown:
     )
 
 
-def _figures(name: str, card: Mapping[str, Any]) -> dict[str, ModelFigure] | None:
+def _figures(name: str, card: Mapping[str, Any]) -> dict[str, ModelMetric] | None:
     """Return the figures that training wrote into ``card.json``."""
     found = card.get("figures")
     if found is None:
         return None
     where = f"{name}/card.json"
-    return {key: read_value(ModelFigure, value, where) for key, value in found.items()}
+    return {key: read_value(ModelMetric, value, where) for key, value in found.items()}
 
 
 def _status(card: ModelCard | AdapterCard) -> str:

@@ -11,8 +11,8 @@ from tests.report.browser import run_in_page
 from turbo_lab.documents.compare import (
     CompareReport,
     ContenderEnergy,
-    ContenderFigure,
     ContenderLatency,
+    ContenderMetric,
     ContenderResult,
     PromptExtremes,
 )
@@ -29,7 +29,7 @@ NASTY = "<img src=x onerror=\"errors.push('ran')\">"
 def contender(label: str, score: float, p50: float) -> ContenderResult:
     return ContenderResult(
         label=label,
-        metrics={"clip_score": ContenderFigure(score, (score - 0.01, score + 0.01), 16)},
+        metrics={"clip_score": ContenderMetric(score, (score - 0.01, score + 0.01), 16)},
         latency_s=ContenderLatency(p50, (p50 - 0.01, p50 + 0.01), 6),
     )
 

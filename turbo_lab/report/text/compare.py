@@ -11,8 +11,8 @@ from rich.table import Table
 from turbo_lab.documents.compare import (
     CompareReport,
     ContenderEnergy,
-    ContenderFigure,
-    FidelityFigure,
+    ContenderMetric,
+    FidelityMetric,
     PublishedTables,
 )
 from turbo_lab.report.markdown import difference, number, published_columns
@@ -57,7 +57,7 @@ def print_compare(report: CompareReport) -> None:
         _print_published(console, report.published)
 
 
-def _print_fidelity(console: Console, label: str, rows: Sequence[FidelityFigure]) -> None:
+def _print_fidelity(console: Console, label: str, rows: Sequence[FidelityMetric]) -> None:
     """How far images of one seed are apart."""
     table = Table(box=None, pad_edge=False)
     for column in (f"images of the same seeds, against {escape(label)}", "mean (95%)", "worst"):
@@ -98,7 +98,7 @@ def _joules(energy: ContenderEnergy | None) -> str:
     return text + (" by power" if energy.method == "power" else "")
 
 
-def _figure(figure: ContenderFigure) -> str:
+def _figure(figure: ContenderMetric) -> str:
     if figure.value is None:
         return "unscored"
     text = f"{figure.value:.3f}"

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from turbo_lab.documents.document import to_plain
-from turbo_lab.documents.models import ModelFigure, ModelRow, ModelShown
+from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown
 from turbo_lab.documents.plan import PlanResult
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.documents.timing import BenchCell
@@ -167,7 +167,7 @@ def model_card_text(card: ModelShown, console: Console | None = None) -> None:
         )
 
 
-def _card_figure(figure: ModelFigure) -> str:
+def _card_figure(figure: ModelMetric) -> str:
     value = "unscored" if figure.value is None else number(figure.value)
     interval = figure.ci95
     shown = "" if interval is None else f" [{number(interval[0])}, {number(interval[1])}]"
