@@ -200,6 +200,19 @@ def test_on_another_device_images_decide(suite: Path) -> None:
     assert code == 1 and "golden test_gradient: regression: window_density" in text
 
 
+def test_non_finite_stages_are_neither_recorded_nor_accepted(suite: Path) -> None:
+    (suite / "test_it.py").write_text(SUITE.format(offset=0, stage="np.nan"))
+    code, text = run(suite, "--golden-record", "-k", "stages")
+    assert code == 1 and not (suite / "goldens" / "test_it" / "test_stages").exists()
+    assert "non-finite values (NaN or infinity), first in latents.0: golden test_stages is" in text
+    (suite / "test_it.py").write_text(SUITE.format(offset=0, stage=0))
+    assert run(suite, "--golden-record")[0] == 0
+    (suite / "test_it.py").write_text(SUITE.format(offset=0, stage="np.inf"))
+    for words in ((), ("--golden-accept", "it is meant", "-k", "stages")):
+        code, text = run(suite, *words)
+        assert code == 1 and "non-finite values (NaN or infinity), first in latents.0" in text
+
+
 @pytest.mark.slow
 def test_tensors_of_64_bits_are_not_rounded(suite: Path) -> None:
     template = (

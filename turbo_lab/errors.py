@@ -24,6 +24,15 @@ class MissingFilesError(TurboLabError):
     """A model, adapter or metric needs files that are not on this machine."""
 
 
+class NonFiniteError(InputError):
+    """NaN or infinity where an image is made: weights, settings or dtype do not serve."""
+
+    def __init__(self, stage: str, cause: str) -> None:
+        """``stage``: the first one that is not finite; ``cause``: why, and what to do."""
+        super().__init__(f"non-finite values (NaN or infinity), first in {stage}: {cause}")
+        self.stage = stage
+
+
 class StoreError(TurboLabError):
     """The store cannot be read or written: disk, permissions or schema."""
 

@@ -27,7 +27,7 @@ from turbo_lab import environment
 from turbo_lab.documents.document import read_value, to_plain
 from turbo_lab.documents.golden import CheckedCase, GoldenCheck
 from turbo_lab.documents.output import check_writable
-from turbo_lab.errors import InputError, StoreError
+from turbo_lab.errors import InputError, NonFiniteError, StoreError
 from turbo_lab.golden.document import Acceptance, Golden, GoldenContent
 from turbo_lab.golden.judgement import CaseVerdict, Observation, judge
 from turbo_lab.golden.library import GoldenLibrary, check_name
@@ -112,10 +112,11 @@ class GoldenImage:
         try:
             self._judge(library, case, seen, recipe)
         except StoreError as error:  # damaged, edited, of a newer schema
-            _CASES.append(
-                CheckedCase(f"{self._file}::{case}", Verdict.ERROR, tier=None, message=str(error))
-            )
+            self._failed(case, Verdict.ERROR, str(error))
             pytest.fail(f"golden {case}: error: {error}", pytrace=False)
+        except NonFiniteError as error:  # neither recorded nor accepted
+            self._failed(case, Verdict.REGRESSION, str(error))
+            pytest.fail(f"golden {case}: {error}", pytrace=False)
 
     def _failed(self, case: str, verdict: Verdict, message: str) -> None:
         """Remember a case that failed and has no images to show."""

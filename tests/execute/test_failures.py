@@ -124,6 +124,53 @@ def test_a_lora_file_that_is_cut_short_fails_its_own_cells_only(
     assert "lora=cut.safetensors: cannot be read" in cells[1]["error"]
 
 
+class OfALibrary(Exception):
+    """A type that no list of ours knows."""
+
+
+@pytest.mark.parametrize("error", [OfALibrary("no such layer"), IndexError("list index")])
+def test_any_exception_of_a_library_fails_its_own_cell_only(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Sampler.run
+
+    def refuse(self: Sampler, batch: Any, *rest: Any) -> Any:
+        if batch.recipe.num_inference_steps == 2:
+            raise error
+        return run(self, batch, *rest)
+
+    monkeypatch.setattr(Sampler, "run", refuse)
+    code, found = sweep(save_tiny_sdxl(tmp_path / "tiny"), capsys)
+    assert code == 3
+    assert [cell["status"] for cell in found["cells"]] == ["done", "failed", "done"]
+    assert found["cells"][1]["error"] == f"{type(error).__name__}: {error}"
+
+
+def test_a_bug_of_ours_fails_its_cell_and_is_raised_once_the_others_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder, run = save_tiny_sdxl(tmp_path / "tiny"), Sampler.run
+
+    def break_down(self: Sampler, batch: Any, *rest: Any) -> Any:
+        if batch.recipe.num_inference_steps == 2:
+            batch = None  # our own code then meets what it never should
+        return run(self, batch, *rest)
+
+    monkeypatch.setattr(Sampler, "run", break_down)
+    local = ("model=local", f"model.path={folder}", "resolution=64", "num_inference_steps=1,2,3")
+    assert main(["sweep", *local, *QUICK]) == 4
+    said = capsys.readouterr().err
+    assert "Traceback" in said and "failed: a bug in turbo-lab: AttributeError" in said
+    (document,) = (tmp_path / "turbo-lab-store" / "sweeps").glob("*/sweep.json")
+    cells = json.loads(document.read_text())["cells"]
+    assert [cell["status"] for cell in cells] == ["done", "failed", "done"]
+
+
 def test_models_of_equal_weights_keep_their_own_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

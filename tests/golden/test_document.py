@@ -6,7 +6,10 @@ import dataclasses
 import datetime
 from pathlib import Path
 
+import pytest
+
 from tests.golden.observations import changed, observation, recorded
+from turbo_lab.errors import NonFiniteError
 from turbo_lab.golden.document import Acceptance, Golden, GoldenContent
 from turbo_lab.golden.judgement import Observation
 from turbo_lab.golden.library import GoldenLibrary
@@ -57,3 +60,11 @@ def test_an_acceptance_is_of_one_outcome_and_moment() -> None:
     assert datetime.datetime.fromisoformat(accepted.at).tzinfo == datetime.UTC
     assert accepted.stands(datetime.date(2026, 6, 1))
     assert not accepted.stands(datetime.date(2026, 6, 2))
+
+
+def test_no_golden_is_made_of_non_finite_values(tmp_path: Path) -> None:
+    seen = observation()
+    old = recorded(GoldenLibrary(tmp_path), seen)
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(NonFiniteError, match=r"first in unet\.0: golden case is not recorded"):
+            anchor(old, changed(seen, "unet.0", value))

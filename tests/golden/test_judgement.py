@@ -118,6 +118,16 @@ def test_a_figure_that_is_not_a_number_is_never_a_pass(
     assert found.verdict in ("regression", "error")
 
 
+@pytest.mark.parametrize("keys", [KEYS, UPGRADED], ids=["T0", "T1"])
+def test_non_finite_values_are_a_regression_at_every_tier(
+    library: GoldenLibrary, golden: Golden, keys: dict[str, str]
+) -> None:
+    for value in (np.nan, np.inf):
+        found = verdict(library, golden, changed(observation(), "latents.0", value, keys))
+        assert found.verdict == "regression"
+        assert found.message == "non-finite values (NaN or infinity), first in latents.0"
+
+
 def test_no_thresholds_and_no_extractor_are_errors(library: GoldenLibrary, golden: Golden) -> None:
     material = library.material(golden)
     seen = changed(observation(), "vae", 1.0, UPGRADED)

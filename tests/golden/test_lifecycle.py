@@ -13,19 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.golden_cases import FreshDraws, Loaded
+from turbo_lab.cards import locate_adapter
 from turbo_lab.cli.main import main
 from turbo_lab.documents.golden import CheckedCase, Margin
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden import lifecycle
 from turbo_lab.golden.document import Acceptance
 from turbo_lab.golden.library import GoldenLibrary
-from turbo_lab.golden.lifecycle import Checked, check
+from turbo_lab.golden.lifecycle import Checked, check, check_one
 from turbo_lab.golden.run_case import Case, CaseRunner, RecordedCase, resolve_case
 from turbo_lab.golden.thresholds import read_thresholds, thresholds_document
 from turbo_lab.report.golden_check import checked_case
 from turbo_lab.runtime import pipeline
+from turbo_lab.runtime.seams import Seams
 from turbo_lab.trials.faults import FAULTS
 
 
@@ -330,6 +333,27 @@ def test_a_case_that_raises_anything_is_one_error_and_the_rest_is_judged(
     code, values = document(capsys, "golden", "check")
     assert (code, [case["verdict"] for case in values["cases"]]) == (4, ["error", "pass"])
     assert "TypeError: unexpected keyword" in values["cases"][0]["message"]
+
+
+def test_nothing_is_recorded_of_a_lora_of_nan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flat = load_file(locate_adapter("flat").path)
+    save_file({key: value * float("nan") for key, value in flat.items()}, "nan.safetensors")
+    words = ["golden", "record", "broken", "lora=nan.safetensors", "num_images=1"]
+    assert main([*words, "num_threads=1", "--processes", "0"]) == 2
+    said = capsys.readouterr().err
+    assert "first in unet.0: the LoRA's weights hold NaN or infinity" in said
+    assert not (tmp_path / "goldens").exists()
+
+
+def test_a_case_that_draws_nan_now_is_a_regression(loaded: Loaded) -> None:
+    broken = Seams(decode=lambda run, latents: run(latents) * float("nan"))
+    runner = CaseRunner([loaded[0].case], seams=broken)
+    found = check_one(runner, loaded[0], {}, None, explain=False).verdict
+    assert (found.verdict, found.tier) == ("regression", "T0")
+    assert "non-finite values (NaN or infinity), first in vae" in found.message
 
 
 def test_files_that_were_edited_are_told_without_a_traceback(

@@ -19,7 +19,7 @@ from tests.runtime.test_sampler import (
 )
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab.cards import locate, model_card
-from turbo_lab.errors import InputError
+from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.execute.resident import ResidentPipeline, Weights
 from turbo_lab.execute.worker import Worker
 from turbo_lab.golden.run_case import resolve_case
@@ -203,7 +203,7 @@ class OutOfMemoryAbove:
 def test_out_of_memory_fails_unless_splitting_is_allowed(folder: Path, share: str) -> None:
     made = worker(folder, share=share)
     OutOfMemoryAbove(made.resident.pipeline, 2)
-    with pytest.raises(MemoryError, match="no room for 4 rows"):
+    with pytest.raises(IncompleteError, match="no room for 4 rows"):
         run_group(made, grid(folder)[:1])
 
 
@@ -232,7 +232,7 @@ def test_split_batch_has_the_bits_of_its_parts_and_says_so(folder: Path, share: 
 def test_one_image_that_does_not_fit_fails_although_splitting_is_allowed(folder: Path) -> None:
     made = worker(folder, may_split=True)
     OutOfMemoryAbove(made.resident.pipeline, 1)
-    with pytest.raises(MemoryError, match="no room for 2 rows"):
+    with pytest.raises(IncompleteError, match="no room for 2 rows"):
         run_group(made, grid(folder)[1:2])
 
 

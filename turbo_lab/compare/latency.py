@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from turbo_lab.analysis.latency_fit import fits
 from turbo_lab.documents.timing import BenchCell, BenchResult, CellTiming
-from turbo_lab.errors import InputError
-from turbo_lab.execute.driver import CELL_FAILURES
+from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
+from turbo_lab.runtime.failures import reason
 from turbo_lab.store.record import CellStatus
 from turbo_lab.store.store import Store
 
@@ -32,9 +32,8 @@ def time_cells(sweep: ResolvedSweep) -> BenchResult:
                 raise InputError(cell.misfit)
             worker.prepare(cell.recipe)
             timing = worker.time_cell(cell, rule, sweep.fingerprint)
-        except CELL_FAILURES as error:
-            text = " ".join(str(error).split())[:500]
-            found.append(BenchCell(axes, CellStatus.FAILED, error=text, latency_s=None))
+        except TurboLabError as error:
+            found.append(BenchCell(axes, CellStatus.FAILED, error=reason(error), latency_s=None))
             continue
         store.write_timing(sweep.keys.record_id(cell), timing)
         found.append(

@@ -25,12 +25,10 @@ from turbo_lab.planning.cell_keys import CellKeys
 from turbo_lab.planning.options import TimingRuleName
 from turbo_lab.planning.plan import Group, Job, Plan
 from turbo_lab.request.recipe import Batch, Cell
+from turbo_lab.runtime.failures import reason
 from turbo_lab.store.encode import DrawnBatch
 from turbo_lab.store.record import CellStatus, Exactness, Record
 from turbo_lab.store.store import Store
-
-# What a model, an adapter or a device may refuse; anything else is our own bug.
-CELL_FAILURES = (TurboLabError, RuntimeError, ValueError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -100,6 +98,8 @@ class SweepOutcome:
     """Seconds spent in the timing lane."""
     work: dict[str, int] = field(default_factory=dict)
     """Number of rows evaluated, by kind."""
+    bug: Exception | None = None
+    """The first bug in turbo-lab that a cell met; ``None``: there was none."""
 
 
 def run_plan(plan: Plan, worker: Worker, context: SweepContext, progress: Progress) -> SweepOutcome:
@@ -118,6 +118,7 @@ def run_plan(plan: Plan, worker: Worker, context: SweepContext, progress: Progre
     if plan.groups or driver.untimed:
         driver.run(outcome)
     outcome.records = {p.cell.cell_id: driver.finish(p.cell) for p in plan.cells}
+    outcome.bug = driver.bug
     return outcome
 
 
@@ -130,6 +131,7 @@ class _Driver:
         self.plan, self.worker, self.context, self.progress = plan, worker, context, progress
         self.failed: dict[str, str] = {}
         self.records: dict[str, Record] = {}
+        self.bug: Exception | None = None
         self.told: set[str] = set()
         self.interrupts = Interrupts()
         # Reuse keys in our hands, and what another sweep on this store has in its own.
@@ -249,9 +251,9 @@ class _Driver:
                 negative = job.cells[0].negative_prompt
                 self._tell_cut_prompts([*group.layout.prompts, *([negative] if negative else [])])
                 drawn = self.worker.run(job.batch, negative, keep)
-        except CELL_FAILURES as error:
+        except Exception as error:  # noqa: BLE001  (one cell must not take the others along)
             self._release(key)
-            self.fail(job.cells, " ".join(str(error).split())[:500] or type(error).__name__)
+            self.fail(job.cells, self._reason(error))
             return
         if drawn.split:
             stages.clear()  # of an attempt that failed, and of parts
@@ -291,6 +293,13 @@ class _Driver:
                 f"cut: {lost!r}"
             )
 
+    def _reason(self, error: Exception) -> str:
+        """Return an error in one line; the first bug in turbo-lab is kept for the end."""
+        if isinstance(error, TurboLabError):
+            return reason(error)
+        self.bug = self.bug or error
+        return f"a bug in turbo-lab: {reason(error)}"
+
     def fail(self, cells: Iterable[Cell], text: str) -> None:
         """Give cells up, with the line that says why; their records say it too."""
         for cell in cells:
@@ -315,8 +324,8 @@ class _Driver:
         try:
             self.worker.prepare(cell.recipe)
             timing = self.worker.time_cell(cell, self.context.timing, self.context.fingerprint)
-        except CELL_FAILURES as error:
-            self.progress.note(f"timing failed: {error}")
+        except Exception as error:  # noqa: BLE001  (as above)
+            self.progress.note(f"timing failed: {self._reason(error)}")
             return
         self.context.store.write_timing(self.records[cell.cell_id].record_id, timing)
 

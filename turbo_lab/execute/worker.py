@@ -16,6 +16,7 @@ from turbo_lab.environment import Fingerprint
 from turbo_lab.execute.resident import ResidentPipeline, Weights
 from turbo_lab.planning.plan import WorkDone
 from turbo_lab.request.recipe import Batch, Cell, Recipe
+from turbo_lab.runtime.failures import cell_failures
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on
 from turbo_lab.store.record import Timing
 
@@ -51,7 +52,8 @@ class Worker:
         """Make a recipe's weights resident. Raises ``TurboLabError`` if they do not fit."""
         if not self.resident.holds(recipe):
             self._runner, self._sampler = None, None  # they hold the old weights
-        self.resident.prepare(recipe, self.seams.put_on_lora)
+        with cell_failures():
+            self.resident.prepare(recipe, self.seams.put_on_lora)
 
     def new_group(self, batches: Sequence[tuple[Batch, str | None]] = ()) -> None:
         """Begin a group; ``batches``, each with its negative prompt, may be drawn together."""
@@ -75,9 +77,10 @@ class Worker:
         """Draw one batch in the image lane; its weights must be resident.
 
         ``observe`` is called with each stage's name and tensor, and drawing continues
-        with the tensor that it returns.
+        with the tensor that it returns. Raises ``TurboLabError`` if it cannot be drawn;
+        any other exception is a bug in turbo-lab.
         """
-        with self.image_lane():
+        with self.image_lane(), cell_failures():
             return self._current_runner().run(batch, negative_prompt, observe)
 
     def _current_runner(self) -> BatchRunner:
@@ -123,13 +126,18 @@ class Worker:
         return lambda: pipeline(**stock_arguments(batch, cell.negative_prompt, seams))
 
     def time_cell(self, cell: Cell, rule_name: str, fingerprint: Fingerprint) -> Timing:
-        """Time the stock call on the cell's first batch; nothing is shared."""
+        """Time the stock call on the cell's first batch; nothing is shared.
+
+        Raises as :meth:`run`.
+        """
         from turbo_lab.runtime.stage_clock import StageClock
         from turbo_lab.runtime.timing import measure_call, timing, timing_rule
 
-        call, device = self.stock_call(cell), self.resident.device
-        with self.thread_count(), StageClock(self.resident.pipeline, device) as stages:
-            taken = measure_call(call, timing_rule(rule_name), device, stages)
+        device = self.resident.device
+        with cell_failures():
+            call = self.stock_call(cell)
+            with self.thread_count(), StageClock(self.resident.pipeline, device) as stages:
+                taken = measure_call(call, timing_rule(rule_name), device, stages)
         return timing(
             taken,
             cell.cell_id,

@@ -14,8 +14,8 @@ from typing import Any
 
 from turbo_lab.documents.golden import Margin, Thresholds
 from turbo_lab.environment import Fingerprint, Keys
-from turbo_lab.errors import StoreError
-from turbo_lab.golden.stages import StageMark, outcome_digest
+from turbo_lab.errors import NonFiniteError, StoreError
+from turbo_lab.golden.stages import StageMark, first_non_finite, outcome_digest
 from turbo_lab.identity import as_plain, digest
 from turbo_lab.request.recipe import Recipe
 from turbo_lab.store import record as records
@@ -116,8 +116,11 @@ class GoldenContent:
     ) -> GoldenContent:
         """Return a golden of an outcome, new or in the place of ``old``.
 
-        ``thresholds`` serve unless ``old`` has its own.
+        ``thresholds`` serve unless ``old`` has its own. Raises :class:`NonFiniteError` for
+        an outcome with NaN or infinity.
         """
+        if (stage := first_non_finite(stages)) is not None:
+            raise NonFiniteError(stage, f"golden {name} is not recorded; mend the pipeline first")
         outcome = outcome_digest(stages)
         is_move = old is None or old.outcome != outcome
         # Further outcomes were accepted next to the old anchor: a move leaves them behind.

@@ -27,6 +27,7 @@ from turbo_lab.golden.stages import (
     StageValue,
     Values,
     differences,
+    first_non_finite,
     mark,
     outcome_digest,
     stage_kind,
@@ -146,6 +147,8 @@ def judge(
         stages=tuple(differences(golden.stages, material.tensors, seen.stages, seen.marks)),
         identical=outcome == golden.outcome,
     )
+    if (stage := first_non_finite(seen.marks)) is not None:  # no tier tolerates it
+        return _regression(case, f"non-finite values (NaN or infinity), first in {stage}")
     beside = golden.standing(outcome, today)
     if beside is None and outcome in golden.known_bad:
         return _regression(case, f"known bad: {golden.known_bad[outcome]}")

@@ -21,6 +21,7 @@ from turbo_lab.errors import (
     InputError,
     JudgementError,
     MissingFilesError,
+    NonFiniteError,
     StoreError,
     TurboLabError,
 )
@@ -143,6 +144,10 @@ def check_one(
         verdict = judge(golden, stored, seen, thresholds, today=today(), embed=embed)
         checked = Checked(verdict, expected, seen.pixels(), fingerprints=fingerprints)
         return explained(runner, one, checked) if explain else checked
+    except NonFiniteError as error:
+        tier = choose(golden, case.sweep.fingerprint.keys, today()).tier
+        verdict = CaseVerdict(golden.name, Verdict.REGRESSION, tier, str(error))
+        return Checked(verdict, expected, fingerprints=fingerprints)
     except Exception as error:  # noqa: BLE001 - a new library may raise anything; the rest goes on
         text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         verdict = CaseVerdict(golden.name, Verdict.ERROR, None, f"could not be {doing}: {text}")

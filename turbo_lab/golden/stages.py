@@ -9,6 +9,7 @@ Farach-Colton 2004), mostly within a fifth.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,6 +97,20 @@ def ordered_by_worth(stages: Sequence[StageValue]) -> dict[str, Values]:
     first = ["noise", *latents[-1:], *steps, "pooled_prompt_embeds", "prompt_embeds"]
     order = dict.fromkeys([*first, *(s for s in by_stage if s not in ("vae", "pixels")), "pixels"])
     return {stage: by_stage[stage] for stage in order if stage in by_stage}
+
+
+def first_non_finite(marks: Sequence[StageMark]) -> str | None:
+    """Return the first stage with NaN, or of a pipeline's own stages with infinity.
+
+    A stage of a user's own may hold infinity on purpose, as masks do. ``None``: there is none.
+    """
+    return next((m.stage for m in marks if not _is_finite(m)), None)
+
+
+def _is_finite(of: StageMark) -> bool:
+    if stage_kind(of.stage) in STAGE_KINDS:
+        return math.isfinite(of.norm)
+    return not math.isnan(of.norm)
 
 
 def outcome_digest(marks: Sequence[StageMark]) -> str:

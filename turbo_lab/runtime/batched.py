@@ -20,7 +20,8 @@ import torch
 
 from turbo_lab.planning.plan import first_rows
 from turbo_lab.request.recipe import Batch
-from turbo_lab.runtime.sampler import Run, Sampler, to_uint8
+from turbo_lab.runtime.finite import refuse_non_finite
+from turbo_lab.runtime.sampler import Run, Sampler, SharedWork, to_uint8
 from turbo_lab.runtime.seams import pass_on
 
 if TYPE_CHECKING:
@@ -126,12 +127,23 @@ class BatchedGroup:
         """Return a batch's images, (N, H, W, 3) uint8 RGB in [0, 255]; call once per batch.
 
         ``observe`` sees only the decoded images: the other stages hold rows of several batches.
+        Raises :class:`NonFiniteError` for NaN or infinity in this batch's rows.
         """
         if self._latents is None:
             self._latents = self._denoise()
         if batch.batch_id not in self._decoded:
             self._decode_from(batch)
-        return to_uint8(observe("vae", self._decoded.pop(batch.batch_id)))
+        decoded = observe("vae", self._decoded.pop(batch.batch_id))
+        images, is_finite = to_uint8(decoded)
+        if not is_finite:
+            self._refuse(batch, decoded)
+        return images
+
+    def _refuse(self, batch: Batch, decoded: torch.Tensor) -> None:
+        """Raise for a batch that is not finite; drawn alone, it shows which stage is the first."""
+        negative = next(text for own, text in self.work if own.batch_id == batch.batch_id)
+        self.sampler.run(batch, negative, SharedWork())
+        refuse_non_finite({"vae": decoded}, self.sampler.pipeline, batch.recipe)
 
     def _denoise(self) -> dict[str, torch.Tensor]:
         """Return the final latents by batch id."""

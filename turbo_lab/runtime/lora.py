@@ -14,8 +14,10 @@ from pathlib import Path
 
 from diffusers import StableDiffusionXLPipeline
 from diffusers.loaders import lora_base
+from safetensors import SafetensorError
 
 from turbo_lab.errors import InputError
+from turbo_lab.runtime.failures import reason, refused_as
 
 
 def put_on(
@@ -28,33 +30,29 @@ def put_on(
     """
     try:
         for index, (name, path, _) in enumerate(adapters):
-            try:
-                with warnings.catch_warnings():
-                    # A second adapter is meant.
-                    warnings.filterwarnings("ignore", "Already found a `peft_config`")
-                    pipeline.load_lora_weights(
-                        str(path.parent),
-                        weight_name=path.name,
-                        adapter_name=f"a{index}",
-                        local_files_only=True,
-                    )
-            except OSError as error:  # diffusers', for a file that cannot be read
-                reason = str(error).strip().splitlines()[0]
-                raise InputError(
-                    f"lora={name}: cannot be read ({reason}); get the file again"
-                ) from error
-            except (RuntimeError, ValueError, KeyError) as error:
-                reason = str(error).strip().splitlines()[0]
-                raise InputError(
-                    f"lora={name}: does not fit this model ({reason}); "
-                    "use an adapter trained for its architecture"
-                ) from error
+            remedy = "; use an adapter trained for its architecture"
+            with refused_as(f"lora={name}: does not fit this model", remedy):
+                try:
+                    _load(pipeline, path, f"a{index}")
+                except (OSError, SafetensorError) as error:
+                    raise InputError(
+                        f"lora={name}: cannot be read ({reason(error)}); get the file again"
+                    ) from error
         names = [f"a{index}" for index in range(len(adapters))]
         if names:
             pipeline.set_adapters(names, [weight for _, _, weight in adapters])
     except BaseException:  # Ctrl-C too; it goes on to the caller
         take_off(pipeline)
         raise
+
+
+def _load(pipeline: StableDiffusionXLPipeline, path: Path, name: str) -> None:
+    with warnings.catch_warnings():
+        # A second adapter is meant.
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")
+        pipeline.load_lora_weights(
+            str(path.parent), weight_name=path.name, adapter_name=name, local_files_only=True
+        )
 
 
 def _is_not_about_text_encoders(entry: logging.LogRecord) -> bool:

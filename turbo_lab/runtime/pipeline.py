@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from turbo_lab.cards import single_file_config
 from turbo_lab.environment import package_version
 from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.runtime.failures import refused_as
 
 TORCH_DTYPES = {
     "float32": torch.float32,
@@ -54,7 +55,7 @@ def load_pipeline(
     }
     if vae is not None:
         options["vae"] = _load_vae(vae, TORCH_DTYPES[dtype])
-    try:
+    with refused_as(f"model: {path} cannot be loaded as a StableDiffusionXLPipeline"):
         if path.is_file():
             pipeline = StableDiffusionXLPipeline.from_single_file(
                 str(path), config=str(single_file_config()), **options
@@ -63,11 +64,6 @@ def load_pipeline(
             pipeline = StableDiffusionXLPipeline.from_pretrained(
                 str(path), use_safetensors=True, **options
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"model: {path} cannot be loaded as a StableDiffusionXLPipeline ({reason})"
-        ) from error
     channels, wanted = pipeline.vae.config.latent_channels, pipeline.unet.config.in_channels
     if vae is not None and channels != wanted:
         raise InputError(
@@ -81,15 +77,10 @@ def load_pipeline(
 
 
 def _load_vae(folder: Path, dtype: torch.dtype) -> AutoencoderKL:
-    try:
+    with refused_as(f"vae: {folder} cannot be loaded as an AutoencoderKL"):
         return AutoencoderKL.from_pretrained(
             str(folder), dtype=dtype, use_safetensors=True, local_files_only=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"vae: {folder} cannot be loaded as an AutoencoderKL ({reason})"
-        ) from error
 
 
 def quantize_unet(pipeline: StableDiffusionXLPipeline, kind: str, version: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from turbo_lab.errors import TurboLabError
+from turbo_lab.errors import NonFiniteError
 from turbo_lab.request.recipe import Batch, Layout
 from turbo_lab.runtime.batched import MAX_UNET_ROWS, BatchedGroup
 from turbo_lab.runtime.memory import is_out_of_memory, release
@@ -106,7 +106,9 @@ class BatchedRunner:
             try:
                 pixels = together.images(batch, observe)
                 break
-            except (MemoryError, RuntimeError, ValueError, TurboLabError) as error:
+            except NonFiniteError:
+                raise  # it is about this batch's own rows
+            except Exception as error:
                 if is_out_of_memory(error) and self.may_split and together.shrink():
                     continue
                 if len(together.work) == 1:

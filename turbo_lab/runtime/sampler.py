@@ -23,6 +23,7 @@ from diffusers import StableDiffusionXLPipeline
 from turbo_lab.planning.plan import WorkDone, end_key, start_key
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime import noise
+from turbo_lab.runtime.finite import all_finite, refuse_non_finite
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on
 
 if TYPE_CHECKING:
@@ -144,17 +145,27 @@ class Sampler:
         ``shared`` is one object for all batches of a group. Work is reused only if
         its inputs are equal to the bit. ``observe`` is called with each stage's name
         (see ``golden/stages.py``) and tensor, and its tensor is used from there on.
+        Raises :class:`NonFiniteError` for NaN or infinity.
         """
-        run = self.begin(batch, negative_prompt, observe)
+        stages: dict[str, torch.Tensor] = {}
+
+        def watch(stage: str, tensor: torch.Tensor) -> torch.Tensor:
+            stages[stage] = observe(stage, tensor)
+            return stages[stage]
+
+        run = self.begin(batch, negative_prompt, watch)
         for index, timestep in enumerate(run.scheduler.timesteps):
             model_input = run.model_input(timestep)
             if index == 0:
                 noise_pred = self._first_evaluation(run, model_input, timestep, shared)
             else:
                 noise_pred = self.evaluate(run, model_input, timestep)
-            run.step(observe(f"unet.{index}", noise_pred), timestep)
-            run.latents = observe(f"latents.{index}", run.latents)
-        return to_uint8(observe("vae", self._decode_shared(run, shared)))
+            run.step(watch(f"unet.{index}", noise_pred), timestep)
+            run.latents = watch(f"latents.{index}", run.latents)
+        images, is_finite = to_uint8(watch("vae", self._decode_shared(run, shared)))
+        if not is_finite:
+            refuse_non_finite(stages, self.pipeline, batch.recipe)
+        return images
 
     def _encode(self, prompts: tuple[str, ...], negative: str | None) -> Encoding:
         key = (prompts, negative)
@@ -298,13 +309,15 @@ class Sampler:
         return decoded
 
 
-def to_uint8(decoded: torch.Tensor) -> np.ndarray:
+def to_uint8(decoded: torch.Tensor) -> tuple[np.ndarray, bool]:
     """Convert (N, 3, H, W) in [-1, 1] to (N, H, W, 3) uint8 RGB, on the device, in one copy.
 
-    The same numbers as diffusers' PIL post-processing.
+    The same numbers as diffusers' PIL post-processing; and whether all values were finite.
     """
+    is_finite = all_finite(decoded)
     scaled = (decoded / 2 + 0.5).clamp(0, 1).float().mul(255).round()
-    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    images = scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return images, bool(is_finite)
 
 
 def _same_inputs(start: CachedUnetCall, model_input: torch.Tensor, timestep: torch.Tensor) -> bool:

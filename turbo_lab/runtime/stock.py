@@ -19,6 +19,7 @@ from diffusers import StableDiffusionXLPipeline
 
 from turbo_lab.planning.plan import WorkDone
 from turbo_lab.request.recipe import Batch
+from turbo_lab.runtime.finite import all_finite, refuse_non_finite
 from turbo_lab.runtime.sampler import SharedWork
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on
 from turbo_lab.runtime.trace import traced_call
@@ -87,8 +88,11 @@ class StockSampler:
             stack.enter_context(wrapped(self.pipeline.vae, "decode", self._decoding))
             images, stages = traced_call(self.pipeline, arguments)
         # The stock call encodes before it draws noise; records have the other order.
-        for stage in sorted(stages, key=lambda stage: stage != "noise"):
-            observe(stage, stages[stage])
+        stages = {s: stages[s] for s in sorted(stages, key=lambda stage: stage != "noise")}
+        if not all_finite(stages["vae"]):
+            refuse_non_finite(stages, self.pipeline, recipe)
+        for stage, tensor in stages.items():
+            observe(stage, tensor)
         guided = recipe.is_guided
         zeros = negative_prompt is None and self.pipeline.config.force_zeros_for_empty_prompt
         calls = len(self.pipeline.scheduler.timesteps)

@@ -83,7 +83,23 @@ class FinishedSweep:
         return 3 if self.result.counts.failed or not self.is_tracked else 0
 
 
-def run_sweep(
+def run_sweep(sweep: ResolvedSweep, progress: Progress) -> Executed:
+    """Plan a sweep, run what the store lacks, and measure it.
+
+    Raises the first bug in turbo-lab that a cell met, after everything else is done.
+    """
+    done = _execute(sweep, progress)
+    _raise_bug(done)
+    return done
+
+
+def _raise_bug(done: Executed) -> None:
+    """Raise the first bug in turbo-lab that a cell met: a crash must not look like bad input."""
+    if done.outcome.bug is not None:
+        raise done.outcome.bug
+
+
+def _execute(
     sweep: ResolvedSweep,
     progress: Progress,
     tracker: Tracker | None = None,
@@ -120,15 +136,20 @@ def run_sweep(
 
 
 def run_tracked(sweep: ResolvedSweep, progress: Progress) -> FinishedSweep:
-    """Run a sweep, track it as its options say, and keep its document and contact sheet."""
+    """Run a sweep, track it as its options say, and keep its document and contact sheet.
+
+    Raises as :func:`run_sweep`.
+    """
     tracker = Tracker.from_options(sweep.options.tracking)
     try:
-        done = run_sweep(sweep, progress, tracker, is_resumable=True)
+        done = _execute(sweep, progress, tracker, is_resumable=True)
     except BaseException:  # Ctrl-C too
         if tracker is not None:
             tracker.give_up()
         raise
-    return finish_sweep(done, tracker, progress)
+    finished = finish_sweep(done, tracker, progress)
+    _raise_bug(done)
+    return finished
 
 
 def finish_sweep(done: Executed, tracker: Tracker | None, progress: Progress) -> FinishedSweep:
