@@ -28,7 +28,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from turbo_lab.cards import conf_dir
+from turbo_lab.cards import ConfigNode, conf_dir
 from turbo_lab.errors import InputError, unknown_name
 
 # Keys that make a grid: where none is named, the default sweep applies.
@@ -68,10 +68,14 @@ _OTHER_NAMES = {
 class GridPoint:
     """One point of a grid."""
 
-    values: Mapping[str, Any]
-    """The whole config as plain values, interpolations resolved."""
-    axes: tuple[tuple[str, Any], ...]
+    values: Mapping[str, object]
+    """Whole config as plain values, with interpolations resolved."""
+    axes: tuple[tuple[str, object], ...]
     """Swept keys and their values as written, in the order of the command line."""
+
+    def group(self, name: str) -> Mapping[str, object]:
+        """Return the values of a config group."""
+        return ConfigNode(self.values).node(name).values
 
 
 @dataclass  # a frozen one would be read-only to presets as well

@@ -24,7 +24,7 @@ import yaml
 from diffusers import StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline
 
 from experiments.claims.lab import FAMILIES, Family, with_loras
-from turbo_lab.cards import conf_dir, locate, locate_adapter, model_card
+from turbo_lab.cards import ConfigNode, conf_dir, locate, locate_adapter, model_card
 from turbo_lab.errors import InputError
 from turbo_lab.request.prompts import prompts_from_config
 from turbo_lab.request.resolve import canonical_scheduler
@@ -44,7 +44,7 @@ class Bench:
         self.device = torch.device(family.device)
         self.size = int(family.sizes[0])
         values = yaml.safe_load((conf_dir() / "prompts/scenes-heldout.yaml").read_text())
-        self.prompts = list(prompts_from_config(values).prompts[:NUM_IMAGES])
+        self.prompts = list(prompts_from_config(ConfigNode(values)).prompts[:NUM_IMAGES])
 
     def load(self, name: str | None = None, dtype: str | None = None) -> StableDiffusionXLPipeline:
         """A pipeline of its own; the student where no name is given."""

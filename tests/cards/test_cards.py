@@ -95,7 +95,7 @@ def test_an_unknown_model_names_the_nearest() -> None:
         ({"source": "web"}, "source=web: unknown"),
         ({"source": "hub"}, "source=hub needs a repository, as OWNER/NAME"),
         ({"path": None}, "model=local: needs model.path=FOLDER_OR_FILE"),
-        ({"scheduler": "Euler"}, "model.scheduler=Euler: must be a mapping, or null"),
+        ({"scheduler": "Euler"}, "model.scheduler=Euler: must be a mapping of keys and values"),
         ({"licence": "x"}, "key=licence: unknown. Did you mean license?"),
     ],
 )

@@ -58,15 +58,18 @@ def test_every_option_is_read() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("share=some", "share=some: must be exact, batched or none"),
-        ("on_out_of_memory=half", "on_out_of_memory=half: must be fail or split"),
-        ("num_threads=0", "num_threads=0: must be a whole number, at least 1"),
-        ("num_threads=true", "num_threads=True: must be a whole number, at least 1"),
+        ("share=some", "share=some: unknown. Did you mean none? Valid: batched, exact, none"),
+        ("on_out_of_memory=half", "on_out_of_memory=half: unknown. Valid: fail, split"),
+        ("num_threads=0", "num_threads=0: must be an integer, at least 1"),
+        ("num_threads=true", "num_threads=True: must be an integer, at least 1"),
         ("device=tpu", "device=tpu: must be one of auto, cpu, cuda"),
-        ("timing=long", "timing=long: must be off, short or full"),
+        ("timing=long", "timing=long: unknown. Valid: full, off, short"),
         ("metrics.names=clip_scor", "Did you mean clip_score?"),
-        ("tracking.images=some", "tracking.images=some: must be all, sheet or none"),
-        ("tracking.kind=remote", "tracking.kind=remote: must be local, server or none"),
+        (
+            "tracking.images=some",
+            "tracking.images=some: unknown. Did you mean none? Valid: all, none, sheet",
+        ),
+        ("tracking.kind=remote", "tracking.kind=remote: unknown. Valid: local, none, server"),
     ],
 )
 def test_a_wrong_option_names_its_key_and_its_rule(override: str, message: str) -> None:

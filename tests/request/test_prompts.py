@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from turbo_lab.cards import conf_dir
+from turbo_lab.cards import ConfigNode, conf_dir
 from turbo_lab.errors import InputError
 from turbo_lab.request.prompts import from_text, prompts_from_config, read_prompts
 
@@ -39,7 +39,7 @@ def test_the_digest_is_of_the_texts_in_order(tmp_path: Path) -> None:
 
 
 def test_one_prompt() -> None:
-    found = prompts_from_config({"name": "scenes-heldout", "file": "x"}, "a cat")
+    found = prompts_from_config(ConfigNode({"name": "scenes-heldout", "file": "x"}), "a cat")
     assert found.prompts == ("a cat",)
     assert found == from_text("a cat")
 
@@ -105,8 +105,8 @@ def test_no_such_file_and_folders(tmp_path: Path) -> None:
 
 def test_wrong_settings(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="prompts=file: needs a file; add prompts.path=FILE"):
-        prompts_from_config({"name": "file", "file": None, "path": None})
-    with pytest.raises(InputError, match="prompt=' ': must be a text that is not empty"):
+        prompts_from_config(ConfigNode({"name": "file", "file": None, "path": None}))
+    with pytest.raises(InputError, match="prompt=' ': must be a non-empty text"):
         from_text(" ")
     path = write(tmp_path / "a.txt", "a")
     with pytest.raises(InputError, match=r"prompts.format=txt: unknown. Did you mean text\?"):
@@ -120,7 +120,7 @@ def test_the_sets_that_ship(name: str, count: int) -> None:
     import yaml
 
     values = yaml.safe_load((conf_dir() / "prompts" / f"{name}.yaml").read_text())
-    found = prompts_from_config(values)
+    found = prompts_from_config(ConfigNode(values))
     assert len(found.prompts) == len(set(found.prompts)) == count
 
 

@@ -261,7 +261,7 @@ def test_a_plan_takes_split_batches_only_where_splitting_is_allowed(
 
 @pytest.mark.parametrize("value", ["never", "true"])
 def test_wrong_answer_to_out_of_memory_names_the_right_ones(value: str) -> None:
-    with pytest.raises(InputError, match="must be fail or split"):
+    with pytest.raises(InputError, match="unknown. .*Valid: fail, split"):
         compose(f"on_out_of_memory={value}")
 
 

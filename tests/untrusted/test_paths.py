@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from turbo_lab.cards import locate_adapter, pin_revision
+from turbo_lab.cards import ConfigNode, locate_adapter, pin_revision
 from turbo_lab.cards.packaged import link_together, packaged_files, read_packaged_card
 from turbo_lab.cli.main import main
 from turbo_lab.compare.baseline import PACKAGED, read_baseline, write_baseline
@@ -758,7 +758,7 @@ def test_a_report_is_not_written_through_a_link(foreign: Path) -> None:
 
 def test_a_prompt_set_is_a_file_of_its_folder() -> None:
     with pytest.raises(InputError, match="file: .*must be a relative path"):
-        prompts_from_config({"name": "x", "file": "../../secret.txt"})
+        prompts_from_config(ConfigNode({"name": "x", "file": "../../secret.txt"}))
 
 
 @pytest.mark.parametrize("names", [["a"], {"model": 7}, {"model": "../../secret"}, "text"])

@@ -14,11 +14,11 @@ from turbo_lab.cards.card import (
     Recommended,
     adapter_card,
     adapter_names,
-    conf_dir,
     model_card,
     model_card_from_config,
     model_names,
 )
+from turbo_lab.cards.conf import ConfigNode, conf_dir
 from turbo_lab.cards.hub import pin_revision, single_file_config
 from turbo_lab.cards.locate import ModelFiles, locate
 from turbo_lab.cards.packaged import WEIGHTS, assemble, read_packaged_card
@@ -28,6 +28,7 @@ __all__ = [
     "WEIGHTS",
     "AdapterCard",
     "AdapterFiles",
+    "ConfigNode",
     "ModelCard",
     "ModelFiles",
     "Recommended",

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import yaml
 
+from turbo_lab.cards.conf import ConfigNode, conf_dir
 from turbo_lab.errors import InputError, unknown_name
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 SOURCES = ("packaged", "hub", "local")
-_PACKAGE = Path(__file__).parent.parent
 _REVISION = re.compile(r"[0-9a-f]{40}")
 
 
@@ -55,7 +57,7 @@ class ModelCard:
     """The licence that the model's own card states; ``unknown`` for the user's files."""
     license_source: str
     """Where the licence was read."""
-    scheduler: Mapping[str, Any] | None
+    scheduler: Mapping[str, object] | None
     """Entries that replace the checkpoint's (``_class_name`` too); ``None`` keeps it."""
     recommended: Recommended
     """Settings to start from."""
@@ -91,12 +93,6 @@ class AdapterCard:
     """Where the licence was read."""
 
 
-def conf_dir() -> Path:
-    """Return the Hydra config folder: in the installed package, or next to it in a checkout."""
-    installed = _PACKAGE / "conf"
-    return installed if installed.is_dir() else _PACKAGE.parent / "conf"
-
-
 def model_names() -> list[str]:
     """Return the names of all model cards."""
     return _names("model")
@@ -114,40 +110,56 @@ def model_card(name: str) -> ModelCard:
 
 def adapter_card(name: str) -> AdapterCard:
     """Return an adapter's card by name; raises as :func:`model_card`."""
-    values = _read("adapters", "lora", name)
-    where = f"adapters/{name}"
-    _check_keys(where, values, AdapterCard.__dataclass_fields__)
-    _check_source(where, values)
-    return AdapterCard(**values)
+    card, where = ConfigNode(_read("adapters", "lora", name)), f"adapters/{name}"
+    _check_keys(where, card, AdapterCard)
+    return AdapterCard(
+        name=card.text("name"),
+        title=card.text("title"),
+        source=_source(where, card),
+        repository=card.optional_text("repository"),
+        revision=_revision(where, card),
+        file=card.text("file"),
+        base=card.text("base"),
+        license=card.text("license"),
+        license_source=card.text("license_source"),
+    )
 
 
-def model_card_from_config(values: Mapping[str, Any]) -> ModelCard:
+def model_card_from_config(values: Mapping[str, object]) -> ModelCard:
     """Validate a ``model`` node, composed by Hydra or read from its YAML."""
-    where = f"model={values.get('name')}"
-    _check_keys(where, values, ModelCard.__dataclass_fields__)
-    _check_source(where, values)
-    recommended = values["recommended"]
-    _check_keys(f"{where}: recommended", recommended, Recommended.__dataclass_fields__)
-    scheduler = values["scheduler"]
-    if scheduler is not None and not isinstance(scheduler, Mapping):
-        raise InputError(f"model.scheduler={scheduler}: must be a mapping, or null")
-    path = values["path"]
-    if values["source"] == "local" and path is None:
+    card = ConfigNode(values, "model")
+    where = f"model={card.get('name')}"
+    _check_keys(where, card, ModelCard)
+    source, path = _source(where, card), card.optional_text("path")
+    if source == "local" and path is None:
         raise InputError(
             f"{where}: needs model.path=FOLDER_OR_FILE (a diffusers folder with model_index.json, "
             "or one .safetensors file)"
         )
     return ModelCard(
-        **{
-            **values,
-            "path": None if path is None else str(path),
-            "scheduler": None if scheduler is None else dict(scheduler),
-            "recommended": Recommended(
-                num_inference_steps=recommended["num_inference_steps"],
-                guidance_scale=float(recommended["guidance_scale"]),
-                resolution=str(recommended["resolution"]),
-            ),
-        }
+        name=card.text("name"),
+        title=card.text("title"),
+        source=source,
+        repository=card.optional_text("repository"),
+        revision=_revision(where, card),
+        path=path,
+        variant=card.optional_text("variant"),
+        license=card.text("license"),
+        license_source=card.text("license_source"),
+        scheduler=None if card.get("scheduler") is None else card.node("scheduler").values,
+        recommended=_recommended(where, card.node("recommended")),
+        supported_steps=card.text("supported_steps"),
+        base=card.optional_text("base"),
+        adapter=card.optional_text("adapter"),
+    )
+
+
+def _recommended(where: str, node: ConfigNode) -> Recommended:
+    _check_keys(f"{where}: recommended", node, Recommended)
+    return Recommended(
+        num_inference_steps=node.integer("num_inference_steps", 1),
+        guidance_scale=node.number("guidance_scale"),
+        resolution=node.text("resolution"),
     )
 
 
@@ -155,7 +167,7 @@ def _names(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
-def _read(group: str, field: str, name: str) -> dict[str, Any]:
+def _read(group: str, field: str, name: str) -> Mapping[str, object]:
     if name not in _names(group):
         raise unknown_name(field, name, _names(group))
     text = (conf_dir() / group / f"{name}.yaml").read_text(encoding="utf-8")
@@ -164,23 +176,30 @@ def _read(group: str, field: str, name: str) -> dict[str, Any]:
     return values
 
 
-def _check_keys(where: str, values: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
-    """Refuse a card that lacks a field or holds an unknown one."""
-    for key in values:
-        if key not in fields:
-            raise unknown_name(f"{where}: key", str(key), fields)
-    if missing := [key for key in fields if key not in values]:
+def _check_keys(where: str, node: ConfigNode, card: type[DataclassInstance]) -> None:
+    """Refuse a node that lacks a field of a dataclass or has an unknown one."""
+    names = [field.name for field in fields(card)]
+    for key in node.values:
+        if key not in names:
+            raise unknown_name(f"{where}: key", str(key), names)
+    if missing := [name for name in names if name not in node.values]:
         raise InputError(f"{where}: lacks {', '.join(missing)}; every field must be there")
 
 
-def _check_source(where: str, values: Mapping[str, Any]) -> None:
-    source, revision = values["source"], values["revision"]
+def _source(where: str, card: ConfigNode) -> str:
+    source = card.text("source")
     if source not in SOURCES:
-        raise unknown_name(f"{where}: source", str(source), SOURCES)
-    if source == "hub" and not values["repository"]:
+        raise unknown_name(f"{where}: source", source, SOURCES)
+    if source == "hub" and not card.get("repository"):
         raise InputError(f"{where}: source=hub needs a repository, as OWNER/NAME")
-    if revision is not None and not _REVISION.fullmatch(str(revision)):
+    return source
+
+
+def _revision(where: str, card: ConfigNode) -> str | None:
+    revision = card.optional_text("revision")
+    if revision is not None and not _REVISION.fullmatch(revision):
         raise InputError(
             f"{where}: revision={revision}: must be the 40 hex digits of a commit, or null; "
             "names of branches move"
         )
+    return revision

@@ -33,7 +33,7 @@ def run_gate_words(
     points = config.compose("gate", words.of("candidate"))
     if not points:
         return 0  # one of Hydra's own flags printed
-    policy = Policy.from_config(points[0].values["gate"])
+    policy = Policy.from_config(points[0].group("gate"))
     check_cases(policy)
     for kind, path in files.items():  # before any work
         check_writable(path, f"--{kind}")

@@ -75,4 +75,4 @@ def _words(arguments: Sequence[str]) -> list[str]:
 def _compose(words: Sequence[str]) -> tuple[Policy, ResolvedSweep]:
     points = config.compose("gate", words)
     candidate = require_one_cell("gate", "candidate", resolve_points(points))
-    return Policy.from_config(points[0].values["gate"]), candidate
+    return Policy.from_config(points[0].group("gate")), candidate

@@ -11,17 +11,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Literal
 from urllib.parse import urlsplit
 
 from turbo_lab import environment
+from turbo_lab.cards import ConfigNode
 from turbo_lab.errors import InputError
 from turbo_lab.metrics.table import metric_names
 
 Share = Literal["exact", "batched", "none"]
+SHARES: tuple[Share, ...] = ("exact", "batched", "none")
+ON_OUT_OF_MEMORY = ("fail", "split")
 TimingRuleName = Literal["short", "full"]
+TIMINGS: tuple[Literal["off"] | TimingRuleName, ...] = ("off", "short", "full")
 TrackingKind = Literal["none", "local", "server"]
+_TRACKING_KINDS: tuple[TrackingKind, ...] = ("local", "server", "none")
 TrackedImages = Literal["all", "sheet", "none"]
+_TRACKED_IMAGES: tuple[TrackedImages, ...] = ("all", "sheet", "none")
 DEFAULT_TIMEOUT_S = 300.0
 
 
@@ -43,15 +49,15 @@ class MetricOptions:
     """Reference set of ``fid``, a name or a file; ``None``: there is none."""
 
     @classmethod
-    def from_config(cls, metrics: Mapping[str, Any], reference: Any) -> MetricOptions:
+    def from_config(cls, metrics: ConfigNode, reference: str | None) -> MetricOptions:
         """Validate a ``metrics`` node and ``reference``. Raises :class:`InputError`."""
         return cls(
-            names=tuple(metric_names(str(metrics["names"]))),
-            extractor=str(metrics["extractor"]),
-            pretrained=_optional_text(metrics["pretrained"]),
-            reference=_optional_text(reference),
-            inception=_optional_text(metrics.get("inception")),
-            fid_reference=_optional_text(metrics.get("fid_reference")),
+            names=tuple(metric_names(metrics.text("names"))),
+            extractor=metrics.text("extractor"),
+            pretrained=metrics.optional_text("pretrained"),
+            reference=reference,
+            inception=metrics.optional_text("inception"),
+            fid_reference=metrics.optional_text("fid_reference"),
         )
 
 
@@ -69,15 +75,15 @@ class TrackingOptions:
     """How long a sweep waits for its projection, in seconds."""
 
     @classmethod
-    def from_config(cls, values: Mapping[str, Any]) -> TrackingOptions:
+    def from_config(cls, tracking: ConfigNode) -> TrackingOptions:
         """Validate a ``tracking`` node. Raises :class:`InputError`."""
-        images, kind = values["images"], values["kind"]
-        if images not in get_args(TrackedImages):
-            raise InputError(f"tracking.images={images}: must be all, sheet or none")
-        if kind not in get_args(TrackingKind):
-            raise InputError(f"tracking.kind={kind}: must be local, server or none")
-        timeout_s = _timeout_s(values["timeout_s"])
-        return cls(kind, _address(values["uri"]) if kind == "server" else None, images, timeout_s)
+        kind = tracking.choice("kind", _TRACKING_KINDS)
+        return cls(
+            kind=kind,
+            uri=_address(tracking.get("uri")) if kind == "server" else None,
+            images=tracking.choice("images", _TRACKED_IMAGES),
+            timeout_s=_timeout_s(tracking),
+        )
 
 
 NOT_TRACKED = TrackingOptions("none", None, "none")
@@ -107,26 +113,20 @@ class RunOptions:
     """Where it is tracked."""
 
     @classmethod
-    def from_config(cls, values: Mapping[str, Any]) -> RunOptions:
-        """Validate plain config values. Raises :class:`InputError`."""
-        share, on_out_of_memory = values["share"], values["on_out_of_memory"]
-        if share not in get_args(Share):
-            raise InputError(f"share={share}: must be exact, batched or none")
-        if on_out_of_memory not in ("fail", "split"):
-            raise InputError(f"on_out_of_memory={on_out_of_memory}: must be fail or split")
-        num_threads = values["num_threads"]
-        if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
-            raise InputError(f"num_threads={num_threads}: must be a whole number, at least 1")
+    def from_config(cls, values: Mapping[str, object]) -> RunOptions:
+        """Validate the values of one grid point. Raises :class:`InputError`."""
+        config = ConfigNode(values)
+        reference = config.optional_text("reference")
         return cls(
-            store=Path(str(values["store"])),
-            output=Path(str(values["output"])),
-            device=environment.resolve_device(str(values["device"])),
-            num_threads=num_threads,
-            share=share,
-            may_split=on_out_of_memory == "split",
-            timing=_timing(values["timing"]),
-            metrics=MetricOptions.from_config(values["metrics"], values["reference"]),
-            tracking=TrackingOptions.from_config(values["tracking"]),
+            store=Path(config.text("store")),
+            output=Path(config.text("output")),
+            device=environment.resolve_device(config.text("device")),
+            num_threads=config.integer("num_threads", 1),
+            share=config.choice("share", SHARES),
+            may_split=config.choice("on_out_of_memory", ON_OUT_OF_MEMORY) == "split",
+            timing=_timing(config),
+            metrics=MetricOptions.from_config(config.node("metrics"), reference),
+            tracking=TrackingOptions.from_config(config.node("tracking")),
         )
 
     def timed(self) -> TimingRuleName:
@@ -136,20 +136,15 @@ class RunOptions:
         return self.timing
 
 
-def _timing(value: Any) -> TimingRuleName | None:
-    if value in (False, "off", None):  # YAML reads a bare off as false
+def _timing(config: ConfigNode) -> TimingRuleName | None:
+    if config.get("timing") in (False, None):  # YAML reads a bare off as false
         return None
-    if value not in get_args(TimingRuleName):
-        raise InputError(f"timing={value}: must be off, short or full")
-    return cast(TimingRuleName, value)
+    name = config.choice("timing", TIMINGS)
+    return None if name == "off" else name
 
 
-def _optional_text(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
-def _address(value: Any) -> str:
-    """Check ``tracking.uri``. No message quotes it: it may hold a password."""
+def _address(value: object) -> str:
+    """Check ``tracking.uri``. No message quotes it, because it may contain a password."""
     uri = str(value or "")
     if not re.match(r"[A-Za-z][\w+.-]*(:|$)", uri):
         raise InputError(
@@ -169,9 +164,8 @@ def _address(value: Any) -> str:
     return uri
 
 
-def _timeout_s(value: Any) -> float:
-    """Check ``tracking.timeout_s``."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 0 < value < float("inf"):
-        raise InputError(f"tracking.timeout_s={value}: must be a number of seconds above 0")
-    return float(value)
+def _timeout_s(tracking: ConfigNode) -> float:
+    seconds = tracking.number("timeout_s")
+    if seconds <= 0:
+        raise tracking.error("timeout_s", "must be above 0, in seconds")
+    return seconds

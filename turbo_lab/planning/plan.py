@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from turbo_lab.documents.plan import PlanCounts
 from turbo_lab.planning.scheduler_table import FirstStep, evaluations, first_evaluation
-from turbo_lab.request.recipe import Batch, Cell, Layout, Recipe
+from turbo_lab.request.recipe import AxisValues, Batch, Cell, Layout, Recipe
 
 # Batches whose latents and conditioning are in memory at once with share=batched.
 MAX_JOBS_TOGETHER = 32
@@ -28,7 +28,7 @@ class PlannedCell:
 
     cell: Cell
     """The first request that led to it."""
-    aliases: tuple[tuple[tuple[str, Any], ...], ...]
+    aliases: tuple[AxisValues, ...]
     """Axes of further requests that are the same work."""
     missing: tuple[Batch, ...]
     """Batches that the store does not hold."""

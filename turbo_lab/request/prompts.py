@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from turbo_lab.cards import ConfigNode
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import digest
 from turbo_lab.untrusted.paths import confined
@@ -38,20 +38,22 @@ class PromptSet:
     """Where they were read from, for people."""
 
 
-def prompts_from_config(values: Mapping[str, Any], prompt: str | None = None) -> PromptSet:
-    """The set of a composed ``prompts`` node; one ``prompt`` takes its place if given."""
+def prompts_from_config(node: ConfigNode, prompt: object = None) -> PromptSet:
+    """Return the prompt set that a ``prompts`` node names.
+
+    ``prompt``: the only prompt, instead of the set; ``None``: the set.
+    """
     if prompt is not None:
         return from_text(prompt)
-    name, path = str(values["name"]), values.get("path")
-    file_format = str(values.get("format") or "auto")
+    name, path = node.text("name"), node.optional_text("path")
+    file_format = node.optional_text("format") or "auto"
     if path is not None:
-        return read_prompts(Path(str(path)).expanduser(), name, file_format)
-    if values.get("file") is None:
-        raise InputError(
-            f"prompts={name}: needs a file; add prompts.path=FILE"
-            + (f" ({values['where']})" if values.get("where") else "")
-        )
-    file = confined(DATA, str(values["file"]), f"prompts={name}: file")
+        return read_prompts(Path(path).expanduser(), name, file_format)
+    file_name, where = node.optional_text("file"), node.optional_text("where")
+    if file_name is None:
+        source = f" ({where})" if where else ""
+        raise InputError(f"prompts={name}: needs a file; add prompts.path=FILE{source}")
+    file = confined(DATA, file_name, f"prompts={name}: file")
     if not file.is_file():
         raise MissingFilesError(
             f"prompts={name}: {file.name} is not in this installation; install turbo-lab again, "
@@ -60,10 +62,10 @@ def prompts_from_config(values: Mapping[str, Any], prompt: str | None = None) ->
     return read_prompts(file, name, file_format)
 
 
-def from_text(prompt: str) -> PromptSet:
-    """A set of one prompt."""
+def from_text(prompt: object) -> PromptSet:
+    """Return a set of one prompt."""
     if not isinstance(prompt, str) or not prompt.strip():
-        raise InputError(f"prompt={prompt!r}: must be a text that is not empty")
+        raise InputError(f"prompt={prompt!r}: must be a non-empty text")
     return _make("prompt", [("0", prompt)], "prompt")
 
 

@@ -16,6 +16,9 @@ from turbo_lab.errors import InputError
 from turbo_lab.identity import as_plain, digest, sha256_text
 from turbo_lab.request.request import MAX_SEED, Request
 
+AxisValues = tuple[tuple[str, object], ...]
+"""Config keys that a sweep varies with one value each, in the order of the command line."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -116,7 +119,7 @@ class Cell:
     """In image order."""
     negative_prompt: str | None
     """The text behind the recipe's digest; ``None`` where it has no effect."""
-    axes: tuple[tuple[str, Any], ...]
+    axes: AxisValues
     """The config keys that this sweep varies, with their values."""
     prompt_set: str = ""
     """Digest of the set the prompts are from; in the record's provenance, in no id."""

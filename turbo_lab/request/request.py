@@ -1,4 +1,4 @@
-"""What the user asked for: one point of a grid, by names, validated.
+"""Requests: one point of a grid as the user wrote it, by names, validated.
 
 Owns the rules of every generation parameter and the text forms of sizes and LoRA stacks.
 Refuses to guess: a value out of range is an error that names the field, the value, the rule
@@ -11,20 +11,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, cast
+from typing import Literal
 
-from turbo_lab.errors import InputError, unknown_name
+from turbo_lab.cards.conf import ConfigNode
+from turbo_lab.errors import InputError
 
 MAX_BATCH_SIZE = 64
 SIZE_MULTIPLE = 64
 DTYPES = ("float32", "float16", "bfloat16")
-SEED_MODES = ("increment", "same")
+SeedMode = Literal["increment", "same"]
+SEED_MODES: tuple[SeedMode, ...] = ("increment", "same")
 QUANTIZATIONS = ("none", "int8wo", "int8dq", "float8wo")
-# Left out: reduce-overhead, whose CUDA graphs overwrite what they returned before, and
-# max-autotune, which chooses kernels by their time, so that two processes need not agree.
+# Left out: reduce-overhead, whose CUDA graphs overwrite their earlier outputs, and max-autotune,
+# which chooses kernels by their speed, so that two processes may choose differently.
 COMPILE_MODES = ("none", "default")
-# Classes of diffusers that draw with an SDXL-like model from one step on. Left out: PNDM (fails
-# below four), EDMEuler (for models trained on EDM's sigmas), DPMSolverSDE (needs torchsde).
+# diffusers classes that draw with an SDXL model from one step on. Left out: PNDM (fails below
+# four steps), EDMEuler (for models trained on EDM's sigmas), DPMSolverSDE (needs torchsde).
 SCHEDULERS = (
     "DDIMParallelScheduler",
     "DDIMScheduler",
@@ -43,98 +45,96 @@ SCHEDULERS = (
     "TCDScheduler",
     "UniPCMultistepScheduler",
 )
-# torch seeds its CPU generator with the low 32 bits: seed and seed + 2**32 are one stream,
-# and two cells must not be one set of images.
+# torch seeds its CPU generator with the low 32 bits, so seed and seed + 2**32 give the same noise.
+# Two cells must not have the same images.
 MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
 class LoraUse:
-    """One adapter of a stack."""
+    """An adapter in a stack, with its weight."""
 
     name: str
-    """A card's name or a path to a ``.safetensors`` file or folder."""
+    """Name of an adapter card, or path of a ``.safetensors`` file or its folder."""
     weight: float
-    """Its scale; 0 means absent."""
+    """Factor on the adapter's update; 0 leaves the adapter out."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One point of a sweep as the user wrote it, validated. Names, not digests."""
+    """One point of a grid, by names and numbers that are valid."""
 
     model: str
-    """A model card's name (``local`` together with ``model_path``)."""
+    """Name of a model card; ``local`` goes with ``model_path``."""
     model_path: str | None
-    """A folder or file of weights; ``None`` for a card's own location."""
+    """Folder or file of weights; ``None``: the location that the card names."""
     prompts: str
-    """Name of the prompt set, for display; the texts are passed separately."""
+    """Name of the prompt set, for display; its texts are passed separately."""
     num_inference_steps: int
     """Denoising steps, at least 1."""
     guidance_scale: float
-    """Classifier-free guidance; at most 1 means none (diffusers' rule)."""
+    """Classifier-free guidance scale; up to 1 there is no guidance, as in diffusers."""
     width: int
-    """Pixels, a multiple of 64."""
+    """Width of an image, in pixels; a multiple of 64."""
     height: int
-    """Pixels, a multiple of 64."""
+    """Height of an image, in pixels; a multiple of 64."""
     batch_size: int
-    """Images a pipeline call, 1 to 64."""
+    """Images per pipeline call, 1 to 64."""
     lora: tuple[LoraUse, ...]
-    """Adapters in the order given; empty means none."""
+    """Adapters, in the order in which they are applied; empty: none."""
     seed: int
     """Seed of the first image."""
-    seed_mode: Literal["increment", "same"]
-    """``increment``: image i has seed + i; ``same``: every prompt has the same."""
+    seed_mode: SeedMode
+    """``increment``: image i has seed + i; ``same``: all prompts have one seed."""
     negative_prompt: str | None
-    """``None``: no negative prompt was given (zero embeddings on SDXL)."""
+    """Text of the negative prompt; ``None``: none was given (zero embeddings on SDXL)."""
     scheduler: str | None
-    """One of :data:`SCHEDULERS` instead of the checkpoint's own; ``None`` keeps it."""
+    """One of :data:`SCHEDULERS`; ``None``: the checkpoint's own."""
     dtype: str
-    """``float32``, ``float16`` or ``bfloat16``."""
+    """Type of weights and latents: one of :data:`DTYPES`."""
     vae: str | None
-    """A packaged VAE or a folder in place of the checkpoint's own; ``None`` keeps that."""
+    """Name of a packaged VAE, or a folder; ``None``: the checkpoint's own."""
     quantization: str
-    """torchao's, of the UNet's linear layers: ``int8wo`` and ``float8wo`` of weights only,
-    ``int8dq`` of activations as well; ``none``: as it is."""
+    """Quantization of the UNet's linear layers by torchao: ``int8wo`` and ``float8wo`` quantize
+    weights, ``int8dq`` also activations; ``none``: no quantization."""
     compile: str
-    """Mode of ``torch.compile`` for the UNet; ``none``: as it is."""
+    """Mode of ``torch.compile`` for the UNet; ``none``: it is not compiled."""
     num_images: int | None
-    """Images in all; ``None`` means one a prompt."""
+    """Total number of images; ``None``: one per prompt."""
 
     @classmethod
-    def from_config(cls, values: Mapping[str, Any]) -> Request:
-        """Validate plain config values; raises :class:`InputError`."""
-        width, height = parse_resolution(values["resolution"])
-        model = values["model"]
-        scheduler = values.get("scheduler")
-        num_images = values.get("num_images")
+    def from_config(cls, values: Mapping[str, object]) -> Request:
+        """Validate the values of one grid point. Raises :class:`InputError`."""
+        config = ConfigNode(values)
+        model, vae = config.node("model"), config.optional_text("vae")
+        width, height = parse_resolution(config.get("resolution"))
         return cls(
-            model=_text("model", model["name"]),
-            model_path=None if model.get("path") is None else str(model["path"]),
-            prompts=str(values["prompts"]["name"]),
-            num_inference_steps=_integer(
-                "num_inference_steps", values["num_inference_steps"], 1, 1000
-            ),
-            guidance_scale=_guidance(values["guidance_scale"]),
+            model=model.text("name"),
+            model_path=model.optional_text("path"),
+            prompts=config.node("prompts").text("name"),
+            num_inference_steps=config.integer("num_inference_steps", 1, 1000),
+            guidance_scale=_guidance_scale(config.get("guidance_scale")),
             width=width,
             height=height,
-            batch_size=_integer("batch_size", values["batch_size"], 1, MAX_BATCH_SIZE),
-            lora=parse_lora(values["lora"]),
-            seed=_integer("seed", values["seed"], 0, MAX_SEED),
-            seed_mode=cast(
-                Literal["increment", "same"], _choice("seed_mode", values["seed_mode"], SEED_MODES)
-            ),
-            negative_prompt=_optional_text("negative_prompt", values.get("negative_prompt")),
-            scheduler=None if scheduler is None else _choice("scheduler", scheduler, SCHEDULERS),
-            dtype=_choice("dtype", values["dtype"], DTYPES),
-            vae=None if values.get("vae") in (None, "none") else str(values["vae"]),
-            quantization=_choice("quantization", values.get("quantization", "none"), QUANTIZATIONS),
-            compile=_choice("compile", values.get("compile", "none"), COMPILE_MODES),
-            num_images=None if num_images is None else _integer("num_images", num_images, 1, None),
+            batch_size=config.integer("batch_size", 1, MAX_BATCH_SIZE),
+            lora=parse_lora(config.optional_text("lora")),
+            seed=config.integer("seed", 0, MAX_SEED),
+            seed_mode=config.choice("seed_mode", SEED_MODES),
+            negative_prompt=_negative_prompt(config.get("negative_prompt")),
+            scheduler=config.optional_choice("scheduler", SCHEDULERS),
+            dtype=config.choice("dtype", DTYPES),
+            vae=None if vae == "none" else vae,
+            quantization=config.choice("quantization", QUANTIZATIONS, default="none"),
+            compile=config.choice("compile", COMPILE_MODES, default="none"),
+            num_images=config.optional_integer("num_images", 1),
         )
 
 
-def parse_resolution(value: Any) -> tuple[int, int]:
-    """``512``, ``"512"`` or ``"768x512"`` (width x height) to two multiples of 64."""
+def parse_resolution(value: object) -> tuple[int, int]:
+    """Return width and height in pixels from ``512``, ``"512"`` or ``"768x512"``.
+
+    Both must be multiples of 64.
+    """
     parts = str(value).lower().split("x")
     if len(parts) > 2 or not all(p.strip().isdecimal() for p in parts):
         raise InputError(f"resolution={value}: must be WIDTHxHEIGHT or one number, such as 512x768")
@@ -149,9 +149,12 @@ def parse_resolution(value: Any) -> tuple[int, int]:
     return numbers[0], numbers[-1]
 
 
-def parse_lora(value: Any) -> tuple[LoraUse, ...]:
-    """``none``, or names or files with ``@weight`` (1 if left out), joined by ``+``."""
-    text = "none" if value is None else str(value).strip()
+def parse_lora(value: str | None) -> tuple[LoraUse, ...]:
+    """Return the adapters in ``none`` or ``NAME@WEIGHT+NAME@WEIGHT``.
+
+    A name may be a path, and a weight that is left out is 1.
+    """
+    text = (value or "none").strip()
     if text.lower() in ("none", ""):
         return ()
     uses = [_parse_lora_use(text, part.strip()) for part in text.split("+")]
@@ -178,26 +181,17 @@ def _parse_lora_use(text: str, part: str) -> LoraUse:
 
 
 def format_lora(uses: Sequence[LoraUse]) -> str:
-    """The inverse of :func:`parse_lora`."""
+    """Return the text from which :func:`parse_lora` reads the same adapters."""
     return "+".join(f"{use.name}@{_weight_text(use.weight)}" for use in uses) or "none"
 
 
 def _weight_text(weight: float) -> str:
-    """All digits and no exponent: ``1e+06`` would read as two adapters."""
+    """Return a weight without an exponent, because ``1e+06`` would read as two adapters."""
     text = format(Decimal(repr(weight)), "f")
     return text.removesuffix(".0")
 
 
-def _integer(field: str, value: Any, low: int, high: int | None) -> int:
-    rule = f"must be at least {low}" if high is None else f"must be an integer from {low} to {high}"
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"{field}={value}: {rule}")
-    if value < low or (high is not None and value > high):
-        raise InputError(f"{field}={value}: {rule}")
-    return value
-
-
-def _guidance(value: Any) -> float:
+def _guidance_scale(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InputError(f"guidance_scale={value}: must be a number, 0 for no guidance")
     number = float(value)
@@ -208,19 +202,7 @@ def _guidance(value: Any) -> float:
     return number
 
 
-def _choice(field: str, value: Any, valid: Sequence[str]) -> str:
-    if value not in valid:
-        raise unknown_name(field, str(value), valid)
-    return str(value)
-
-
-def _text(field: str, value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise InputError(f"{field}={value}: must be a non-empty name")
-    return value
-
-
-def _optional_text(field: str, value: Any) -> str | None:
+def _negative_prompt(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    raise InputError(f"{field}={value}: must be text, or null for none")
+    raise InputError(f"negative_prompt={value}: must be text, or null for none")

@@ -7,14 +7,14 @@ form, in which equal work has equal identity. No torch, nothing is downloaded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from turbo_lab.cards import (
     AdapterCard,
     AdapterFiles,
+    ConfigNode,
     ModelCard,
     ModelFiles,
     VaeFiles,
@@ -31,7 +31,15 @@ from turbo_lab.environment import ABSENT, package_version
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import canonical_json, sha256_text
 from turbo_lab.request.prompts import PromptSet, prompts_from_config
-from turbo_lab.request.recipe import Batch, Cell, Layout, Recipe, image_order, split_layouts
+from turbo_lab.request.recipe import (
+    AxisValues,
+    Batch,
+    Cell,
+    Layout,
+    Recipe,
+    image_order,
+    split_layouts,
+)
 from turbo_lab.request.request import LoraUse, Request
 
 
@@ -53,15 +61,15 @@ class Library:
     _adapters_by_name: dict[str, AdapterFiles] = field(default_factory=dict)
     _vaes_by_name: dict[str, VaeFiles] = field(default_factory=dict)
     _prompts_by_name: dict[str, PromptSet] = field(default_factory=dict)
-    _layouts: dict[tuple[Any, ...], tuple[Layout, ...]] = field(default_factory=dict)
+    _layouts: dict[Hashable, tuple[Layout, ...]] = field(default_factory=dict)
     _recipes: dict[Recipe, Recipe] = field(default_factory=dict)
     _misfits: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
-    def model(self, values: Mapping[str, Any]) -> tuple[ModelCard, ModelFiles]:
-        """Card and files of a composed ``model`` node."""
-        name = canonical_json(dict(values))
+    def model(self, node: ConfigNode) -> tuple[ModelCard, ModelFiles]:
+        """Return the card and the files that a ``model`` node names."""
+        name = canonical_json(node.values)
         if name not in self._models_by_name:
-            card = model_card_from_config(values)
+            card = model_card_from_config(node.values)
             files = locate(card)
             self._models_by_name[name] = self.models[files.digest] = (card, files)
             self.cards[card.name, files.digest] = (card, files)
@@ -81,11 +89,11 @@ class Library:
             self._vaes_by_name[name] = self.vaes[files.digest] = files
         return self._vaes_by_name[name]
 
-    def prompts(self, values: Mapping[str, Any], prompt: str | None) -> PromptSet:
-        """The prompt set of a composed ``prompts`` node, or the one ``prompt``."""
-        name = canonical_json([dict(values), prompt])
+    def prompts(self, node: ConfigNode, prompt: object) -> PromptSet:
+        """Return the set that a ``prompts`` node names, or a set of the one ``prompt``."""
+        name = canonical_json([node.values, prompt])
         if name not in self._prompts_by_name:
-            found = prompts_from_config(values, prompt)
+            found = prompts_from_config(node, prompt)
             self._prompts_by_name[name] = self.prompt_sets[found.digest] = found
         return self._prompts_by_name[name]
 
@@ -120,11 +128,14 @@ class Library:
         return self._recipes.setdefault(recipe, recipe)
 
 
-def resolve(values: Mapping[str, Any], axes: Sequence[tuple[str, Any]], library: Library) -> Cell:
-    """Return a grid point's cell. Raises ``InputError`` and ``MissingFilesError``."""
-    request = Request.from_config(values)
-    prompts = library.prompts(values["prompts"], values.get("prompt"))
-    model = library.model(values["model"])
+def resolve(values: Mapping[str, object], axes: AxisValues, library: Library) -> Cell:
+    """Return the cell of a grid point.
+
+    Raises ``InputError`` for a wrong value, and ``MissingFilesError`` for absent files.
+    """
+    request, config = Request.from_config(values), ConfigNode(values)
+    prompts = library.prompts(config.node("prompts"), config.get("prompt"))
+    model = library.model(config.node("model"))
     return resolve_request(request, model, prompts, axes, library)
 
 
@@ -132,7 +143,7 @@ def resolve_request(
     request: Request,
     model: tuple[ModelCard, ModelFiles],
     prompts: PromptSet,
-    axes: Sequence[tuple[str, Any]],
+    axes: AxisValues,
     library: Library,
 ) -> Cell:
     """Return the cell of a request for one model and one prompt set.
@@ -164,7 +175,7 @@ def resolve_request(
     )
     batches = tuple(Batch(recipe, layout) for layout in layouts)
     misfit = library.misfit(files, [adapter for adapter, _ in stack])
-    return Cell(request, recipe, batches, negative, tuple(axes), prompts.digest, misfit)
+    return Cell(request, recipe, batches, negative, axes, prompts.digest, misfit)
 
 
 def pin_revisions(library: Library, lock: Path) -> None:
@@ -187,7 +198,7 @@ def pin_revisions(library: Library, lock: Path) -> None:
 
 
 def canonical_scheduler(
-    config: Mapping[str, Any], card_override: Mapping[str, Any] | None, name: str | None
+    config: Mapping[str, object], card_override: Mapping[str, object] | None, name: str | None
 ) -> str:
     """Class and config as canonical JSON: the checkpoint's, the card's, then the user's."""
     merged = {**config, **(card_override or {})}
