@@ -61,6 +61,43 @@ def test_a_folder_becomes_a_reference(
     assert "use it      turbo-lab sweep reference=" in printed
 
 
+def test_photos_count_as_people_see_them(
+    folder: Path, clip_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Telephones save pixels as the sensor has them, and say in EXIF how to turn them."""
+    generator = np.random.default_rng(0)
+    for name, orientation in (("upright", 1), ("turned", 6)):
+        (folder.parent / name).mkdir()
+        for index in range(3):
+            picture = Image.fromarray(generator.integers(0, 256, (32, 32, 3), dtype=np.uint8))
+            if orientation == 6:
+                picture = Image.open(folder.parent / "upright" / f"{index}.png")
+                picture = picture.transpose(Image.Transpose.ROTATE_90)
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            picture.save(folder.parent / name / f"{index}.png", exif=exif)
+        (folder.parent / name / "._0.png").write_bytes(b"Mac OS X")  # as on a USB stick
+    images = []
+    for name in ("upright", "turned"):
+        words = (f"metrics.extractor={clip_folder}", "--output", f"{name}.safetensors", "--json")
+        assert build(folder.parent / name, *words) == 0
+        values = json.loads(capsys.readouterr().out)
+        said = [text for text in values["warnings"] if "EXIF" in text]
+        turned = ["3 of the 3 images were turned upright, as their EXIF orientation says"]
+        assert said == (turned if name == "turned" else [])
+        images.append(load_reference(Path(values["path"])))
+    np.testing.assert_array_equal(images[0].mean, images[1].mean)
+
+
+def test_a_palette_with_transparency_is_refused(
+    folder: Path, clip_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = Image.open(folder / "00.png").quantize(8)
+    picture.save(folder / "00.png", transparency=0)
+    assert build(folder, f"metrics.extractor={clip_folder}") == 2
+    assert "00.png: its pixels are P with transparency" in capsys.readouterr().err
+
+
 def test_its_own_images_are_at_distance_zero(
     folder: Path,
     clip_folder: Path,

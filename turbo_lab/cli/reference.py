@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Images = npt.NDArray[np.uint8]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _BATCH = 32
+_ORIENTATION = 0x0112  # of EXIF; 1 is upright
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Source:
     """(n, H, W, 3) uint8 each, of one size; read when iterated."""
     about: dict[str, str]
     """What the file says of them."""
+    turned: list[Path] = field(default_factory=list)
+    """Files that were turned upright as their EXIF orientation says; filled while they are read."""
 
 
 @click.group("reference", cls=Subcommands)
@@ -105,7 +108,7 @@ def write(
         extractor_name=reference.extractor_name,
         extractor=reference.extractor,
         digest=hash_file(path),
-        warnings=tuple(_warnings(reference, distinct)),
+        warnings=tuple(_warnings(reference, distinct, source)),
     )
 
 
@@ -113,13 +116,19 @@ def folder_source(folder: Path) -> Source:
     """All images below a folder, by name; raises :class:`InputError` where there are none."""
     if not folder.is_dir():
         raise InputError(f"reference build {folder}: is not a folder; name one with images")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in folder.rglob("*") if _is_picture(path))
     if not files:
         raise InputError(
             f"reference build {folder}: holds no image; it takes files ending in "
             f"{', '.join(SUFFIXES)}"
         )
-    return Source(folder.resolve().name, len(files), _read(files), {})
+    turned: list[Path] = []
+    return Source(folder.resolve().name, len(files), _read(files, turned), {}, turned)
+
+
+def _is_picture(path: Path) -> bool:
+    """Return whether a file is an image by its name; macOS leaves ``._NAME`` next to each."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
 
 
 def build(
@@ -154,13 +163,17 @@ def build(
     return reference, len(set(hashes))
 
 
-def _read(files: list[Path]) -> Iterator[Images]:
-    """Batches of pixels; raises :class:`InputError` with the file that does not fit."""
+def _read(files: list[Path], turned: list[Path]) -> Iterator[Images]:
+    """Yield batches of pixels, upright; files that were turned are added to ``turned``.
+
+    Raises :class:`InputError` with the file that does not fit.
+    """
     first: Images | None = None
     for start in range(0, len(files), _BATCH):
         batch = []
         for path in files[start : start + _BATCH]:
-            pixels = _pixels(path)
+            pixels, is_turned = _pixels(path)
+            turned += [path] * is_turned
             first = pixels if first is None else first
             if pixels.shape != first.shape:
                 raise InputError(
@@ -171,17 +184,19 @@ def _read(files: list[Path]) -> Iterator[Images]:
         yield np.stack(batch)
 
 
-def _pixels(path: Path) -> Images:
-    from PIL import Image
+def _pixels(path: Path) -> tuple[Images, bool]:
+    """Return an image's pixels as people see it, and whether its EXIF orientation turned it."""
+    from PIL import Image, ImageOps
 
     try:
         with open_regular(path, follow_links=True) as file, Image.open(file) as image:
-            if image.mode not in ("RGB", "L", "P"):
+            mode = f"{image.mode} with transparency" * ("transparency" in image.info) or image.mode
+            if mode not in ("RGB", "L", "P"):
                 raise InputError(
-                    f"{path}: its pixels are {image.mode}; save it as 8-bit RGB without "
-                    "transparency"
+                    f"{path}: its pixels are {mode}; save it as 8-bit RGB without transparency"
                 )
-            return np.asarray(image.convert("RGB"))
+            is_turned = image.getexif().get(_ORIENTATION, 1) != 1
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB")), is_turned
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: cannot be read as an image ({error})") from error
 
@@ -198,8 +213,13 @@ def _check_output(path: Path) -> None:
         raise InputError(f"{path}: exists; remove it, or name another file with --output FILE")
 
 
-def _warnings(reference: Reference, distinct: int) -> Iterator[str]:
+def _warnings(reference: Reference, distinct: int, source: Source) -> Iterator[str]:
     features = len(reference.mean)
+    if source.turned:
+        yield (
+            f"{len(source.turned)} of the {source.count} images were turned upright, as their EXIF "
+            "orientation says"
+        )
     if reference.n <= features:
         yield (
             f"{reference.n} images for {features} features: the covariance has no full rank; "
