@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from turbo_lab.analysis.pareto import pareto
+from turbo_lab.analysis.pareto import Estimate, pareto
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import (
     ScoredImages,
@@ -299,9 +299,12 @@ def _pareto(contenders: Sequence[Contender]) -> list[str]:
     """Return the labels on the Pareto front of CLIP score against latency, by their intervals."""
     points = {}
     for item in contenders:
-        score, latency = _clip_score(item).measurement.ci95, item.timing.latency_s.ci95
-        if score is not None and latency is not None:
-            points[item.label] = (score, latency)
+        score, latency = _clip_score(item).measurement, item.timing.latency_s
+        if score.value is not None:
+            points[item.label] = (
+                Estimate(score.value, score.ci95),
+                Estimate(latency.p50, latency.ci95),
+            )
     return pareto(points)
 
 

@@ -59,6 +59,12 @@ def test_the_front_needs_separate_intervals(direction: str) -> None:
     assert front(two(values, intervals, direction), latency) == [0]
 
 
+def test_the_front_leaves_out_the_worst_whose_interval_is_the_only_one() -> None:
+    quality = two([0.9, 0.1], [None, (0.05, 0.15)], "higher")
+    latency = two([1.0, 2.0], [(0.9, 1.1), (1.9, 2.1)], "lower")
+    assert front(quality, latency) == []
+
+
 def test_plots_are_well_formed_and_name_their_cells() -> None:
     cells = sweep_result(None).cells
     axes = ["num_inference_steps", "guidance_scale"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from turbo_lab.analysis.latency_fit import position
-from turbo_lab.analysis.pareto import pareto
+from turbo_lab.analysis.pareto import Estimate, pareto
 from turbo_lab.documents.sweep import CellResult
 from turbo_lab.report.columns import Column, Interval, label, short_axis
 from turbo_lab.report.html.page import Html, escape, tag
@@ -53,14 +53,22 @@ def legend(series: Series) -> Html | None:
 
 
 def front(quality: Column, latency: Column) -> list[int]:
-    """Cells that no other dominates, where both intervals are known."""
-    points: dict[str, tuple[Interval, Interval]] = {}
-    for index, (good, slow) in enumerate(zip(quality.intervals, latency.intervals, strict=True)):
-        if good is None or slow is None or not all(map(math.isfinite, (*good, *slow))):
-            continue
-        better = good if quality.direction == Direction.HIGHER else (-good[1], -good[0])
-        points[str(index)] = (better, slow)
+    """Return the cells with both intervals that no other cell dominates."""
+    sign = 1.0 if quality.direction == Direction.HIGHER else -1.0
+    points = {
+        str(i): (_estimate(quality, i, sign), _estimate(latency, i))
+        for i in _known(quality, latency)
+    }
     return [int(name) for name in pareto(points)]
+
+
+def _estimate(column: Column, index: int, sign: float = 1.0) -> Estimate:
+    """Return a cell's value; ``sign`` -1 turns less into more."""
+    interval = column.intervals[index]
+    if interval is not None and not all(map(math.isfinite, interval)):
+        interval = None
+    ends = None if interval is None else sorted(sign * end for end in interval)
+    return Estimate(sign * _at(column, index), None if ends is None else (ends[0], ends[1]))
 
 
 def tradeoff(names: Sequence[str], quality: Column, latency: Column, series: Series) -> Html | None:
