@@ -16,6 +16,10 @@ import pytest
 from tests.runtime.meters import ReplayedMeter
 from turbo_lab import config, environment
 from turbo_lab.cli.main import main
+from turbo_lab.errors import InputError
+from turbo_lab.gate.inputs import GateInputs
+from turbo_lab.gate.run import GateResult
+from turbo_lab.golden.library import homes_of, open_libraries
 from turbo_lab.planning.options import RunOptions
 
 # Eight prompts: the fewest that have an interval. One golden: the suite checks them all.
@@ -214,6 +218,45 @@ def test_required_coverage_is_of_the_goldens_that_were_judged(
     row = values["checks"][-1]
     assert (code, row["name"], row["verdict"], row["n"]) == (3, "coverage", "uncovered", 2)
     assert row["note"] == "no judged golden covers lora"
+
+
+def test_goldens_of_ones_own_add_to_the_packaged_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    case = ["seed=1", "num_images=1", "num_threads=1", "--processes", "0"]
+    assert main(["golden", "record", "my-case", *case]) == 0
+    capsys.readouterr()
+    words = ["gate.quality=null", "gate.min_goldens=2"]
+    code, values = run(capsys, *words, "gate.goldens=[my-case,nano-turbo-1-step]")
+    row = values["checks"][-1]
+    assert (code, row["verdict"], row["n"]) == (0, "pass", 2)
+    assert row["note"].endswith("1 of your own and 1 packaged")
+    libraries = open_libraries()
+    assert len(homes_of(libraries)) == len(libraries[1].cases()) + 1
+
+
+def test_sides_that_cannot_be_paired_are_named_before_anything_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn: list[str] = []
+
+    def stop(inputs: GateInputs) -> GateResult:
+        drawn.extend(inputs.warnings)
+        raise InputError("stopped before drawing")
+
+    monkeypatch.setattr("turbo_lab.cli.gate_run.run_gate", stop)
+    words = ["gate", "gate=release", *SMALL, *NO_GOLDENS]
+    assert main([*words, "resolution=128"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("warning: the candidate's images are 128x128, the baseline's 64x64: ")
+    assert said[1].startswith("warning: the candidate draws 8 images, the baseline 128, and ")
+    assert said[1].endswith("give both the same prompts, num_images and seed")
+    assert main([*words, "baseline.model=nano-turbo", "candidate.num_images=16"]) == 2
+    assert "draws 16 images, the baseline 8, and 8 have equal" in capsys.readouterr().err
+    assert main([*words, "baseline.model=nano-turbo"]) == 2
+    assert "warning" not in capsys.readouterr().err and len(drawn) == 3
 
 
 def test_energy_is_uncovered_without_a_meter(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,7 +44,10 @@ def run_gate_words(
         if is_fresh:
             folder = stack.enter_context(TemporaryDirectory(prefix="turbo-lab-gate-"))
             candidate = with_store(candidate, Path(folder))
-        result = run_gate(gate_inputs(policy, candidate, baseline))
+        inputs = gate_inputs(policy, candidate, baseline)
+        for text in inputs.warnings:
+            print(f"warning: {text}", file=sys.stderr)
+        result = run_gate(inputs)
         report = gate_report(result, words.of("candidate"), words.of("baseline"))
         _write_files(report, files, result)
     if as_json:

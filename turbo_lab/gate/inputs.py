@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from turbo_lab.compare.baseline import Baseline, how_to_make, names, own_folder, read_baseline
 from turbo_lab.compare.latency import check_same_calls, check_same_run
 from turbo_lab.gate.policy import Policy
-from turbo_lab.golden.library import check_known, open_library
+from turbo_lab.golden.library import check_known, homes_of, open_libraries
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
 
 
@@ -25,6 +25,8 @@ class GateInputs:
     """The stored baseline; ``None`` if the baseline is drawn or the policy's does not exist."""
     missing: str = ""
     """Message about a stored baseline that does not exist."""
+    warnings: tuple[str, ...] = ()
+    """What cannot be compared, known before anything is drawn."""
 
     @property
     def images_per_call(self) -> int:
@@ -35,7 +37,7 @@ class GateInputs:
 def check_cases(policy: Policy) -> None:
     """Check that every golden case that a policy names exists. Raises ``InputError``."""
     if policy.named_cases():
-        check_known(list(policy.named_cases()), open_library().cases())
+        check_known(list(policy.named_cases()), homes_of(open_libraries()))
 
 
 def gate_inputs(
@@ -50,9 +52,61 @@ def gate_inputs(
         if policy.baseline not in names(folder):
             missing = how_to_make(policy.baseline, folder)
             return GateInputs(policy, candidate, None, None, missing)
-        return GateInputs(policy, candidate, None, read_baseline(policy.baseline, folder))
+        stored = read_baseline(policy.baseline, folder)
+        warnings = _differences(policy, Drawing.of(candidate), Drawing.stored(stored))
+        return GateInputs(policy, candidate, None, stored, warnings=warnings)
     if policy.latency is not None or policy.energy is not None:
         check_same_run("gate", baseline, candidate)
     if any(limit is not None for limit in (policy.latency, policy.memory, policy.energy)):
         check_same_calls("gate", baseline, candidate)
-    return GateInputs(policy, candidate, baseline, None)
+    warnings = _differences(policy, Drawing.of(candidate), Drawing.of(baseline))
+    return GateInputs(policy, candidate, baseline, None, warnings=warnings)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a side draws, as far as the sides must agree in it to be compared."""
+
+    keys: frozenset[tuple[str, int]]
+    """Prompt and seed of every image."""
+    count: int
+    """Number of images."""
+    size: str
+    """``WIDTHxHEIGHT``."""
+
+    @classmethod
+    def of(cls, sweep: ResolvedSweep) -> Drawing:
+        """Return what the one cell of a sweep draws."""
+        cell = sweep.cells[0]
+        rows = [
+            row
+            for batch in cell.batches
+            for row in zip(batch.layout.prompts, batch.layout.seeds, strict=True)
+        ]
+        return cls(frozenset(rows), len(rows), f"{cell.recipe.width}x{cell.recipe.height}")
+
+    @classmethod
+    def stored(cls, baseline: Baseline) -> Drawing:
+        """Return what a stored baseline was made from."""
+        size = f"{baseline.recipe.width}x{baseline.recipe.height}"
+        return cls(frozenset(baseline.keys), len(baseline.keys), size)
+
+
+def _differences(policy: Policy, candidate: Drawing, baseline: Drawing) -> tuple[str, ...]:
+    """Return why the sides' images do not compare; drawing them would not change that."""
+    found = []
+    if candidate.size != baseline.size:
+        found.append(
+            f"the candidate's images are {candidate.size}, the baseline's {baseline.size}: "
+            "metrics of two sizes differ by the size; give resolution once, for both"
+        )
+    asks_pairs = bool(policy.quality) or policy.frechet is not None
+    if asks_pairs and candidate.keys != baseline.keys:
+        counts = f"{candidate.count} images, the baseline {baseline.count}"
+        same = len(candidate.keys & baseline.keys)
+        found.append(
+            f"the candidate draws {counts}, and {same} have equal prompts and seeds: the quality "
+            "checks pair all of them, so they will be uncovered; give both the same prompts, "
+            "num_images and seed"
+        )
+    return tuple(found)

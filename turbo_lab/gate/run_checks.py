@@ -168,67 +168,83 @@ def features_of(side: Side) -> tuple[list[Key], np.ndarray, tuple[str, str]]:
 
 def _golden_checks(policy: Policy, model: str) -> Iterator[CheckResult]:
     """Yield the results of the checks that run golden cases; ``model``: the candidate's digest."""
-    from turbo_lab.golden.library import open_library
+    from turbo_lab.golden.library import open_libraries
 
-    library = open_library()
+    libraries = open_libraries()
     if policy.goldens is not None:
-        yield from _guarded("goldens", lambda: _goldens(policy, library, model))
+        yield from _guarded("goldens", lambda: _goldens(policy, libraries, model))
     if policy.invariance is not None:
         names = policy.invariance
-        yield from _guarded("invariance", lambda: [_invariance(library, names)])
+        yield from _guarded("invariance", lambda: [_invariance(libraries, names)])
     if policy.mutation is not None:
         cases = policy.mutation
-        yield from _guarded("mutation score", lambda: [_mutation(library, cases)])
+        yield from _guarded("mutation score", lambda: [_mutation(libraries, cases)])
 
 
-def _goldens(policy: Policy, library: GoldenLibrary, model: str) -> Iterator[CheckResult]:
+def _goldens(
+    policy: Policy, libraries: Sequence[GoldenLibrary], model: str
+) -> Iterator[CheckResult]:
     """The goldens at their tiers, and what they are goldens of."""
     from turbo_lab.golden.coverage import lacking
     from turbo_lab.golden.embedding import image_embedding
+    from turbo_lab.golden.library import homes_of
     from turbo_lab.golden.lifecycle import check
     from turbo_lab.golden.thresholds import thresholds_of
 
-    names = list(policy.goldens or library.cases())
-    checked = check(library, names, thresholds_of(library), image_embedding())
-    verdicts = [item.verdict for item in checked]
+    homes = homes_of(libraries)
+    names = list(policy.goldens or homes)
+    verdicts, counts = [], []
+    for library in libraries:
+        here = [name for name in names if homes[name] is library]
+        counts.append(len(here))
+        if here:
+            checked = check(library, here, thresholds_of(library), image_embedding())
+            verdicts += [item.verdict for item in checked]
     row = gate.golden_check(verdicts, policy.min_goldens, policy.golden_tier)
-    judged = [library.read(name) for name in gate.covered_cases(verdicts, policy.golden_tier)]
+    judged = [homes[name].read(name) for name in gate.covered_cases(verdicts, policy.golden_tier)]
+    notes = [row.note] if row.note else []
+    if all(counts) and len(counts) > 1:
+        notes.append(f"{counts[0]} of your own and {counts[1]} packaged")
     if lacking(["candidate_model"], judged, model):
-        told = "none of them is of the candidate's weights: they judge the code that is installed"
-        row = dataclasses.replace(row, note=f"{row.note}; {told}" if row.note else told)
-    yield row
+        notes.append(
+            "none of them is of the candidate's weights: they judge the code that is installed"
+        )
+    yield dataclasses.replace(row, note="; ".join(notes) or None)
     if policy.coverage:
         yield gate.coverage_check(lacking(policy.coverage, judged, model), policy.coverage)
 
 
-def _invariance(library: GoldenLibrary, names: Sequence[str]) -> CheckResult:
+def _invariance(libraries: Sequence[GoldenLibrary], names: Sequence[str]) -> CheckResult:
     from turbo_lab.golden.embedding import image_embedding
     from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.golden_invariance import invariance
 
-    rows = invariance(loaded_cases(library, names), thresholds_of(library), image_embedding())
+    cases, thresholds = loaded_cases(libraries, names), thresholds_of(libraries[0])
+    rows = invariance(cases, thresholds, image_embedding())
     asked = [row for row in rows if row.cases]
     broken = {row.name: row.max_abs for row in asked if not row.holds}
     return gate.invariance_check(broken, len(asked))
 
 
-def _mutation(library: GoldenLibrary, names: Sequence[str]) -> CheckResult:
+def _mutation(libraries: Sequence[GoldenLibrary], names: Sequence[str]) -> CheckResult:
     from turbo_lab.golden.embedding import image_embedding
     from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.golden_mutation import mutate
 
-    found = mutate(loaded_cases(library, names), thresholds_of(library), image_embedding())
+    cases, thresholds = loaded_cases(libraries, names), thresholds_of(libraries[0])
+    found = mutate(cases, thresholds, image_embedding())
     shown = [fault for fault in found.faults if fault.cases]
     missed = [fault.name for fault in shown if not fault.caught]
     alarms = [change.name for change in found.harmless if change.alarm]
     return gate.mutation_check(missed, len(shown), alarms)
 
 
-def loaded_cases(library: GoldenLibrary, names: Sequence[str]) -> list[RecordedCase]:
-    """Recorded cases by name, in the policy's order; no name means all."""
+def loaded_cases(libraries: Sequence[GoldenLibrary], names: Sequence[str]) -> list[RecordedCase]:
+    """Return recorded cases by name, in the policy's order; no name means all of the first."""
     from turbo_lab.trials.golden_calibration import load_cases
 
-    found = {one[0].name: one for one in load_cases(library)}
+    wanted = libraries if names else libraries[:1]
+    found = {one[0].name: one for library in reversed(wanted) for one in load_cases(library)}
     absent = [name for name in names if name not in found]
     if absent:
         raise InputError(f"{', '.join(absent)}: no golden yet; turbo-lab golden record")

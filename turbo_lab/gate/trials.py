@@ -195,15 +195,15 @@ def _with_goldens(
 ) -> list[BlindnessOutcome]:
     """Add what the goldens say about the same faults, at T0."""
     from turbo_lab.golden.embedding import image_embedding
-    from turbo_lab.golden.library import open_library
+    from turbo_lab.golden.library import open_libraries
     from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.faults import FAULTS
     from turbo_lab.trials.golden_mutation import mutate as mutate_goldens
 
-    library = open_library()
-    cases, faults = loaded_cases(library, names), (*SAMPLE_FAULTS, *FAULTS)
+    libraries = open_libraries()
+    cases, faults = loaded_cases(libraries, names), (*SAMPLE_FAULTS, *FAULTS)
     tried = mutate_goldens(
-        cases, thresholds_of(library), image_embedding(), faults=faults, changes=()
+        cases, thresholds_of(libraries[0]), image_embedding(), faults=faults, changes=()
     )
     said = {fault.name: fault.caught for fault in tried.faults if fault.cases}
     return [

@@ -247,6 +247,23 @@ def open_library() -> GoldenLibrary:
     return GoldenLibrary(own if has_any else packaged_root())
 
 
+def open_libraries() -> tuple[GoldenLibrary, ...]:
+    """Return the libraries that a gate counts: that of :func:`open_library`, then the packaged one.
+
+    Goldens of one's own add to those that ship; they do not switch them off.
+    """
+    first, packaged = open_library(), GoldenLibrary(packaged_root())
+    return (first,) if first.root == packaged.root else (first, packaged)
+
+
+def homes_of(libraries: Sequence[GoldenLibrary]) -> dict[str, GoldenLibrary]:
+    """Return each case's library, by the case's name; of two cases with one name the first."""
+    found: dict[str, GoldenLibrary] = {}
+    for library in libraries:
+        found = {**dict.fromkeys(library.cases(), library), **found}
+    return {name: found[name] for library in libraries for name in library.cases()}
+
+
 def packaged_root() -> Path:
     """Where the goldens of the shipped models lie."""
     return DATA.parent / "goldens"
