@@ -44,8 +44,18 @@ AXES = (
     "scheduler",
     "dtype",
     "vae",
-    "quantization",
+    "pipeline",
+    "loop",
+    "graphs",
     "compile",
+    "compile_scope",
+    "memory_format",
+    "attention",
+    "fuse_qkv",
+    "quantization",
+    "offload",
+    "vae_slicing",
+    "vae_tiling",
 )
 # What else may be swept: it changes which work there is. All other keys hold for a whole sweep.
 MORE_AXES = ("prompts", "prompt", "num_images", "seed_mode")

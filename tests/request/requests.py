@@ -17,5 +17,7 @@ GOOD: dict[str, Any] = {
     "negative_prompt": None,
     "scheduler": None,
     "dtype": "float32",
+    "device": "cpu",
+    "pipeline": {"name": "stock", "cpu": {}, "cuda": {}},
     "num_images": None,
 }

@@ -64,13 +64,8 @@ def complete_keys(words: Sequence[str], incomplete: str) -> list[CompletionItem]
 def values_of(key: str) -> list[str]:
     """Return the values that a key is known to take; empty if any value will do."""
     from turbo_lab.cards import adapter_names
-    from turbo_lab.request.request import (
-        COMPILE_MODES,
-        DTYPES,
-        QUANTIZATIONS,
-        SCHEDULERS,
-        SEED_MODES,
-    )
+    from turbo_lab.request.pipeline import CHOICES
+    from turbo_lab.request.request import DTYPES, SCHEDULERS, SEED_MODES
 
     if key in GROUPS:
         return choices(key)
@@ -79,8 +74,8 @@ def values_of(key: str) -> list[str]:
         "scheduler": SCHEDULERS,
         "dtype": DTYPES,
         "device": ("auto", "cpu", "cuda"),
-        "quantization": QUANTIZATIONS,
-        "compile": COMPILE_MODES,
+        **CHOICES,
+        **dict.fromkeys(("fuse_qkv", "vae_slicing", "vae_tiling"), ("false", "true")),
         "seed_mode": SEED_MODES,
         "share": ("exact", "batched", "none"),
         "on_out_of_memory": ("fail", "split"),

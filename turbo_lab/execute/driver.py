@@ -414,8 +414,8 @@ def parameters(cell: Cell) -> dict[str, Any]:
         "scheduler": request.scheduler,
         "dtype": request.dtype,
         "vae": request.vae,
-        "quantization": request.quantization,
-        "compile": request.compile,
+        "pipeline": request.preset,
+        **as_plain(request.pipeline),
         "num_images": cell.num_images,
     }
 

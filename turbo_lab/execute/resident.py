@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from turbo_lab.request.pipeline import PipelineKeys
 from turbo_lab.request.recipe import Recipe
 from turbo_lab.runtime import seams
 
@@ -87,8 +88,10 @@ class ResidentPipeline:
         with uncollected_imports():
             from turbo_lab.runtime import lora, runners  # noqa: F401  (all that drawing imports)
 
+        keys = PipelineKeys.from_variant(dict(recipe.variant))
+        keys.check(self.device, recipe.dtype, bool(recipe.lora))
         if not self.holds(recipe):
-            self._load(recipe)
+            self._load(recipe, keys)
         adapters = (recipe.lora, put_on_lora) if recipe.lora else None
         if self._adapters != adapters:
             self._take_off()
@@ -97,10 +100,11 @@ class ResidentPipeline:
             self._adapters = adapters
         self.load_s += time.perf_counter() - began
 
-    def _load(self, recipe: Recipe) -> None:
+    def _load(self, recipe: Recipe, keys: PipelineKeys) -> None:
         import torch
 
-        from turbo_lab.runtime.pipeline import compile_unet, load_pipeline, quantize_unet
+        from turbo_lab.runtime.acceleration import accelerate
+        from turbo_lab.runtime.pipeline import load_pipeline
         from turbo_lab.runtime.stock import why_not_covered
 
         self._pipeline, self._model, self._adapters = None, None, None
@@ -108,12 +112,11 @@ class ResidentPipeline:
         path, variant = self.weights.models[recipe.model], dict(recipe.variant)
         vae = self.weights.vaes[variant["vae"]] if "vae" in variant else None
         device = torch.device(self.device)
-        pipeline = load_pipeline(path, recipe.scheduler, recipe.dtype, device, vae=vae)
-        if "quantization" in variant:
-            scheme, _, version = variant["quantization"].partition(" torchao ")
-            quantize_unet(pipeline, scheme, version)
-        if "compile" in variant:
-            compile_unet(pipeline)
+        pipeline = load_pipeline(
+            path, recipe.scheduler, recipe.dtype, device, vae=vae, offload=keys.offload
+        )
+        torchao_version = variant.get("quantization", "").partition(" torchao ")[2] or None
+        accelerate(pipeline, keys, torchao_version)
         self.not_covered = why_not_covered(pipeline)
         self._pipeline, self._model = pipeline, _model_key(recipe)
 

@@ -13,18 +13,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from turbo_lab import environment
 from turbo_lab.cards.conf import ConfigNode
 from turbo_lab.errors import InputError
+from turbo_lab.request.pipeline import PipelineKeys
 
 MAX_BATCH_SIZE = 64
 SIZE_MULTIPLE = 64
 DTYPES = ("float32", "float16", "bfloat16")
 SeedMode = Literal["increment", "same"]
 SEED_MODES: tuple[SeedMode, ...] = ("increment", "same")
-QUANTIZATIONS = ("none", "int8wo", "int8dq", "float8wo")
-# Left out: reduce-overhead, whose CUDA graphs overwrite their earlier outputs, and max-autotune,
-# which chooses kernels by their speed, so that two processes may choose differently.
-COMPILE_MODES = ("none", "default")
 # diffusers classes that draw with an SDXL model from one step on. Left out: PNDM (fails below
 # four steps), EDMEuler (for models trained on EDM's sigmas), DPMSolverSDE (needs torchsde).
 SCHEDULERS = (
@@ -94,11 +92,10 @@ class Request:
     """Type of weights and latents: one of :data:`DTYPES`."""
     vae: str | None
     """Name of a packaged VAE, or a folder; ``None``: the checkpoint's own."""
-    quantization: str
-    """Quantization of the UNet's linear layers by torchao: ``int8wo`` and ``float8wo`` quantize
-    weights, ``int8dq`` also activations; ``none``: no quantization."""
-    compile: str
-    """Mode of ``torch.compile`` for the UNet; ``none``: it is not compiled."""
+    preset: str
+    """Name of the pipeline preset, for display; what it sets is in ``pipeline``."""
+    pipeline: PipelineKeys
+    """Settings of the pipeline itself, those of the preset included."""
     num_images: int | None
     """Total number of images; ``None``: one per prompt."""
 
@@ -108,6 +105,12 @@ class Request:
         config = ConfigNode(values)
         model, vae = config.node("model"), config.optional_text("vae")
         width, height = parse_resolution(config.get("resolution"))
+        dtype, lora = config.choice("dtype", DTYPES), parse_lora(config.optional_text("lora"))
+        device = config.text("device")
+        if device != "cuda":  # whether there is one is not this module's to say
+            device = environment.resolve_device(device)
+        pipeline = PipelineKeys.from_config(config, device)
+        pipeline.check(device, dtype, has_lora=any(use.weight for use in lora))
         return cls(
             model=model.text("name"),
             model_path=model.optional_text("path"),
@@ -117,15 +120,15 @@ class Request:
             width=width,
             height=height,
             batch_size=config.integer("batch_size", 1, MAX_BATCH_SIZE),
-            lora=parse_lora(config.optional_text("lora")),
+            lora=lora,
             seed=config.integer("seed", 0, MAX_SEED),
             seed_mode=config.choice("seed_mode", SEED_MODES),
             negative_prompt=_negative_prompt(config.get("negative_prompt")),
             scheduler=config.optional_choice("scheduler", SCHEDULERS),
-            dtype=config.choice("dtype", DTYPES),
+            dtype=dtype,
             vae=None if vae == "none" else vae,
-            quantization=config.choice("quantization", QUANTIZATIONS, default="none"),
-            compile=config.choice("compile", COMPILE_MODES, default="none"),
+            preset=config.node("pipeline").text("name"),
+            pipeline=pipeline,
             num_images=config.optional_integer("num_images", 1),
         )
 

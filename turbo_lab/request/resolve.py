@@ -214,14 +214,12 @@ def _canonical_guidance(guidance_scale: float, has_time_cond: bool) -> float:
 
 def _variant(request: Request, files: ModelFiles, library: Library) -> tuple[tuple[str, str], ...]:
     """What is changed about the pipeline itself, sorted."""
-    variant = {}
-    if request.compile != "none":
-        variant["compile"] = request.compile
+    variant = request.pipeline.variant()
     if files.has_time_cond:
         variant["guidance"] = "embedded"
-    if request.quantization != "none":
+    if "quantization" in variant:
         # Another version may round otherwise: it is part of what the weights are.
-        variant["quantization"] = f"{request.quantization} torchao {_torchao_version()}"
+        variant["quantization"] += f" torchao {_torchao_version()}"
     if request.vae is not None:
         variant["vae"] = library.vae(request.vae).digest
     return tuple(sorted(variant.items()))

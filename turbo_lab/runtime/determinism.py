@@ -59,3 +59,24 @@ def image_lane(
             cudnn.benchmark,
             cudnn.deterministic,
         ) = before
+
+
+def numeric_settings() -> tuple[bool, ...]:
+    """Return the flags by which torch chooses kernels.
+
+    A kernel that was captured under some flags must not be replayed under others.
+    """
+    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        cuda.matmul.allow_tf32,
+        cuda.matmul.allow_fp16_reduced_precision_reduction,
+        cuda.matmul.allow_bf16_reduced_precision_reduction,
+        cudnn.allow_tf32,
+        cudnn.benchmark,
+        cudnn.deterministic,
+        cuda.flash_sdp_enabled(),
+        cuda.mem_efficient_sdp_enabled(),
+        cuda.math_sdp_enabled(),
+        cuda.cudnn_sdp_enabled(),
+    )

@@ -14,13 +14,12 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import AutoencoderKL, StableDiffusionXLPipeline
+from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from turbo_lab.cards import single_file_config
-from turbo_lab.environment import package_version
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.runtime.failures import refused_as
 
@@ -30,17 +29,20 @@ TORCH_DTYPES = {
     "bfloat16": torch.bfloat16,
 }
 
-# Of batches, sizes and adapter stacks that one resident UNet is compiled for.
-_MAX_SHAPES = 256
-
 
 def load_pipeline(
-    path: Path, scheduler: str, dtype: str, device: torch.device, vae: Path | None = None
+    path: Path,
+    scheduler: str,
+    dtype: str,
+    device: torch.device,
+    vae: Path | None = None,
+    offload: str = "none",
 ) -> StableDiffusionXLPipeline:
     """Load a diffusers folder, or a single ``.safetensors`` file, onto a device.
 
     ``scheduler`` is the canonical JSON of the class and config to use; ``vae`` a
-    folder that takes the place of the checkpoint's own. Raises
+    folder that takes the place of the checkpoint's own; ``offload`` leaves ``model``
+    or ``sequential`` weights on the CPU until they are needed. Raises
     :class:`InputError` for weights that are not an SDXL pipeline.
     """
     if not path.exists():
@@ -73,75 +75,22 @@ def load_pipeline(
     pipeline.scheduler = make_scheduler(scheduler)
     pipeline.set_progress_bar_config(disable=True)
     align_weights(pipeline)
-    return pipeline.to(device)
+    if offload == "model":
+        pipeline.enable_model_cpu_offload(device=device)
+    elif offload == "sequential":
+        pipeline.enable_sequential_cpu_offload(device=device)
+    else:
+        pipeline.to(device)
+    return pipeline
 
 
-def _load_vae(folder: Path, dtype: torch.dtype) -> AutoencoderKL:
-    with refused_as(f"vae: {folder} cannot be loaded as an AutoencoderKL"):
-        return AutoencoderKL.from_pretrained(
+def _load_vae(folder: Path, dtype: torch.dtype) -> AutoencoderKL | AutoencoderTiny:
+    name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("_class_name")
+    kind = AutoencoderTiny if name == AutoencoderTiny.__name__ else AutoencoderKL
+    with refused_as(f"vae: {folder} cannot be loaded as an {kind.__name__}"):
+        return kind.from_pretrained(
             str(folder), dtype=dtype, use_safetensors=True, local_files_only=True
         )
-
-
-def quantize_unet(pipeline: StableDiffusionXLPipeline, kind: str, version: str) -> None:
-    """Quantise the UNet's linear layers in place by torchao; adapters go on top, unquantised.
-
-    Raises :class:`MissingFilesError` for another ``version`` than the one installed,
-    and :class:`InputError` for half precision on a CPU, which draws another picture there.
-    """
-    here = package_version("torchao")
-    if here != version:
-        raise MissingFilesError(
-            f"quantization={kind}: was drawn with torchao {version}, here it is {here}; "
-            f"pip install torchao=={version}"
-        )
-    if pipeline.unet.dtype == torch.float16 and pipeline.device.type == "cpu":
-        raise InputError(
-            f"quantization={kind}: dtype=float16 gives other pictures on a CPU; take float32 or "
-            "bfloat16"
-        )
-    from torchao import quantization
-
-    configs = {
-        "int8wo": quantization.Int8WeightOnlyConfig,
-        "int8dq": quantization.Int8DynamicActivationInt8WeightConfig,
-        "float8wo": quantization.Float8WeightOnlyConfig,
-    }
-    quantization.quantize_(pipeline.unet, configs[kind]())
-
-
-def compile_unet(pipeline: StableDiffusionXLPipeline, **options: Any) -> None:
-    """Compile the UNet in place, each shape for itself; ``options`` of ``torch.compile``.
-
-    Shapes that torch makes dynamic after the second one would give an image other
-    bits according to what was drawn before it; past the limit of recompilations
-    it would go on uncompiled, and say nothing: that is an error here.
-    """
-    import torch._dynamo.config as dynamo  # seconds, and only here
-    from torch._dynamo.exc import FailOnRecompileLimitHit
-
-    torch.compiler.reset()  # what an earlier model left counts against the limit
-    unet = pipeline.unet
-    unet.compile(dynamic=False, **options)
-    compiled = unet._compiled_call_impl
-
-    def call(*arguments: Any, **named: Any) -> Any:
-        with dynamo.patch(recompile_limit=_MAX_SHAPES, fail_on_recompile_limit_hit=True):
-            try:
-                return compiled(*arguments, **named)
-            except FailOnRecompileLimitHit as error:
-                raise InputError(
-                    f"compile: the UNet was compiled for {_MAX_SHAPES} batches, sizes and adapters "
-                    "in one process; sweep fewer of them at once"
-                ) from error
-
-    unet._compiled_call_impl = call
-
-
-def call_name(module: Any) -> str:
-    """Return the attribute to wrap to watch a module's calls from outside its compiled part."""
-    is_compiled = getattr(module, "_compiled_call_impl", None) is not None
-    return "_compiled_call_impl" if is_compiled else "forward"
 
 
 def align_weights(pipeline: StableDiffusionXLPipeline) -> None:

@@ -14,8 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from turbo_lab.runtime.pipeline import call_name
-from turbo_lab.runtime.wrapping import wrapped
+from turbo_lab.runtime.wrapping import call_name, wrapped
 
 STAGES = ("text", "unet", "vae", "post", "other")
 

@@ -36,6 +36,8 @@ def why_not_covered(pipeline: StableDiffusionXLPipeline) -> str | None:
         "a VAE with latent statistics": getattr(pipeline.vae.config, "latents_mean", None)
         is not None,
         "a watermark": pipeline.watermark is not None,
+        "offloaded weights": bool(getattr(pipeline, "_all_hooks", None))
+        or getattr(pipeline.unet, "_hf_hook", None) is not None,
     }
     return next((reason for reason, found in reasons.items() if found), None)
 

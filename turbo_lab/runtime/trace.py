@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from turbo_lab.runtime.pipeline import call_name
-from turbo_lab.runtime.wrapping import wrapped
+from turbo_lab.runtime.wrapping import call_name, wrapped
 
 
 def traced_call(

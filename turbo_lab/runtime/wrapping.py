@@ -27,3 +27,9 @@ def wrapped(
             setattr(owner, name, method)
         else:
             delattr(owner, name)
+
+
+def call_name(module: Any) -> str:
+    """Return the attribute to wrap to watch a module's calls from outside its compiled part."""
+    is_compiled = getattr(module, "_compiled_call_impl", None) is not None
+    return "_compiled_call_impl" if is_compiled else "forward"
