@@ -403,7 +403,7 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_drawn(
     [
         (
             ["gate=release", "gate.latency=0.2", "baseline.model=nano-turbo", "timing=off"],
-            "timing=off: must be",
+            "timing=off: this command times",
         ),
         (
             [

@@ -40,7 +40,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "share=some: unknown. Did you mean none? Valid: batched, exact, none",
         ),
         (["plan", "prompts=file", "prompts.path=absent.txt"], "there is no such file"),
-        (["plan", "prompts=file", "prompts.path=empty.txt"], "holds no prompt"),
+        (["plan", "prompts=file", "prompts.path=empty.txt"], "has no prompts"),
         (["plan", "model=sdxl-turbo"], "hf download stabilityai/sdxl-turbo --revision"),
         (["plan", "model=local"], "model.path"),
         (["sweep", "store=file.txt"], "cannot be written to; choose another folder"),
@@ -169,7 +169,7 @@ def test_a_prompt_arrives_as_it_was_written(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["plan", "num_threads=1,2"], "num_threads cannot be swept; run one sweep a value"),
+        (["plan", "num_threads=1,2"], "num_threads cannot be swept; run one sweep per value"),
         (["plan", "share=exact,none"], "share cannot be swept"),
         (["plan", "metrics=default,full"], "metrics cannot be swept"),
         (["generate", "a key", "prompts=scenes-demo"], "two prompts given"),

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from turbo_lab.planning.scheduler_table import KNOWN, evaluations, first_evaluation, timesteps
+from turbo_lab.planning.scheduler_table import (
+    KNOWN,
+    SchedulerConfig,
+    evaluations,
+    first_evaluation,
+    scheduler_config,
+    timesteps,
+)
 from turbo_lab.request.request import SCHEDULERS
 
-BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+BETAS: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
 @pytest.mark.parametrize("spacing", ["trailing", "leading", "linspace"])
@@ -15,7 +25,7 @@ BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_line
 def test_first_evaluation_equals_diffusers(name: str, spacing: str) -> None:
     import diffusers
 
-    config = {"_class_name": name, **BETAS, "timestep_spacing": spacing}
+    config = SchedulerConfig(name, **BETAS, timestep_spacing=spacing)
     for steps in (1, 2, 3, 4, 7, 25, 50):
         ours = first_evaluation(config, steps)
         if ours is None:
@@ -30,11 +40,8 @@ def test_first_evaluation_equals_diffusers(name: str, spacing: str) -> None:
 
 
 def test_turbo_starts_at_999_for_every_step_count() -> None:
-    turbo = {
-        "_class_name": "EulerAncestralDiscreteScheduler",
-        **BETAS,
-        "timestep_spacing": "trailing",
-    }
+    name = "EulerAncestralDiscreteScheduler"
+    turbo = SchedulerConfig(name, **BETAS, timestep_spacing="trailing")
     starts = {first_evaluation(turbo, steps) for steps in (1, 2, 3, 4)}
     assert len(starts) == 1
     start = starts.pop()
@@ -51,9 +58,15 @@ def test_turbo_starts_at_999_for_every_step_count() -> None:
         {"timestep_spacing": "unheard-of"},
     ],
 )
-def test_unknown_schedulers_promise_nothing(change: dict) -> None:
+def test_unknown_schedulers_promise_nothing(change: dict[str, Any]) -> None:
     config = {"_class_name": "EulerDiscreteScheduler", **BETAS, "timestep_spacing": "trailing"}
-    assert first_evaluation({**config, **change}, 4) is None
+    assert first_evaluation(scheduler_config(json.dumps(config)), 4) is not None
+    assert first_evaluation(scheduler_config(json.dumps({**config, **change})), 4) is None
+
+
+def test_absent_entries_and_null_ones_have_their_defaults() -> None:
+    config = {"_class_name": "EulerDiscreteScheduler", "beta_start": None, "clip_sample": False}
+    assert scheduler_config(json.dumps(config)) == SchedulerConfig("EulerDiscreteScheduler")
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -63,4 +76,4 @@ def test_evaluations_are_those_of_diffusers(name: str) -> None:
     scheduler = getattr(diffusers, name)(**BETAS)
     for steps in (1, 2, 4, 9):
         scheduler.set_timesteps(steps)
-        assert evaluations({"_class_name": name}, steps) == len(scheduler.timesteps)
+        assert evaluations(SchedulerConfig(name), steps) == len(scheduler.timesteps)

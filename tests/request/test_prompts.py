@@ -72,16 +72,16 @@ def test_coco_takes_the_first_caption_of_each_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.txt", "", "a.txt: holds no prompt; write one a line"),
-        ("a.txt", " \n\n", "holds no prompt"),
+        ("a.txt", "", "a.txt: has no prompts; write one per line"),
+        ("a.txt", " \n\n", "has no prompts"),
         ("a.txt", b"caf\xe9", r"is not UTF-8 \(byte 3\); save it as UTF-8"),
         ("a.jsonl", '{"prompt": "a"}\n{oops\n', r"line 2: is not JSON \(Expecting"),
-        ("a.jsonl", '{"prompt": " "}', 'line 1: must be an object with a "prompt"'),
-        ("a.jsonl", '"a"', 'line 1: must be an object with a "prompt"'),
+        ("a.jsonl", '{"prompt": " "}', 'line 1: must be an object with a non-empty "prompt"'),
+        ("a.jsonl", '"a"', 'line 1: must be an object with a non-empty "prompt"'),
         (
             "a.jsonl",
             '{"id": 1, "prompt": "a"}\n{"id": "1", "prompt": "b"}',
-            "line 2: id 1 was used in line 1 already; ids must differ",
+            "line 2: id 1 is already used in line 1; give each prompt its own id",
         ),
         ("a.tsv", "Text\na cat\n", "line 1: has no column Prompt"),
         ("a.tsv", "Prompt\tB\n\tx\n", "line 2: the Prompt is empty"),

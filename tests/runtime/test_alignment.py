@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from turbo_lab.cards import locate, model_card
-from turbo_lab.planning.plan import WorkDone
+from turbo_lab.planning.work import WorkDone
 from turbo_lab.request.recipe import Batch, Layout, Recipe
 from turbo_lab.request.resolve import canonical_scheduler
 from turbo_lab.runtime import pipeline

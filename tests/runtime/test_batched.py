@@ -24,7 +24,7 @@ from turbo_lab.execute.resident import ResidentPipeline, Weights
 from turbo_lab.execute.worker import Worker
 from turbo_lab.golden.run_case import resolve_case
 from turbo_lab.identity import canonical_json
-from turbo_lab.planning.plan import WorkDone, planned_rows
+from turbo_lab.planning.work import WorkDone, planned_rows
 from turbo_lab.request.recipe import Batch, Layout, Recipe
 from turbo_lab.request.resolve import canonical_scheduler
 from turbo_lab.runtime.batched import BatchedGroup

@@ -14,7 +14,7 @@ from tests.cards.test_cards import TO_Q
 from tests.runtime.test_sampler import LAYOUT, SCHEDULERS, recipe, scheduler_json
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab.errors import NonFiniteError
-from turbo_lab.planning.plan import WorkDone
+from turbo_lab.planning.work import WorkDone
 from turbo_lab.request.recipe import Batch, Recipe
 from turbo_lab.runtime import lora
 from turbo_lab.runtime.batched import BatchedGroup

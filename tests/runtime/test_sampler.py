@@ -11,7 +11,7 @@ import torch
 
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab.identity import canonical_json
-from turbo_lab.planning.plan import Group, Job, WorkDone, planned_rows
+from turbo_lab.planning.work import Group, Job, WorkDone, planned_rows
 from turbo_lab.request.recipe import Batch, Layout, Recipe
 from turbo_lab.request.request import MAX_SEED
 from turbo_lab.runtime.determinism import image_lane

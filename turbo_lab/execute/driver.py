@@ -23,7 +23,8 @@ from turbo_lab.execute.worker import Worker
 from turbo_lab.identity import as_plain
 from turbo_lab.planning.cell_keys import CellKeys
 from turbo_lab.planning.options import TimingRuleName
-from turbo_lab.planning.plan import Group, Job, Plan
+from turbo_lab.planning.plan import Plan
+from turbo_lab.planning.work import Group, Job
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.runtime.failures import reason
 from turbo_lab.store.encode import DrawnBatch

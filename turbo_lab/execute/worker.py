@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from turbo_lab.environment import Fingerprint
 from turbo_lab.execute.resident import ResidentPipeline, Weights
-from turbo_lab.planning.plan import WorkDone
+from turbo_lab.planning.work import WorkDone
 from turbo_lab.request.recipe import Batch, Cell, Recipe
 from turbo_lab.runtime.failures import cell_failures
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on

@@ -1,1 +1,1 @@
-"""What will run: the resolved sweep, its plan, the scheduler table and the forecast."""
+"""The resolved sweep, its plan, the shared work, the scheduler table and the forecast."""

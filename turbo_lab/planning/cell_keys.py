@@ -1,7 +1,7 @@
-"""Ids of batches and records as made in one environment.
+"""Ids of batches and records in one environment.
 
-Pure: every id is a function of values. Which of a cell's possible records exists is a
-question for the store, asked by the code that writes or reads the record.
+Every id is a function of values. Only the store knows which of a cell's possible records
+exists; the code that writes or reads a record asks it.
 """
 
 from __future__ import annotations
@@ -30,17 +30,16 @@ class CellKeys:
         return (self.exactness, Exactness.SPLIT) if self.may_split else (self.exactness,)
 
     def reuse_key(self, batch: Batch, is_split: bool = False) -> str:
-        """Return the key that a batch gets, drawn whole or in parts."""
+        """Return the key of a batch that is drawn whole, or in parts if ``is_split``."""
         exactness = Exactness.SPLIT if is_split else self.exactness
         return reuse_key(batch.batch_id, self.environment, exactness)
 
     def reuse_keys(self, batch: Batch) -> tuple[str, ...]:
         """Return every key under which a batch may be reused, the preferred one first."""
-        found = (reuse_key(batch.batch_id, self.environment, one) for one in self._possible)
-        return tuple(found)
+        return tuple(reuse_key(batch.batch_id, self.environment, one) for one in self._possible)
 
     def record_id(self, cell: Cell, is_split: bool = False) -> str:
-        """Return the id of a cell's record; ``is_split``: any of its batches is."""
+        """Return the id of a cell's record; ``is_split``: some batch of it is drawn in parts."""
         exactness = Exactness.SPLIT if is_split else self.exactness
         return record_id(cell.cell_id, self.environment, exactness)
 

@@ -1,14 +1,12 @@
-"""What a plan will take: from what this store measured before, on the same fingerprint.
+"""Forecasts: expected time, memory and disk of a plan, from this store's earlier measurements.
 
-Owns the step from stored timings and files to seconds and bytes. Nothing is
-invented: where no measurement applies, the answer is ``None``. Timings come
-from the timing lane (nothing shared, no deterministic kernels), so that a
-forecast is an estimate and never a figure to compare.
+Owns the step from stored timings and files to seconds and bytes. Refuses to invent a number:
+if no measurement applies, the forecast is ``None``. Timings come from the timing lane (nothing
+shared, no deterministic kernels), so that a forecast is an estimate and not a result to compare.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,38 +14,43 @@ from itertools import islice
 
 from turbo_lab.documents.plan import Forecast
 from turbo_lab.environment import Keys
-from turbo_lab.planning.plan import Group, Plan, planned_rows
-from turbo_lab.planning.scheduler_table import evaluations
+from turbo_lab.planning.plan import Plan
+from turbo_lab.planning.work import (
+    Group,
+    planned_rows,
+    text_rows_per_image,
+    unet_rows_per_image,
+)
 from turbo_lab.request.recipe import Recipe
 from turbo_lab.store.record import Record, Timing
 from turbo_lab.store.store import Store
 
-# Enough for a mean; a store of years is not read through for a forecast.
+# Enough for a mean. A forecast does not read through a store that took years to fill.
 _MAX_SAMPLES = 400
 
 
 @dataclass(frozen=True)
 class _Cost:
-    """One timed cell, per row."""
+    """Time and memory of one timed cell, per row."""
 
     kind: Hashable
-    """What the cost depends on: weights, number of adapters, size."""
+    """Everything that the cost depends on: weights, number of adapters, size."""
     batch_size: int
-    """Images a call."""
+    """Images per call."""
     unet_s: float
-    """Of one row of a UNet call."""
+    """Time per row of a UNet call, in seconds."""
     vae_s: float
-    """Of one decoded image."""
+    """Time per decoded image, in seconds."""
     text_s: float
-    """Of one encoded prompt."""
+    """Time per encoded prompt, in seconds."""
     peak_memory_bytes: int
-    """Of the process, or of the device where there is one."""
+    """Peak memory of the process, or of the device if there is one, in bytes."""
 
 
 def forecast(plan: Plan, store: Store | None, keys: Keys, share: str) -> Forecast:
-    """Return what the rest of a plan is expected to take.
+    """Return the expected time, memory and disk of a plan.
 
-    ``keys``: the fingerprint's; only timings under equal ones count.
+    ``keys``: keys of this environment's fingerprint. Only timings under equal keys count.
     """
     if not plan.groups:
         return Forecast(wall_s=0.0, peak_memory_bytes=None, disk_bytes=0)
@@ -71,20 +74,14 @@ def _costs(store: Store, keys: Keys) -> Iterator[_Cost]:
 
 def _cost(record: Record, timing: Timing, stages_s: Mapping[str, float]) -> _Cost:
     recipe, images = record.recipe, timing.batch_size
-    width = 2 if recipe.is_guided else 1
-    texts = images * (1 if recipe.negative_prompt is None else 2)
     return _Cost(
         kind=_kind(recipe),
         batch_size=images,
-        unet_s=stages_s["unet"] / (_evaluations(recipe) * width * images),
+        unet_s=stages_s["unet"] / (unet_rows_per_image(recipe) * images),
         vae_s=stages_s["vae"] / images,
-        text_s=stages_s["text"] / texts,
+        text_s=stages_s["text"] / (text_rows_per_image(recipe) * images),
         peak_memory_bytes=timing.peak_memory_bytes,
     )
-
-
-def _evaluations(recipe: Recipe) -> int:
-    return evaluations(json.loads(recipe.scheduler), recipe.num_inference_steps)
 
 
 def _kind(recipe: Recipe) -> Hashable:
@@ -97,7 +94,7 @@ def _kind_of(group: Group) -> Hashable:
 
 
 def _wall_s(plan: Plan, costs: Sequence[_Cost], share: str) -> float | None:
-    """Rows times the cost of a row, measured at the nearest batch size."""
+    """Return rows times the cost per row, as measured at the nearest batch size."""
     total, text_s = 0.0, 0.0
     for group in plan.groups:
         alike = [cost for cost in costs if cost.kind == _kind_of(group)]
@@ -114,7 +111,7 @@ def _wall_s(plan: Plan, costs: Sequence[_Cost], share: str) -> float | None:
 
 
 def _peak_memory_bytes(groups: Sequence[Group], costs: Sequence[_Cost]) -> int | None:
-    """The most that was measured; ``None`` where a group is larger than all that was."""
+    """Return the largest measured peak; ``None`` if a group is larger than every timed batch."""
     peak = 0
     for group in groups:
         alike = [cost for cost in costs if cost.kind == _kind_of(group)]
@@ -127,7 +124,7 @@ def _peak_memory_bytes(groups: Sequence[Group], costs: Sequence[_Cost]) -> int |
 
 
 def _disk_bytes(plan: Plan, store: Store) -> int | None:
-    """Images times the mean size of one at that resolution, its share of documents included."""
+    """Return images times their mean size at that resolution, with their share of documents."""
     sizes: dict[tuple[int, int], list[float]] = {}
     for folder in islice(store.layout.batches(), _MAX_SAMPLES):
         batch = store.read_batch(folder.name)

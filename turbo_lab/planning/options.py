@@ -1,8 +1,8 @@
-"""The options of a sweep that are the same for all of its cells, typed and validated.
+"""The options of a sweep that are equal for all of its cells, typed and validated.
 
-Owns the rule and the message of every config key that is not part of a cell: where
-results go, how they are made, what is measured and where it is tracked. The keys that
-make a cell are in :mod:`turbo_lab.request.request`.
+Owns the rule and the message of every config key that is not part of a cell: where results
+go, how they are drawn, what is measured and where it is tracked. The keys of a cell are in
+:mod:`turbo_lab.request.request`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ DEFAULT_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True)
 class MetricOptions:
-    """Metrics to measure, and the extractors and references that they use."""
+    """Metrics to measure, with the extractors and references that they use."""
 
     names: tuple[str, ...]
-    """Metrics to measure; empty: none."""
+    """Names of the metrics; empty: none."""
     extractor: str
     """Name or folder of the extractor of every metric but ``fid``."""
     pretrained: str | None
@@ -68,11 +68,11 @@ class TrackingOptions:
     kind: TrackingKind
     """``local``: MLflow in the working directory; ``server``: an MLflow server."""
     uri: str | None = field(repr=False)
-    """Address of the server, maybe with a password; ``None`` unless ``kind`` is ``server``."""
+    """Address of the server; may contain a password. ``None`` unless ``kind`` is ``server``."""
     images: TrackedImages
     """Images to upload: ``all``, the contact ``sheet`` only, or ``none``."""
     timeout_s: float = DEFAULT_TIMEOUT_S
-    """How long a sweep waits for its projection, in seconds."""
+    """Longest wait of a sweep for its projection, in seconds."""
 
     @classmethod
     def from_config(cls, tracking: ConfigNode) -> TrackingOptions:
@@ -91,7 +91,7 @@ NOT_TRACKED = TrackingOptions("none", None, "none")
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a sweep runs: everything that is read once for all of its cells."""
+    """How a sweep runs: every key that is read once for all of its cells."""
 
     store: Path
     """Folder of results."""
@@ -102,15 +102,15 @@ class RunOptions:
     num_threads: int
     """CPU threads, at least 1."""
     share: Share
-    """Work that the batches of a group may have in common."""
+    """Work that the batches of a group may share."""
     may_split: bool
-    """Draw a batch that does not fit into memory in halves; otherwise it fails."""
+    """``True``: a batch that does not fit in memory is drawn in halves; ``False``: it fails."""
     timing: TimingRuleName | None
-    """How long each cell is timed; ``None``: not at all."""
+    """How long each cell is timed; ``None``: it is not timed."""
     metrics: MetricOptions
-    """What is measured."""
+    """Metrics and their inputs."""
     tracking: TrackingOptions
-    """Where it is tracked."""
+    """Tracking in MLflow."""
 
     @classmethod
     def from_config(cls, values: Mapping[str, object]) -> RunOptions:
@@ -132,7 +132,9 @@ class RunOptions:
     def timed(self) -> TimingRuleName:
         """Return the timing rule of a command that only times. Raises :class:`InputError`."""
         if self.timing is None:
-            raise InputError("timing=off: must be short or full")
+            raise InputError(
+                "timing=off: this command times cells; set timing=short or timing=full"
+            )
         return self.timing
 
 

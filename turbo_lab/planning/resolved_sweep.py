@@ -1,16 +1,15 @@
-"""A grid, resolved and planned: all that is known before torch is imported.
+"""A resolved grid and its plan: everything that is known before torch is imported.
 
-Owns the ``plan`` document and nothing heavy: `turbo-lab plan` has to start at
-once, so that neither images nor execution are imported here.
+Owns the ``plan`` document. Imports neither images nor execution, because ``turbo-lab plan``
+has to start at once.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from turbo_lab import environment
 from turbo_lab.documents.plan import PlanCell, PlanResult, PlanWork, RowsPlanned
@@ -20,8 +19,13 @@ from turbo_lab.identity import digest
 from turbo_lab.planning.cell_keys import CellKeys
 from turbo_lab.planning.forecast import forecast
 from turbo_lab.planning.options import NOT_TRACKED, RunOptions, TimingRuleName
-from turbo_lab.planning.plan import Plan, PlannedCell, WorkCount, make_plan, start_of
-from turbo_lab.planning.scheduler_table import NUM_TRAIN_TIMESTEPS
+from turbo_lab.planning.plan import Plan, PlannedCell, WorkCount, make_plan
+from turbo_lab.planning.scheduler_table import (
+    NUM_TRAIN_TIMESTEPS,
+    SchedulerConfig,
+    scheduler_config,
+)
+from turbo_lab.planning.work import start_of
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.request.request import Request
 from turbo_lab.request.resolve import Library, resolve, resolve_request
@@ -32,32 +36,32 @@ from turbo_lab.store.store import Store
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
 
-# Below this share of the training timesteps a start is far from pure noise: SDXL base with 30
-# "leading" steps starts at 0.958, with 4 at 0.751, with one at 0.001.
+# A start below this share of the training timesteps is far from pure noise. With "leading"
+# spacing, SDXL base starts at 0.958 with 30 steps, at 0.751 with 4 and at 0.001 with one.
 _LOWEST_START = 0.9
 
 
 @dataclass(frozen=True)
 class ResolvedSweep:
-    """A grid, resolved: everything that can be known before torch is imported."""
+    """The cells of a grid, with their files, options and environment."""
 
     options: RunOptions
-    """How it runs; equal for all cells."""
+    """How the sweep runs: options that are equal for all cells."""
     cells: tuple[Cell, ...]
-    """One per point."""
+    """One cell per grid point; equal points give equal cells."""
     library: Library
-    """Files of the cells' models, adapters and prompts."""
+    """Files of the models, adapters, VAEs and prompts that the cells use."""
     fingerprint: Fingerprint
-    """Environment that made it."""
+    """Environment in which the sweep runs."""
 
     @property
     def device(self) -> str:
-        """``cpu`` or ``cuda``."""
+        """Device of the sweep: ``cpu`` or ``cuda``."""
         return self.options.device
 
     @property
     def exactness(self) -> Exactness:
-        """Part of the reuse key: rows lose bits only if they share their passes."""
+        """Exactness of a batch; rows differ from the stock pipeline's only if they share passes."""
         return Exactness.BATCHED if self.options.share == "batched" else Exactness.EXACT
 
     @property
@@ -67,15 +71,15 @@ class ResolvedSweep:
 
     @property
     def sweep_id(self) -> str:
-        """Id by content: the same grid gives the same sweep."""
+        """Id by content: equal grids in equal environments give equal ids."""
         ids = [cell.cell_id for cell in self.cells]
         return digest({"cells": ids, "keys": self.fingerprint.keys})[:16]
 
 
 def resolve_points(points: Sequence[GridPoint]) -> ResolvedSweep:
-    """Resolve all cells of a grid. Raises ``InputError`` for the first that is wrong.
+    """Resolve all cells of a grid. Raises ``InputError`` for the first cell that is invalid.
 
-    A cell whose adapter does not fit its model is wrong only if no other cell is left.
+    An adapter that does not fit its model is an error only if that is so in every cell.
     """
     _check_axes(points)
     options = RunOptions.from_config(points[0].values)
@@ -102,10 +106,10 @@ def with_store(sweep: ResolvedSweep, store: Path) -> ResolvedSweep:
 
 
 def vary(sweep: ResolvedSweep, change: Callable[[Request], Request]) -> ResolvedSweep:
-    """Return the sweep with every cell's request changed: same models and prompt sets.
+    """Return the sweep with every cell's request changed, for the same models and prompt sets.
 
-    ``change`` gets a valid request and must return one. Files of adapters that it
-    names are added to the library, which both sweeps share.
+    ``change`` gets a valid request and must return one. The files of new adapters are added to
+    the library, which both sweeps share.
     """
     library = sweep.library
 
@@ -118,7 +122,7 @@ def vary(sweep: ResolvedSweep, change: Callable[[Request], Request]) -> Resolved
 
 
 def _check_axes(points: Sequence[GridPoint]) -> None:
-    """Refuse to sweep what is read once for all cells: a second value would be dropped."""
+    """Refuse to sweep a key that is read once for all cells: a second value would be dropped."""
     from turbo_lab.config import AXES, MORE_AXES
 
     for key, _ in points[0].axes:
@@ -126,12 +130,12 @@ def _check_axes(points: Sequence[GridPoint]) -> None:
             values = list(dict.fromkeys(str(dict(point.axes)[key]) for point in points))
             if len(values) > 1:
                 raise InputError(
-                    f"{key}={','.join(values)}: {key} cannot be swept; run one sweep a value"
+                    f"{key}={','.join(values)}: {key} cannot be swept; run one sweep per value"
                 )
 
 
 def plan_sweep(sweep: ResolvedSweep, store: Store | None) -> Plan:
-    """Plan what a store lacks; ``None`` stands for an empty one."""
+    """Plan the batches that a store lacks; ``None`` is an empty store."""
     keys = sweep.keys
 
     def is_done(batch: Batch) -> bool:
@@ -141,7 +145,7 @@ def plan_sweep(sweep: ResolvedSweep, store: Store | None) -> Plan:
 
 
 def plan_result(sweep: ResolvedSweep) -> PlanResult:
-    """Plan a sweep and write nothing: a store that does not exist is empty."""
+    """Plan a sweep and write nothing; a store that does not exist counts as empty."""
     root = sweep.options.store
     store = Store(root) if StoreLayout(root).exists else None
     plan = plan_sweep(sweep, store)
@@ -175,26 +179,25 @@ def _plan_cell(planned: PlannedCell) -> PlanCell:
 
 
 def start_warnings(cells: Sequence[Cell]) -> list[str]:
-    """What a few-step run that starts where little noise is left would not show until it is drawn.
+    """Return a warning per scheduler that starts a few-step run with too little noise.
 
-    One line a scheduler.
+    Without it, such a run would only show in its images.
     """
     starts: dict[str, dict[int, float]] = {}
     for recipe in dict.fromkeys(cell.recipe for cell in cells):
         start = start_of(recipe)
         if start is not None and start.timestep < _LOWEST_START * NUM_TRAIN_TIMESTEPS:
             starts.setdefault(recipe.scheduler, {})[recipe.num_inference_steps] = start.timestep
-    return [_start_warning(json.loads(name), found) for name, found in starts.items()]
+    return [_start_warning(scheduler_config(text), found) for text, found in starts.items()]
 
 
-def _start_warning(scheduler: Mapping[str, Any], starts: Mapping[int, float]) -> str:
-    """``starts``: timestep by number of steps."""
+def _start_warning(scheduler: SchedulerConfig, starts: Mapping[int, float]) -> str:
+    """Return the warning for a scheduler; ``starts``: first timestep by number of steps."""
     steps = ", ".join(str(n) for n in sorted(starts))
     times = ", ".join(f"{starts[n]:.0f}" for n in sorted(starts))
-    spacing = scheduler.get("timestep_spacing", "linspace")
     return (
-        f"num_inference_steps={steps}: {scheduler['_class_name']} with "
-        f"timestep_spacing={spacing} starts at t={times} of {NUM_TRAIN_TIMESTEPS - 1}, where the "
-        "model expects less noise than it gets; use more steps, or "
-        'model.scheduler="{timestep_spacing:trailing}"'
+        f"num_inference_steps={steps}: {scheduler.class_name} with "
+        f"timestep_spacing={scheduler.timestep_spacing} starts at t={times} of "
+        f"{NUM_TRAIN_TIMESTEPS - 1}, where the model expects less noise than it gets; use more "
+        'steps, or model.scheduler="{timestep_spacing:trailing}"'
     )

@@ -1,28 +1,34 @@
 """Timesteps and sigmas of the known schedulers, in numpy.
 
-Owns what the planner needs before torch is imported: where a run of n steps
-starts, so that the first UNet evaluation can be shared over step counts. Only
-schedulers in the table are known; for any other nothing is promised. Tested
-against diffusers, and the sampler compares the real inputs again at run time.
+Owns what the planner needs before torch is imported: where a run of n steps starts, so that
+runs of several step counts can share the first UNet evaluation. Only the schedulers in the
+table are known; a run with another one shares nothing. The table is tested against diffusers,
+and the sampler compares the real inputs again at run time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 
-# What every model of the family was trained with, and diffusers' default.
+# The SDXL family was trained with this number of timesteps; it is diffusers' default.
 NUM_TRAIN_TIMESTEPS = 1000
 # Schedulers that scale the model's input by their first sigma.
 _SIGMA_SCALED = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
-# Schedulers that hand the latents over as they are.
+# Schedulers that pass the latents on unscaled.
 _UNSCALED = ("DPMSolverMultistepScheduler", "DDIMScheduler")
 KNOWN = (*_SIGMA_SCALED, *_UNSCALED, "LCMScheduler")
-# Options that change the timesteps in ways this table does not follow.
-_UNFOLLOWED = (
+# Second-order schedulers: two UNet evaluations per step, one in the last step.
+_TWO_PER_STEP = (
+    "HeunDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+)
+# Options that change the timesteps in a way that this table does not compute.
+_NOT_COMPUTED = (
     "use_karras_sigmas",
     "use_exponential_sigmas",
     "use_beta_sigmas",
@@ -34,19 +40,53 @@ _UNFOLLOWED = (
 )
 
 
-# Of second order: two UNet evaluations a step, and one in the last.
-_TWO_A_STEP = (
-    "HeunDiscreteScheduler",
-    "KDPM2AncestralDiscreteScheduler",
-    "KDPM2DiscreteScheduler",
+@dataclass(frozen=True)
+class SchedulerConfig:
+    """The entries of a scheduler's config that decide where a run starts."""
+
+    class_name: str
+    """Name of the diffusers class."""
+    timestep_spacing: str = "linspace"
+    """``linspace``, ``leading`` or ``trailing``: arXiv:2305.08891, table 2."""
+    num_train_timesteps: int = NUM_TRAIN_TIMESTEPS
+    """Number of timesteps in training."""
+    steps_offset: int = 0
+    """Offset of ``leading`` timesteps."""
+    beta_start: float = 0.0001
+    """First beta."""
+    beta_end: float = 0.02
+    """Last beta."""
+    beta_schedule: str = "linear"
+    """How betas are interpolated: ``linear`` or ``scaled_linear``."""
+    original_inference_steps: int = 50
+    """Number of timesteps that LCM was distilled with."""
+    prediction_type: str | None = None
+    """What the UNet predicts, such as ``epsilon``; ``None``: the config does not say."""
+    is_computed: bool = True
+    """``False`` if an option changes the timesteps in a way that the table does not compute."""
+
+    @classmethod
+    def from_json(cls, text: str) -> SchedulerConfig:
+        """Return the entries of a config in JSON; absent ones get the defaults of Euler."""
+        values = json.loads(text)
+        known = {name: values[name] for name in _ENTRIES if values.get(name) is not None}
+        changed = any(
+            values.get(option) not in (None, False, "discrete") for option in _NOT_COMPUTED
+        )
+        return cls(class_name=values["_class_name"], is_computed=not changed, **known)
+
+
+_ENTRIES = tuple(
+    name
+    for name in SchedulerConfig.__dataclass_fields__
+    if name not in ("class_name", "is_computed")
 )
 
 
-def evaluations(scheduler: Mapping[str, Any], num_inference_steps: int) -> int:
-    """UNet evaluations of a run, for each row of a call."""
-    if scheduler["_class_name"] in _TWO_A_STEP:
-        return 2 * num_inference_steps - 1
-    return num_inference_steps
+@lru_cache(maxsize=4096)
+def scheduler_config(text: str) -> SchedulerConfig:
+    """Return the config in a recipe's ``scheduler``."""
+    return SchedulerConfig.from_json(text)
 
 
 @dataclass(frozen=True)
@@ -56,50 +96,53 @@ class FirstStep:
     timestep: float
     """Training timestep, 0 to 999."""
     sigma: float
-    """Noise level that scales the input; 1.0 where the scheduler scales nothing."""
+    """Noise level by which the input is scaled; 1.0 if the scheduler does not scale."""
 
 
-def first_evaluation(scheduler: Mapping[str, Any], num_inference_steps: int) -> FirstStep | None:
+def evaluations(config: SchedulerConfig, num_inference_steps: int) -> int:
+    """Return the number of UNet evaluations in a run."""
+    if config.class_name in _TWO_PER_STEP:
+        return 2 * num_inference_steps - 1
+    return num_inference_steps
+
+
+@lru_cache(maxsize=4096)
+def first_evaluation(config: SchedulerConfig, num_inference_steps: int) -> FirstStep | None:
     """Return the start of a run; ``None`` for a scheduler that the table does not know."""
-    name = scheduler["_class_name"]
-    changed = any(scheduler.get(option) not in (None, False, "discrete") for option in _UNFOLLOWED)
-    if name not in KNOWN or changed or num_inference_steps < 1:
+    if config.class_name not in KNOWN or not config.is_computed or num_inference_steps < 1:
         return None
-    if name == "LCMScheduler":
-        timestep = _lcm_start(scheduler, num_inference_steps)
+    if config.class_name == "LCMScheduler":
+        timestep = _lcm_start(config, num_inference_steps)
         return None if timestep is None else FirstStep(timestep, 1.0)
-    steps = timesteps(scheduler, num_inference_steps)
+    steps = timesteps(config, num_inference_steps)
     if steps is None:
         return None
-    sigma = _sigma(scheduler, steps[0]) if name in _SIGMA_SCALED else 1.0
+    sigma = _sigma(config, steps[0]) if config.class_name in _SIGMA_SCALED else 1.0
     return FirstStep(float(steps[0]), sigma)
 
 
-def timesteps(scheduler: Mapping[str, Any], num_inference_steps: int) -> np.ndarray | None:
-    """(num_inference_steps,) float64 training timesteps, descending.
+def timesteps(config: SchedulerConfig, num_inference_steps: int) -> np.ndarray | None:
+    """Return the training timesteps of a run: (num_inference_steps,) float64, descending.
 
-    Spacings of arXiv:2305.08891, table 2. ``None`` for an unknown spacing.
+    The spacings are those of arXiv:2305.08891, table 2; ``None`` for an unknown one.
     """
-    train = int(scheduler.get("num_train_timesteps", NUM_TRAIN_TIMESTEPS))
-    spacing = scheduler.get("timestep_spacing", "linspace")
-    offset = int(scheduler.get("steps_offset", 0))
-    n = num_inference_steps
-    if spacing == "trailing":
+    train, n = config.num_train_timesteps, num_inference_steps
+    if config.timestep_spacing == "trailing":
         return np.round(np.arange(train, 0, -train / n))[:n].astype(np.float64) - 1
-    if scheduler["_class_name"] == "DPMSolverMultistepScheduler":
+    if config.class_name == "DPMSolverMultistepScheduler":
         return None  # its "leading" and "linspace" depend on lambda_min_clipped as well
-    if spacing == "leading":
-        return (np.arange(n) * (train // n)).round()[::-1].astype(np.float64) + offset
-    if spacing == "linspace":
+    if config.timestep_spacing == "leading":
+        steps = (np.arange(n) * (train // n)).round()[::-1].astype(np.float64)
+        return steps + config.steps_offset
+    if config.timestep_spacing == "linspace":
         return np.linspace(0, train - 1, n, dtype=np.float64)[::-1]
     return None
 
 
-def _sigma(scheduler: Mapping[str, Any], timestep: float) -> float:
-    """sqrt((1 - alpha_bar) / alpha_bar) at a timestep, between two by interpolation."""
-    train = int(scheduler.get("num_train_timesteps", NUM_TRAIN_TIMESTEPS))
-    start, end = float(scheduler["beta_start"]), float(scheduler["beta_end"])
-    if scheduler.get("beta_schedule", "linear") == "scaled_linear":
+def _sigma(config: SchedulerConfig, timestep: float) -> float:
+    """Return sqrt((1 - alpha_bar) / alpha_bar), interpolated between timesteps."""
+    start, end, train = config.beta_start, config.beta_end, config.num_train_timesteps
+    if config.beta_schedule == "scaled_linear":
         betas = np.linspace(start**0.5, end**0.5, train) ** 2
     else:
         betas = np.linspace(start, end, train)
@@ -108,10 +151,9 @@ def _sigma(scheduler: Mapping[str, Any], timestep: float) -> float:
     return float(np.interp(timestep, np.arange(train), sigmas))
 
 
-def _lcm_start(scheduler: Mapping[str, Any], num_inference_steps: int) -> float | None:
-    """Return LCM's timesteps, which start at its last distilled one for every step count."""
-    train = int(scheduler.get("num_train_timesteps", NUM_TRAIN_TIMESTEPS))
-    original = int(scheduler.get("original_inference_steps", 50))
+def _lcm_start(config: SchedulerConfig, num_inference_steps: int) -> float | None:
+    """Return LCM's first timestep, which is the last distilled one for every step count."""
+    original = config.original_inference_steps
     if num_inference_steps > original:
         return None
-    return float(original * (train // original) - 1)
+    return float(original * (config.num_train_timesteps // original) - 1)

@@ -1,1 +1,1 @@
-"""What was asked for: requests by name, recipes by content, and the way from one to the other."""
+"""Requests by name, recipes by content, and the way from one to the other."""

@@ -1,8 +1,8 @@
-"""Prompt sets: texts in a fixed order, known by content.
+"""Prompt sets: texts in a fixed order, with a digest.
 
-Owns the reading of prompt files (one a line, JSON lines, PartiPrompts' TSV,
-COCO captions) and their digest. Refuses files that are empty, broken or
-ambiguous rather than skipping what it cannot read. Downloads nothing.
+Owns the reading of prompt files: text with one prompt per line, JSON lines, PartiPrompts' TSV
+and COCO captions. Refuses a file that is empty, broken or ambiguous; never skips a line that it
+cannot read. Downloads nothing.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _FORMATS_BY_SUFFIX = {".jsonl": "jsonl", ".ndjson": "jsonl", ".tsv": "parti", ".
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Prompts in order; image i takes prompt i mod their number."""
+    """Prompts in order; image i has prompt i modulo their number."""
 
     name: str
-    """For display."""
+    """Name of the set, for display."""
     prompts: tuple[str, ...]
-    """At least one; the same text may come twice."""
+    """Texts, at least one; a text may occur twice."""
     ids: tuple[str, ...]
-    """One a prompt, all different: the file's own, else the position from 0."""
+    """Ids, one per prompt and all different: from the file, or the position from 0."""
     digest: str
-    """Over the texts in their order. Names, ids and files do not count."""
+    """Digest of the texts in order; names, ids and files do not count."""
     source: str
-    """Where they were read from, for people."""
+    """File that the texts were read from, for display."""
 
 
 def prompts_from_config(node: ConfigNode, prompt: object = None) -> PromptSet:
@@ -70,14 +70,14 @@ def from_text(prompt: object) -> PromptSet:
 
 
 def read_prompts(path: Path, name: str | None = None, file_format: str = "auto") -> PromptSet:
-    """Read a local file; ``auto`` goes by its ending (text unless .jsonl, .tsv or .json)."""
+    """Read a prompt file; ``auto`` takes the format from the ending, else text."""
     if file_format == "auto":
         file_format = _FORMATS_BY_SUFFIX.get(path.suffix.lower(), "text")
     if file_format not in _READERS:
         raise unknown_name("prompts.format", file_format, [*_READERS, "auto"])
     rows = list(_READERS[file_format](_read_text(path), path))
     if not rows:
-        raise InputError(f"prompts.path={path}: holds no prompt; write one a line")
+        raise InputError(f"prompts.path={path}: has no prompts; write one per line")
     _check_ids(rows, path)
     return _make(name or path.stem, [(key, text) for key, text, _ in rows], str(path))
 
@@ -102,12 +102,12 @@ def _read_text(path: Path) -> str:
         raise InputError(f"prompts.path={path}: cannot be read ({error.strerror})") from error
 
 
-# Readers yield (id, text, where in the file); ``where`` is for messages.
+# Readers yield (id, text, place in the file); the place is for messages.
 _Rows = Iterable[tuple[str, str, str]]
 
 
 def _text_rows(text: str, path: Path) -> _Rows:
-    # Not splitlines(): it also cuts at characters that may stand inside a prompt (U+2028).
+    # splitlines() would also split at characters that may be part of a prompt, such as U+2028.
     lines = [line.strip() for line in text.split("\n")]
     prompts = [(n, line) for n, line in enumerate(lines, 1) if line]
     for index, (number, line) in enumerate(prompts):
@@ -127,14 +127,14 @@ def _jsonl_rows(text: str, path: Path) -> _Rows:
         prompt = row.get("prompt", row.get("text")) if isinstance(row, dict) else None
         if not isinstance(prompt, str) or not prompt.strip():
             raise InputError(
-                f'prompts.path={path}: {where}: must be an object with a "prompt" that is not empty'
+                f'prompts.path={path}: {where}: must be an object with a non-empty "prompt"'
             )
         yield str(row.get("id", index)), prompt.strip(), where
         index += 1
 
 
 def _parti_rows(text: str, path: Path) -> _Rows:
-    """PartiPrompts (arXiv:2206.10789): tab-separated, one column is ``Prompt``."""
+    """Yield the rows of PartiPrompts (arXiv:2206.10789): tab-separated, with a ``Prompt``."""
     lines = (line.rstrip("\r") for line in text.split("\n"))
     reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     if "Prompt" not in (reader.fieldnames or []):
@@ -150,10 +150,9 @@ def _parti_rows(text: str, path: Path) -> _Rows:
 
 
 def _coco_rows(text: str, path: Path) -> _Rows:
-    """COCO captions: the first caption of every image, by image id.
+    """Yield the first caption of every image in a COCO captions file, by image id.
 
-    The first is the annotation with the lowest id, as the file's own order is
-    not fixed.
+    The first caption is the annotation with the lowest id, because the order in the file varies.
     """
     try:
         rows = json.loads(text)["annotations"]
@@ -185,7 +184,7 @@ def _check_ids(rows: Iterable[tuple[str, str, str]], path: Path) -> None:
     for key, _, where in rows:
         if key in seen:
             raise InputError(
-                f"prompts.path={path}: {where}: id {key} was used in {seen[key]} already; "
-                "ids must differ"
+                f"prompts.path={path}: {where}: id {key} is already used in {seen[key]}; "
+                "give each prompt its own id"
             )
         seen[key] = where

@@ -1,8 +1,8 @@
-"""What a cell is: a recipe by content, and the batches of images it asks for.
+"""Recipes, batches and cells: a point of a sweep by content.
 
-Owns the canonical form in which equal work has equal identity. A ``Request`` names things
-as the user did (``model=nano-turbo``); a ``Recipe`` names them by content (weight digests), so
-that neither a path nor a machine is part of a cell's identity. No I/O.
+Owns the identity of work. A ``Request`` names a model as the user did (``nano-turbo``); a
+``Recipe`` names it by the digest of its weights, so that neither a path nor a machine is part
+of a cell's identity. No I/O.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ AxisValues = tuple[tuple[str, object], ...]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What every image of a cell shares, by content. Part of every id."""
+    """Everything that the images of a cell have in common, by content. Part of every id."""
 
     model: str
-    """Digest over the per-file digests of the pipeline's weights and configs."""
+    """Digest of the pipeline: of the digests of its weights and configs."""
     scheduler: str
     """Canonical JSON of the scheduler's class and config."""
     lora: tuple[tuple[str, float], ...]
-    """(weight file digest, weight) in order; weight 0 is left out."""
+    """Pairs of a LoRA file's digest and its weight, in order; weight 0 is left out."""
     num_inference_steps: int
     """Denoising steps."""
     guidance_scale: float
-    """0.0 wherever guidance is off, so that 0, 0.5 and 1 are one cell."""
+    """Guidance scale; 0.0 if guidance is off, so that 0, 0.5 and 1 are one cell."""
     negative_prompt: str | None
-    """sha256 of the text, or ``None`` where it has no effect."""
+    """sha256 of the negative prompt; ``None`` if it has no effect."""
     width: int
-    """Pixels."""
+    """Width of an image, in pixels."""
     height: int
-    """Pixels."""
+    """Height of an image, in pixels."""
     dtype: str
-    """Of the pipeline's weights and latents."""
+    """Type of weights and latents."""
     variant: tuple[tuple[str, str], ...]
-    """Changes to the pipeline itself (compile, quantisation, VAE), sorted."""
+    """Changes to the pipeline itself (compilation, quantization, VAE), sorted by name."""
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of a document: the inverse of :func:`as_plain`.
+        """Return the recipe of a JSON object, as :func:`as_plain` writes it.
 
         Raises ``KeyError``, ``TypeError`` or ``ValueError`` for anything else.
         """
@@ -57,37 +57,37 @@ class Recipe:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of all fields; part of every batch and cell id."""
+        """Digest of all fields, which is part of every batch and cell id."""
         return digest(as_plain(self))
 
     @property
     def has_guidance(self) -> bool:
-        """Whether the guidance scale has an effect, whichever way the UNet takes it."""
+        """``True`` if guidance is on, whichever way the UNet gets it."""
         return self.guidance_scale > 1
 
     @property
     def embeds_guidance(self) -> bool:
-        """Whether the UNet takes guidance as an embedding: each evaluation then depends on it."""
+        """``True`` if the UNet gets the guidance scale as an embedding, in every evaluation."""
         return ("guidance", "embedded") in self.variant
 
     @property
     def is_guided(self) -> bool:
-        """Whether each step needs an unconditional row next to the conditional one."""
+        """``True`` if each step needs an unconditional row next to the conditional one."""
         return self.has_guidance and not self.embeds_guidance
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which images one pipeline call makes, row by row. Shared between cells."""
+    """The images of one pipeline call, row by row; cells may share it."""
 
     prompts: tuple[str, ...]
-    """One text an image."""
+    """Prompts, one per image."""
     seeds: tuple[int, ...]
-    """One seed an image."""
+    """Seeds, one per image."""
 
     @cached_property
     def digest(self) -> str:
-        """Over the prompts' digests and the seeds, in row order."""
+        """Digest of the prompts' digests and the seeds, in row order."""
         prompts = [sha256_text(prompt) for prompt in self.prompts]
         return digest({"prompts": prompts, "seeds": list(self.seeds)})
 
@@ -97,13 +97,13 @@ class Batch:
     """One call of the pipeline: the unit of work, of commit and of reuse."""
 
     recipe: Recipe
-    """Shared by the batches of a cell."""
+    """Recipe of the cell."""
     layout: Layout
-    """Its rows."""
+    """Rows of the call."""
 
     @cached_property
     def batch_id(self) -> str:
-        """By content and layout: rows of another batch size are other bits."""
+        """Id by recipe and rows, because the batch size changes the bits of an image."""
         return sha256_text(f"batch\n{self.recipe.digest}\n{self.layout.digest}")
 
 
@@ -112,36 +112,36 @@ class Cell:
     """One point of a sweep, ready to run."""
 
     request: Request
-    """As the user asked; only for display and for finding the weights."""
+    """The point by names; only for display and for finding the weights."""
     recipe: Recipe
-    """What is run."""
+    """The point by content."""
     batches: tuple[Batch, ...]
-    """In image order."""
+    """Batches, in image order."""
     negative_prompt: str | None
-    """The text behind the recipe's digest; ``None`` where it has no effect."""
+    """Text of the negative prompt, whose digest is in the recipe; ``None`` if it has no effect."""
     axes: AxisValues
-    """The config keys that this sweep varies, with their values."""
+    """Config keys that the sweep varies, with their values."""
     prompt_set: str = ""
-    """Digest of the set the prompts are from; in the record's provenance, in no id."""
+    """Digest of the prompt set; part of the record's provenance, and of no id."""
     misfit: str | None = None
-    """Why it cannot be drawn, such as a LoRA of another architecture; ``None``: nothing known."""
+    """Reason why it cannot be drawn, such as a LoRA for another model; ``None``: no reason."""
 
     @cached_property
     def cell_id(self) -> str:
-        """Over the recipe and its ordered batches."""
+        """Id by content: digest of the recipe and the ordered batches."""
         parts = ["cell", self.recipe.digest, *(batch.layout.digest for batch in self.batches)]
         return sha256_text("\n".join(parts))
 
     @property
     def num_images(self) -> int:
-        """Images over all batches."""
+        """Number of images in all batches."""
         return sum(len(batch.layout.seeds) for batch in self.batches)
 
 
 def split_layouts(
     prompts: Sequence[str], seeds: Sequence[int], batch_size: int
 ) -> tuple[Layout, ...]:
-    """Consecutive batches of ``batch_size``; the last may be smaller."""
+    """Return consecutive layouts of ``batch_size`` rows; the last one may be smaller."""
     return tuple(
         Layout(tuple(prompts[i : i + batch_size]), tuple(seeds[i : i + batch_size]))
         for i in range(0, len(seeds), batch_size)
@@ -151,13 +151,13 @@ def split_layouts(
 def image_order(
     prompts: Sequence[str], num_images: int | None, seed: int, seed_mode: str
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Prompt and seed of every image: prompt j is the set's j mod its size.
+    """Return prompt and seed of every image: image i has prompt i modulo the size of the set.
 
-    With ``same``, all prompts of one round share a seed; a further round over
-    the set takes the next one, or its images would repeat.
+    With ``same``, all prompts of one round over the set share a seed, and the next round has
+    the next seed; otherwise its images would repeat.
     """
     if not prompts:
-        raise InputError("prompts: the set is empty; give at least one prompt")
+        raise InputError("prompts: the set is empty; add at least one prompt")
     total = len(prompts) if num_images is None else num_images
     texts = tuple(prompts[i % len(prompts)] for i in range(total))
     offsets = (i if seed_mode == "increment" else i // len(prompts) for i in range(total))

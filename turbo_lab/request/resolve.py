@@ -1,8 +1,7 @@
-"""From names to content: what the user asked for becomes cells with digests.
+"""From names to content: a validated ``Request`` becomes a ``Cell`` with digests.
 
-Owns the step between a validated ``Request`` and a ``Cell``: finds the files of
-models and adapters, reads prompt sets, and writes the recipe in its canonical
-form, in which equal work has equal identity. No torch, nothing is downloaded.
+Owns the lookup of models, adapters, VAEs and prompt sets, and the canonical form of a recipe,
+in which equal work has equal identity. Imports no torch and downloads nothing.
 """
 
 from __future__ import annotations
@@ -45,18 +44,18 @@ from turbo_lab.request.request import LoraUse, Request
 
 @dataclass
 class Library:
-    """Files found so far, by name and by digest; each is looked up once a sweep."""
+    """Files found so far, by name and by digest; each is looked up once per sweep."""
 
     models: dict[str, tuple[ModelCard, ModelFiles]] = field(default_factory=dict)
-    """By the model's digest; of cards with equal weights the last."""
+    """Cards and files by the model's digest; the last one of several cards with equal weights."""
     cards: dict[tuple[str, str], tuple[ModelCard, ModelFiles]] = field(default_factory=dict)
-    """By a card's name and its model's digest: equal weights may have several cards."""
+    """Cards and files by the card's name and the model's digest."""
     adapters: dict[str, AdapterFiles] = field(default_factory=dict)
-    """By the adapter's digest."""
+    """Adapters by digest."""
     vaes: dict[str, VaeFiles] = field(default_factory=dict)
-    """By the VAE's digest: those that take the place of a checkpoint's own."""
+    """VAEs that replace the checkpoint's own, by digest."""
     prompt_sets: dict[str, PromptSet] = field(default_factory=dict)
-    """By the set's digest."""
+    """Prompt sets by digest."""
     _models_by_name: dict[str, tuple[ModelCard, ModelFiles]] = field(default_factory=dict)
     _adapters_by_name: dict[str, AdapterFiles] = field(default_factory=dict)
     _vaes_by_name: dict[str, VaeFiles] = field(default_factory=dict)
@@ -76,14 +75,14 @@ class Library:
         return self._models_by_name[name]
 
     def adapter(self, name: str) -> AdapterFiles:
-        """Files of an adapter by card name or path."""
+        """Return the files of an adapter; ``name``: name of a card, or a path."""
         if name not in self._adapters_by_name:
             files = locate_adapter(name)
             self._adapters_by_name[name] = self.adapters[files.digest] = files
         return self._adapters_by_name[name]
 
     def vae(self, name: str) -> VaeFiles:
-        """Files of a VAE by name or folder."""
+        """Return the files of a VAE; ``name``: name of a packaged VAE, or a folder."""
         if name not in self._vaes_by_name:
             files = locate_vae(name)
             self._vaes_by_name[name] = self.vaes[files.digest] = files
@@ -98,7 +97,7 @@ class Library:
         return self._prompts_by_name[name]
 
     def layouts(self, prompts: PromptSet, request: Request) -> tuple[Layout, ...]:
-        """Batches of images; cells that have the same ones share the objects."""
+        """Return the batches of a request; requests with equal batches get the same objects."""
         key = (
             prompts.digest,
             request.num_images,
@@ -114,7 +113,7 @@ class Library:
         return self._layouts[key]
 
     def misfit(self, model: ModelFiles, adapters: Sequence[AdapterFiles]) -> str | None:
-        """What is wrong with the first adapter that is not for this model; ``None``: nothing."""
+        """Return why the first adapter that does not fit the model fails; ``None``: all fit."""
         for adapter in adapters:
             pair = (model.digest, adapter.digest)
             if pair not in self._misfits:
@@ -124,7 +123,7 @@ class Library:
         return None
 
     def intern(self, recipe: Recipe) -> Recipe:
-        """One object for equal recipes, so that a digest is taken once."""
+        """Return one object for equal recipes, so that a digest is computed once."""
         return self._recipes.setdefault(recipe, recipe)
 
 
@@ -148,14 +147,14 @@ def resolve_request(
 ) -> Cell:
     """Return the cell of a request for one model and one prompt set.
 
-    A LoRA of another architecture is not an error here: it may fit another model of the
-    grid. Raises ``InputError`` and ``MissingFilesError``.
+    A LoRA for another architecture is not an error here, because it may fit another model of
+    the grid. Raises ``InputError`` for a wrong value, and ``MissingFilesError`` for absent files.
     """
     card, files = model
     layouts = library.layouts(prompts, request)
     negative = request.negative_prompt
     guided = request.guidance_scale > 1 and not files.has_time_cond
-    # Where zeros are not forced, diffusers encodes an empty text in place of none.
+    # Unless zeros are forced, diffusers encodes an empty text if no negative prompt is given.
     if not guided or (negative == "" and not files.force_zeros):
         negative = None
     stack = _lora_stack(card, request.lora, library)
@@ -179,9 +178,9 @@ def resolve_request(
 
 
 def pin_revisions(library: Library, lock: Path) -> None:
-    """Hold what cards leave open to the commit of its first use.
+    """Pin each revision that a card leaves open to the commit of its first use.
 
-    Raises :class:`InputError` where the cache has moved on since.
+    Raises :class:`InputError` if the cache now has another commit.
     """
     named = adapter_names()
     cards: list[tuple[ModelCard | AdapterCard, str | None]] = [
@@ -200,7 +199,7 @@ def pin_revisions(library: Library, lock: Path) -> None:
 def canonical_scheduler(
     config: Mapping[str, object], card_override: Mapping[str, object] | None, name: str | None
 ) -> str:
-    """Class and config as canonical JSON: the checkpoint's, the card's, then the user's."""
+    """Return class and config as canonical JSON: the checkpoint's, the card's, then the user's."""
     merged = {**config, **(card_override or {})}
     merged["_class_name"] = name or merged["_class_name"]
     kept = {k: v for k, v in merged.items() if not k.startswith("_") or k == "_class_name"}
@@ -208,17 +207,17 @@ def canonical_scheduler(
 
 
 def _canonical_guidance(guidance_scale: float, has_time_cond: bool) -> float:
-    """0.0 wherever guidance has no effect (diffusers: at most 1, no embedding)."""
+    """Return 0.0 if the scale has no effect: up to 1, for a UNet that does not embed it."""
     return guidance_scale if guidance_scale > 1 or has_time_cond else 0.0
 
 
 def _variant(request: Request, files: ModelFiles, library: Library) -> tuple[tuple[str, str], ...]:
-    """What is changed about the pipeline itself, sorted."""
+    """Return the changes to the pipeline itself, sorted by name."""
     variant = request.pipeline.variant()
     if files.has_time_cond:
         variant["guidance"] = "embedded"
     if "quantization" in variant:
-        # Another version may round otherwise: it is part of what the weights are.
+        # Another version of torchao may round differently, and so give other weights.
         variant["quantization"] += f" torchao {_torchao_version()}"
     if request.vae is not None:
         variant["vae"] = library.vae(request.vae).digest
@@ -243,9 +242,9 @@ def _misfit(adapter: AdapterFiles, model: ModelFiles) -> str | None:
 def _lora_stack(
     card: ModelCard, uses: Sequence[LoraUse], library: Library
 ) -> list[tuple[AdapterFiles, float]]:
-    """The card's own adapter (LCM-LoRA), then the user's; weight 0 is left out.
+    """Return the card's own adapter (LCM-LoRA), then the user's; leave weight 0 out.
 
-    The order stays as given: sums of floats depend on it.
+    The order is kept, because sums of floats depend on it.
     """
     own = [LoraUse(card.adapter, 1.0)] if card.adapter else []
     found = [(library.adapter(use.name), use.weight) for use in [*own, *uses]]

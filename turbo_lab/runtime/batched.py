@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from turbo_lab.planning.plan import first_rows
+from turbo_lab.planning.work import first_rows
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime.finite import refuse_non_finite
 from turbo_lab.runtime.sampler import Run, Sampler, SharedWork, to_uint8

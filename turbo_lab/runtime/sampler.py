@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionXLPipeline
 
-from turbo_lab.planning.plan import WorkDone, end_key, start_key
+from turbo_lab.planning.work import WorkDone, end_key, start_key
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime import noise
 from turbo_lab.runtime.finite import all_finite, refuse_non_finite
@@ -74,9 +74,9 @@ class SharedWork:
     """Work that the batches of a group share so far; empty for each new group."""
 
     starts: dict[Hashable, CachedUnetCall] = field(default_factory=dict)
-    """First UNet call by :func:`turbo_lab.planning.plan.start_key`."""
+    """First UNet call by :func:`turbo_lab.planning.work.start_key`."""
     end: tuple[Hashable, Decoding] | None = None
-    """The last decoding, by :func:`turbo_lab.planning.plan.end_key`; more would be too large."""
+    """The last decoding, by :func:`turbo_lab.planning.work.end_key`; more would be too large."""
 
 
 @dataclass

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionXLPipeline
 
-from turbo_lab.planning.plan import WorkDone
+from turbo_lab.planning.work import WorkDone
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime.finite import all_finite, refuse_non_finite
 from turbo_lab.runtime.sampler import SharedWork
