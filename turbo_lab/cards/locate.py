@@ -22,6 +22,7 @@ from turbo_lab.cards.hub import (
     single_file_config,
 )
 from turbo_lab.cards.packaged import link_together, packaged_files
+from turbo_lab.cards.shape import SHAPE_FILE
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache, digest
 from turbo_lab.untrusted.paths import file_name
@@ -77,6 +78,11 @@ class ModelFiles:
     size_bytes: int
     """Size of ``files``, in bytes."""
 
+    @property
+    def has_random_weights(self) -> bool:
+        """Whether the weights are drawn from a seed when the model is loaded."""
+        return SHAPE_FILE in self.files
+
 
 def locate(card: ModelCard, cache: DigestCache | None = None) -> ModelFiles:
     """Find and digest a card's files.
@@ -104,6 +110,9 @@ def component_files(folder: Path, variant: str | None) -> dict[str, Path]:
     ``None`` takes plain names, else the one variant that is there.
     """
     found = {INDEX_FILE: folder / INDEX_FILE}
+    is_shape = (folder / SHAPE_FILE).is_file()
+    if is_shape:
+        found[SHAPE_FILE] = folder / SHAPE_FILE
     for component in _components(folder / INDEX_FILE):
         part = folder / component
         if component.startswith("tokenizer"):
@@ -111,7 +120,7 @@ def component_files(folder: Path, variant: str | None) -> dict[str, Path]:
             if not names:
                 raise MissingFilesError(f"model: {part} has no tokenizer files")
         else:
-            names = _weight_files(part, variant)
+            names = _config_file(part) if is_shape else _weight_files(part, variant)
         found |= {f"{component}/{name}": path for name, path in names.items()}
     scheduler = folder / "scheduler" / "scheduler_config.json"
     if not scheduler.is_file():
@@ -150,17 +159,23 @@ def _shards(index: Path) -> list[str]:
     return sorted(names)
 
 
-def _weight_files(part: Path, variant: str | None) -> dict[str, Path]:
-    """Plain name to file: config, and weights in one file or in shards with their index."""
+def _config_file(part: Path) -> dict[str, Path]:
+    """Plain name to file, of the configuration alone."""
     if not (part / "config.json").is_file():
         raise MissingFilesError(f"model: {part / 'config.json'} is missing")
+    return {"config.json": part / "config.json"}
+
+
+def _weight_files(part: Path, variant: str | None) -> dict[str, Path]:
+    """Plain name to file: config, and weights in one file or in shards with their index."""
+    config = _config_file(part)
     stem = "model" if part.name.startswith("text_encoder") else "diffusion_pytorch_model"
     variants = [variant] if variant else [None, *_variants(part, stem)]
     for choice in variants:
         mark = f".{choice}" if choice else ""
         whole = part / f"{stem}{mark}.safetensors"
         index = part / f"{stem}.safetensors.index{mark}.json"
-        names = {"config.json": part / "config.json"}
+        names = dict(config)
         if whole.is_file():
             return names | {f"{stem}.safetensors": whole}
         if index.is_file():
@@ -303,7 +318,8 @@ def _component_digests(files: Mapping[str, str]) -> dict[str, str]:
     parts: dict[str, dict[str, str]] = {}
     for relative, value in files.items():
         component, _, name = relative.partition("/")
-        parts.setdefault(component, {})[name] = value
+        if name:  # else a file of the whole folder
+            parts.setdefault(component, {})[name] = value
     return {component: digest(names) for component, names in parts.items()}
 
 

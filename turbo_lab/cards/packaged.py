@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from turbo_lab.cards.shape import SHAPE_FILE
 from turbo_lab.errors import InputError, MissingFilesError, StoreError
 from turbo_lab.identity import DigestCache, digest, user_cache
 from turbo_lab.untrusted.paths import confined, file_name
@@ -22,7 +23,7 @@ from turbo_lab.untrusted.paths import confined, file_name
 WEIGHTS = Path(__file__).parent.parent / "data" / "weights"
 CARD_FILE = "card.json"
 # Files beside the components that belong to a pipeline's folder.
-_ROOT_FILES = ("model_index.json", "pytorch_lora_weights.safetensors")
+_ROOT_FILES = ("model_index.json", "pytorch_lora_weights.safetensors", SHAPE_FILE)
 
 
 def packaged_names() -> list[str]:

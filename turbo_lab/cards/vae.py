@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turbo_lab.cards.packaged import WEIGHTS, packaged_names, read_packaged_card
+from turbo_lab.cards.shape import SHAPE_FILE
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache, digest
 
@@ -32,6 +33,8 @@ class VaeFiles:
     """Where the licence was read."""
     revision: str | None = None
     """Packaged and local folders have none."""
+    has_random_weights: bool = False
+    """Whether the weights are drawn from a seed when the VAE is loaded."""
 
 
 def locate_vae(name: str, cache: DigestCache | None = None) -> VaeFiles:
@@ -48,7 +51,8 @@ def locate_vae(name: str, cache: DigestCache | None = None) -> VaeFiles:
         raise MissingFilesError(
             f"vae={name}: there is no such folder; name one with {CONFIG_FILE} and {WEIGHTS_FILE}"
         )
-    files = {file: folder / file for file in (CONFIG_FILE, WEIGHTS_FILE)}
+    is_shape = (folder / SHAPE_FILE).is_file()
+    files = {f: folder / f for f in (CONFIG_FILE, SHAPE_FILE if is_shape else WEIGHTS_FILE)}
     missing = [file for file, path in files.items() if not path.is_file()]
     if missing:
         raise MissingFilesError(
@@ -61,4 +65,5 @@ def locate_vae(name: str, cache: DigestCache | None = None) -> VaeFiles:
         digest=digest({"vae": {file: cache.file(path) for file, path in files.items()}}),
         license=card.get("license", "unknown"),
         license_source=card.get("license_source", "the user's own folder"),
+        has_random_weights=is_shape,
     )

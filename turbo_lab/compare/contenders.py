@@ -35,6 +35,7 @@ from turbo_lab.documents.compare import (
 from turbo_lab.documents.gate import CheckResult
 from turbo_lab.documents.sweep import latest_timing
 from turbo_lab.errors import InputError, JudgementError
+from turbo_lab.planning.random_weights import refuse_random_weights
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, measuring, vary
 from turbo_lab.request.request import Request
 from turbo_lab.store.record import Timing
@@ -112,9 +113,12 @@ class Comparison:
 def compare_entrants(candidate: Entrant, baselines: Sequence[Entrant]) -> Comparison:
     """Draw and time all entrants, each baseline in three fair ways, and compare them.
 
-    Raises ``InputError`` if no baseline differs from the candidate, ``JudgementError`` if
-    an entrant cannot be drawn, timed or scored.
+    Raises ``InputError`` if no baseline differs from the candidate or a model has random
+    weights, ``JudgementError`` if an entrant cannot be drawn, timed or scored.
     """
+    remedy = "compare the speed of two pipelines with turbo-lab bench candidate.KEY=VALUE"
+    for entrant in (candidate, *baselines):
+        refuse_random_weights(entrant.sweep, "compare", remedy)
     drawn = draw(candidate)
     found: dict[str, tuple[str, Contender]] = {}
     for entrant in baselines:

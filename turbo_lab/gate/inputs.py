@@ -8,6 +8,7 @@ from turbo_lab.compare.baseline import Baseline, how_to_make, names, own_folder,
 from turbo_lab.compare.latency import check_same_calls, check_same_run
 from turbo_lab.gate.policy import Policy
 from turbo_lab.golden.library import check_known, homes_of, open_libraries
+from turbo_lab.planning.random_weights import refuse_random_weights
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
 
 
@@ -45,8 +46,14 @@ def gate_inputs(
 ) -> GateInputs:
     """Validate both sides; without a baseline, read the policy's stored one.
 
-    Each side has one cell. Raises ``InputError`` if they cannot be timed in one run.
+    Each side has one cell. Raises ``InputError`` if they cannot be timed in one run, or if
+    the quality of random weights is asked for.
     """
+    if policy.quality or policy.frechet is not None:
+        remedy = "set gate.quality and gate.frechet to null, and gate latency, memory or energy"
+        for side in (candidate, baseline):
+            if side is not None:
+                refuse_random_weights(side, "gate", remedy)
     if baseline is None:
         folder = own_folder()
         if policy.baseline not in names(folder):

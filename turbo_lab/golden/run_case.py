@@ -23,6 +23,7 @@ from turbo_lab.golden.fresh_process import DrawFresh, Stages, stages_in_fresh_pr
 from turbo_lab.golden.judgement import Observation
 from turbo_lab.golden.library import StoredTensors
 from turbo_lab.golden.stages import StageValue
+from turbo_lab.planning.random_weights import refuse_random_weights
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams
@@ -68,6 +69,7 @@ class RecordedCase(NamedTuple):
 def resolve_case(name: str, overrides: Sequence[str]) -> Case:
     """Compose a case. Raises ``InputError`` for a grid or more than one batch."""
     sweep = resolve_points(config.compose("golden", [*overrides, "tracking=none"]))
+    refuse_random_weights(sweep, f"golden {name}", "record goldens of models with weights")
     cells = sweep.cells
     if sweep.exactness != Exactness.EXACT:
         raise InputError(

@@ -20,8 +20,10 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from turbo_lab.cards import single_file_config
+from turbo_lab.cards.shape import read_seed
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.runtime.failures import refused_as
+from turbo_lab.runtime.shape import make_pipeline, make_vae
 
 TORCH_DTYPES = {
     "float32": torch.float32,
@@ -56,9 +58,13 @@ def load_pipeline(
         "add_watermarker": False,
     }
     if vae is not None:
-        options["vae"] = _load_vae(vae, TORCH_DTYPES[dtype])
+        options["vae"] = _load_vae(vae, TORCH_DTYPES[dtype], device)
     with refused_as(f"model: {path} cannot be loaded as a StableDiffusionXLPipeline"):
-        if path.is_file():
+        if read_seed(path) is not None:
+            pipeline = make_pipeline(
+                path, make_scheduler(scheduler), TORCH_DTYPES[dtype], device, options.get("vae")
+            )
+        elif path.is_file():
             pipeline = StableDiffusionXLPipeline.from_single_file(
                 str(path), config=str(single_file_config()), **options
             )
@@ -84,7 +90,11 @@ def load_pipeline(
     return pipeline
 
 
-def _load_vae(folder: Path, dtype: torch.dtype) -> AutoencoderKL | AutoencoderTiny:
+def _load_vae(
+    folder: Path, dtype: torch.dtype, device: torch.device
+) -> AutoencoderKL | AutoencoderTiny:
+    if read_seed(folder) is not None:
+        return make_vae(folder, dtype, device)
     name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("_class_name")
     kind = AutoencoderTiny if name == AutoencoderTiny.__name__ else AutoencoderKL
     with refused_as(f"vae: {folder} cannot be loaded as an {kind.__name__}"):

@@ -60,7 +60,8 @@ def list_models() -> list[ModelRow]:
     for name in (name for name in packaged_names() if name not in runnable):
         part = read_packaged_card(name)
         kind = part["kind"]
-        rows.append(ModelRow(name, kind, _PARTS[kind], "packaged", part["license"], "ready"))
+        title = part.get("title", _PARTS[kind])
+        rows.append(ModelRow(name, kind, title, "packaged", part["license"], "ready"))
     return [*rows, _LOCAL] if "local" in model_names() else rows
 
 
@@ -145,7 +146,7 @@ def _part(name: str) -> ModelShown:
     return ModelShown(
         name=name,
         kind=card["kind"],
-        title=_PARTS[card["kind"]],
+        title=card.get("title", _PARTS[card["kind"]]),
         source="packaged",
         repository=None,
         revision=None,

@@ -221,6 +221,8 @@ def _weights(claim: Claim) -> Weights:
             "only models with a card can be found again"
         )
     files = locate(model_card(name))
+    if files.has_random_weights:
+        raise _noise(claim, name)
     if files.digest != claim.recipe.model:
         raise MissingFilesError(
             f"{claim.name}: was drawn with {name} {claim.recipe.model[:12]}, here {name} is "
@@ -238,12 +240,21 @@ def _weights(claim: Claim) -> Weights:
     return Weights({claim.recipe.model: files.path}, adapters, _vaes(claim))
 
 
+def _noise(claim: Claim, name: str) -> InputError:
+    return InputError(
+        f"{claim.name}: {name} has random weights, which differ per device; its pixels are noise "
+        "and are not reproduced: time it with turbo-lab bench"
+    )
+
+
 def _vaes(claim: Claim) -> dict[str, Path]:
     """The VAE that took the place of the model's own, by the name that goes with it."""
     wanted = dict(claim.recipe.variant).get("vae")
     if wanted is None:
         return {}
     vae = locate_vae(claim.names.get(wanted, wanted))
+    if vae.has_random_weights:
+        raise _noise(claim, vae.name)
     if vae.digest != wanted:
         raise MissingFilesError(
             f"{claim.name}: its VAE {vae.name} was {wanted[:12]}, here it is {vae.digest[:12]}"

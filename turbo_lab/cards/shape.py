@@ -1,0 +1,30 @@
+"""Shapes: configurations of a model without its weights.
+
+Owns the file that marks a folder as a shape. Its weights are drawn at random from a seed when it
+is loaded: latency, memory and energy are those of the real model, and nothing can be said about
+the images.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from turbo_lab.errors import InputError
+
+SHAPE_FILE = "shape.json"
+
+
+def read_seed(folder: Path) -> int | None:
+    """Return the seed of a shape's weights; ``None`` for a folder that holds weights."""
+    path = folder / SHAPE_FILE
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not JSON ({error})") from error
+    seed = values.get("seed") if isinstance(values, dict) else None
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError(f"{path}: seed={seed}: must be a whole number of at least 0")
+    return seed
