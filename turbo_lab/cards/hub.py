@@ -39,15 +39,18 @@ def cached_snapshot(card: ModelCard | AdapterCard) -> tuple[Path, str]:
 def snapshot(repository: str, revision: str | None) -> tuple[Path, str] | None:
     """Return a repository's folder in the local cache and its commit; ``None`` if absent.
 
-    ``revision=None``: what ``main`` was when it was downloaded.
+    ``revision=None``: what ``main`` was when it was downloaded, else the only commit there.
     """
     name = file_name(f"models--{repository.replace('/', '--')}", f"repository {repository}")
     home = cache_dir() / name
     if revision is None:
         main = home / "refs" / "main"
         if not main.is_file():
-            return None
-        revision = read_regular(main, follow_links=True).decode(errors="replace").strip()
+            revision = _only_commit(home)
+            if revision is None:
+                return None
+        else:
+            revision = read_regular(main, follow_links=True).decode(errors="replace").strip()
         if not _COMMIT.fullmatch(revision):
             raise InputError(
                 f"{main}: {revision[:80]!a}: must be the 40 hex digits of a commit; remove {home} "
@@ -55,6 +58,20 @@ def snapshot(repository: str, revision: str | None) -> tuple[Path, str] | None:
             )
     folder = confined(home, f"snapshots/{revision}", f"{home}: snapshot")
     return (folder, revision) if folder.is_dir() else None
+
+
+def _only_commit(home: Path) -> str | None:
+    """Return the commit of a repository that was downloaded by commit; ``None`` if none was.
+
+    Such a download leaves no ``refs/main``. Raises :class:`InputError` for several commits.
+    """
+    names = sorted(path.name for path in home.glob("snapshots/*") if _COMMIT.fullmatch(path.name))
+    if len(names) > 1:
+        raise InputError(
+            f"{home}: holds {len(names)} commits and no refs/main that says which is meant "
+            f"({', '.join(names)}); download the repository again, or remove all but one"
+        )
+    return names[0] if names else None
 
 
 def cached_file(folder: Path, relative: str) -> Path:
