@@ -153,7 +153,7 @@ def main() -> None:
     card = model_card("nano-turbo")
     files = locate(card)
     scheduler = canonical_scheduler(files.scheduler, card.scheduler, None)
-    pipeline = load_pipeline(files.path, scheduler, "float32", torch.device("cpu"))
+    pipeline = load_pipeline(files.source, scheduler, "float32", torch.device("cpu"))
     call(pipeline, layouts(1)[0], 1, 2.0)  # warm-up
     taken: dict[str, list[float]] = {name: [] for name in VARIANTS}
     bare: list[float] = []

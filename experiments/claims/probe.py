@@ -24,7 +24,7 @@ import yaml
 from diffusers import StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline
 
 from experiments.claims.lab import FAMILIES, Family, with_loras
-from turbo_lab.cards import ConfigNode, conf_dir, locate, locate_adapter, model_card
+from turbo_lab.cards import ConfigNode, ModelSource, conf_dir, locate, locate_adapter, model_card
 from turbo_lab.errors import InputError
 from turbo_lab.request.prompts import prompts_from_config
 from turbo_lab.request.resolve import canonical_scheduler
@@ -51,7 +51,7 @@ class Bench:
         card = model_card(name or self.family.turbo)
         files = locate(card)
         scheduler = canonical_scheduler(files.scheduler, card.scheduler, None)
-        return load_pipeline(files.path, scheduler, dtype or self.family.dtype, self.device)
+        return load_pipeline(files.source, scheduler, dtype or self.family.dtype, self.device)
 
     def draw(self, pipeline: Any, **words: Any) -> np.ndarray:
         """(N, H, W, 3) uint8 in [0, 255]: one step, no guidance, seeds 0 to N - 1."""
@@ -204,7 +204,7 @@ def pickles(bench: Bench) -> Facts:
                 target.symlink_to(source.resolve())
         torch.save(vae.state_dict(), root / "vae" / "diffusion_pytorch_model.bin")
         try:
-            load_pipeline(root, scheduler, bench.family.dtype, bench.device)
+            load_pipeline(ModelSource(root), scheduler, bench.family.dtype, bench.device)
         except InputError as error:
             return {"refused": 1, "message": str(error).replace(folder, "FOLDER")}
     return {"refused": 0, "message": None}

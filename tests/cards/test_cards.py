@@ -30,6 +30,14 @@ from turbo_lab.cards.hub import cache_dir
 from turbo_lab.errors import InputError, MissingFilesError, StoreError
 from turbo_lab.workflows import catalog
 
+# One tensor for each part of a checkpoint in the names of SDXL's original code.
+SINGLE_FILE = {
+    "model.diffusion_model.input_blocks.0.0.weight": (8, 4, 3, 3),
+    "model.diffusion_model.label_emb.0.0.weight": (8, 16),
+    "first_stage_model.decoder.conv_in.weight": (8, 4, 3, 3),
+    "conditioner.embedders.0.transformer.text_model.final_layer_norm.weight": (8,),
+    "conditioner.embedders.1.model.ln_final.weight": (8,),
+}
 TO_Q = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
 
 
@@ -150,8 +158,26 @@ def test_a_variant_loads_under_plain_names(copy: Path, tiny_sdxl_dir: Path) -> N
         assert files.path != copy
         assert (files.path / "unet" / "diffusion_pytorch_model.safetensors").is_file()
         assert files.digest == locate(local(tiny_sdxl_dir)).digest
-    with pytest.raises(MissingFilesError, match=r"model.bf16.safetensors is missing"):
+    with pytest.raises(MissingFilesError, match="variant=bf16: .* choose one of plain, fp16"):
         locate(local(copy, variant="bf16"))
+    with pytest.raises(MissingFilesError, match=r"is missing; there is fp16: set model.variant="):
+        locate(local(copy, variant="plain"))
+
+
+def test_plain_files_are_taken_next_to_variants(copy: Path, tiny_sdxl_dir: Path) -> None:
+    whole = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    for mark in ("fp16", "non_ema"):
+        other = {"conv_in.weight": np.zeros((1,), np.float32)}
+        save_file(other, whole.with_name(f"diffusion_pytorch_model.{mark}.safetensors"))
+    for variant in (None, "plain"):
+        assert locate(local(copy, variant=variant)).digest == locate(local(tiny_sdxl_dir)).digest
+    # A component without the variant keeps its plain file, as diffusers has it.
+    files = locate(local(copy, variant="fp16"))
+    assert files.components["vae"] == locate(local(tiny_sdxl_dir)).components["vae"]
+    assert files.components["unet"] != locate(local(tiny_sdxl_dir)).components["unet"]
+    whole.unlink()
+    with pytest.raises(InputError, match=r"holds fp16, non_ema; say which: model.variant=fp16"):
+        locate(local(copy))
 
 
 def test_shards_count_one_by_one(copy: Path) -> None:
@@ -188,7 +214,7 @@ def test_a_single_file_is_its_weights_and_the_configs_it_is_loaded_with(
     tiny_sdxl_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    file = lora(tmp_path / "a.safetensors", {"x": (1, 1)})
+    file = lora(tmp_path / "a.safetensors", SINGLE_FILE)
     with pytest.raises(MissingFilesError, match='hf download .*base-1.0 .*--include "\\*.txt"'):
         locate(local(file))
     home = tmp_path / "cache" / "models--stabilityai--stable-diffusion-xl-base-1.0"
@@ -197,7 +223,7 @@ def test_a_single_file_is_its_weights_and_the_configs_it_is_loaded_with(
         tiny_sdxl_dir, snapshot, ignore=shutil.ignore_patterns("*.safetensors", "scheduler")
     )
     one = locate(local(file))
-    two = locate(local(lora(tmp_path / "b.safetensors", {"x": (1, 1)})))
+    two = locate(local(lora(tmp_path / "b.safetensors", SINGLE_FILE)))
     assert one.digest == two.digest, "the file's name is not its content"
     assert one.scheduler["_class_name"] == "EulerDiscreteScheduler"
     assert one.resolution is None
@@ -247,6 +273,19 @@ def test_a_revision_left_open_is_that_of_the_cache(
     (home / "refs").mkdir()
     (home / "refs" / "main").write_text("a" * 40)
     assert locate_adapter("lcm-lora-sdxl").revision == "a" * 40
+
+
+def test_a_download_by_commit_leaves_no_refs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    snapshots = tmp_path / "models--latent-consistency--lcm-lora-sdxl" / "snapshots"
+    lora(snapshots / ("a" * 40) / "pytorch_lora_weights.safetensors", {"x": (1, 1)})
+    (snapshots / "unfinished").mkdir()
+    assert locate_adapter("lcm-lora-sdxl").revision == "a" * 40
+    (snapshots / ("b" * 40)).mkdir()
+    with pytest.raises(InputError, match=r"holds 2 commits and no refs/main .*a{40}, b{40}"):
+        locate_adapter("lcm-lora-sdxl")
 
 
 def test_the_cache_folder_is_the_one_of_the_hub_client(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,7 +449,7 @@ def test_wrong_adapters(tmp_path: Path) -> None:
     for text in (b"", b"12345678", b"\x02\0\0\0\0\0\0\0[]", b"\x09\0\0\0\0\0\0\0{\xff"):
         broken = tmp_path / "a.safetensors"
         broken.write_bytes(text)
-        with pytest.raises(InputError, match="is not a safetensors file"):
+        with pytest.raises(InputError, match="is not a safetensors file|is cut off"):
             locate_adapter(str(broken))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from turbo_lab.cards import locate, model_card
+from turbo_lab.cards import ModelSource, locate, model_card
 from turbo_lab.planning.work import WorkDone
 from turbo_lab.request.recipe import Batch, Layout, Recipe
 from turbo_lab.request.resolve import canonical_scheduler
@@ -23,12 +23,12 @@ def test_weights_that_were_saved_again_lie_elsewhere_and_draw_the_same(
     files = locate(card)
     scheduler = canonical_scheduler(files.scheduler, card.scheduler, None)
     cpu = torch.device("cpu")
-    shipped = pipeline.load_pipeline(files.path, scheduler, "float32", cpu)
+    shipped = pipeline.load_pipeline(files.source, scheduler, "float32", cpu)
     shipped.save_pretrained(tmp_path / "again", safe_serialization=True)
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "align_weights", lambda _: None)
-        bare = pipeline.load_pipeline(tmp_path / "again", scheduler, "float32", cpu)
-    again = pipeline.load_pipeline(tmp_path / "again", scheduler, "float32", cpu)
+        bare = pipeline.load_pipeline(ModelSource(tmp_path / "again"), scheduler, "float32", cpu)
+    again = pipeline.load_pipeline(ModelSource(tmp_path / "again"), scheduler, "float32", cpu)
     assert any(weight.data_ptr() % 64 for weight in bare.unet.parameters())
     assert not any(weight.data_ptr() % 64 for weight in again.unet.parameters())
     recipe = Recipe("x", scheduler, (), 1, 0.0, None, 64, 64, "float32", ())

@@ -18,7 +18,7 @@ from tests.runtime.test_sampler import (
     scheduler_json,
 )
 from tests.tiny_sdxl import save_tiny_sdxl
-from turbo_lab.cards import locate, model_card
+from turbo_lab.cards import ModelSource, locate, model_card
 from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.execute.resident import ResidentPipeline, Weights
 from turbo_lab.execute.worker import Worker
@@ -131,7 +131,7 @@ def test_trained_weights_stay_within_tolerance() -> None:
     files = locate(card)
     scheduler = canonical_scheduler(files.scheduler, card.scheduler, None)
     device = torch.device("cpu")
-    pipeline = load_pipeline(files.path, scheduler, "float32", device)
+    pipeline = load_pipeline(files.source, scheduler, "float32", device)
     exact, batched = (Sampler(pipeline, device, WorkDone()) for _ in range(2))
     layout = Layout(("a red apple on a blue background", "a green boat on white"), (1, 2))
     recipes = [
@@ -145,7 +145,7 @@ def test_trained_weights_stay_within_tolerance() -> None:
 
 
 def worker(folder: Path, **options: object) -> Worker:
-    resident = ResidentPipeline(Weights({"m": folder}, {}), "cpu")
+    resident = ResidentPipeline(Weights({"m": ModelSource(folder)}, {}), "cpu")
     made = Worker(resident, 1, **options)  # type: ignore[arg-type]
     made.prepare(recipe(scheduler_json(folder, SCHEDULERS[0]), 1, 0.0, None))
     return made

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from tests.cards.test_cards import TO_Q
 from tests.runtime.test_sampler import LAYOUT, SCHEDULERS, recipe, scheduler_json
 from tests.tiny_sdxl import save_tiny_sdxl
+from turbo_lab.cards import ModelSource
 from turbo_lab.errors import NonFiniteError
 from turbo_lab.planning.work import WorkDone
 from turbo_lab.request.recipe import Batch, Recipe
@@ -41,7 +42,7 @@ def spoil(file: Path, name: str, value: float) -> None:
 
 def sampler_of(folder: Path, dtype: str = "float32") -> Sampler:
     scheduler = scheduler_json(folder, SCHEDULERS[0])
-    pipeline = load_pipeline(folder, scheduler, dtype, torch.device("cpu"))
+    pipeline = load_pipeline(ModelSource(folder), scheduler, dtype, torch.device("cpu"))
     return Sampler(pipeline, torch.device("cpu"), WorkDone())
 
 

@@ -30,7 +30,7 @@ def sampler() -> Sampler:
     card = model_card("nano-turbo")
     files = locate(card)
     scheduler = canonical_scheduler(files.scheduler, card.scheduler, None)
-    pipeline = load_pipeline(files.path, scheduler, "float32", torch.device("cpu"))
+    pipeline = load_pipeline(files.source, scheduler, "float32", torch.device("cpu"))
     return Sampler(pipeline, torch.device("cpu"), WorkDone())
 
 

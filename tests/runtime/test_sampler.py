@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.tiny_sdxl import save_tiny_sdxl
+from turbo_lab.cards import ModelSource
 from turbo_lab.identity import canonical_json
 from turbo_lab.planning.work import Group, Job, WorkDone, planned_rows
 from turbo_lab.request.recipe import Batch, Layout, Recipe
@@ -43,7 +44,7 @@ def scheduler_json(folder: Path, name: str) -> str:
 
 def make_sampler(folder: Path) -> Sampler:
     scheduler = scheduler_json(folder, SCHEDULERS[0])
-    pipeline = load_pipeline(folder, scheduler, "float32", torch.device("cpu"))
+    pipeline = load_pipeline(ModelSource(folder), scheduler, "float32", torch.device("cpu"))
     return Sampler(pipeline, torch.device("cpu"), WorkDone())
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.tiny_shape import save_tiny_shape
+from turbo_lab.cards import ModelSource
 from turbo_lab.errors import InputError
 from turbo_lab.runtime.pipeline import load_pipeline
 
@@ -38,7 +39,9 @@ def weights(pipeline: object) -> list[np.ndarray]:
 def test_a_seed_always_gives_the_same_weights(shape: Path) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    first, second = (load_pipeline(shape, scheduler(shape), "float32", CPU) for _ in range(2))
+    first, second = (
+        load_pipeline(ModelSource(shape), scheduler(shape), "float32", CPU) for _ in range(2)
+    )
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_default_dtype() == torch.float32
     for one, other in zip(weights(first), weights(second), strict=True):
@@ -50,7 +53,8 @@ def test_another_seed_gives_others(shape: Path, tmp_path: Path) -> None:
     other = shutil.copytree(shape, tmp_path / "other")
     (other / "shape.json").write_text('{"seed": 1}')
     first, second = (
-        load_pipeline(path, scheduler(shape), "float32", CPU) for path in (shape, other)
+        load_pipeline(ModelSource(path), scheduler(shape), "float32", CPU)
+        for path in (shape, other)
     )
     assert any(
         not np.array_equal(a, b) for a, b in zip(weights(first), weights(second), strict=True)
@@ -59,13 +63,13 @@ def test_another_seed_gives_others(shape: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_weights_are_made_in_the_pipelines_dtype(shape: Path, dtype: str) -> None:
-    pipeline = load_pipeline(shape, scheduler(shape), dtype, CPU)
+    pipeline = load_pipeline(ModelSource(shape), scheduler(shape), dtype, CPU)
     parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2)
     assert {part.dtype for part in parts} == {getattr(torch, dtype)}
 
 
 def test_it_draws_as_any_other_pipeline(shape: Path) -> None:
-    pipeline = load_pipeline(shape, scheduler(shape), "float32", CPU)
+    pipeline = load_pipeline(ModelSource(shape), scheduler(shape), "float32", CPU)
     image = pipeline(
         "a panda", num_inference_steps=2, guidance_scale=0.0, height=64, width=64,
         generator=torch.Generator().manual_seed(0), output_type="np",
@@ -81,7 +85,7 @@ def test_another_vae_takes_the_place_of_its_own(shape: Path, tmp_path: Path) -> 
     vae.mkdir()
     (vae / "config.json").write_text(json.dumps(config | {"force_upcast": False}))
     (vae / "shape.json").write_text('{"seed": 3}')
-    pipeline = load_pipeline(shape, scheduler(shape), "float16", CPU, vae=vae)
+    pipeline = load_pipeline(ModelSource(shape), scheduler(shape), "float16", CPU, vae=vae)
     assert pipeline.vae.config.force_upcast is False and pipeline.vae.dtype == torch.float16
 
 
@@ -104,7 +108,7 @@ def test_wrong_configurations_are_refused_in_one_line(
     path = folder / part / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(InputError, match=message) as refused:
-        load_pipeline(folder, scheduler(shape), "float32", CPU)
+        load_pipeline(ModelSource(folder), scheduler(shape), "float32", CPU)
     assert "\n" not in str(refused.value)
 
 
@@ -115,4 +119,4 @@ def test_a_vae_of_another_class_is_refused(shape: Path, tmp_path: Path) -> None:
         InputError,
         match="_class_name=UNet2DConditionModel: must be AutoencoderKL or AutoencoderTiny",
     ):
-        load_pipeline(shape, scheduler(shape), "float32", CPU, vae=tmp_path)
+        load_pipeline(ModelSource(shape), scheduler(shape), "float32", CPU, vae=tmp_path)

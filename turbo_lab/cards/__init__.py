@@ -20,7 +20,7 @@ from turbo_lab.cards.card import (
 )
 from turbo_lab.cards.conf import ConfigNode, conf_dir
 from turbo_lab.cards.hub import pin_revision, single_file_config
-from turbo_lab.cards.locate import ModelFiles, locate
+from turbo_lab.cards.locate import ModelFiles, ModelSource, check_is_whole, locate
 from turbo_lab.cards.packaged import WEIGHTS, assemble, read_packaged_card
 from turbo_lab.cards.vae import VaeFiles, locate_vae
 
@@ -31,12 +31,14 @@ __all__ = [
     "ConfigNode",
     "ModelCard",
     "ModelFiles",
+    "ModelSource",
     "Recommended",
     "VaeFiles",
     "adapter_card",
     "adapter_names",
     "assemble",
     "check_adapter_fits",
+    "check_is_whole",
     "conf_dir",
     "locate",
     "locate_adapter",

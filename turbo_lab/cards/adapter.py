@@ -7,9 +7,7 @@ know are left for the runtime to judge; nothing is guessed.
 
 from __future__ import annotations
 
-import json
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +18,9 @@ from turbo_lab.cards.locate import ModelFiles
 from turbo_lab.cards.packaged import WEIGHTS
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import DigestCache
+from turbo_lab.untrusted.headers import read_header
 
 DEFAULT_FILE = "pytorch_lora_weights.safetensors"
-_MAX_HEADER_BYTES = 100 << 20  # the format's own limit
 # peft, diffusers and kohya write the same two matrices under three pairs of names.
 _MATRIX = re.compile(
     r"^(?P<module>.+?)[._](?P<half>lora_A|lora_B|lora\.down|lora\.up|lora_down|lora_up)"
@@ -69,7 +67,7 @@ def locate_adapter(name: str, cache: DigestCache | None = None) -> AdapterFiles:
         name=name,
         path=path,
         digest=cache.file(path),
-        modules=_unet_modules(read_header(path, f"lora={name}")),
+        modules=_unet_modules(read_header(path, f"lora={name}").shapes),
         base=card.base if card else None,
         revision=revision,
         license=card.license if card else "unknown",
@@ -99,22 +97,6 @@ def check_adapter_fits(adapter: AdapterFiles, model: ModelFiles) -> None:
             f"lora={adapter.name}: is for another architecture than model={model.name}: "
             f"{problem}; use a LoRA trained for it{trained}"
         )
-
-
-def read_header(path: Path, field: str) -> dict[str, tuple[int, ...]]:
-    """Tensor names and shapes of a safetensors file; no weights are read."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-            length = struct.unpack("<Q", head)[0] if len(head) == 8 else _MAX_HEADER_BYTES + 1
-            table = json.loads(file.read(length)) if length <= _MAX_HEADER_BYTES else None
-    except OSError as error:
-        raise MissingFilesError(f"{field}: {path} cannot be read ({error.strerror})") from error
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        table = None
-    if not isinstance(table, dict):
-        raise InputError(f"{field}: {path} is not a safetensors file")
-    return {k: tuple(v["shape"]) for k, v in table.items() if k != "__metadata__"}
 
 
 def _card_file(card: AdapterCard) -> tuple[Path, str | None]:
@@ -170,7 +152,7 @@ def _unet_shapes(model: ModelFiles) -> dict[str, tuple[int, ...]]:
     files = [f for f in model.files if f.startswith("unet/") and f.endswith(".safetensors")]
     shapes: dict[str, tuple[int, ...]] = {}
     for relative in files:
-        header = read_header(model.path / relative, f"model={model.name}")
+        header = read_header(model.path / relative, f"model={model.name}").shapes
         shapes |= {
             key.removesuffix(".weight"): shape
             for key, shape in header.items()

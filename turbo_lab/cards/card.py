@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -52,7 +53,8 @@ class ModelCard:
     path: str | None
     """The user's own folder or file in place of the source; ``None``: the source."""
     variant: str | None
-    """Weights' file variant such as ``fp16``; ``None``: plain names, else the only variant."""
+    """Weights' file variant such as ``fp16``, or ``plain``; ``None``: plain names, else the only
+    variant."""
     license: str
     """The licence that the model's own card states; ``unknown`` for the user's files."""
     license_source: str
@@ -64,9 +66,11 @@ class ModelCard:
     supported_steps: str
     """Step counts that make sense, as text for messages."""
     base: str | None
-    """Card whose weights these are an addition to; ``None``: a model of its own."""
+    """Card, or the user's own folder, that gives the parts these weights lack; ``None``: none."""
     adapter: str | None
     """Adapter card that belongs to the pipeline (LCM-LoRA); ``None``: none."""
+    file: str | None = None
+    """A UNet in one file of the repository; ``None``: the whole repository is a folder."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,11 @@ def adapter_names() -> list[str]:
 def model_card(name: str) -> ModelCard:
     """Return a card by name; raises ``InputError`` with the nearest name if it is unknown."""
     return model_card_from_config(_read("model", "model", name))
+
+
+def local_card(path: Path) -> ModelCard:
+    """Return the card of a user's own folder or file."""
+    return model_card_from_config({**_read("model", "model", "local"), "path": str(path)})
 
 
 def adapter_card(name: str) -> AdapterCard:
@@ -151,6 +160,7 @@ def model_card_from_config(values: Mapping[str, object]) -> ModelCard:
         supported_steps=card.text("supported_steps"),
         base=card.optional_text("base"),
         adapter=card.optional_text("adapter"),
+        file=card.optional_text("file") if "file" in card.values else None,
     )
 
 
@@ -177,12 +187,13 @@ def _read(group: str, field: str, name: str) -> Mapping[str, object]:
 
 
 def _check_keys(where: str, node: ConfigNode, card: type[DataclassInstance]) -> None:
-    """Refuse a node that lacks a field of a dataclass or has an unknown one."""
+    """Refuse a node that lacks a field without a default, or has an unknown one."""
     names = [field.name for field in fields(card)]
     for key in node.values:
         if key not in names:
             raise unknown_name(f"{where}: key", str(key), names)
-    if missing := [name for name in names if name not in node.values]:
+    required = [field.name for field in fields(card) if field.default is MISSING]
+    if missing := [name for name in required if name not in node.values]:
         raise InputError(f"{where}: lacks {', '.join(missing)}; every field must be there")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from turbo_lab.cards import ModelSource
 from turbo_lab.request.pipeline import PipelineKeys
 from turbo_lab.request.recipe import Recipe
 from turbo_lab.runtime import seams
@@ -28,8 +29,8 @@ PutOn = Callable[[Any, seams.Adapters], None]
 class Weights:
     """Files on this machine, by the digests that recipes name them with."""
 
-    models: dict[str, Path]
-    """Model digest to a diffusers folder or a single file."""
+    models: dict[str, ModelSource]
+    """Model digest to what it is loaded from."""
     adapters: dict[str, tuple[str, Path]]
     """Adapter digest to its name and file."""
     vaes: dict[str, Path] = field(default_factory=dict)
@@ -38,11 +39,11 @@ class Weights:
     @classmethod
     def of(cls, *libraries: Library) -> Weights:
         """Collect the files of one library or several."""
-        models: dict[str, Path] = {}
+        models: dict[str, ModelSource] = {}
         adapters: dict[str, tuple[str, Path]] = {}
         vaes: dict[str, Path] = {}
         for library in libraries:
-            models |= {key: files.path for key, (_, files) in library.models.items()}
+            models |= {key: files.source for key, (_, files) in library.models.items()}
             adapters |= {key: (f.name, f.path) for key, f in library.adapters.items()}
             vaes |= {key: files.path for key, files in library.vaes.items()}
         return cls(models, adapters, vaes)
@@ -109,11 +110,11 @@ class ResidentPipeline:
 
         self._pipeline, self._model, self._adapters = None, None, None
         self.version += 1
-        path, variant = self.weights.models[recipe.model], dict(recipe.variant)
+        source, variant = self.weights.models[recipe.model], dict(recipe.variant)
         vae = self.weights.vaes[variant["vae"]] if "vae" in variant else None
         device = torch.device(self.device)
         pipeline = load_pipeline(
-            path, recipe.scheduler, recipe.dtype, device, vae=vae, offload=keys.offload
+            source, recipe.scheduler, recipe.dtype, device, vae=vae, offload=keys.offload
         )
         torchao_version = variant.get("quantization", "").partition(" torchao ")[2] or None
         accelerate(pipeline, keys, torchao_version)

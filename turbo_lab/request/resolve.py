@@ -20,6 +20,7 @@ from turbo_lab.cards import (
     adapter_card,
     adapter_names,
     check_adapter_fits,
+    check_is_whole,
     locate,
     locate_adapter,
     locate_vae,
@@ -151,6 +152,7 @@ def resolve_request(
     the grid. Raises ``InputError`` for a wrong value, and ``MissingFilesError`` for absent files.
     """
     card, files = model
+    check_is_whole(files, has_vae=request.vae is not None)
     layouts = library.layouts(prompts, request)
     negative = request.negative_prompt
     guided = request.guidance_scale > 1 and not files.has_time_cond

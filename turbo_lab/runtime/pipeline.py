@@ -16,10 +16,11 @@ import diffusers
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from turbo_lab.cards import single_file_config
+from turbo_lab.cards import ModelSource
 from turbo_lab.cards.shape import read_seed
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.runtime.failures import refused_as
@@ -33,7 +34,7 @@ TORCH_DTYPES = {
 
 
 def load_pipeline(
-    path: Path,
+    source: ModelSource,
     scheduler: str,
     dtype: str,
     device: torch.device,
@@ -47,6 +48,7 @@ def load_pipeline(
     or ``sequential`` weights on the CPU until they are needed. Raises
     :class:`InputError` for weights that are not an SDXL pipeline.
     """
+    path = source.path
     if not path.exists():
         raise MissingFilesError(f"model: {path} does not exist")
     # Our own progress is on standard error; two bars a component are not.
@@ -65,8 +67,9 @@ def load_pipeline(
                 path, make_scheduler(scheduler), TORCH_DTYPES[dtype], device, options.get("vae")
             )
         elif path.is_file():
+            given = {part: _load_part(source, part, dtype) for part in source.parts}
             pipeline = StableDiffusionXLPipeline.from_single_file(
-                str(path), config=str(single_file_config()), **options
+                str(path), config=str(source.config), **(given | options)
             )
         else:
             pipeline = StableDiffusionXLPipeline.from_pretrained(
@@ -88,6 +91,22 @@ def load_pipeline(
     else:
         pipeline.to(device)
     return pipeline
+
+
+def _load_part(source: ModelSource, part: str, dtype: str) -> Any:
+    """Load a part that a single file lacks from the folder of its base."""
+    kinds = {
+        "vae": AutoencoderKL,
+        "text_encoder": CLIPTextModel,
+        "text_encoder_2": CLIPTextModelWithProjection,
+    }
+    return kinds[part].from_pretrained(
+        str(source.config),
+        subfolder=part,
+        dtype=TORCH_DTYPES[dtype],
+        use_safetensors=True,
+        local_files_only=True,
+    )
 
 
 def _load_vae(

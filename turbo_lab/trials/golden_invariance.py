@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from turbo_lab.cards import ModelSource
 from turbo_lab.documents.golden import Invariance, Thresholds, Tier
 from turbo_lab.execute.resident import Weights
 from turbo_lab.golden.fresh_process import DrawFresh
@@ -188,7 +189,7 @@ def _saved_and_loaded(cases: Sequence[RecordedCase], runner: CaseRunner) -> Inva
         try:
             runner.resident.prepare(of_model[0].batch.recipe)
             runner.resident.pipeline.save_pretrained(folder, safe_serialization=True)
-            weights = Weights({digest: folder}, runner.resident.weights.adapters)
+            weights = Weights({digest: ModelSource(folder)}, runner.resident.weights.adapters)
             again = CaseRunner(of_model, weights)
             for case in of_model:
                 here, there = runner.run(case).pixels(), again.run(case).pixels()

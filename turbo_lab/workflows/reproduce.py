@@ -237,7 +237,7 @@ def _weights(claim: Claim) -> Weights:
                 f"{adapter.digest[:12]}"
             )
         adapters[digest] = (adapter.name, adapter.path)
-    return Weights({claim.recipe.model: files.path}, adapters, _vaes(claim))
+    return Weights({claim.recipe.model: files.source}, adapters, _vaes(claim))
 
 
 def _noise(claim: Claim, name: str) -> InputError:
