@@ -171,13 +171,14 @@ def library(tmp_path_factory: pytest.TempPathFactory, fresh_draws: FreshDraws) -
     from tests.golden_cases import CASES
     from turbo_lab.golden.document import Acceptance
     from turbo_lab.golden.library import GoldenLibrary
-    from turbo_lab.golden.lifecycle import record
+    from turbo_lab.golden.lifecycle import Recording, record
+    from turbo_lab.golden.run_case import Drawing
 
     root = tmp_path_factory.mktemp("goldens")
     made = GoldenLibrary(root / "goldens", root / "content")
     cases = {name: (*overrides, "num_threads=1") for name, overrides in CASES.items()}
-    with fresh_draws.used():
-        record(made, cases, {}, processes=1, acceptance=Acceptance("first", "tests"))
+    drawing = Drawing(draw_fresh=fresh_draws)
+    record(made, cases, Recording(Acceptance("first", "tests"), {}, 1, drawing))
     return made
 
 
@@ -192,16 +193,9 @@ def loaded(library: GoldenLibrary) -> Loaded:
 @pytest.fixture(scope="session")
 def runner(loaded: Loaded, fresh_draws: FreshDraws) -> CaseRunner:
     """A runner of those cases, with one resident pipeline."""
-    from turbo_lab.golden.run_case import CaseRunner
+    from turbo_lab.golden.run_case import CaseRunner, Drawing
 
-    return CaseRunner([case for case, *_ in loaded], draw_fresh=fresh_draws)
-
-
-@pytest.fixture
-def shared_fresh_draws(fresh_draws: FreshDraws) -> Iterator[None]:
-    """Take the fresh draws of known cases from those that tests share."""
-    with fresh_draws.used():
-        yield
+    return CaseRunner([one.case for one in loaded], Drawing(draw_fresh=fresh_draws))
 
 
 @pytest.fixture

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-
-import pytest
+from collections.abc import Mapping, Sequence
 
 from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
-from turbo_lab.golden.run_case import RecordedCase
+from turbo_lab.golden.run_case import Drawing, RecordedCase
+from turbo_lab.trials.faults import decoded
 
 CASES = {
     "two-steps": ("prompt='a key on a blue background'", "num_inference_steps=2", "seed=3"),
@@ -23,6 +21,9 @@ CASES = {
 }
 Loaded = list[RecordedCase]
 
+FAULTY = Drawing(seams=decoded(lambda images: images + 0.01)())
+"""Drawing of a pipeline whose images are a little too bright."""
+
 
 class FreshDraws:
     """Every stage of cases from fresh processes: one process per list of cases, for all tests."""
@@ -36,11 +37,3 @@ class FreshDraws:
         if key not in self._drawn:
             self._drawn[key] = stages_in_fresh_process(cases)
         return dict(self._drawn[key])
-
-    @contextmanager
-    def used(self) -> Iterator[None]:
-        """Let recording and harmless changes take their fresh processes from here."""
-        with pytest.MonkeyPatch.context() as patch:
-            for module in ("lifecycle", "run_case"):
-                patch.setattr(f"turbo_lab.golden.{module}.stages_in_fresh_process", self)
-            yield

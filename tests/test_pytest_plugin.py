@@ -71,7 +71,7 @@ def test_the_life_of_a_golden(suite: Path) -> None:
     assert 'if it is meant      pytest --golden-accept "REASON" TEST' in text
 
     code, text = run(suite, "--golden-accept", "a brighter blue")
-    assert code == 4 and "say which tests" in text
+    assert code == 4 and "name the tests" in text
     code, text = run(suite, "--golden-accept", "a brighter blue", "-k", "gradient or stages")
     assert code == 0 and "accepted  test_it.py::test_gradient  (not identical" in text
     assert "a brighter blue" in (
@@ -125,8 +125,8 @@ def test_another_recipe_is_uncovered_and_says_how_pytest_accepts_it(suite: Path)
         SUITE.format(offset=0, stage=0).replace('"steps": 1', '"steps": 2')
     )
     code, text = run(suite)
-    assert code == 1 and "uncovered: the case names other work now" in text
-    assert 'if that is meant: pytest --golden-accept "REASON" TEST' in text
+    assert code == 1 and "uncovered: the case is another cell now" in text
+    assert 'if it is meant: pytest --golden-accept "REASON" TEST' in text
     assert "turbo-lab golden" not in text
 
 
@@ -234,7 +234,7 @@ def made_elsewhere(suite: Path, test: str, **keys: str) -> None:
     library = GoldenLibrary(suite / "goldens" / "test_it")
     golden = library.read(test)
     changed = {**golden.fingerprint.keys, **keys}
-    library.write_sidecar(
+    library.write_document(
         dataclasses.replace(
             golden,
             fingerprint=dataclasses.replace(golden.fingerprint, keys=changed),

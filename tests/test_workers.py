@@ -20,6 +20,7 @@ def test_a_unit_is_a_file_or_a_group() -> None:
     assert unit("tests/store/test_store.py::test_it[a::b]") == "tests/store/test_store.py"
     assert unit("tests/trials/test_faults.py::test_it") == "tests/trials/"
     assert unit("tests/golden/test_lifecycle.py::test_it") == "tests/trials/"
+    assert unit("tests/cli/golden/test_check.py::test_it") == "tests/trials/"
 
 
 def test_long_units_come_first(request: pytest.FixtureRequest) -> None:

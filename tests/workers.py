@@ -18,13 +18,22 @@ LONGEST = (
     "tests/trials/",
     "tests/test_pytest_plugin.py",
 )
-TOGETHER = {"tests/golden/test_lifecycle.py": "tests/trials/"}
+TOGETHER = dict.fromkeys(
+    (
+        "tests/golden/test_check.py",
+        "tests/golden/test_lifecycle.py",
+        "tests/golden/test_run_case.py",
+        "tests/cli/golden/",
+    ),
+    "tests/trials/",
+)
 
 
 def unit(nodeid: str) -> str:
     """Return what the test is shared out with: its file, or a group of files."""
     file = nodeid.split("::", 1)[0]
-    return next((name for name in LONGEST if file.startswith(name)), TOGETHER.get(file, file))
+    group = next((group for name, group in TOGETHER.items() if file.startswith(name)), file)
+    return next((name for name in LONGEST if file.startswith(name)), group)
 
 
 def position(item: pytest.Item) -> int:

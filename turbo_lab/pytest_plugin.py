@@ -1,22 +1,20 @@
 """Golden images in any pytest suite: the fixture ``golden_image``.
 
-A test's golden is next to it, in ``goldens/<module>/<test>[/<name>]``, and
-holds what the test passes in: uint8 images, arrays, tensors, or a
-pipeline with the arguments of its call. Missing goldens fail; ``--golden-record``
-writes new ones, ``--golden-accept`` replaces those that differ, and
-``--golden-report FILE`` writes an HTML page of what failed. Safe under xdist:
-every golden has its own folder, put in place file by file by rename, and the one
+The golden of a test is next to it, in ``goldens/<module>/<test>[/<name>]``. It holds what the
+test passes in: uint8 images, arrays, tensors, or a pipeline with the arguments of its call. A
+test without a golden fails. ``--golden-record`` writes new goldens, ``--golden-accept``
+replaces those that differ, and ``--golden-report FILE`` writes an HTML page of the failures.
+Safe under xdist: every golden has its own folder, its files are renamed into place, and one
 page shows the failures of all workers.
 """
 
 from __future__ import annotations
 
-import datetime
 import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,35 +26,66 @@ from turbo_lab.documents.document import read_value, to_plain
 from turbo_lab.documents.golden import CheckedCase, GoldenCheck
 from turbo_lab.documents.output import check_writable
 from turbo_lab.errors import InputError, NonFiniteError, StoreError
-from turbo_lab.golden.document import Acceptance, Golden, GoldenContent
-from turbo_lab.golden.judgement import CaseVerdict, Observation, judge
+from turbo_lab.golden.document import Acceptance, CaseRecipe, Golden, GoldenContent, current_day
+from turbo_lab.golden.judgement import CaseVerdict, Judge
 from turbo_lab.golden.library import GoldenLibrary, check_name
-from turbo_lab.golden.stages import StageValue, ordered_by_worth
+from turbo_lab.golden.observation import Observation
+from turbo_lab.golden.stages import StageValue, Values, ordered_by_worth
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.identity import digest
 from turbo_lab.store.record import encode_floats
 from turbo_lab.verdict import Verdict, worst
 
-# What failed in this process, and in xdist's workers once they have ended.
-_CASES: list[CheckedCase] = []
-_PICTURES: dict[str, dict[str, bytes]] = {}
-# Goldens that were recorded or moved, a line each.
-_WRITTEN: list[str] = []
-_KEY = "turbo_lab_goldens"
+_WORKER_KEY = "turbo_lab_goldens"
 _NEW = "has no golden; run pytest --golden-record"
 _ACCEPT = 'pytest --golden-accept "REASON" TEST'
+
+
+@dataclass
+class _Session:
+    """Results of one pytest process, and of xdist's workers once they have ended."""
+
+    cases: list[CheckedCase] = field(default_factory=list)
+    """Cases that failed."""
+    pictures: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """PNG files of the failed cases, by case, then ``expected`` and ``actual``."""
+    written: list[str] = field(default_factory=list)
+    """One line per golden that was recorded or replaced."""
+
+    def add_failure(self, name: str, verdict: Verdict, message: str) -> None:
+        """Add a case that failed and has no images to show."""
+        self.cases.append(CheckedCase(name, verdict, tier=None, message=message))
+
+
+_SESSION = pytest.StashKey[_Session]()
+
+
+@dataclass(frozen=True)
+class _TestCase:
+    """One call of the fixture: a case, and what the test drew for it."""
+
+    name: str
+    """Name of the golden in its library."""
+    title: str
+    """Name of the case in reports, with the test's file."""
+    seen: Observation
+    """Stages that the test passed in."""
+    recipe: CaseRecipe
+    """Values that the images were made from."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--golden-record``, ``--golden-accept REASON`` and ``--golden-report FILE``."""
     group = parser.getgroup("turbo-lab", "golden images")
     group.addoption(
-        "--golden-record", action="store_true", help="write goldens that are new; none is moved"
+        "--golden-record", action="store_true", help="write new goldens; existing ones stay"
     )
     group.addoption(
-        "--golden-accept", metavar="REASON", help="move the goldens that differ, and say why"
+        "--golden-accept", metavar="REASON", help="replace the goldens that differ, and say why"
     )
-    group.addoption("--golden-report", metavar="FILE", help="an HTML page of failing goldens")
+    group.addoption(
+        "--golden-report", metavar="FILE", help="write an HTML page of the goldens that fail"
+    )
 
 
 class GoldenImage:
@@ -64,7 +93,8 @@ class GoldenImage:
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._config = request.config
-        self._folder = request.path.parent / "goldens" / request.path.stem
+        self._session = request.config.stash[_SESSION]
+        self._library = GoldenLibrary(request.path.parent / "goldens" / request.path.stem)
         self._file, self._test = request.path.name, _folder_of(request.node.nodeid)
 
     def check(
@@ -72,31 +102,40 @@ class GoldenImage:
         images: Any,
         name: str = "",
         stages: Mapping[str, Any] | None = None,
-        recipe: Mapping[str, Any] | None = None,
+        recipe: Mapping[str, object] | None = None,
     ) -> None:
-        """Compare images with the golden of this test; fails it where they differ.
+        """Compare images with the golden of this test, which fails if they differ.
 
-        ``images``: uint8 of (H, W), (H, W, 3) or (N, H, W, 3), a PIL image or a
-        list of them; grey is kept as three equal channels, and an alpha channel
-        raises ``ValueError``: what is behind it decides how it looks.
-        ``stages``: further tensors or arrays by name, in order, such as
-        ``{"latents.0": latents}``. ``recipe``: what the images were made from;
-        another recipe is another case, and ``uncovered``. ``name`` tells several
-        checks of one test apart.
+        Args:
+            images: uint8 of shape (H, W), (H, W, 3) or (N, H, W, 3), a PIL image, or a list of
+                them. Grey is kept as three equal channels. An alpha channel raises
+                ``ValueError``, because the background decides how such an image looks.
+            name: distinguishes several checks of one test.
+            stages: further tensors or arrays by name, in order, such as
+                ``{"latents.0": latents}``.
+            recipe: values that the images were made from. With another recipe, it is another
+                case, and ``uncovered``.
         """
         if name:
             check_name(name)
         case = f"{self._test}/{name}" if name else self._test
-        values = [_value(stage, tensor) for stage, tensor in (stages or {}).items()]
+        values = [_stage_value(stage, tensor) for stage, tensor in (stages or {}).items()]
         values.append(StageValue("pixels", "uint8", _pixels(images)))
         device = "cuda" if any(_on_cuda(t) for t in (stages or {}).values()) else "cpu"
-        seen = Observation(digest(dict(recipe or {})), tuple(values), _fingerprint(device))
-        self._compare(GoldenLibrary(self._folder), case, seen, dict(recipe or {}))
+        made_from = dict(recipe or {})
+        self._compare(
+            _TestCase(
+                name=case,
+                title=f"{self._file}::{case}",
+                seen=Observation(digest(made_from), tuple(values), _fingerprint(device)),
+                recipe=made_from,
+            )
+        )
 
     def check_pipeline(self, pipeline: Any, name: str = "", **arguments: Any) -> None:
-        """Call a diffusers pipeline and compare every stage of it.
+        """Call a diffusers pipeline and compare every stage of the call.
 
-        ``arguments``: of its call; ``generator`` must be fresh. Stages are taken
+        ``arguments`` are those of the call; ``generator`` must be fresh. The stages are taken
         from ``encode_prompt``, the UNet, the scheduler and the VAE.
         """
         from turbo_lab.runtime.trace import traced_call
@@ -106,68 +145,96 @@ class GoldenImage:
         config = {k: v for k, v in pipeline.scheduler.config.items() if not k.startswith("_")}
         self.check(images, name, stages, plain | {"scheduler": config})
 
-    def _compare(
-        self, library: GoldenLibrary, case: str, seen: Observation, recipe: dict[str, Any]
-    ) -> None:
+    def _compare(self, case: _TestCase) -> None:
         try:
-            self._judge(library, case, seen, recipe)
-        except StoreError as error:  # damaged, edited, of a newer schema
-            self._failed(case, Verdict.ERROR, str(error))
-            pytest.fail(f"golden {case}: error: {error}", pytrace=False)
+            self._judge(case)
+        except StoreError as error:  # damaged, edited, or of a newer schema
+            self._session.add_failure(case.title, Verdict.ERROR, str(error))
+            pytest.fail(f"golden {case.name}: error: {error}", pytrace=False)
         except NonFiniteError as error:  # neither recorded nor accepted
-            self._failed(case, Verdict.REGRESSION, str(error))
-            pytest.fail(f"golden {case}: {error}", pytrace=False)
+            self._session.add_failure(case.title, Verdict.REGRESSION, str(error))
+            pytest.fail(f"golden {case.name}: {error}", pytrace=False)
 
-    def _failed(self, case: str, verdict: Verdict, message: str) -> None:
-        """Remember a case that failed and has no images to show."""
-        _CASES.append(CheckedCase(f"{self._file}::{case}", verdict, tier=None, message=message))
-
-    def _judge(
-        self, library: GoldenLibrary, case: str, seen: Observation, recipe: dict[str, Any]
-    ) -> None:
-        reason = self._config.getoption("--golden-accept")
-        if not library.has(case):
-            if not self._config.getoption("--golden-record"):
-                _CASES.append(
-                    CheckedCase(f"{self._file}::{case}", Verdict.UNCOVERED, tier=None, message=_NEW)
-                )
-                pytest.fail(f"{case}: {_NEW}", pytrace=False)
-            _write(library, case, seen, recipe, "first recording", None)
-            _WRITTEN.append(f"recorded  {self._file}::{case}")
-            return
+    def _judge(self, case: _TestCase) -> None:
         from turbo_lab.golden.embedding import image_embedding
 
-        golden = library.read(case)
-        material = library.material(golden)
-        verdict = judge(
-            golden, material, seen, read_thresholds(), _today(), image_embedding(),
-            remedy=f"if that is meant: {_ACCEPT}",
-        )  # fmt: skip
+        golden = self._library.read_if_any(case.name)
+        if golden is None:
+            self._record_new(case)
+            return
+        stored = self._library.stored_tensors(golden)
+        remedy = f"if it is meant: {_ACCEPT}"
+        judge = Judge(read_thresholds(), current_day(), image_embedding(), remedy)
+        verdict = judge.judge(golden, stored, case.seen)
         if verdict.verdict == Verdict.PASS:
             return
-        if reason:
-            _write(library, case, seen, recipe, reason, golden)
-            _WRITTEN.append(f"accepted  {self._file}::{case}  ({verdict.message})")
+        if reason := self._config.getoption("--golden-accept"):
+            self._write(case, reason, golden)
+            self._session.written.append(f"accepted  {case.title}  ({verdict.message})")
             return
-        shown = replace(verdict, name=f"{self._file}::{case}")  # a page has several files' tests
-        _remember(shown, golden, material.tensors["pixels"], seen)
-        pytest.fail(_text(verdict), pytrace=False)
+        self._add_compared(case, verdict, golden, stored.pixels)
+        pytest.fail(_failure_message(verdict), pytrace=False)
+
+    def _record_new(self, case: _TestCase) -> None:
+        if not self._config.getoption("--golden-record"):
+            self._session.add_failure(case.title, Verdict.UNCOVERED, _NEW)
+            pytest.fail(f"{case.name}: {_NEW}", pytrace=False)
+        self._write(case, "first recording", None)
+        self._session.written.append(f"recorded  {case.title}")
+
+    def _write(self, case: _TestCase, reason: str, old: Golden | None) -> None:
+        from turbo_lab.golden.lifecycle import current_user
+
+        golden = GoldenContent.anchor(
+            old,
+            name=case.name,
+            overrides=(),
+            cell_id=case.seen.cell_id,
+            recipe=case.recipe,
+            prompts=(),
+            seeds=(),
+            fingerprint=case.seen.fingerprint,
+            stages=case.seen.marks,
+            processes=0,
+            acceptance=Acceptance(reason, current_user()),
+        )
+        self._library.write(golden, ordered_by_worth(case.seen.stages), replace=old is not None)
+
+    def _add_compared(
+        self, case: _TestCase, verdict: CaseVerdict, golden: Golden, expected: Values
+    ) -> None:
+        """Add a failed case with the images of both sides."""
+        from turbo_lab.golden.check import CaseCheck
+        from turbo_lab.report.golden_check import checked_case, pictures_of
+
+        checked = CaseCheck(
+            replace(verdict, name=case.title),
+            expected,
+            case.seen.pixels,
+            fingerprints={
+                "golden": golden.fingerprint.keys,
+                "here": case.seen.fingerprint.keys,
+            },
+        )
+        self._session.cases.append(checked_case(checked))
+        self._session.pictures.update(pictures_of([checked]))
 
 
 @pytest.fixture
 def golden_image(request: pytest.FixtureRequest) -> GoldenImage:
-    """Compare a test's images with its golden: ``golden_image.check(images)``."""
+    """Provide the comparison with a test's golden: ``golden_image.check(images)``."""
     return GoldenImage(request)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuses what would be wrong at the end of the run. Raises ``pytest.UsageError``."""
+    """Refuse options that would only fail at the end of the run."""
+    config.stash[_SESSION] = _Session()
     if hasattr(config, "workerinput"):
         return
     is_chosen = config.option.keyword or any("::" in str(word) for word in config.args)
     if config.getoption("--golden-accept") and not is_chosen:
         raise pytest.UsageError(
-            "--golden-accept: say which tests, by name (tests/test_it.py::test_poster) or by -k"
+            "--golden-accept: name the tests (tests/test_it.py::test_poster), or choose them by -k"
         )
     target = config.getoption("--golden-report")
     if target:
@@ -178,10 +245,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None] | None:
-    """Say what was written, and the command to run next."""
-    if _WRITTEN:
+    """List the goldens that were written, and the command to run next."""
+    written = terminalreporter.config.stash[_SESSION].written
+    if written:
         terminalreporter.section("golden images written")
-        for line in sorted(_WRITTEN):
+        for line in sorted(written):
             terminalreporter.line(line)
     failed = [
         report
@@ -199,69 +267,35 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over what failed in a worker of xdist."""
+    """Add the results of an xdist worker to those of this process."""
     output = getattr(node, "workeroutput", {})
-    cases, pictures, written = output.get(_KEY, ("[]", {}, []))
-    _CASES.extend(read_value(CheckedCase, case, "a test's worker") for case in json.loads(cases))
-    _PICTURES.update(pictures)
-    _WRITTEN.extend(written)
+    cases, pictures, written = output.get(_WORKER_KEY, ("[]", {}, []))
+    session = node.config.stash[_SESSION]
+    session.cases.extend(read_value(CheckedCase, case, "xdist") for case in json.loads(cases))
+    session.pictures.update(pictures)
+    session.written.extend(written)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the page; a worker of xdist hands over what failed in it."""
+    """Write the page; an xdist worker sends its results to the controller instead."""
+    own = session.config.stash[_SESSION]
     target = session.config.getoption("--golden-report")
     to_controller = getattr(session.config, "workeroutput", None)
     if to_controller is not None:
-        cases = json.dumps(encode_floats(to_plain(_CASES)))
-        to_controller[_KEY] = (cases, _PICTURES if target else {}, _WRITTEN)
+        cases = json.dumps(encode_floats(to_plain(own.cases)))
+        to_controller[_WORKER_KEY] = (cases, own.pictures if target else {}, own.written)
         return
-    if not target or not _CASES:
+    if not target or not own.cases:
         return
     from turbo_lab.report.html.golden import golden_page
 
-    failed = sorted(_CASES, key=lambda case: case.name)
+    failed = sorted(own.cases, key=lambda case: case.name)
     check = GoldenCheck(worst(case.verdict for case in failed), tuple(failed))
-    Path(target).write_text(golden_page(check, _PICTURES), encoding="utf-8")
-
-
-def _write(
-    library: GoldenLibrary,
-    case: str,
-    seen: Observation,
-    recipe: dict[str, Any],
-    reason: str,
-    old: Golden | None,
-) -> None:
-    from turbo_lab.golden.lifecycle import who
-
-    golden = GoldenContent.anchor(
-        old,
-        name=case,
-        overrides=(),
-        cell_id=seen.cell_id,
-        recipe=recipe,
-        prompts=(),
-        seeds=(),
-        fingerprint=seen.fingerprint,
-        stages=seen.marks,
-        processes=0,
-        acceptance=Acceptance(reason, who()),
-    )
-    library.write(golden, ordered_by_worth(seen.stages), replace=old is not None)
-
-
-def _remember(verdict: CaseVerdict, golden: Golden, expected: Any, seen: Observation) -> None:
-    from turbo_lab.golden.lifecycle import Checked
-    from turbo_lab.report.golden_check import checked_case, pictures_of
-
-    keys = {"golden": golden.fingerprint.keys, "here": seen.fingerprint.keys}
-    checked = Checked(verdict, expected, seen.pixels(), fingerprints=keys)
-    _CASES.append(checked_case(checked))
-    _PICTURES.update(pictures_of([checked]))
+    Path(target).write_text(golden_page(check, own.pictures), encoding="utf-8")
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether JSON can hold it; generators and tensors are not part of a recipe."""
+    """Return whether JSON can hold a value; generators and tensors are not part of a recipe."""
     if isinstance(value, (list, tuple)):
         return all(_is_plain(item) for item in value)
     return value is None or isinstance(value, (str, int, float, bool))
@@ -271,19 +305,19 @@ def _folder_of(nodeid: str) -> str:
     """Return a test's folder in its module: ``test_a``, ``TestB.test_a``, or ``test_a-1``."""
     test = ".".join(nodeid.split("::")[1:])
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", test).strip("-")
-    # What is not told by its letters is told by a digest.
-    is_told = re.fullmatch(r"[A-Za-z0-9_.]+(\[[A-Za-z0-9_.]+\])?", test)
-    return plain if is_told else f"{plain}-{digest(test)[:8]}"
+    # Two names that differ in replaced characters only are distinguished by a digest.
+    is_unique = re.fullmatch(r"[A-Za-z0-9_.]+(\[[A-Za-z0-9_.]+\])?", test)
+    return plain if is_unique else f"{plain}-{digest(test)[:8]}"
 
 
-def _text(verdict: CaseVerdict) -> str:
+def _failure_message(verdict: CaseVerdict) -> str:
     first = verdict.first_divergence
     where = "" if first is None else f"; first at {first.stage}"
     differs = "; ".join(f"{k}: {a} -> {b}" for k, a, b in verdict.fingerprint_difference)
     return f"golden {verdict.name}: {verdict.verdict}: {verdict.message}{where} {differs}".strip()
 
 
-def _value(stage: str, tensor: Any) -> StageValue:
+def _stage_value(stage: str, tensor: Any) -> StageValue:
     if isinstance(tensor, np.ndarray):
         is_narrow = tensor.dtype.kind == "f" and tensor.dtype.itemsize <= 4
         kept = tensor.astype(np.float32) if is_narrow else tensor.copy()
@@ -294,11 +328,11 @@ def _value(stage: str, tensor: Any) -> StageValue:
 
 
 def _pixels(images: Any) -> Any:
-    """Return (N, H, W, 3) uint8; fails for anything else and says what it is."""
+    """Return images as (N, H, W, 3) uint8. Raises ``ValueError`` if they are not of that kind."""
     if isinstance(images, list):
-        array = np.stack([_of_three_channels(np.asarray(image)) for image in images])
+        array = np.stack([_to_three_channels(np.asarray(image)) for image in images])
     else:
-        array = _of_three_channels(np.asarray(images))
+        array = _to_three_channels(np.asarray(images))
     array = array[None] if array.ndim == 3 else array
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
         remedy = "; put it on a background: image.convert('RGB')" if array.shape[-1] == 4 else ""
@@ -308,8 +342,8 @@ def _pixels(images: Any) -> Any:
     return array
 
 
-def _of_three_channels(image: np.ndarray) -> np.ndarray:
-    """Grey, (H, W) or (..., 1), as RGB; what has channels as it is."""
+def _to_three_channels(image: np.ndarray) -> np.ndarray:
+    """Return a grey image, (H, W) or (..., 1), as RGB, and any other image unchanged."""
     grey = image[..., None] if image.ndim == 2 else image
     return np.repeat(grey, 3, axis=-1) if grey.shape[-1] == 1 else image
 
@@ -319,11 +353,7 @@ def _on_cuda(tensor: Any) -> bool:
 
 
 def _fingerprint(device: str) -> environment.Fingerprint:
-    # A suite without torch has no threads of torch's to record, and is not made to import it.
+    # A suite without torch has no torch threads to record, and does not need to import it.
     torch = sys.modules.get("torch")
     num_threads = 1 if torch is None else torch.get_num_threads()
     return environment.fingerprint(device=device, num_threads=num_threads)
-
-
-def _today() -> datetime.date:
-    return datetime.datetime.now(datetime.UTC).date()

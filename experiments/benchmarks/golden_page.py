@@ -29,12 +29,9 @@ from pathlib import Path
 
 import numpy as np
 
-from turbo_lab.golden.embedding import image_embedding
-from turbo_lab.golden.judgement import judge
+from turbo_lab.golden.check import CaseCheck, library_judge
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
-from turbo_lab.golden.lifecycle import Checked, today
 from turbo_lab.golden.run_case import CaseRunner
-from turbo_lab.golden.thresholds import thresholds_of
 from turbo_lab.report.golden_check import golden_check, write_page
 from turbo_lab.trials.faults import FAULTS
 from turbo_lab.trials.golden_calibration import load_cases
@@ -59,22 +56,22 @@ height: 100vh }</style><iframe src="/page"></iframe><script>addEventListener("me
 fetch("/found", { method: "POST", body: JSON.stringify(event.data) }));</script>"""
 
 
-def failing(count: int) -> list[Checked]:
-    """So many failing cases: the packaged ones by turns, with one weight tensor off."""
+def failing(count: int) -> list[CaseCheck]:
+    """Return ``count`` failing cases: the packaged ones by turns, with one weight tensor off."""
     library = GoldenLibrary(packaged_root())
-    cases, thresholds = load_cases(library), thresholds_of(library)
-    runner = CaseRunner([case for case, *_ in cases])
+    cases, judge = load_cases(library), library_judge(library)
+    runner = CaseRunner([one.case for one in cases])
     (fault,) = [f for f in FAULTS if f.name == "one weight tensor scaled by 1.01"]
     found = []
-    for case, golden, material in anchored(cases, runner):
+    for case, golden, stored in anchored(cases, runner):
         seen = run_with(fault, runner, case)
-        verdict = judge(golden, material, seen, thresholds, today=today(), embed=image_embedding())
+        verdict = judge.judge(golden, stored, seen)
         keys = {"golden": golden.fingerprint.keys, "here": seen.fingerprint.keys}
-        found.append(Checked(verdict, material.tensors["pixels"], seen.pixels(), fingerprints=keys))
+        found.append(CaseCheck(verdict, stored.pixels, seen.pixels, fingerprints=keys))
     return [_as(found[index % len(found)], index) for index in range(count)]
 
 
-def _as(checked: Checked, index: int) -> Checked:
+def _as(checked: CaseCheck, index: int) -> CaseCheck:
     """The same case under a name of its own, with images that no other has."""
     verdict = dataclasses.replace(checked.verdict, name=f"{checked.verdict.name}-{index}")
     expected, actual = (

@@ -19,7 +19,7 @@ from turbo_lab.cli.main import main
 from turbo_lab.errors import InputError
 from turbo_lab.gate.inputs import GateInputs
 from turbo_lab.gate.run import GateResult
-from turbo_lab.golden.library import homes_of, open_libraries
+from turbo_lab.golden.library import library_by_case, open_libraries
 from turbo_lab.planning.options import RunOptions
 
 # Eight prompts: the fewest that have an interval. One golden: the suite checks them all.
@@ -233,7 +233,7 @@ def test_goldens_of_ones_own_add_to_the_packaged_ones(
     assert (code, row["verdict"], row["n"]) == (0, "pass", 2)
     assert row["note"].endswith("1 of your own and 1 packaged")
     libraries = open_libraries()
-    assert len(homes_of(libraries)) == len(libraries[1].cases()) + 1
+    assert len(library_by_case(libraries)) == len(libraries[1].cases()) + 1
 
 
 def test_sides_that_cannot_be_paired_are_named_before_anything_is_drawn(

@@ -11,8 +11,8 @@ from tests.recipes import RECIPE
 from turbo_lab.documents.golden import Margin
 from turbo_lab.environment import Fingerprint
 from turbo_lab.golden.document import Accepted, Golden, GoldenContent
-from turbo_lab.golden.judgement import Observation
 from turbo_lab.golden.library import GoldenLibrary
+from turbo_lab.golden.observation import Observation
 from turbo_lab.golden.stages import StageValue, mark
 
 KEYS: dict[str, Any] = {

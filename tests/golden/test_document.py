@@ -11,8 +11,8 @@ import pytest
 from tests.golden.observations import changed, observation, recorded
 from turbo_lab.errors import NonFiniteError
 from turbo_lab.golden.document import Acceptance, Golden, GoldenContent
-from turbo_lab.golden.judgement import Observation
 from turbo_lab.golden.library import GoldenLibrary
+from turbo_lab.golden.observation import Observation
 
 
 def anchor(old: Golden, seen: Observation) -> GoldenContent:
@@ -34,7 +34,7 @@ def anchor(old: Golden, seen: Observation) -> GoldenContent:
 def test_a_move_names_its_parent_and_drops_what_was_accepted_next_to_it(tmp_path: Path) -> None:
     seen = observation()
     old = recorded(GoldenLibrary(tmp_path), seen)
-    further = Acceptance("known bug", "me", "2026-06-01").of("other", seen.fingerprint.keys)
+    further = Acceptance("known bug", "me", "2026-06-01").accept("other", seen.fingerprint.keys)
     moved_to = changed(seen, "latents.0", 0.5)
     old = old.with_accepted(further).with_known_bad(moved_to.outcome, "noise")
     moved = anchor(old, moved_to)
@@ -47,7 +47,7 @@ def test_recording_the_same_outcome_again_keeps_what_was_accepted_next_to_it(
     tmp_path: Path,
 ) -> None:
     seen = observation()
-    further = Acceptance("known bug", "me").of("other", seen.fingerprint.keys)
+    further = Acceptance("known bug", "me").accept("other", seen.fingerprint.keys)
     old = recorded(GoldenLibrary(tmp_path), seen).with_accepted(further)
     again = anchor(dataclasses.replace(old, parent="before"), seen)
     assert [one.reason for one in again.accepted] == ["new VAE", "known bug"]
@@ -55,11 +55,11 @@ def test_recording_the_same_outcome_again_keeps_what_was_accepted_next_to_it(
 
 
 def test_an_acceptance_is_of_one_outcome_and_moment() -> None:
-    accepted = Acceptance("known bug", "me", "2026-06-01").of("outcome", {"torch": "2"})
+    accepted = Acceptance("known bug", "me", "2026-06-01").accept("outcome", {"torch": "2"})
     assert (accepted.outcome, accepted.keys, accepted.by) == ("outcome", {"torch": "2"}, "me")
     assert datetime.datetime.fromisoformat(accepted.at).tzinfo == datetime.UTC
-    assert accepted.stands(datetime.date(2026, 6, 1))
-    assert not accepted.stands(datetime.date(2026, 6, 2))
+    assert accepted.is_valid(datetime.date(2026, 6, 1))
+    assert not accepted.is_valid(datetime.date(2026, 6, 2))
 
 
 def test_no_golden_is_made_of_non_finite_values(tmp_path: Path) -> None:

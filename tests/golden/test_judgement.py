@@ -13,8 +13,9 @@ import pytest
 from tests.golden.observations import KEYS, THRESHOLDS, changed, observation, recorded
 from turbo_lab.environment import Fingerprint
 from turbo_lab.golden.document import Accepted, Golden
-from turbo_lab.golden.judgement import CaseVerdict, Observation, judge
+from turbo_lab.golden.judgement import CaseVerdict, Judge
 from turbo_lab.golden.library import GoldenLibrary
+from turbo_lab.golden.observation import Observation
 from turbo_lab.golden.stages import StageValue, mark, ordered_by_worth
 
 TODAY = datetime.date(2026, 6, 1)
@@ -39,8 +40,8 @@ def embed(images: np.ndarray) -> np.ndarray:
 def verdict(
     library: GoldenLibrary, golden: Golden, seen: Observation, **options: Any
 ) -> CaseVerdict:
-    material = library.material(golden)
-    return judge(golden, material, seen, THRESHOLDS, TODAY, embed, **options)
+    stored = library.stored_tensors(golden)
+    return Judge(THRESHOLDS, TODAY, embed).judge(golden, stored, seen, **options)
 
 
 def test_the_same_passes_exactly(library: GoldenLibrary, golden: Golden) -> None:
@@ -82,7 +83,7 @@ def test_a_block_fails_at_t2_and_noise_of_one_level_does_not(
     library: GoldenLibrary, golden: Golden
 ) -> None:
     seen = observation(keys=ELSEWHERE)
-    pixels = seen.pixels().copy()
+    pixels = seen.pixels.copy()
     noisy = np.clip(pixels.astype(int) + 1, 0, 255).astype(np.uint8)
     block = pixels.copy()
     block[:, :16, :16] = 255 - block[:, :16, :16]
@@ -105,7 +106,7 @@ def test_another_cell_is_uncovered(library: GoldenLibrary, golden: Golden) -> No
 
 def test_an_image_of_another_size_is_never_a_pass(library: GoldenLibrary, golden: Golden) -> None:
     seen = observation(keys=UPGRADED)
-    small = dataclasses.replace(seen.stages[-1], values=seen.pixels()[:, :16])
+    small = dataclasses.replace(seen.stages[-1], values=seen.pixels[:, :16])
     found = verdict(library, golden, dataclasses.replace(seen, stages=(*seen.stages[:-1], small)))
     assert found.verdict == "error"
     assert "images are (1, 16, 32, 3)" in found.message
@@ -129,12 +130,12 @@ def test_non_finite_values_are_a_regression_at_every_tier(
 
 
 def test_no_thresholds_and_no_extractor_are_errors(library: GoldenLibrary, golden: Golden) -> None:
-    material = library.material(golden)
+    stored = library.stored_tensors(golden)
     seen = changed(observation(), "vae", 1.0, UPGRADED)
-    found = judge(golden, material, seen, {}, TODAY)
+    found = Judge({}, TODAY).judge(golden, stored, seen)
     assert found.verdict == "error" and "golden calibrate" in found.message
     seen = changed(observation(), "pixels", 1, ELSEWHERE)
-    found = judge(golden, material, seen, THRESHOLDS, TODAY)
+    found = Judge(THRESHOLDS, TODAY).judge(golden, stored, seen)
     assert found.verdict == "error" and "no extractor" in found.message
 
 
@@ -151,10 +152,10 @@ def test_an_acceptance_ends_on_its_day(library: GoldenLibrary, golden: Golden) -
     seen = changed(observation(), "vae", 1.0)
     until = Accepted(seen.outcome, KEYS, "me", "2026-05-01", "known bug", expires="2026-06-01")
     accepted = golden.with_accepted(until)
-    material = library.material(golden)
+    stored = library.stored_tensors(golden)
     day = datetime.timedelta(days=1)
-    assert judge(accepted, material, seen, THRESHOLDS, TODAY).verdict == "pass"
-    assert judge(accepted, material, seen, THRESHOLDS, TODAY + day).verdict == "regression"
+    assert Judge(THRESHOLDS, TODAY).judge(accepted, stored, seen).verdict == "pass"
+    assert Judge(THRESHOLDS, TODAY + day).judge(accepted, stored, seen).verdict == "regression"
     assert accepted.outcome == golden.outcome  # the anchor did not move
 
 
@@ -243,8 +244,10 @@ def test_whatever_the_order_noise_and_the_last_latents_are_kept(library: GoldenL
     assert list(kept)[:2] == ["noise", "latents.0"] and "vae" not in kept
     golden = dataclasses.replace(recorded(library, seen), stages=tuple(map(mark, stages)))
     library.write(golden, kept, replace=True)
-    assert {"noise", "latents.0", "unet.0"} <= set(library.material(golden_of(library)).tensors)
-    assert "prompt_embeds" not in library.material(golden_of(library)).tensors
+    assert {"noise", "latents.0", "unet.0"} <= set(
+        library.stored_tensors(golden_of(library)).tensors
+    )
+    assert "prompt_embeds" not in library.stored_tensors(golden_of(library)).tensors
 
 
 def golden_of(library: GoldenLibrary) -> Golden:

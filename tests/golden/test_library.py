@@ -28,7 +28,7 @@ def test_what_was_written_is_read_back(library: GoldenLibrary) -> None:
     seen = observation()
     golden = recorded(library, seen)
     assert library.read("case") == golden
-    tensors = library.material(golden).tensors
+    tensors = library.stored_tensors(golden).tensors
     by_stage = {value.stage: value.values for value in seen.stages}
     for stage, values in tensors.items():
         np.testing.assert_array_equal(values, by_stage[stage])
@@ -74,12 +74,12 @@ def test_a_newer_schema_is_refused(library: GoldenLibrary) -> None:
 def test_two_goldens_of_one_case_are_refused(library: GoldenLibrary) -> None:
     recorded(library, observation(), "first")
     recorded(library, observation(), "second")
-    with pytest.raises(StoreError, match="first and second are of one case"):
+    with pytest.raises(StoreError, match="first and second are of the same case"):
         library.read_all()
-    assert library.twins() == {"first": "second", "second": "first"}
+    assert library.duplicates() == {"first": "second", "second": "first"}
     path = library.root / "second" / "golden.json"
     path.write_text(path.read_text()[:200])
-    assert library.twins() == {}
+    assert library.duplicates() == {}
 
 
 @pytest.mark.parametrize("file", ["tensors.safetensors", "image.png"])
@@ -89,11 +89,11 @@ def test_missing_and_changed_files_are_refused(library: GoldenLibrary, file: str
     content = bytearray(path.read_bytes())
     content[-20] ^= 1
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="another digest"):
-        library.material(golden)
+    with pytest.raises(StoreError, match="its digest is not the one in golden.json"):
+        library.stored_tensors(golden)
     path.unlink()
     with pytest.raises(StoreError, match="is missing"):
-        library.material(golden)
+        library.stored_tensors(golden)
 
 
 def test_large_files_lie_in_the_content_store(library: GoldenLibrary) -> None:
@@ -105,7 +105,7 @@ def test_large_files_lie_in_the_content_store(library: GoldenLibrary) -> None:
     golden = recorded(library, dataclasses.replace(seen, stages=(*seen.stages[:-1], pixels)))
     assert not (library.root / "case" / "image.png").exists()
     assert (library.content / golden.image).exists()
-    np.testing.assert_array_equal(library.material(golden).tensors["pixels"], large)
+    np.testing.assert_array_equal(library.stored_tensors(golden).tensors["pixels"], large)
 
 
 def test_orphans_are_named(library: GoldenLibrary) -> None:
@@ -134,8 +134,8 @@ def test_what_is_not_a_golden_of_ours_is_no_orphan_and_stays(library: GoldenLibr
         ({"one": "seed=1"}, "one must be a list of overrides"),
         ({"one": [1]}, "one must be a list of overrides"),
         ([["one"]], "cases must be an object"),
-        ({"../one": ["seed=1"]}, "a case's name has letters"),
-        ({"one/two": ["seed=1"]}, "a case's name has letters"),
+        ({"../one": ["seed=1"]}, "must consist of letters"),
+        ({"one/two": ["seed=1"]}, "must consist of letters"),
     ],
 )
 def test_cases_that_make_no_sense_are_refused(

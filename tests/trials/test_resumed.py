@@ -15,7 +15,7 @@ def test_a_resumed_sweep_leaves_what_an_uninterrupted_one_does(
     loaded: Loaded, runner: CaseRunner
 ) -> None:
     found = resumed_sweep([case for case, *_ in loaded], runner.resident.weights)
-    assert (found.batches, found.before_the_cut) == (2, 1)
+    assert (found.batches, found.before_interruption) == (2, 1)
     assert (found.equal, found.max_abs) == (True, 0)
 
 

@@ -644,7 +644,7 @@ def test_a_golden_case_is_a_folder_of_its_library(
 ) -> None:
     edited(goldens.root / "cases.json", lambda values: values["cases"].update({name: ["seed=1"]}))
     assert main(["golden", "list"]) == 2
-    assert "a case's name has letters" in capsys.readouterr().err
+    assert "must consist of letters" in capsys.readouterr().err
     for reach in (goldens.has, goldens.read, goldens.remove):
         with pytest.raises(StoreError):
             reach(name)
@@ -658,11 +658,11 @@ def test_files_of_a_golden_lie_in_its_library(goldens: GoldenLibrary, file: str)
     path.rename(aside)
     path.symlink_to(aside)
     with pytest.raises(StoreError, match="leads out of .* through a symbolic link"):
-        goldens.material(goldens.read(name))
+        goldens.stored_tensors(goldens.read(name))
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(StoreError, match="is a named pipe"):
-        goldens.material(goldens.read(name))
+        goldens.stored_tensors(goldens.read(name))
 
 
 def test_removing_a_golden_removes_nothing_elsewhere(goldens: GoldenLibrary) -> None:
@@ -679,7 +679,7 @@ def test_files_of_a_golden_are_named_by_digest(goldens: GoldenLibrary, field: st
     """What is too large for git is looked for by it in another folder."""
     name = next(iter(goldens.cases()))
     changed = dataclasses.replace(goldens.read(name), **{field: "../../secret"})
-    goldens.write_sidecar(changed)
+    goldens.write_document(changed)
     with pytest.raises(StoreError, match=f"{field}: .*lower-case hex digits"):
         goldens.read(name)
 

@@ -42,7 +42,7 @@ from turbo_lab.store.record import Timing
 from turbo_lab.verdict import Verdict, worst
 
 if TYPE_CHECKING:
-    from turbo_lab.golden.judgement import Embed
+    from turbo_lab.golden.distances import Embed
     from turbo_lab.report.html.pictures import Picture
 
 METRICS = ("clip_score", "r_precision")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from turbo_lab.compare.baseline import Baseline, how_to_make, names, own_folder, read_baseline
 from turbo_lab.compare.latency import check_same_calls, check_same_run
 from turbo_lab.gate.policy import Policy
-from turbo_lab.golden.library import check_known, homes_of, open_libraries
+from turbo_lab.golden.library import check_known, library_by_case, open_libraries
 from turbo_lab.planning.random_weights import refuse_random_weights
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
 
@@ -38,7 +38,7 @@ class GateInputs:
 def check_cases(policy: Policy) -> None:
     """Check that every golden case that a policy names exists. Raises ``InputError``."""
     if policy.named_cases():
-        check_known(list(policy.named_cases()), homes_of(open_libraries()))
+        check_known(list(policy.named_cases()), library_by_case(open_libraries()))
 
 
 def gate_inputs(

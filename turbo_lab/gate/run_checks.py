@@ -184,58 +184,51 @@ def _golden_checks(policy: Policy, model: str) -> Iterator[CheckResult]:
 def _goldens(
     policy: Policy, libraries: Sequence[GoldenLibrary], model: str
 ) -> Iterator[CheckResult]:
-    """The goldens at their tiers, and what they are goldens of."""
-    from turbo_lab.golden.coverage import lacking
-    from turbo_lab.golden.embedding import image_embedding
-    from turbo_lab.golden.library import homes_of
-    from turbo_lab.golden.lifecycle import check
-    from turbo_lab.golden.thresholds import thresholds_of
+    """Yield the verdict on the goldens, and on the features that they cover."""
+    from turbo_lab.golden.check import check, library_judge
+    from turbo_lab.golden.coverage import missing_features
+    from turbo_lab.golden.library import library_by_case
 
-    homes = homes_of(libraries)
-    names = list(policy.goldens or homes)
+    by_case = library_by_case(libraries)
+    names = list(policy.goldens or by_case)
     verdicts, counts = [], []
     for library in libraries:
-        here = [name for name in names if homes[name] is library]
-        counts.append(len(here))
-        if here:
-            checked = check(library, here, thresholds_of(library), image_embedding())
-            verdicts += [item.verdict for item in checked]
+        own = [name for name in names if by_case[name] is library]
+        counts.append(len(own))
+        if own:
+            checks = check(library, own, library_judge(library))
+            verdicts += [item.verdict for item in checks]
     row = gate.golden_check(verdicts, policy.min_goldens, policy.golden_tier)
-    judged = [homes[name].read(name) for name in gate.covered_cases(verdicts, policy.golden_tier)]
+    judged = [by_case[name].read(name) for name in gate.covered_cases(verdicts, policy.golden_tier)]
     notes = [row.note] if row.note else []
     if all(counts) and len(counts) > 1:
         notes.append(f"{counts[0]} of your own and {counts[1]} packaged")
-    if lacking(["candidate_model"], judged, model):
-        notes.append(
-            "none of them is of the candidate's weights: they judge the code that is installed"
-        )
+    if missing_features(["candidate_model"], judged, model):
+        notes.append("none has the candidate's weights, so they judge the installed code only")
     yield dataclasses.replace(row, note="; ".join(notes) or None)
     if policy.coverage:
-        yield gate.coverage_check(lacking(policy.coverage, judged, model), policy.coverage)
+        missing = missing_features(policy.coverage, judged, model)
+        yield gate.coverage_check(missing, policy.coverage)
 
 
 def _invariance(libraries: Sequence[GoldenLibrary], names: Sequence[str]) -> CheckResult:
-    from turbo_lab.golden.embedding import image_embedding
-    from turbo_lab.golden.thresholds import thresholds_of
+    from turbo_lab.golden.check import library_judge
     from turbo_lab.trials.golden_invariance import invariance
 
-    cases, thresholds = loaded_cases(libraries, names), thresholds_of(libraries[0])
-    rows = invariance(cases, thresholds, image_embedding())
-    asked = [row for row in rows if row.cases]
-    broken = {row.name: row.max_abs for row in asked if not row.holds}
-    return gate.invariance_check(broken, len(asked))
+    rows = invariance(loaded_cases(libraries, names), library_judge(libraries[0]))
+    compared = [row for row in rows if row.cases]
+    broken = {row.name: row.max_abs for row in compared if not row.holds}
+    return gate.invariance_check(broken, len(compared))
 
 
 def _mutation(libraries: Sequence[GoldenLibrary], names: Sequence[str]) -> CheckResult:
-    from turbo_lab.golden.embedding import image_embedding
-    from turbo_lab.golden.thresholds import thresholds_of
+    from turbo_lab.golden.check import library_judge
     from turbo_lab.trials.golden_mutation import mutate
 
-    cases, thresholds = loaded_cases(libraries, names), thresholds_of(libraries[0])
-    found = mutate(cases, thresholds, image_embedding())
-    shown = [fault for fault in found.faults if fault.cases]
+    mutation = mutate(loaded_cases(libraries, names), library_judge(libraries[0]))
+    shown = [fault for fault in mutation.faults if fault.cases]
     missed = [fault.name for fault in shown if not fault.caught]
-    alarms = [change.name for change in found.harmless if change.alarm]
+    alarms = [change.name for change in mutation.harmless if change.alarm]
     return gate.mutation_check(missed, len(shown), alarms)
 
 

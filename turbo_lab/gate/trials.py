@@ -194,17 +194,14 @@ def _with_goldens(
     found: Sequence[BlindnessOutcome], names: Sequence[str]
 ) -> list[BlindnessOutcome]:
     """Add what the goldens say about the same faults, at T0."""
-    from turbo_lab.golden.embedding import image_embedding
+    from turbo_lab.golden.check import library_judge
     from turbo_lab.golden.library import open_libraries
-    from turbo_lab.golden.thresholds import thresholds_of
     from turbo_lab.trials.faults import FAULTS
     from turbo_lab.trials.golden_mutation import mutate as mutate_goldens
 
     libraries = open_libraries()
     cases, faults = loaded_cases(libraries, names), (*SAMPLE_FAULTS, *FAULTS)
-    tried = mutate_goldens(
-        cases, thresholds_of(libraries[0]), image_embedding(), faults=faults, changes=()
-    )
+    tried = mutate_goldens(cases, library_judge(libraries[0]), faults=faults, changes=())
     said = {fault.name: fault.caught for fault in tried.faults if fault.cases}
     return [
         dataclasses.replace(

@@ -1,6 +1,5 @@
-"""Goldens: what a cell must reproduce, in layers, and what is said where it does not.
+"""Goldens: stored cases that a pipeline must reproduce, compared stage by stage.
 
-Owns the files of a golden, which tier a difference of environment leads to, and
-the verdict. Pure: observations in, verdicts out; what drives a pipeline is in
-:mod:`turbo_lab.trials`. A golden is written only by ``record`` and ``accept``.
+Owns the files of a golden, the tier that a difference of environment leads to, the
+verdict, and running a case. Only ``record`` and ``accept`` write a golden.
 """

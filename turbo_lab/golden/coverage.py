@@ -1,6 +1,6 @@
-"""What the goldens of a folder are goldens of: the features that a gate may require.
+"""Features that goldens cover, so that a gate can require them.
 
-Owns the list. A feature counts where a golden that was judged here has it.
+Owns the list of features. A feature is covered if a golden that was judged here has it.
 """
 
 from __future__ import annotations
@@ -21,17 +21,21 @@ FEATURES: Mapping[str, Callable[[Golden, Recipe, str], bool]] = {
     "lora": lambda golden, recipe, _: len(recipe.lora) > 0,
     "lora_stack": lambda golden, recipe, _: len(recipe.lora) > 1,
 }
-"""Each takes a golden, its recipe, and the digest of the candidate's model."""
+"""Test of each feature; it takes a golden, its recipe and the digest of the candidate's model."""
 
 
-def lacking(required: Sequence[str], judged: Sequence[Golden], model: str) -> list[str]:
+def missing_features(required: Sequence[str], judged: Sequence[Golden], model: str) -> list[str]:
     """Return the required features that none of the judged goldens has.
 
     ``model``: digest of the candidate's weights.
     """
-    return [name for name in required if not any(_has(one, name, model) for one in judged)]
+    return [
+        feature
+        for feature in required
+        if not any(_has_feature(golden, feature, model) for golden in judged)
+    ]
 
 
-def _has(golden: Golden, feature: str, model: str) -> bool:
+def _has_feature(golden: Golden, feature: str, model: str) -> bool:
     recipe = golden.recipe
     return isinstance(recipe, Recipe) and FEATURES[feature](golden, recipe, model)

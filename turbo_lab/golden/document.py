@@ -1,8 +1,8 @@
 """One golden as a document: the anchor, its history and its thresholds.
 
-Owns the sidecar's schema and the rules about what was accepted, by whom, why
-and until when. A sidecar carries a digest of itself: one that was edited by
-hand is refused, for only ``record`` and ``accept`` may change what must hold.
+Owns the schema of ``golden.json`` and the rules about what was accepted, by whom, why and
+until when. The file holds a digest of itself: one that was edited by hand is refused, because
+only ``record``, ``accept``, ``reject`` and ``calibrate`` may change what a golden demands.
 """
 
 from __future__ import annotations
@@ -10,37 +10,45 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
-from turbo_lab.documents.golden import Margin, Thresholds
+from turbo_lab.documents.document import read_document, to_document
+from turbo_lab.documents.golden import Thresholds
 from turbo_lab.environment import Fingerprint, Keys
 from turbo_lab.errors import NonFiniteError, StoreError
 from turbo_lab.golden.stages import StageMark, first_non_finite, outcome_digest
-from turbo_lab.identity import as_plain, digest
+from turbo_lab.identity import digest
 from turbo_lab.request.recipe import Recipe
 from turbo_lab.store import record as records
 from turbo_lab.untrusted.paths import hex_name
 
+CaseRecipe = Recipe | Mapping[str, object]
+"""Recipe of a cell; for a test's own images, the values that the test gave."""
+
+
+def current_day() -> datetime.date:
+    """Return the current day in UTC, as expiry dates are."""
+    return datetime.datetime.now(datetime.UTC).date()
+
 
 @dataclass(frozen=True)
 class Accepted:
-    """One outcome that may stand."""
+    """One outcome that was accepted in one environment."""
 
     outcome: str
-    """See :func:`turbo_lab.golden.stages.outcome_digest`."""
+    """Digest of all stages; see :func:`turbo_lab.golden.stages.outcome_digest`."""
     keys: Keys
-    """Fingerprint keys of the environment that made it."""
+    """Fingerprint keys of the environment that drew it."""
     by: str
-    """Who accepted it."""
+    """Name of the person who accepted it."""
     at: str
-    """When, UTC, ISO 8601."""
+    """Time of the acceptance, UTC, ISO 8601."""
     reason: str
-    """Why."""
+    """Why it was accepted."""
     expires: str | None = None
-    """The last day (ISO 8601) on which it stands; ``None``: it does not end."""
+    """Last day (ISO 8601) on which it is valid; ``None``: it has no end."""
 
-    def stands(self, today: datetime.date) -> bool:
-        """Whether it has not expired."""
+    def is_valid(self, today: datetime.date) -> bool:
+        """Return whether it has not expired."""
         return self.expires is None or today <= datetime.date.fromisoformat(self.expires)
 
 
@@ -49,52 +57,59 @@ class Acceptance:
     """A person's decision to accept outcomes."""
 
     reason: str
-    """Why."""
+    """Why they are accepted."""
     by: str
     """Name of the person."""
     expires: str | None = None
-    """The last day (ISO 8601) on which it is valid; ``None``: it does not end."""
+    """Last day (ISO 8601) on which it is valid; ``None``: it has no end."""
 
-    def of(self, outcome: str, keys: Keys) -> Accepted:
-        """Return the acceptance, now, of an outcome in the environment with these keys."""
+    def accept(self, outcome: str, keys: Keys) -> Accepted:
+        """Accept, now, an outcome in the environment with these fingerprint keys."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        return Accepted(outcome, dict(keys), self.by, now, self.reason, self.expires)
+        return Accepted(
+            outcome=outcome,
+            keys=dict(keys),
+            by=self.by,
+            at=now,
+            reason=self.reason,
+            expires=self.expires,
+        )
 
 
 @dataclass(frozen=True)
 class GoldenContent:
-    """What one case must reproduce, apart from the digests of its files."""
+    """Everything that a golden demands and remembers, apart from the digests of its files."""
 
     name: str
-    """Of its folder."""
+    """Name of its case and of its folder."""
     overrides: tuple[str, ...]
-    """The case, as config overrides."""
+    """Config overrides of the case."""
     cell_id: str
-    """Of the cell that the overrides named when it was recorded."""
-    recipe: Recipe | Mapping[str, Any]
-    """Recipe of the cell; for a test's own images, the values that the test named."""
+    """Id of the cell that the overrides named when the golden was recorded."""
+    recipe: CaseRecipe
+    """What the images are made from."""
     prompts: tuple[str, ...]
-    """One an image."""
+    """Prompt of each image."""
     seeds: tuple[int, ...]
-    """One an image."""
+    """Seed of each image."""
     fingerprint: Fingerprint
-    """Environment that made it."""
+    """Environment in which it was recorded."""
     stages: tuple[StageMark, ...]
-    """The anchor, in order."""
+    """The anchor: a mark per stage, in order."""
     processes: int
-    """Fresh processes that gave this outcome before it was minted."""
+    """Number of fresh processes that reproduced the outcome before it was recorded."""
     accepted: tuple[Accepted, ...]
-    """The anchor's acceptance first, then further ones."""
+    """Acceptance of the anchor first, then of further outcomes."""
     known_bad: Mapping[str, str]
-    """Outcomes that were rejected, with the reason."""
+    """Reason per rejected outcome."""
     parent: str | None
     """Outcome of the anchor before this one; ``None`` for the first."""
     thresholds: Thresholds
-    """By tier (``T1``, ``T2``), then by figure; empty until calibrated: packaged ones serve."""
+    """Thresholds by tier (``T1``, ``T2``), then by metric; empty: those of the library serve."""
 
     @property
     def outcome(self) -> str:
-        """Digest of the anchor."""
+        """Digest of all stages of the anchor."""
         return outcome_digest(self.stages)
 
     @classmethod
@@ -105,7 +120,7 @@ class GoldenContent:
         name: str,
         overrides: tuple[str, ...],
         cell_id: str,
-        recipe: Recipe | Mapping[str, Any],
+        recipe: CaseRecipe,
         prompts: tuple[str, ...],
         seeds: tuple[int, ...],
         fingerprint: Fingerprint,
@@ -114,7 +129,7 @@ class GoldenContent:
         acceptance: Acceptance,
         thresholds: Thresholds | None = None,
     ) -> GoldenContent:
-        """Return a golden of an outcome, new or in the place of ``old``.
+        """Return a golden of an outcome: a new one, or the successor of ``old``.
 
         ``thresholds`` serve unless ``old`` has its own. Raises :class:`NonFiniteError` for
         an outcome with NaN or infinity.
@@ -123,7 +138,7 @@ class GoldenContent:
             raise NonFiniteError(stage, f"golden {name} is not recorded; mend the pipeline first")
         outcome = outcome_digest(stages)
         is_move = old is None or old.outcome != outcome
-        # Further outcomes were accepted next to the old anchor: a move leaves them behind.
+        # Further outcomes were accepted next to the old anchor; a move leaves them behind.
         further = () if old is None or is_move else old.accepted[1:]
         return cls(
             name=name,
@@ -135,7 +150,7 @@ class GoldenContent:
             fingerprint=fingerprint,
             stages=stages,
             processes=processes,
-            accepted=(acceptance.of(outcome, fingerprint.keys), *further),
+            accepted=(acceptance.accept(outcome, fingerprint.keys), *further),
             known_bad={k: v for k, v in old.known_bad.items() if k != outcome} if old else {},
             parent=None if old is None else old.outcome if is_move else old.parent,
             thresholds=(old.thresholds if old else {}) or thresholds or {},
@@ -144,28 +159,29 @@ class GoldenContent:
 
 @dataclass(frozen=True)
 class Golden(GoldenContent):
-    """What one case must reproduce, with its files."""
+    """One case that a pipeline must reproduce, with the digests of its files."""
 
     tensors: str
-    """sha256 of the safetensors file that holds noise, latents and what else fits."""
+    """sha256 of the safetensors file with the tensors that were kept."""
     image: str
-    """sha256 of the PNG file that holds the images side by side."""
+    """sha256 of the PNG file with the images next to each other."""
 
     @classmethod
-    def of(cls, content: GoldenContent, tensors: str, image: str) -> Golden:
+    def with_files(cls, content: GoldenContent, *, tensors: str, image: str) -> Golden:
         """Return the golden of a content whose files have these digests."""
         kept = {field.name: getattr(content, field.name) for field in fields(GoldenContent)}
         return cls(**kept, tensors=tensors, image=image)
 
-    def standing(self, outcome: str, today: datetime.date) -> Accepted | None:
+    def acceptance_of(self, outcome: str, today: datetime.date) -> Accepted | None:
         """Return the valid acceptance of an outcome; ``None`` without one."""
-        found = (a for a in self.accepted if a.outcome == outcome and a.stands(today))
-        return next(found, None)
+        matching = (a for a in self.accepted if a.outcome == outcome and a.is_valid(today))
+        return next(matching, None)
 
     def with_accepted(self, acceptance: Accepted) -> Golden:
-        """Return the golden with one more accepted outcome; the anchor does not move.
+        """Return the golden with one more accepted outcome; the anchor stays.
 
-        An outcome that was rejected is known bad no longer, or not as long as this stands.
+        The outcome is known bad no longer; if the acceptance expires, the rejection applies
+        again afterwards.
         """
         new = (acceptance.outcome, dict(acceptance.keys))
         kept = tuple(a for a in self.accepted[1:] if (a.outcome, dict(a.keys)) != new)
@@ -175,59 +191,43 @@ class Golden(GoldenContent):
         return replace(self, accepted=(self.accepted[0], *kept, acceptance), known_bad=bad)
 
     def with_known_bad(self, outcome: str, reason: str) -> Golden:
-        """The same golden, which refuses one more outcome. The anchor cannot be refused."""
+        """Return the golden with one more rejected outcome.
+
+        Raises :class:`StoreError` for the anchor.
+        """
         if outcome == self.outcome:
             raise StoreError(
-                f"golden {self.name}: its own anchor cannot be rejected; accept another first"
+                f"golden {self.name}: this outcome is its anchor and cannot be rejected; "
+                "accept another outcome first"
             )
         kept = tuple(a for a in self.accepted if a.outcome != outcome)
         return replace(self, accepted=kept, known_bad={**self.known_bad, outcome: reason})
 
 
-def golden_document(golden: Golden) -> dict[str, Any]:
-    """The sidecar, with the digest of its own content."""
-    values = records.document("golden", golden)
+def golden_document(golden: Golden) -> Mapping[str, object]:
+    """Return the content of ``golden.json``, with the digest of itself."""
+    values = to_document("golden", golden)
     return {**values, "digest": _own_digest(values)}
 
 
-def read_golden(values: Mapping[str, Any], where: str) -> Golden:
-    """Inverse of :func:`golden_document`. Raises :class:`StoreError`, each with what is wrong."""
-    rest = records.check_document(values, "golden", where)
-    if rest.pop("digest", None) != _own_digest({k: v for k, v in values.items() if k != "digest"}):
+def read_golden(values: Mapping[str, object], where: str) -> Golden:
+    """Return the golden that the content of a ``golden.json`` describes.
+
+    Raises :class:`StoreError` for another kind or a newer schema, and if the content was
+    edited or is damaged. ``where`` names the file in messages.
+    """
+    records.check_document(values, "golden", where)  # before the digest: it says more
+    if values.get("digest") != _own_digest(values):
         raise StoreError(
-            f"{where}: was edited by hand, or is damaged (its digest does not fit); restore it "
+            f"{where}: was edited by hand or is damaged (its digest does not match); restore it "
             "from version control, or delete its folder and record it again"
         )
-    for file in ("tensors", "image"):
-        hex_name(rest[file], f"{where}: {file}", StoreError)
-    return Golden(
-        **rest
-        | {
-            "overrides": tuple(rest["overrides"]),
-            "prompts": tuple(rest["prompts"]),
-            "seeds": tuple(rest["seeds"]),
-            "recipe": _read_recipe(rest["recipe"]),
-            "fingerprint": Fingerprint.from_plain(rest["fingerprint"]),
-            "stages": tuple(_read_mark(m) for m in rest["stages"]),
-            "accepted": tuple(Accepted(**a) for a in rest["accepted"]),
-            "thresholds": {
-                tier: {name: Margin(**margin) for name, margin in figures.items()}
-                for tier, figures in rest["thresholds"].items()
-            },
-        }
-    )
+    golden = read_document(Golden, "golden", values, where)
+    for field, name in (("tensors", golden.tensors), ("image", golden.image)):
+        hex_name(name, f"{where}: {field}", StoreError)
+    return golden
 
 
-def _read_recipe(values: Mapping[str, Any]) -> Recipe | Mapping[str, Any]:
-    """Return a cell's recipe, or the values of a test's own images unchanged."""
-    is_cell = set(values) == {field.name for field in fields(Recipe)}
-    return Recipe.from_plain(values) if is_cell else values
-
-
-def _read_mark(values: Mapping[str, Any]) -> StageMark:
-    shape, norm = tuple(values["shape"]), float(values["norm"])
-    return StageMark(**{**values, "shape": shape, "norm": norm})
-
-
-def _own_digest(values: Mapping[str, Any]) -> str:
-    return digest(as_plain({k: v for k, v in values.items() if k != "turbo_lab"}))
+def _own_digest(values: Mapping[str, object]) -> str:
+    """Return the digest of a document, regardless of the version that wrote it."""
+    return digest({k: v for k, v in values.items() if k not in ("turbo_lab", "digest")})

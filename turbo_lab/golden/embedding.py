@@ -1,18 +1,21 @@
-"""Image features for the goldens' T2 metrics, by the extractor that ships."""
+"""Image embeddings for the T2 metric, from the extractor that ships."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
-from turbo_lab.golden.judgement import Embed
+from turbo_lab.golden.distances import Embed
+
+if TYPE_CHECKING:
+    from turbo_lab.metrics.extractor import ClipExtractor
 
 
 def image_embedding() -> Embed:
-    """Return the default extractor's image features; it is loaded on the first call."""
+    """Return a function that embeds images; it loads the default extractor on its first call."""
 
     @lru_cache(maxsize=1)
-    def extractor() -> Any:
+    def extractor() -> ClipExtractor:
         from turbo_lab.metrics.extractor import ClipExtractor
         from turbo_lab.metrics.extractor_source import extractor_source
 

@@ -1,6 +1,6 @@
-"""Draw cases in a fresh process, which shows what depends on the process itself.
+"""Draw cases in a fresh process, to find what depends on the process itself.
 
-Owns the file that brings every stage of each case back; the process runs
+Owns the file that carries every stage of each case back. The process runs
 :mod:`turbo_lab.trials.draw_cases`.
 """
 
@@ -20,9 +20,14 @@ Stages = tuple[StageValue, ...]
 DrawFresh = Callable[[Mapping[str, Sequence[str]]], dict[str, Stages]]
 """Draws cases, given as name to overrides, in a fresh process."""
 
+_METADATA = "stages"
+
 
 def stages_in_fresh_process(cases: Mapping[str, Sequence[str]]) -> dict[str, Stages]:
-    """Draw cases in a new process; return every stage of each case, by the case's name."""
+    """Draw cases in a new process; return every stage of each case, by the case's name.
+
+    Raises :class:`JudgementError` if the process fails.
+    """
     with tempfile.TemporaryDirectory(prefix="turbo-lab-fresh-") as folder:
         file = Path(folder) / "stages.safetensors"
         done = subprocess.run(
@@ -34,28 +39,31 @@ def stages_in_fresh_process(cases: Mapping[str, Sequence[str]]) -> dict[str, Sta
         )
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or ["no message"]
-            raise JudgementError(f"golden: a fresh process failed ({lines[-1]})")
-        return _read(file)
+            raise JudgementError(
+                f"golden: could not draw {', '.join(cases)} in a fresh process: {lines[-1]}"
+            )
+        return read_stages(file)
 
 
-def _read(file: Path) -> dict[str, Stages]:
+def read_stages(file: Path) -> dict[str, Stages]:
+    """Read the file that :func:`write_stages` wrote."""
     from safetensors import safe_open
 
-    found: dict[str, Stages] = {}
     with safe_open(file, "numpy") as tensors:
-        listed = json.loads(tensors.metadata()["stages"])
-        for name, stages in listed.items():
-            found[name] = tuple(
+        listed = json.loads(tensors.metadata()[_METADATA])
+        return {
+            name: tuple(
                 StageValue(stage, dtype, tensors.get_tensor(f"{name} {stage}"))
                 for stage, dtype in stages
             )
-    return found
+            for name, stages in listed.items()
+        }
 
 
-def write_stages(file: Path, found: Mapping[str, Stages]) -> None:
+def write_stages(file: Path, drawn: Mapping[str, Stages]) -> None:
     """Write every stage of each case, by the case's name, to a safetensors file."""
     from safetensors.numpy import save_file
 
-    tensors = {f"{n} {v.stage}": v.values for n, stages in found.items() for v in stages}
-    listed = {name: [(v.stage, v.dtype) for v in stages] for name, stages in found.items()}
-    save_file(tensors, file, {"stages": json.dumps(listed)})
+    tensors = {f"{n} {v.stage}": v.values for n, stages in drawn.items() for v in stages}
+    listed = {name: [(v.stage, v.dtype) for v in stages] for name, stages in drawn.items()}
+    save_file(tensors, file, {_METADATA: json.dumps(listed)})

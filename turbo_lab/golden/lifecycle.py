@@ -1,265 +1,192 @@
-"""Recording and checking goldens: the part of their life that runs pipelines.
+"""Record, accept and reject outcomes of golden cases.
 
-Nothing is minted that fresh processes do not agree on, and nothing that is
-there is written over but by ``accept``.
+Owns the rules of writing: nothing is recorded that fresh processes do not reproduce, and
+only ``accept`` replaces a golden.
 """
 
 from __future__ import annotations
 
-import datetime
 import getpass
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-import numpy as np
-
-from turbo_lab.documents.golden import StageDifference, Thresholds
-from turbo_lab.environment import Keys
-from turbo_lab.errors import (
-    InputError,
-    JudgementError,
-    MissingFilesError,
-    NonFiniteError,
-    StoreError,
-    TurboLabError,
-)
+from turbo_lab.documents.golden import AcceptedCase, Thresholds
+from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.golden.document import Acceptance, Golden, GoldenContent
-from turbo_lab.golden.fresh_process import Stages, stages_in_fresh_process
-from turbo_lab.golden.judgement import CaseVerdict, Embed, Observation, choose, if_meant, judge
-from turbo_lab.golden.library import GoldenLibrary, StoredTensors, twin_text
-from turbo_lab.golden.run_case import Case, CaseRunner, RecordedCase, Substitute, resolve_case
-from turbo_lab.golden.stages import Values, causes, differences, mark, ordered_by_worth
+from turbo_lab.golden.fresh_process import Stages
+from turbo_lab.golden.judgement import CASE_CHANGED, accept_hint
+from turbo_lab.golden.library import GoldenLibrary
+from turbo_lab.golden.observation import Observation
+from turbo_lab.golden.run_case import SWEEP_DRAWING, Case, CaseRunner, Drawing, resolve_case
+from turbo_lab.golden.stages import mark, ordered_by_worth
 from turbo_lab.progress import track
-from turbo_lab.verdict import Verdict
 
 Overrides = Mapping[str, Sequence[str]]
+"""Config overrides of cases, by name."""
 
 
 @dataclass(frozen=True)
-class Checked:
-    """One case's verdict with what a report shows."""
+class Recording:
+    """How outcomes are recorded: who vouches for them, and how they are proved."""
 
-    verdict: CaseVerdict
-    """What is said of it."""
-    expected: Values | None = None
-    """(N, H, W, 3) uint8 of the golden; ``None`` where it cannot be read."""
-    actual: Values | None = None
-    """(N, H, W, 3) uint8 of this run; ``None`` where nothing ran."""
-    own: tuple[StageDifference, ...] = ()
-    """With ``explain``: what each stage adds when it is fed the golden's tensors."""
-    causes: tuple[str, ...] = ()
-    """Of those that still differ, the stages that were fed all they are made of."""
-    fingerprints: Mapping[str, Keys] = field(default_factory=dict)
-    """Keys by ``golden`` and ``here``; empty where one of them is not known."""
-
-
-def today() -> datetime.date:
-    """In UTC, as expiry dates are."""
-    return datetime.datetime.now(datetime.UTC).date()
-
-
-def check(
-    library: GoldenLibrary,
-    names: Sequence[str],
-    thresholds: Thresholds,
-    embed: Embed | None,
-    explain: bool = False,
-    overrides: Sequence[str] = (),
-) -> list[Checked]:
-    """Judge the named cases, one after the other. Never raises for one that is broken.
-
-    ``overrides`` apply to every case, after its own: ``device=cuda`` checks elsewhere.
-    """
-    wanted, twins = library.cases(), library.twins()
-    ready: dict[str, RecordedCase] = {}
-    verdicts: dict[str, Checked] = {}
-    for name in names:
-        try:
-            if name in twins:
-                raise StoreError(twin_text(name, twins[name]))
-            found = _prepare(library, name, wanted[name], overrides)
-        except MissingFilesError as error:
-            verdicts[name] = Checked(CaseVerdict(name, Verdict.UNCOVERED, None, str(error)))
-        except TurboLabError as error:
-            verdicts[name] = Checked(CaseVerdict(name, Verdict.ERROR, None, str(error)))
-        else:
-            if isinstance(found, Checked):
-                verdicts[name] = found
-            else:
-                ready[name] = found
-    if ready:
-        runner = CaseRunner([case for case, *_ in ready.values()])
-        for name, found in track(tuple(ready.items()), "goldens"):
-            verdicts[name] = check_one(runner, found, thresholds, embed, explain=explain)
-    return [verdicts[name] for name in names]
-
-
-def _prepare(
-    library: GoldenLibrary, name: str, overrides: Sequence[str], more: Sequence[str]
-) -> RecordedCase | Checked:
-    """Return what a case needs to run, or a verdict if nothing has to run.
-
-    ``overrides``: those of ``cases.json``; ``more``: those of this check, after them.
-    """
-    if not library.has(name):
-        message = "has no golden: turbo-lab golden record"
-        return Checked(CaseVerdict(name, Verdict.UNCOVERED, None, message))
-    golden = library.read(name)
-    material = library.material(golden)
-    if tuple(overrides) != golden.overrides:
-        message = f"cases.json says something else than was recorded; {if_meant(name)}"
-        return Checked(CaseVerdict(name, Verdict.UNCOVERED, None, message))
-    case = resolve_case(name, (*overrides, *more))
-    choice = choose(golden, case.sweep.fingerprint.keys, today())
-    if choice.tier is None:
-        verdict = CaseVerdict(
-            name,
-            Verdict.UNCOVERED,
-            None,
-            choice.reason or "",
-            fingerprint_difference=choice.differs,
-        )
-        return Checked(
-            verdict, material.tensors["pixels"], fingerprints=_fingerprints(golden, case)
-        )
-    return RecordedCase(case, golden, material)
-
-
-def check_one(
-    runner: CaseRunner,
-    one: RecordedCase,
-    thresholds: Thresholds,
-    embed: Embed | None,
-    explain: bool,
-) -> Checked:
-    """Run one case and judge it; any error that it raises becomes its verdict."""
-    case, golden, stored = one
-    expected, fingerprints = stored.tensors["pixels"], _fingerprints(golden, case)
-    doing = "generated"
-    try:
-        seen = runner.run(case)
-        doing = "judged"
-        verdict = judge(golden, stored, seen, thresholds, today=today(), embed=embed)
-        checked = Checked(verdict, expected, seen.pixels(), fingerprints=fingerprints)
-        return explained(runner, one, checked) if explain else checked
-    except NonFiniteError as error:
-        tier = choose(golden, case.sweep.fingerprint.keys, today()).tier
-        verdict = CaseVerdict(golden.name, Verdict.REGRESSION, tier, str(error))
-        return Checked(verdict, expected, fingerprints=fingerprints)
-    except Exception as error:  # noqa: BLE001 - a new library may raise anything; the rest goes on
-        text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        verdict = CaseVerdict(golden.name, Verdict.ERROR, None, f"could not be {doing}: {text}")
-        return Checked(verdict, expected, fingerprints=fingerprints)
-
-
-def explained(runner: CaseRunner, one: RecordedCase, checked: Checked) -> Checked:
-    """Add the causes: run the case once more, each stage on the golden's tensors."""
-    case, golden, material = one
-    if checked.verdict.identical:
-        return checked
-    kept = {stage: values.shape for stage, values in material.tensors.items()}
-    seen = runner.run(case, _substitute(material))
-    own = tuple(differences(golden.stages, material.tensors, seen.stages))
-    fed = {value.stage for value in seen.stages if kept.get(value.stage) == value.values.shape}
-    return replace(checked, own=own, causes=tuple(causes(own, fed)))
-
-
-def _fingerprints(golden: Golden, case: Case) -> dict[str, Keys]:
-    return {"golden": golden.fingerprint.keys, "here": case.sweep.fingerprint.keys}
-
-
-def _substitute(material: StoredTensors) -> Substitute:
-    """Feeds each stage the golden's tensor of the stage before it, where it was kept."""
-
-    def substitute(stage, tensor):  # type: ignore[no-untyped-def]
-        kept = material.tensors.get(stage)
-        if kept is None or kept.shape != tuple(tensor.shape):
-            return tensor
-        return tensor.new_tensor(np.array(kept)).to(tensor.dtype)
-
-    return substitute
+    acceptance: Acceptance
+    """The person's decision that they are right."""
+    thresholds: Thresholds
+    """Thresholds of new goldens, by tier, then by metric."""
+    processes: int
+    """Number of fresh processes that must draw the same bits."""
+    drawing: Drawing = SWEEP_DRAWING
+    """How they are drawn."""
 
 
 def record(
-    library: GoldenLibrary,
-    cases: Overrides,
-    thresholds: Thresholds,
-    processes: int,
-    acceptance: Acceptance,
-    replace_old: bool = False,
+    library: GoldenLibrary, cases: Overrides, recording: Recording, *, replace: bool = False
 ) -> list[Golden]:
-    """Record goldens of ``cases`` if ``processes`` fresh processes agree with this one.
+    """Record goldens of cases, if fresh processes reproduce them.
 
-    ``replace_old``: move the goldens that are there. Raises :class:`JudgementError` for
-    a case that is not reproducible, before anything is written.
+    ``replace``: whether existing goldens are replaced. Raises :class:`JudgementError` for a
+    case that is not reproducible, before anything is written.
     """
-    resolved = [resolve_case(name, overrides) for name, overrides in cases.items()]
-    _refuse_twins(library, resolved)
-    seen = _observe(resolved, cases, processes)
+    resolved = _resolve(cases)
+    _refuse_duplicates(library, resolved)
+    observed = _observe(resolved, recording.drawing, recording.processes)
     written = []
     for case in resolved:
-        old = library.read(case.name) if library.has(case.name) else None
-        drawn = seen[case.name]
+        seen = observed[case.name]
         content = GoldenContent.anchor(
-            old,
+            library.read_if_any(case.name),
             name=case.name,
-            overrides=tuple(cases[case.name]),
+            overrides=case.overrides,
             cell_id=case.cell.cell_id,
             recipe=case.cell.recipe,
             prompts=case.batch.layout.prompts,
             seeds=case.batch.layout.seeds,
-            fingerprint=drawn.fingerprint,
-            stages=drawn.marks,
-            processes=processes,
-            acceptance=acceptance,
-            thresholds=thresholds,
+            fingerprint=seen.fingerprint,
+            stages=seen.marks,
+            processes=recording.processes,
+            acceptance=recording.acceptance,
+            thresholds=recording.thresholds,
         )
-        written.append(library.write(content, ordered_by_worth(drawn.stages), replace_old))
-    known = library.cases() if library.has_cases() else {}
-    library.write_cases(known | {name: tuple(o) for name, o in cases.items()})
+        written.append(library.write(content, ordered_by_worth(seen.stages), replace))
+    added = {case.name: case.overrides for case in resolved}
+    library.write_cases(library.cases_if_any() | added)
     return written
 
 
-def _refuse_twins(library: GoldenLibrary, resolved: Sequence[Case]) -> None:
-    """Which of two goldens of one cell would hold?"""
-    known = library.cases() if library.has_cases() else {}
-    names = {library.read(name).cell_id: name for name in known if library.has(name)}
+def accept(
+    library: GoldenLibrary, names: Sequence[str], recording: Recording
+) -> list[AcceptedCase]:
+    """Accept the outcomes of cases in this environment.
+
+    They become the goldens; an acceptance that expires is added next to the goldens instead.
+    Raises :class:`JudgementError` for a case that is not reproducible.
+    """
+    overrides = library.cases()
+    cases = {name: overrides[name] for name in names}
+    old = {name: library.read_if_any(name) for name in names}
+    expires = recording.acceptance.expires
+    if expires is None:
+        accepted = record(library, cases, recording, replace=True)
+        outcomes = {golden.name: golden.outcome for golden in accepted}
+        parents = {golden.name: golden.parent for golden in accepted}
+    else:
+        outcomes = _accept_next_to(library, cases, recording)
+        parents = dict.fromkeys(names)
+    return [
+        AcceptedCase(
+            name=name,
+            outcome=outcome,
+            parent=parents[name],
+            expires=expires,
+            was_known_bad=before.known_bad.get(outcome) if (before := old[name]) else None,
+        )
+        for name, outcome in outcomes.items()
+    ]
+
+
+def _accept_next_to(
+    library: GoldenLibrary, cases: Overrides, recording: Recording
+) -> dict[str, str]:
+    """Accept outcomes next to the goldens; return them by name."""
+    outcomes = {}
+    observed = _observe(_resolve(cases), recording.drawing, recording.processes)
+    for name, seen in observed.items():
+        accepted = recording.acceptance.accept(seen.outcome, seen.fingerprint.keys)
+        golden = _require_same_cell(library.read(name), seen)
+        library.write_document(golden.with_accepted(accepted))
+        outcomes[name] = seen.outcome
+    return outcomes
+
+
+def reject(library: GoldenLibrary, name: str, reason: str, drawing: Drawing = SWEEP_DRAWING) -> str:
+    """Record that the outcome of a case in this environment is known to be bad; return it."""
+    seen = _observe(_resolve({name: library.cases()[name]}), drawing, processes=0)[name]
+    golden = _require_same_cell(library.read(name), seen)
+    library.write_document(golden.with_known_bad(seen.outcome, reason))
+    return seen.outcome
+
+
+def _require_same_cell(golden: Golden, seen: Observation) -> Golden:
+    """Return the golden. Raises ``InputError`` if the run was of another cell."""
+    if golden.cell_id != seen.cell_id:
+        raise InputError(f"golden {golden.name}: {CASE_CHANGED}; {accept_hint(golden.name)}")
+    return golden
+
+
+def _refuse_duplicates(library: GoldenLibrary, resolved: Sequence[Case]) -> None:
+    """Raise ``InputError`` for a case whose cell another golden has."""
+    names = {
+        golden.cell_id: golden.name
+        for golden in map(library.read_if_any, library.cases_if_any())
+        if golden is not None
+    }
     for case in resolved:
         other = names.setdefault(case.cell.cell_id, case.name)
         if other != case.name:
             raise InputError(
-                f"golden {case.name}: {other} is of the same cell; one golden is enough"
+                f"golden {case.name}: {other} has the same cell already; one golden is enough"
             )
 
 
-def observe_reproducible(cases: Overrides, processes: int) -> dict[str, Observation]:
-    """Run cases here; raises :class:`JudgementError` where a fresh process gives other bits."""
-    resolved = [resolve_case(name, overrides) for name, overrides in cases.items()]
-    return _observe(resolved, cases, processes)
+def _resolve(cases: Overrides) -> list[Case]:
+    return [resolve_case(name, overrides) for name, overrides in cases.items()]
 
 
-def _observe(resolved: Sequence[Case], cases: Overrides, processes: int) -> dict[str, Observation]:
-    runner = CaseRunner(resolved)
-    seen = {case.name: runner.run(case) for case in resolved}
+def _observe(resolved: Sequence[Case], drawing: Drawing, processes: int) -> dict[str, Observation]:
+    """Run cases here and in fresh processes; return the runs here, by name.
+
+    Raises :class:`JudgementError` if a fresh process draws other bits.
+    """
+    runner = CaseRunner(resolved, drawing)
+    observed = {case.name: runner.run(case) for case in resolved}
+    overrides = {case.name: case.overrides for case in resolved}
     for _ in track(range(processes), "fresh processes"):
-        _compare_fresh(seen, stages_in_fresh_process(cases))
-    return seen
+        _require_same_bits(observed, drawing.draw_fresh(overrides))
+    return observed
 
 
-def _compare_fresh(seen: Mapping[str, Observation], fresh: Mapping[str, Stages]) -> None:
-    for name, observation in seen.items():
-        for here, value in zip(observation.marks, fresh[name], strict=True):
+def _require_same_bits(observed: Mapping[str, Observation], fresh: Mapping[str, Stages]) -> None:
+    for name, seen in observed.items():
+        for here, value in zip(seen.marks, fresh[name], strict=True):
             if here != mark(value):
                 raise JudgementError(
-                    f"golden {name}: is not reproducible here: a fresh process differs first at "
-                    f"{value.stage}; nothing was recorded. See docs/determinism.md"
+                    f"golden {name}: is not reproducible on this machine: a fresh process differs "
+                    f"first at {value.stage}; nothing was recorded. See docs/determinism.md"
                 )
 
 
-def who() -> str:
-    """Return who accepts: git's user name, else the login name."""
+def bound95(processes: int) -> float:
+    """Return the largest share of processes that may differ, with 95% confidence.
+
+    By the rule of three: none of the processes differed from this one.
+    """
+    return min(1.0, 3 / (processes + 1))
+
+
+def current_user() -> str:
+    """Return the name of the person at work: git's user name, else the login name."""
     if shutil.which("git"):
         done = subprocess.run(
             ["git", "config", "user.name"], capture_output=True, text=True, check=False

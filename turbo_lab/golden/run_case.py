@@ -1,8 +1,8 @@
-"""Run a golden's case and observe every stage.
+"""Run golden cases and observe every stage.
 
-Owns the way from a case's overrides to an :class:`Observation`: the same worker,
-sampler and commit that a sweep uses, and the pixels as read back from the PNG
-files. Faults and harmless changes enter through :class:`Seams` only.
+Owns the way from the overrides of a case to an :class:`Observation`. It uses the worker,
+sampler and encoding of a sweep, and reads the pixels back from the PNG files. Faults and
+harmless changes enter through :class:`Drawing` only.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from turbo_lab.execute.resident import ResidentPipeline, Weights
 from turbo_lab.execute.worker import Worker
 from turbo_lab.golden.document import Golden
 from turbo_lab.golden.fresh_process import DrawFresh, Stages, stages_in_fresh_process
-from turbo_lab.golden.judgement import Observation
 from turbo_lab.golden.library import StoredTensors
+from turbo_lab.golden.observation import Observation
 from turbo_lab.golden.stages import StageValue
 from turbo_lab.planning.random_weights import refuse_random_weights
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
@@ -34,6 +34,21 @@ if TYPE_CHECKING:
     import torch
 
 Substitute = Callable[[str, "torch.Tensor"], "torch.Tensor"]
+"""Called with each stage's name and tensor; the tensor that it returns takes its place."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How cases are drawn; trials and tests replace parts of it."""
+
+    seams: Seams = SWEEP_SEAMS
+    """Steps of drawing in this process."""
+    draw_fresh: DrawFresh = stages_in_fresh_process
+    """Drawing in a fresh process."""
+
+
+SWEEP_DRAWING = Drawing()
+"""Drawing as a sweep does it, and fresh processes that are fresh."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +76,9 @@ class RecordedCase(NamedTuple):
     case: Case
     """Resolved case."""
     golden: Golden
-    """Sidecar of the golden."""
+    """The golden."""
     stored: StoredTensors
-    """Tensors of the golden."""
+    """Tensors that the golden keeps."""
 
 
 def resolve_case(name: str, overrides: Sequence[str]) -> Case:
@@ -73,39 +88,36 @@ def resolve_case(name: str, overrides: Sequence[str]) -> Case:
     cells = sweep.cells
     if sweep.exactness != Exactness.EXACT:
         raise InputError(
-            f"golden {name}: share={sweep.options.share}: its rows have the bits of other "
-            "batches; a golden needs share=exact"
+            f"golden {name}: share={sweep.options.share} lets other batches change the bits of a "
+            "batch; set share=exact"
         )
     if len(cells) != 1 or len(cells[0].batches) != 1:
         batches = sum(len(cell.batches) for cell in cells)
         raise InputError(
-            f"golden {name}: a case is one batch of one cell, this is {len(cells)} cells and "
-            f"{batches} batches; give one value a key and num_images of at most batch_size"
+            f"golden {name}: must be one batch of one cell, not {batches} batches of "
+            f"{len(cells)} cells; give one value per key, and num_images of at most batch_size"
         )
     return Case(name, cells[0], sweep, tuple(overrides))
 
 
 class CaseRunner:
-    """Runs cases one after the other, in this process, with one resident pipeline."""
+    """Runs cases one after the other in this process, with one resident pipeline."""
 
     def __init__(
         self,
         cases: Sequence[Case],
+        drawing: Drawing = SWEEP_DRAWING,
         weights: Weights | None = None,
-        seams: Seams = SWEEP_SEAMS,
-        draw_fresh: DrawFresh | None = None,
     ) -> None:
-        """Take the cases of one device.
+        """Take the cases of one device. Raises ``InputError`` for several.
 
-        ``weights`` are those that the cases were resolved with if ``None``;
-        ``draw_fresh`` is :func:`stages_in_fresh_process` if ``None``.
+        ``weights``: those that the cases were resolved with if ``None``.
         """
-        self._cases, self._seams = tuple(cases), seams
-        self._draw_fresh = draw_fresh or stages_in_fresh_process
+        self._cases, self._drawing = tuple(cases), drawing
         devices = sorted({case.sweep.device for case in cases})
         if len(devices) > 1:
             raise InputError(
-                f"device={','.join(devices)}: name the goldens of one device at a time"
+                f"device={','.join(devices)}: name goldens of one device at a time, or set device="
             )
         files = weights or Weights.of(*(case.sweep.library for case in cases))
         self.resident = ResidentPipeline(files, devices[0])
@@ -118,7 +130,9 @@ class CaseRunner:
         ``num_threads``: the case's own if ``None``. ``seams``: the runner's own if ``None``.
         """
         worker = Worker(
-            self.resident, num_threads or case_threads(case), seams=seams or self._seams
+            self.resident,
+            num_threads or case_threads(case),
+            seams=seams or self._drawing.seams,
         )
         worker.prepare(case.cell.recipe)
         return worker
@@ -148,10 +162,10 @@ class CaseRunner:
 
     @cached_property
     def _fresh(self) -> dict[str, Stages]:
-        return self._draw_fresh({case.name: case.overrides for case in self._cases})
+        return self._drawing.draw_fresh({case.name: case.overrides for case in self._cases})
 
     def run_fresh(self, case: Case) -> Observation:
-        """Return one of this runner's cases as a fresh process draws it, among the others."""
+        """Return a run of one of this runner's cases in a fresh process, among the others."""
         return Observation(case.cell.cell_id, self._fresh[case.name], case.sweep.fingerprint)
 
 

@@ -1,8 +1,8 @@
-"""The stages of one generation: their names, and what a golden keeps of each tensor.
+"""Stages of a generation: their names, their marks, and the differences between two runs.
 
-A stage's mark is a hash, which says whether a tensor is the same, and a count
-sketch, which says how far off it is without the tensor being kept: 32 buckets of
-signed sums estimate the distance of two tensors of any size (Charikar, Chen and
+The mark of a stage holds a hash, which shows whether a tensor is the same, and a count
+sketch, which shows how far off it is even if the tensor itself is not kept: 32 buckets of
+signed sums estimate the distance between two tensors of any size (Charikar, Chen and
 Farach-Colton 2004), mostly within a fifth.
 """
 
@@ -24,7 +24,7 @@ Values = npt.NDArray[Any]
 
 SKETCH_BUCKETS = 32
 _SKETCH_SEED = 20_041_221
-# Relative distance below which a float32 sketch says nothing.
+# Relative distance below which a float32 sketch shows nothing.
 _SKETCH_FLOOR = 1e-6
 STAGE_KINDS = (
     "noise",
@@ -38,42 +38,42 @@ STAGE_KINDS = (
 
 
 def stage_kind(stage: str) -> str:
-    """``unet.3`` is of the kind ``unet``."""
+    """Return the kind of a stage: ``unet`` for ``unet.3``."""
     return stage.partition(".")[0]
 
 
 @dataclass(frozen=True)
 class StageValue:
-    """One stage's tensor as observed."""
+    """Tensor of one stage of a run."""
 
     stage: str
-    """Such as ``unet.0``."""
+    """Name of the stage, such as ``unet.0``."""
     dtype: str
-    """Of the tensor itself, such as ``bfloat16``."""
+    """Type of the tensor in the pipeline, such as ``bfloat16``."""
     values: Values
-    """float32, which holds every narrower float exactly; or the tensor's own type."""
+    """Copy of the tensor: float32, which holds every narrower float exactly, or its own type."""
 
 
 @dataclass(frozen=True)
 class StageMark:
-    """What a golden keeps of a stage in its sidecar."""
+    """Hash and sketch of a stage's tensor."""
 
     stage: str
-    """Such as ``unet.0``."""
+    """Name of the stage, such as ``unet.0``."""
     dtype: str
-    """Of the tensor itself."""
+    """Type of the tensor in the pipeline."""
     shape: tuple[int, ...]
-    """Rows first."""
+    """Shape of the tensor, rows first."""
     sha256: str
-    """Of the line ``dtype shape`` and the values."""
+    """sha256 of the line ``dtype shape`` and the values."""
     norm: float
-    """Euclidean, of all values."""
+    """Euclidean norm of all values."""
     sketch: str
     """Signed sums in 32 buckets: little-endian float32 in base64."""
 
 
 def mark(value: StageValue) -> StageMark:
-    """Hash and sketch of a stage."""
+    """Return the mark of a stage."""
     values = value.values
     flat = values.astype(np.float64).ravel()
     return StageMark(
@@ -87,9 +87,9 @@ def mark(value: StageValue) -> StageMark:
 
 
 def ordered_by_worth(stages: Sequence[StageValue]) -> dict[str, Values]:
-    """Tensors in the order in which a golden keeps them: what explains most comes first.
+    """Return the tensors in the order in which a golden keeps them: the most useful first.
 
-    Never the VAE's output, which is as large as all the rest.
+    The VAE's output is left out: it is as large as all the others together.
     """
     by_stage = {value.stage: value.values for value in stages}
     latents = [stage for stage in by_stage if stage_kind(stage) == "latents"]
@@ -100,21 +100,21 @@ def ordered_by_worth(stages: Sequence[StageValue]) -> dict[str, Values]:
 
 
 def first_non_finite(marks: Sequence[StageMark]) -> str | None:
-    """Return the first stage with NaN, or of a pipeline's own stages with infinity.
+    """Return the first stage with NaN or infinity; ``None`` if all values are finite.
 
-    A stage of a user's own may hold infinity on purpose, as masks do. ``None``: there is none.
+    Infinity is allowed in stages that a test passes in: masks hold it on purpose.
     """
     return next((m.stage for m in marks if not _is_finite(m)), None)
 
 
-def _is_finite(of: StageMark) -> bool:
-    if stage_kind(of.stage) in STAGE_KINDS:
-        return math.isfinite(of.norm)
-    return not math.isnan(of.norm)
+def _is_finite(known: StageMark) -> bool:
+    if stage_kind(known.stage) in STAGE_KINDS:
+        return math.isfinite(known.norm)
+    return not math.isnan(known.norm)
 
 
 def outcome_digest(marks: Sequence[StageMark]) -> str:
-    """One digest of a whole generation: equal only where every stage is."""
+    """Return the digest of all stages: two runs have the same one if every stage is equal."""
     return digest([[m.stage, m.sha256] for m in marks])
 
 
@@ -124,43 +124,48 @@ def differences(
     observed: Sequence[StageValue],
     marks: Sequence[StageMark] | None = None,
 ) -> list[StageDifference]:
-    """Stage by stage, in order; exact where the golden keeps the tensor.
+    """Return the difference of each stage, in order.
 
-    ``marks``: of the observed stages, where they were taken already. A stage
-    that only one of both has (another number of steps) is unequal, with no figure.
+    It is exact for stages whose tensor the golden keeps in ``tensors``, and estimated from
+    the sketch for others. A stage that only one side has (another number of steps) is
+    different by an unknown amount. ``marks``: of the observed stages, if already taken.
     """
     here = marks or [mark(value) for value in observed]
     seen = {value.stage: (value, own) for value, own in zip(observed, here, strict=True)}
     known = {m.stage for m in golden}
-    found = [_difference(m, tensors.get(m.stage), seen.get(m.stage)) for m in golden]
+    compared = [_difference(m, tensors.get(m.stage), seen.get(m.stage)) for m in golden]
     extra = [v.stage for v in observed if v.stage not in known]
-    return [*found, *(_incomparable(stage) for stage in extra)]
+    return [*compared, *(_incomparable(stage) for stage in extra)]
 
 
 def causes(own: Sequence[StageDifference], fed: Collection[str]) -> list[str]:
-    """Stages that differ though all they are made of is the golden's.
+    """Return the stages that differ although all their inputs are the golden's.
 
-    ``own``: of a run whose stages went on with the golden's tensors, as far as those are
-    kept (``fed``). A stage that was caused elsewhere cannot be distinguished from one that passes
-    it on, and is left out.
+    ``own``: differences of a run in which the golden's tensors replaced those of the stages
+    in ``fed``. A stage with an input that differs and was not replaced is left out: it may
+    only pass that difference on.
     """
     names = [stage.stage for stage in own]
-    off = {stage.stage for stage in own if not stage.equal}
-    unfed = off - set(fed)
-    return [name for name in names if name in off and not unfed.intersection(_made_of(name, names))]
+    different = {stage.stage for stage in own if not stage.equal}
+    unfed = different - set(fed)
+    return [
+        name
+        for name in names
+        if name in different and not unfed.intersection(_inputs_of(name, names))
+    ]
 
 
-def _made_of(stage: str, names: Sequence[str]) -> list[str]:
-    """The stages that a stage of the pipeline is computed from."""
+def _inputs_of(stage: str, names: Sequence[str]) -> list[str]:
+    """Return the stages that a stage of the pipeline is computed from."""
     kind, _, step = stage.partition(".")
     if kind in ("unet", "latents"):
         before = f"latents.{int(step) - 1}" if int(step) else "noise"
-        return {
-            "unet": [before, "prompt_embeds", "pooled_prompt_embeds"],
-            "latents": [before, f"unet.{step}"],
-        }[kind]
-    last = [name for name in names if stage_kind(name) == "latents"][-1:]
-    return {"vae": last, "pixels": ["vae"]}.get(kind, [])
+        if kind == "latents":
+            return [before, f"unet.{step}"]
+        return [before, "prompt_embeds", "pooled_prompt_embeds"]
+    if kind == "vae":
+        return [name for name in names if stage_kind(name) == "latents"][-1:]
+    return ["vae"] if kind == "pixels" else []
 
 
 def _difference(
@@ -195,7 +200,7 @@ def _difference(
 
 
 def _incomparable(stage: str) -> StageDifference:
-    """Return the difference of a stage that one side lacks, or has in another shape."""
+    """Return the difference of a stage that one side does not have, or has in another shape."""
     return StageDifference(
         stage=stage, equal=False, max_abs=None, relative_l2=None, estimated=False
     )
@@ -207,12 +212,12 @@ def _ratio(distance: float, norm: float) -> float:
     return 0.0 if distance == 0 else float("inf")
 
 
-def _sums(of: StageMark) -> npt.NDArray[np.float64]:
-    return np.frombuffer(base64.b64decode(of.sketch), dtype="<f4").astype(np.float64)
+def _sums(known: StageMark) -> npt.NDArray[np.float64]:
+    return np.frombuffer(base64.b64decode(known.sketch), dtype="<f4").astype(np.float64)
 
 
 def _sketch(flat: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(32,) signed sums. The layout depends on the length only."""
+    """Return 32 signed sums. Bucket and sign of each value depend on its position alone."""
     generator = np.random.Generator(np.random.Philox(_SKETCH_SEED))
     draws = generator.integers(0, 2 * SKETCH_BUCKETS, len(flat), dtype=np.uint8)
     signed = np.where(draws & 1, flat, -flat)

@@ -1,25 +1,27 @@
-"""The thresholds that ship, with the calibration they came from."""
+"""Thresholds of the tiers above T0: how they follow from a calibration, and their file.
+
+Owns the rule from observed noise to a threshold, and ``thresholds.json``. The file holds a
+digest of itself; one that was edited by hand is refused.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from turbo_lab.documents.document import to_plain
+from turbo_lab.documents.document import read_document, to_document, to_plain
 from turbo_lab.documents.golden import Margin, ThresholdProvenance, Thresholds
 from turbo_lab.errors import StoreError
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
-from turbo_lab.identity import as_plain, digest
+from turbo_lab.identity import digest
 from turbo_lab.store import record as records
-from turbo_lab.untrusted.paths import confined, read_regular
+from turbo_lab.untrusted.paths import confined, replace_file
 
-# A threshold is this many times the worst that harmless changes were seen to do, and
-# calibration fails where it has come to be more than RATCHET times that.
-SAFETY, RATCHET = 4.0, 12.0
-# What a figure is allowed though nothing was seen: rounding that a few runs may miss.
+SAFETY = 4.0
+"""Factor from the noise level of a metric to its threshold."""
+RATCHET = 12.0
+"""Factor by which a stored threshold may exceed the noise level seen now before it is loose."""
 FLOORS: Mapping[str, float] = {
     "latents_max_abs": 1e-5,
     "latents_relative_l2": 1e-6,
@@ -28,60 +30,74 @@ FLOORS: Mapping[str, float] = {
     "tile_ssim_loss": 1e-3,
     "embedding_distance": 1e-5,
 }
-_ANEW = "restore it, or measure again: turbo-lab golden calibrate --write"
+"""Smallest noise level of each metric: rounding that a few runs may not show."""
 STAGE_FLOOR = 2e-6
-"""Of a stage's relative distance: what its sketch resolves."""
+"""Smallest noise level of a stage's relative distance: the resolution of its sketch."""
+
+_FILE, _KIND = "thresholds.json", "golden-thresholds"
+_REMEDY = "restore it, or measure again with turbo-lab golden calibrate --write"
 
 
-def margin(figure: str, values: list[float]) -> Margin:
-    """A threshold from what harmless changes did to one figure."""
-    seen = Margin(0.0, max(values, default=0.0), len(values))
-    return replace(seen, threshold=SAFETY * noise_of(figure, seen))
+@dataclass(frozen=True)
+class _CalibratedThresholds:
+    """Content of ``thresholds.json`` that is read back."""
+
+    thresholds: Thresholds
+    """Thresholds by tier, then by metric."""
 
 
-def noise_of(figure: str, seen: Margin) -> float:
-    """What harmless changes do to a figure: the worst that was seen, or rounding."""
-    return max(seen.observed, FLOORS.get(figure, STAGE_FLOOR))
+def margin(metric: str, values: Sequence[float]) -> Margin:
+    """Return the threshold that follows from the values of a metric under harmless changes."""
+    observed = Margin(0.0, max(values, default=0.0), len(values))
+    return replace(observed, threshold=SAFETY * noise_level(metric, observed))
 
 
-def is_loose(figure: str, stored: Margin, now: Margin) -> bool:
-    """Whether a stored threshold is far above what is seen now."""
-    return stored.threshold > RATCHET * noise_of(figure, now)
+def noise_level(metric: str, observed: Margin) -> float:
+    """Return the largest value that harmless changes give a metric, at least its floor."""
+    return max(observed.observed, FLOORS.get(metric, STAGE_FLOOR))
 
 
-def read_thresholds(path: Path | None = None) -> dict[str, dict[str, Margin]]:
-    """By tier, then figure; empty where nothing was calibrated."""
-    path = path or packaged_root() / "thresholds.json"
+def is_loose(metric: str, stored: Margin, now: Margin) -> bool:
+    """Return whether a stored threshold is far above the noise level seen now."""
+    return stored.threshold > RATCHET * noise_level(metric, now)
+
+
+def read_thresholds(path: Path | None = None) -> Thresholds:
+    """Read a file of thresholds, by default the packaged one; empty if there is no file.
+
+    Raises :class:`StoreError` if it was edited or is damaged.
+    """
+    path = path or packaged_root() / _FILE
     if not path.exists():
         return {}
-    try:
-        values = json.loads(read_regular(path, follow_links=True, error=StoreError).decode())
-        rest = records.check_document(values, "golden-thresholds", str(path))
-        claimed, found = rest.pop("digest", None), digest(as_plain(rest))
-        read = {
-            tier: {name: Margin(**margin) for name, margin in figures.items()}
-            for tier, figures in rest["thresholds"].items()
-        }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path}: is damaged ({error}); {_ANEW}") from error
-    if claimed != found:
-        raise StoreError(f"{path}: was edited by hand (its digest does not fit); {_ANEW}")
-    return read
+    values = records.read_object(path, _REMEDY)
+    content = records.check_document(values, _KIND, str(path))
+    if content.pop("digest", None) != digest(content):
+        raise StoreError(
+            f"{path}: was edited by hand or is damaged (its digest does not match); {_REMEDY}"
+        )
+    return read_document(_CalibratedThresholds, _KIND, values, str(path)).thresholds
 
 
-def thresholds_of(library: GoldenLibrary) -> dict[str, dict[str, Margin]]:
-    """Of a library's own calibration, else the packaged ones."""
-    own = confined(library.root, "thresholds.json", str(library.root), StoreError)
+def library_thresholds(library: GoldenLibrary) -> Thresholds:
+    """Return the thresholds of a library's own calibration, else the packaged ones."""
+    own = confined(library.root, _FILE, str(library.root), StoreError)
     return read_thresholds(own if own.exists() else None)
 
 
-def thresholds_document(thresholds: Thresholds, provenance: ThresholdProvenance) -> dict[str, Any]:
-    """Inverse of :func:`read_thresholds`, with where the figures came from."""
-    values = {
-        "thresholds": {
-            tier: {name: vars(margin) for name, margin in figures.items()}
-            for tier, figures in thresholds.items()
-        },
-        "provenance": to_plain(provenance),
-    }
-    return records.document("golden-thresholds", {**values, "digest": digest(values)})
+def write_thresholds(
+    library: GoldenLibrary, thresholds: Thresholds, provenance: ThresholdProvenance
+) -> None:
+    """Write new thresholds for every golden of a library, with how they were measured."""
+    document = thresholds_document(thresholds, provenance)
+    replace_file(library.root / _FILE, records.dump(document).encode())
+    for golden in library.read_all().values():
+        library.write_document(replace(golden, thresholds=thresholds))
+
+
+def thresholds_document(
+    thresholds: Thresholds, provenance: ThresholdProvenance
+) -> Mapping[str, object]:
+    """Return the content of ``thresholds.json``, with the digest of itself."""
+    content = to_plain({"thresholds": thresholds, "provenance": provenance})
+    return to_document(_KIND, {**content, "digest": digest(content)})

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from turbo_lab import images
 from turbo_lab.documents.golden import CheckedCase, GoldenCheck, GoldenKey
+from turbo_lab.golden.check import CaseCheck
 from turbo_lab.golden.library import to_strip
-from turbo_lab.golden.lifecycle import Checked
 from turbo_lab.verdict import Verdict, worst
 
 _ORPHAN = "orphan: no case names this folder; turbo-lab golden prune removes it"
 
 
-def golden_check(checked: Sequence[Checked], orphans: Sequence[str]) -> GoldenCheck:
+def golden_check(checked: Sequence[CaseCheck], orphans: Sequence[str]) -> GoldenCheck:
     """Return the result of a check. No case at all is ``uncovered``."""
     cases = [checked_case(item) for item in checked]
     cases += [CheckedCase(name, Verdict.ERROR, tier=None, message=_ORPHAN) for name in orphans]
@@ -22,7 +22,7 @@ def golden_check(checked: Sequence[Checked], orphans: Sequence[str]) -> GoldenCh
     return GoldenCheck(verdict, tuple(cases))
 
 
-def checked_case(item: Checked) -> CheckedCase:
+def checked_case(item: CaseCheck) -> CheckedCase:
     """Return the verdict on one case, with what explains it."""
     said = item.verdict
     return CheckedCase(
@@ -32,7 +32,7 @@ def checked_case(item: Checked) -> CheckedCase:
         message=said.message,
         first_divergence=said.first_divergence,
         fingerprint_difference=tuple(GoldenKey(*one) for one in said.fingerprint_difference),
-        figures=said.figures,
+        figures=said.metrics,
         stages=said.stages,
         identical=said.identical,
         own=item.own,
@@ -42,7 +42,7 @@ def checked_case(item: Checked) -> CheckedCase:
     )
 
 
-def _explanation(item: Checked) -> str | None:
+def _explanation(item: CaseCheck) -> str | None:
     """Return what ``--explain`` found, in words."""
     if not item.own:
         return None
@@ -53,7 +53,7 @@ def _explanation(item: Checked) -> str | None:
     return f"{text}; these may only pass on what the golden does not keep: {', '.join(rest)}"
 
 
-def write_page(path: Path, check: GoldenCheck, checked: Sequence[Checked]) -> None:
+def write_page(path: Path, check: GoldenCheck, checked: Sequence[CaseCheck]) -> None:
     """Write one HTML file: expected, actual, difference and the stage chain."""
     from turbo_lab.report.html.golden import golden_page
 
@@ -61,7 +61,7 @@ def write_page(path: Path, check: GoldenCheck, checked: Sequence[Checked]) -> No
     path.write_text(golden_page(check, pictures_of(checked)), encoding="utf-8")
 
 
-def pictures_of(checked: Sequence[Checked]) -> dict[str, dict[str, bytes]]:
+def pictures_of(checked: Sequence[CaseCheck]) -> dict[str, dict[str, bytes]]:
     """Return PNG files by case, then ``expected`` and ``actual``."""
     return {
         item.verdict.name: {

@@ -1,4 +1,4 @@
-"""Draw golden cases and write every stage of each to a file.
+"""Draw golden cases in this process and write every stage of each to a file.
 
 ``python -m turbo_lab.trials.draw_cases FILE`` reads ``{name: overrides}`` as JSON
 from standard input and writes a safetensors file.
@@ -16,8 +16,8 @@ from turbo_lab.golden.run_case import CaseRunner, resolve_case
 
 def main() -> None:
     """Read the cases, draw them in this process, write their stages."""
-    wanted = json.loads(sys.stdin.read())
-    cases = [resolve_case(name, overrides) for name, overrides in wanted.items()]
+    requested = json.loads(sys.stdin.read())
+    cases = [resolve_case(name, overrides) for name, overrides in requested.items()]
     runner = CaseRunner(cases)
     write_stages(Path(sys.argv[1]), {case.name: runner.run(case).stages for case in cases})
 

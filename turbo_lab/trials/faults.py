@@ -1,8 +1,8 @@
-"""Seeded faults of a drawing pipeline: the mistakes that a golden is there to see.
+"""Faults of a drawing pipeline: the mistakes that goldens exist to catch.
 
-Each is a mistake that was made somewhere. It enters through the seams of the
-sampler, as other work, or as changed weights that are restored to the bit; none
-of them touches how a golden is read or judged.
+Each is a mistake that was made in some project. It enters through the seams of the sampler,
+as altered work, or as changed weights that are restored to the bit. No fault touches how a
+golden is read or judged.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ Scope = Callable[[Pipeline], AbstractContextManager[Any]]
 
 @dataclass(frozen=True)
 class Fault:
-    """One mistake."""
+    """One mistake, and how it is put into a pipeline."""
 
     name: str
     """Name in the table."""
     seams: MakeSeams = Seams
-    """Makes the seams of a run; fresh ones for each run, because some count what they draw."""
+    """Factory of the seams of a run. Each run gets its own: some count what they draw."""
     weights: Scope = lambda pipeline: nullcontext()
     """Context that changes the resident weights for the length of a run."""
     alter: Callable[[Batch], Batch] = lambda batch: batch
-    """Returns the work that is done in place of the requested batch."""
+    """Function from the requested batch to the one that is drawn in its place."""
     drops_negative: bool = False
-    """Whether the negative prompt is lost."""
+    """True if the negative prompt is lost."""
     applies: Callable[[Batch, str | None], bool] = lambda batch, negative: True
-    """Returns whether a case (its batch and negative prompt) can show the fault at all."""
+    """Test of whether a case, given its batch and negative prompt, can show the fault."""
     needs_png: bool = False
-    """Whether the fault shows only in encoded PNG files, not in the drawn pixels."""
+    """True if the fault shows only in encoded PNG files, not in the drawn pixels."""
 
 
 def decoded(change: Callable[[Any], Any]) -> MakeSeams:

@@ -1,8 +1,8 @@
 """Calibration: how far harmless changes move a case, from which the thresholds follow.
 
-Every golden's case is run under every harmless change, each metric of the tiers
-above T0 is measured, and a threshold is a stated multiple of the largest value.
-A stored threshold that is far looser than that is reported: thresholds ratchet.
+Every golden's case is run under every harmless change, and every metric of T1 and T2 is
+measured. A threshold is a fixed multiple of the largest value. A stored threshold that is far
+looser than a new one is reported, so that thresholds only ever tighten.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 
 from turbo_lab.documents.golden import Margin, Thresholds, Tier
 from turbo_lab.errors import InputError, JudgementError
-from turbo_lab.golden.fresh_process import DrawFresh
-from turbo_lab.golden.judgement import (
-    OTHER_WORK,
-    STAGE_FIGURE,
-    Embed,
-    if_meant,
-    measure_figures,
-)
+from turbo_lab.golden.distances import Embed, measure_distances, threshold_name
+from turbo_lab.golden.judgement import CASE_CHANGED, accept_hint
 from turbo_lab.golden.library import GoldenLibrary
-from turbo_lab.golden.run_case import CaseRunner, RecordedCase, resolve_case
-from turbo_lab.golden.stages import differences, stage_kind
+from turbo_lab.golden.run_case import (
+    SWEEP_DRAWING,
+    CaseRunner,
+    Drawing,
+    RecordedCase,
+    resolve_case,
+)
+from turbo_lab.golden.stages import differences
 from turbo_lab.golden.thresholds import is_loose, margin
 from turbo_lab.progress import track
 from turbo_lab.trials.harmless import HARMLESS, Harmless
@@ -35,8 +35,8 @@ _CALIBRATED: tuple[Tier, ...] = ("T1", "T2")
 class Calibration:
     """Effects of harmless changes, and the thresholds that follow."""
 
-    thresholds: Mapping[str, Mapping[str, Margin]]
-    """Threshold by tier, then metric."""
+    thresholds: Thresholds
+    """Thresholds by tier, then by metric."""
     by_change: Mapping[str, Mapping[str, float]]
     """Largest value of each T1 and T2 metric (``T1 window_density``), by change."""
     exact: Mapping[str, int] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Sample:
     """One distance between a golden and its case under a harmless change."""
 
     tier: Tier
@@ -66,10 +66,10 @@ class Trial:
     change: str
     """Name of the change."""
     identical: bool
-    """Whether every stage is the golden's to the bit."""
-    stages: tuple[Seen, ...]
+    """True if every stage is identical to the golden's."""
+    stages: tuple[Sample, ...]
     """Relative distance of each stage, which locates a divergence, for each tier."""
-    metrics: tuple[Seen, ...]
+    metrics: tuple[Sample, ...]
     """Metrics that the tiers judge by."""
 
 
@@ -78,14 +78,16 @@ def load_cases(library: GoldenLibrary, overrides: Sequence[str] = ()) -> list[Re
 
     Raises ``InputError`` if there is no golden.
     """
-    found = library.read_all()
-    if not found:
-        raise InputError(f"{library.root}: has no goldens yet; turbo-lab golden record")
+    goldens = library.read_all()
+    if not goldens:
+        raise InputError(f"{library.root}: has no goldens yet; run turbo-lab golden record")
     return [
         RecordedCase(
-            resolve_case(name, (*golden.overrides, *overrides)), golden, library.material(golden)
+            case=resolve_case(name, (*golden.overrides, *overrides)),
+            golden=golden,
+            stored=library.stored_tensors(golden),
         )
-        for name, golden in found.items()
+        for name, golden in goldens.items()
     ]
 
 
@@ -95,19 +97,20 @@ def calibrate(
     stored: Thresholds | None,
     *,
     changes: Sequence[Harmless] = HARMLESS,
-    draw_fresh: DrawFresh | None = None,
+    drawing: Drawing = SWEEP_DRAWING,
 ) -> Calibration:
     """Run every case under every harmless change; deterministic on one machine.
 
-    ``stored`` thresholds, and those that the goldens carry, are compared with the values
-    seen; with ``None`` none are. A golden of another environment is anchored on this
-    one. ``draw_fresh``: see :class:`CaseRunner`. Raises :class:`JudgementError` if a case
-    does not reproduce its golden's bits: a fault would be learnt as noise.
+    ``stored`` thresholds, and those that the goldens carry, are compared with the new ones;
+    with ``None``, none are. A golden of another environment is compared with a run in this
+    one. Raises :class:`JudgementError` if a case does not reproduce its golden's bits: a
+    fault would be taken for noise.
     """
-    runner = CaseRunner([case for case, *_ in cases], draw_fresh=draw_fresh)
+    runner = CaseRunner([one.case for one in cases], drawing)
     for case, golden, _ in cases:
         if case.cell.cell_id != golden.cell_id:
-            raise JudgementError(f"golden {golden.name}: {OTHER_WORK}; {if_meant(golden.name)}")
+            hint = accept_hint(golden.name)
+            raise JudgementError(f"golden {golden.name}: {CASE_CHANGED}; {hint}")
     cases = anchored(cases, runner)
     trials = [
         observe(one, change, runner, embed)
@@ -124,7 +127,7 @@ def calibrate(
     return Calibration(
         thresholds=thresholds,
         by_change={name: _worst(of_change) for name, of_change in by_change.items()},
-        exact={name: sum(t.identical for t in found) for name, found in by_change.items()},
+        exact={name: sum(t.identical for t in group) for name, group in by_change.items()},
         cases=len(cases),
         loose=tuple(loose),
     )
@@ -141,60 +144,60 @@ def observe(one: RecordedCase, change: Harmless, runner: CaseRunner, embed: Embe
     identical = here.outcome == golden.outcome
     if change.tier == "T0" and not identical:
         raise JudgementError(
-            f"golden {golden.name}: {change.name} is not identical to the bit, so that "
-            "nothing can be distinguished from noise; see turbo-lab golden check --explain"
+            f"golden {golden.name}: {change.name} is not identical to the bit, so a fault "
+            "would look like noise; run turbo-lab golden check --explain"
         )
     stages = differences(golden.stages, stored.tensors, here.stages, here.marks)
 
-    def seen(tier: Tier, name: str, value: float | None, note: str | None) -> Seen:
+    def sample(tier: Tier, name: str, value: float | None, reason: str | None) -> Sample:
         if value is None:
             raise JudgementError(
-                f"golden {golden.name}: {change.name}: {name} could not be computed ({note})"
+                f"golden {golden.name}: {change.name}: {name} could not be computed ({reason})"
             )
-        return Seen(tier, name, value)
+        return Sample(tier, name, value)
 
     return Trial(
         change=change.name,
         identical=identical,
         stages=tuple(
-            seen(tier, f"{STAGE_FIGURE}/{stage_kind(s.stage)}", s.relative_l2, "another shape")
+            sample(tier, threshold_name(s.stage), s.relative_l2, "another shape")
             for s in stages
             for tier in _CALIBRATED
         ),
         metrics=tuple(
-            seen(tier, name, value, note)
+            sample(tier, name, distance.value, distance.reason)
             for tier in _CALIBRATED
-            for name, (value, note) in measure_figures(
-                stored.tensors, stages, here, tier=tier, embed=embed
+            for name, distance in measure_distances(
+                stored.pixels, here.pixels, stages, tier, embed=embed
             ).items()
         ),
     )
 
 
 def _thresholds(trials: Sequence[Trial]) -> dict[str, dict[str, Margin]]:
-    found: dict[str, dict[str, list[float]]] = {tier: {} for tier in _CALIBRATED}
+    values: dict[str, dict[str, list[float]]] = {tier: {} for tier in _CALIBRATED}
     for trial in trials:
-        for seen in (*trial.stages, *trial.metrics):
-            found[seen.tier].setdefault(seen.name, []).append(seen.value)
+        for sample in (*trial.stages, *trial.metrics):
+            values[sample.tier].setdefault(sample.name, []).append(sample.value)
     return {
-        tier: {name: margin(name, values) for name, values in by_name.items()}
-        for tier, by_name in found.items()
+        tier: {name: margin(name, seen) for name, seen in by_name.items()}
+        for tier, by_name in values.items()
     }
 
 
 def _worst(trials: Iterable[Trial]) -> dict[str, float]:
     worst: dict[str, float] = {}
     for trial in trials:
-        for seen in trial.metrics:
-            name = f"{seen.tier} {seen.name}"
-            worst[name] = max(worst.get(name, 0.0), seen.value)
+        for sample in trial.metrics:
+            name = f"{sample.tier} {sample.name}"
+            worst[name] = max(worst.get(name, 0.0), sample.value)
     return worst
 
 
 def _loose(stored: Thresholds, now: Thresholds) -> list[str]:
     return [
         f"{tier} {name}: {old.threshold:.3g} stored, {now[tier][name].observed:.3g} seen"
-        for tier, figures in stored.items()
-        for name, old in figures.items()
+        for tier, margins in stored.items()
+        for name, old in margins.items()
         if name in now[tier] and is_loose(name, old, now[tier][name])
     ]

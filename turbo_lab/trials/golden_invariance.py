@@ -1,8 +1,8 @@
-"""Invariance: the same work done in two ways gives the same images.
+"""Invariance: the same work, done in two ways, gives the same images.
 
-Each row of the suite runs the cases of the goldens in a second way and reports how
-far the images are from the first. Some must be the same to the bit; if floating
-point may round otherwise, the calibrated T1 thresholds are the tolerance.
+Each row of the suite runs golden cases in a second way and reports how far the images are
+from those of the first. Some rows demand equal bits. Where floating point may round in another
+way, the calibrated thresholds of T1 are the tolerance.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import dataclasses
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from turbo_lab.cards import ModelSource
-from turbo_lab.documents.golden import Invariance, Thresholds, Tier
+from turbo_lab.documents.golden import Invariance, Tier
 from turbo_lab.execute.resident import Weights
-from turbo_lab.golden.fresh_process import DrawFresh
-from turbo_lab.golden.judgement import CaseVerdict, Embed, Observation, judge
-from turbo_lab.golden.lifecycle import today
-from turbo_lab.golden.run_case import Case, CaseRunner, RecordedCase
+from turbo_lab.golden.judgement import Judge
+from turbo_lab.golden.observation import Observation
+from turbo_lab.golden.run_case import SWEEP_DRAWING, Case, CaseRunner, Drawing, RecordedCase
+from turbo_lab.golden.stages import Values
 from turbo_lab.progress import track
 from turbo_lab.request.recipe import Batch, Layout
 from turbo_lab.trials.harmless import HARMLESS, Run, own_rows, with_layout
@@ -33,75 +34,66 @@ from turbo_lab.trials.resumed import resumed_sweep
 from turbo_lab.verdict import Verdict
 
 
+@dataclass(frozen=True)
+class _JudgedRow:
+    """A row that judges each case against its golden."""
+
+    name: str
+    """Name in the table."""
+    tier: Tier
+    """Tier that must tolerate the second way."""
+    run: Run
+    """Function that runs a case in the second way."""
+    cases: Sequence[RecordedCase]
+    """Cases that can be run in that way."""
+
+
 def invariance(
-    cases: Sequence[RecordedCase],
-    thresholds: Thresholds,
-    embed: Embed,
-    *,
-    draw_fresh: DrawFresh | None = None,
+    cases: Sequence[RecordedCase], judge: Judge, *, drawing: Drawing = SWEEP_DRAWING
 ) -> list[Invariance]:
-    """Run every row over the goldens' own cases; ``draw_fresh``: see :class:`CaseRunner`."""
-    runner = CaseRunner([case for case, *_ in cases], draw_fresh=draw_fresh)
+    """Run every row over the cases."""
+    runner = CaseRunner([one.case for one in cases], drawing)
     cases = anchored(cases, runner)
-    several = [one for one in cases if len(one[0].batch.layout.seeds) > 1]
-    stacked = [one for one in cases if len(one[0].batch.recipe.lora) > 1]
-    by_judgement = [(change.name, change.tier, change.run, cases) for change in HARMLESS]
-    by_judgement += [
-        ("prompt order", "T1", _turned, several),
-        ("adapter order", "T1", _adapters_turned, stacked),
+    several = [one for one in cases if len(one.case.batch.layout.seeds) > 1]
+    stacked = [one for one in cases if len(one.case.batch.recipe.lora) > 1]
+    judged = [
+        *(_JudgedRow(change.name, change.tier, change.run, cases) for change in HARMLESS),
+        _JudgedRow("prompt order", "T1", _reverse_rows, several),
+        _JudgedRow("adapter order", "T1", _reverse_adapters, stacked),
     ]
-    rows = [
-        partial(
-            _by_judgement,
-            name=name,
-            tier=tier,
-            run=run,
-            cases=asked,
-            runner=runner,
-            judge_here=partial(judge, thresholds=thresholds, today=today(), embed=embed, tier=tier),
-        )
-        for name, tier, run, asked in by_judgement
-    ]
+    rows = [partial(_judge_row, row, runner, judge) for row in judged]
     others = (_adapters_off, _shared_work, _resumed, _saved_and_loaded)
     rows += [partial(row, cases, runner) for row in others]
     return [row() for row in track(rows, "rows")]
 
 
-def _by_judgement(
-    *,
-    name: str,
-    tier: Tier,
-    run: Run,
-    cases: Sequence[RecordedCase],
-    runner: CaseRunner,
-    judge_here: Callable[..., CaseVerdict],
-) -> Invariance:
-    verdicts, worst = [], 0
-    for case, golden, material in cases:
-        seen = run(runner, case)
-        verdicts.append(judge_here(golden, material, seen))
-        worst = max(worst, _levels(material.tensors["pixels"], seen.pixels()))
-    holds = all(found.verdict == Verdict.PASS for found in verdicts) if verdicts else None
+def _judge_row(row: _JudgedRow, runner: CaseRunner, judge: Judge) -> Invariance:
+    verdicts, largest = [], 0
+    for case, golden, stored in row.cases:
+        seen = row.run(runner, case)
+        verdicts.append(judge.judge(golden, stored, seen, row.tier).verdict)
+        largest = max(largest, _levels(stored.pixels, seen.pixels))
+    holds = all(verdict == Verdict.PASS for verdict in verdicts) if verdicts else None
     return Invariance(
-        name=name,
-        tier=tier,
+        name=row.name,
+        tier=row.tier,
         holds=holds,
-        cases=len(cases),
-        max_abs=worst,
-        note="against the golden",
+        cases=len(row.cases),
+        max_abs=largest,
+        note="with the golden",
     )
 
 
-def _turned(runner: CaseRunner, case: Case) -> Observation:
-    """Reverse the rows of a batch: an image keeps its prompt and its seed."""
+def _reverse_rows(runner: CaseRunner, case: Case) -> Observation:
+    """Run a batch with its rows in reverse order; each image keeps its prompt and its seed."""
     layout = case.batch.layout
-    turned = Layout(layout.prompts[::-1], layout.seeds[::-1])
-    seen = runner.run(with_layout(case, turned))
+    reversed_layout = Layout(layout.prompts[::-1], layout.seeds[::-1])
+    seen = runner.run(with_layout(case, reversed_layout))
     return own_rows(seen, case, slice(None, None, -1), len(layout.seeds))
 
 
-def _adapters_turned(runner: CaseRunner, case: Case) -> Observation:
-    """Reverse the adapters; sums of floats depend on their order, so images may round otherwise."""
+def _reverse_adapters(runner: CaseRunner, case: Case) -> Observation:
+    """Run a case with its adapters in reverse order, which changes how sums of floats round."""
     recipe = dataclasses.replace(case.batch.recipe, lora=case.batch.recipe.lora[::-1])
     batch = Batch(recipe, case.batch.layout)
     cell = dataclasses.replace(case.cell, recipe=recipe, batches=(batch,))
@@ -110,8 +102,8 @@ def _adapters_turned(runner: CaseRunner, case: Case) -> Observation:
 
 
 def _adapters_off(cases: Sequence[RecordedCase], runner: CaseRunner) -> Invariance:
-    """Compare the base's weights before adapters are put on and after they are taken off."""
-    fitting = [case for case, *_ in cases if case.batch.recipe.lora]
+    """Compare the base model's weights before adapters are loaded and after they are removed."""
+    fitting = [one.case for one in cases if one.case.batch.recipe.lora]
     holds = True
     for case in fitting:
         bare = dataclasses.replace(case.batch.recipe, lora=())
@@ -120,21 +112,19 @@ def _adapters_off(cases: Sequence[RecordedCase], runner: CaseRunner) -> Invarian
         runner.resident.prepare(case.batch.recipe)
         runner.resident.prepare(bare)
         holds &= _weights_digest(runner.resident.pipeline) == before
-    note = "sha256 of every base weight"
-    asked = holds if fitting else None
     return Invariance(
         name="adapters on and off again",
         tier="T0",
-        holds=asked,
+        holds=holds if fitting else None,
         cases=len(fitting),
         max_abs=None,
-        note=note,
+        note="sha256 of every base weight",
     )
 
 
 def _shared_work(cases: Sequence[RecordedCase], runner: CaseRunner) -> Invariance:
     """Reuse the encodings and the first UNet evaluation of another run."""
-    worst = rows_alone = rows_taken_over = 0
+    worst = rows_alone = rows_reused = 0
     for case, *_ in cases:
         recipe, negative = case.batch.recipe, case.cell.negative_prompt
         longer = dataclasses.replace(recipe, num_inference_steps=recipe.num_inference_steps + 1)
@@ -144,11 +134,11 @@ def _shared_work(cases: Sequence[RecordedCase], runner: CaseRunner) -> Invarianc
         before = worker.work.unet_rows
         shared = worker.run(case.batch, negative).pixels
         rows_alone += lone.work.unet_rows
-        rows_taken_over += lone.work.unet_rows - (worker.work.unet_rows - before)
+        rows_reused += lone.work.unet_rows - (worker.work.unet_rows - before)
         worst = max(worst, _levels(alone, shared))
-    # Where nothing was taken over, equal images prove nothing.
-    holds = worst == 0 and rows_taken_over > 0
-    note = f"images; {rows_taken_over} of {rows_alone} UNet rows taken over"
+    # If nothing was reused, equal images prove nothing.
+    holds = worst == 0 and rows_reused > 0
+    note = f"images; {rows_reused} of {rows_alone} UNet rows were reused"
     return Invariance(
         name="shared against unshared work",
         tier="T0",
@@ -160,28 +150,28 @@ def _shared_work(cases: Sequence[RecordedCase], runner: CaseRunner) -> Invarianc
 
 
 def _resumed(cases: Sequence[RecordedCase], runner: CaseRunner) -> Invariance:
-    """Sweep all cases that one environment can draw, with and without a break."""
-    name, of_first = "resumed against uninterrupted sweep", cases[0][0].sweep.fingerprint
-    fitting = [case for case, *_ in cases if case.sweep.fingerprint == of_first]
+    """Sweep all cases of the first one's environment, with and without an interruption."""
+    name, fingerprint = "resumed against uninterrupted sweep", cases[0].case.sweep.fingerprint
+    fitting = [one.case for one in cases if one.case.sweep.fingerprint == fingerprint]
     if len(fitting) < 2:
         return Invariance(
             name=name, tier="T0", holds=None, cases=0, max_abs=0, note="needs two cases"
         )
     found = resumed_sweep(fitting, runner.resident.weights)
-    note = f"every stage's hash, image and record; cut off at {found.before_the_cut} batches"
+    interrupted = f"interrupted at {found.before_interruption} batches"
     return Invariance(
         name=name,
         tier="T0",
         holds=found.equal,
         cases=len(fitting),
         max_abs=found.max_abs,
-        note=note,
+        note=f"every stage's hash, image and record; {interrupted}",
     )
 
 
 def _saved_and_loaded(cases: Sequence[RecordedCase], runner: CaseRunner) -> Invariance:
     """Write the pipeline with ``save_pretrained`` and read it again."""
-    fitting = [case for case, *_ in cases if not case.batch.recipe.lora]
+    fitting = [one.case for one in cases if not one.case.batch.recipe.lora]
     worst = 0
     for digest in dict.fromkeys(case.batch.recipe.model for case in fitting):
         of_model = [case for case in fitting if case.batch.recipe.model == digest]
@@ -190,10 +180,9 @@ def _saved_and_loaded(cases: Sequence[RecordedCase], runner: CaseRunner) -> Inva
             runner.resident.prepare(of_model[0].batch.recipe)
             runner.resident.pipeline.save_pretrained(folder, safe_serialization=True)
             weights = Weights({digest: ModelSource(folder)}, runner.resident.weights.adapters)
-            again = CaseRunner(of_model, weights)
+            again = CaseRunner(of_model, weights=weights)
             for case in of_model:
-                here, there = runner.run(case).pixels(), again.run(case).pixels()
-                worst = max(worst, _levels(here, there))
+                worst = max(worst, _levels(runner.run(case).pixels, again.run(case).pixels))
         finally:
             shutil.rmtree(folder)
     holds = worst == 0 if fitting else None
@@ -207,7 +196,8 @@ def _saved_and_loaded(cases: Sequence[RecordedCase], runner: CaseRunner) -> Inva
     )
 
 
-def _levels(first: Any, second: Any) -> int:
+def _levels(first: Values, second: Values) -> int:
+    """Return the largest difference between two pixels, in levels of 255."""
     return int(np.max(np.abs(first.astype(np.int16) - second.astype(np.int16))))
 
 

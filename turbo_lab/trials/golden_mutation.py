@@ -1,31 +1,28 @@
 """Mutation of goldens: each fault is put into the pipeline and judged at each tier.
 
-A golden that was never shown to fail says little. The score is the share of
-faults that some golden catches at T0, where every one of them must be caught.
+A golden proves little until it was shown to fail. The score is the share of faults that some
+golden catches at T0, where every fault must be caught.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from turbo_lab.documents.golden import FaultOutcome, HarmlessOutcome, Margin, Thresholds, Tier
+from turbo_lab.documents.golden import FaultOutcome, HarmlessOutcome, Margin, Tier
 from turbo_lab.errors import JudgementError
-from turbo_lab.golden.fresh_process import DrawFresh
-from turbo_lab.golden.judgement import FIGURES, CaseVerdict, Embed, Observation, judge, margins_of
-from turbo_lab.golden.lifecycle import today
-from turbo_lab.golden.run_case import Case, CaseRunner, RecordedCase
-from turbo_lab.golden.thresholds import noise_of
+from turbo_lab.golden.distances import TIER_METRICS
+from turbo_lab.golden.judgement import CaseVerdict, Judge
+from turbo_lab.golden.observation import Observation
+from turbo_lab.golden.run_case import SWEEP_DRAWING, Case, CaseRunner, Drawing, RecordedCase
+from turbo_lab.golden.thresholds import noise_level
 from turbo_lab.golden.tiers import TIERS
 from turbo_lab.progress import track
 from turbo_lab.trials.faults import FAULTS, Fault
 from turbo_lab.trials.harmless import HARMLESS, Harmless
 from turbo_lab.trials.reanchor import anchored
 from turbo_lab.verdict import Verdict
-
-_Judge = Callable[..., CaseVerdict]
 
 
 @dataclass(frozen=True)
@@ -45,47 +42,44 @@ class Mutation:
 
     @property
     def passes(self) -> bool:
-        """Whether every fault is caught, none is missed above the noise, and no change alarms."""
+        """True if T0 catches all faults, no tier misses one above the noise, and nothing alarms."""
         is_blind = self.score < 1 or any(fault.above_noise for fault in self.faults)
         return not is_blind and not any(change.alarm for change in self.harmless)
 
 
 def mutate(
     cases: Sequence[RecordedCase],
-    thresholds: Thresholds,
-    embed: Embed,
+    judge: Judge,
     *,
     faults: Sequence[Fault] = FAULTS,
     changes: Sequence[Harmless] = HARMLESS,
-    draw_fresh: DrawFresh | None = None,
+    drawing: Drawing = SWEEP_DRAWING,
 ) -> Mutation:
     """Try every fault and every harmless change on every case that can show it.
 
-    ``draw_fresh`` draws cases in a fresh process; see :class:`CaseRunner`. Raises
-    :class:`JudgementError` without thresholds: every case would end in an error that
+    Raises :class:`JudgementError` without thresholds: every case would end in an error that
     has nothing to do with a fault.
     """
-    _check_thresholds(cases, thresholds)
-    runner = CaseRunner([case for case, *_ in cases], draw_fresh=draw_fresh)
+    _require_thresholds(cases, judge)
+    runner = CaseRunner([one.case for one in cases], drawing)
     cases = anchored(cases, runner)
-    judge_here = partial(judge, thresholds=thresholds, today=today(), embed=embed)
     return Mutation(
         tuple(
-            _try_fault(fault, cases, runner, thresholds, judge_here=judge_here)
+            _try_fault(fault, cases, runner, judge)
             for fault in track(faults, "faults judged by goldens")
         ),
         tuple(
-            _try_change(change, cases, runner, judge_here)
+            _try_change(change, cases, runner, judge)
             for change in track(changes, "harmless changes")
         ),
     )
 
 
 def _try_change(
-    change: Harmless, cases: Sequence[RecordedCase], runner: CaseRunner, judge_here: _Judge
+    change: Harmless, cases: Sequence[RecordedCase], runner: CaseRunner, judge: Judge
 ) -> HarmlessOutcome:
     verdicts = [
-        judge_here(golden, stored, change.run(runner, case), tier=change.tier).verdict
+        judge.judge(golden, stored, change.run(runner, case), change.tier).verdict
         for case, golden, stored in cases
     ]
     alarm = any(verdict != Verdict.PASS for verdict in verdicts)
@@ -93,18 +87,14 @@ def _try_change(
 
 
 def _try_fault(
-    fault: Fault,
-    cases: Sequence[RecordedCase],
-    runner: CaseRunner,
-    thresholds: Thresholds,
-    judge_here: _Judge,
+    fault: Fault, cases: Sequence[RecordedCase], runner: CaseRunner, judge: Judge
 ) -> FaultOutcome:
-    fitting = [c for c in cases if fault.applies(c.case.batch, c.case.cell.negative_prompt)]
-    seen = [run_with(fault, runner, one.case) for one in fitting]
+    fitting = [one for one in cases if fault.applies(one.case.batch, one.case.cell.negative_prompt)]
+    runs = [run_with(fault, runner, one.case) for one in fitting]
     verdicts: dict[Tier, list[CaseVerdict]] = {
         tier: [
-            judge_here(golden, stored, run, tier=tier)
-            for (_, golden, stored), run in zip(fitting, seen, strict=True)
+            judge.judge(one.golden, one.stored, run, tier)
+            for one, run in zip(fitting, runs, strict=True)
         ]
         for tier in TIERS
     }
@@ -112,47 +102,47 @@ def _try_fault(
         tier: any(v.verdict != Verdict.PASS for v in verdicts[tier]) if fitting else None
         for tier in TIERS
     }
-    first = next((v.first_divergence for v in verdicts["T0"] if v.verdict != Verdict.PASS), None)
-    loud = {
+    is_above_noise = {
         tier: any(
-            _is_loud(verdict, margins_of(one.golden, thresholds, tier))
+            _is_above_noise(verdict, judge.margins(one.golden, tier))
             for verdict, one in zip(verdicts[tier], fitting, strict=True)
         )
         for tier in TIERS
     }
+    failed = (v for v in verdicts["T0"] if v.verdict != Verdict.PASS)
     return FaultOutcome(
         name=fault.name,
         caught=bool(caught["T0"]),
         by_tier=caught,
         cases=len(fitting),
-        first_divergence=first,
-        figures=_worst(verdicts),
-        above_noise=tuple(tier for tier in TIERS if caught[tier] is False and loud[tier]),
+        first_divergence=next((verdict.first_divergence for verdict in failed), None),
+        figures=_worst_ratios(verdicts),
+        above_noise=tuple(t for t in TIERS if caught[t] is False and is_above_noise[t]),
     )
 
 
-def _is_loud(verdict: CaseVerdict, margins: Mapping[str, Margin]) -> bool:
-    """Return whether a metric is above all that harmless changes were seen to do."""
+def _is_above_noise(verdict: CaseVerdict, margins: Mapping[str, Margin]) -> bool:
+    """Return whether a metric is above the largest value that harmless changes gave it."""
     return any(
-        figure.value is None or figure.value > noise_of(name, margins[name])
-        for name, figure in verdict.figures.items()
+        metric.value is None or metric.value > noise_level(name, margins[name])
+        for name, metric in verdict.metrics.items()
     )
 
 
-def _check_thresholds(cases: Sequence[RecordedCase], thresholds: Thresholds) -> None:
+def _require_thresholds(cases: Sequence[RecordedCase], judge: Judge) -> None:
     for _, golden, _ in cases:
         for tier in TIERS:
-            lacking = set(FIGURES[tier]) - set(margins_of(golden, thresholds, tier))
-            if lacking:
-                names = ", ".join(sorted(lacking))
+            missing = set(TIER_METRICS[tier]) - set(judge.margins(golden, tier))
+            if missing:
+                names = ", ".join(sorted(missing))
                 raise JudgementError(
                     f"golden {golden.name}: no threshold for {names} at {tier}; "
-                    "turbo-lab golden calibrate --write"
+                    "run turbo-lab golden calibrate --write"
                 )
 
 
 def run_with(fault: Fault, runner: CaseRunner, case: Case) -> Observation:
-    """Observe a case with a fault in the pipeline; the pipeline is whole afterwards."""
+    """Run a case with a fault in the pipeline, which is intact again afterwards."""
     batch = fault.alter(case.batch)
     negative = None if fault.drops_negative else case.cell.negative_prompt
     cell = dataclasses.replace(
@@ -162,16 +152,17 @@ def run_with(fault: Fault, runner: CaseRunner, case: Case) -> Observation:
     runner.resident.prepare(cell.recipe, seams.put_on_lora)
     with fault.weights(runner.resident.pipeline):
         seen = runner.run(dataclasses.replace(case, cell=cell), seams=seams)
-    # The fault does not know that it is one: it claims to have drawn the case.
+    # A faulty pipeline does not know that it is one: its run names the cell that was requested.
     return dataclasses.replace(seen, cell_id=case.cell.cell_id)
 
 
-def _worst(verdicts: Mapping[Tier, Sequence[CaseVerdict]]) -> dict[str, float]:
+def _worst_ratios(verdicts: Mapping[Tier, Sequence[CaseVerdict]]) -> dict[str, float]:
+    """Return the largest value of each metric over its threshold, by tier and name."""
     worst: dict[str, float] = {}
-    for tier, found in verdicts.items():
-        for verdict in found:
-            for name, figure in verdict.figures.items():
-                ratio = float("inf") if figure.value is None else figure.value / figure.threshold
+    for tier, of_tier in verdicts.items():
+        for verdict in of_tier:
+            for name, metric in verdict.metrics.items():
+                ratio = float("inf") if metric.value is None else metric.value / metric.threshold
                 key = f"{tier} {name}"
                 worst[key] = max(worst.get(key, 0.0), ratio)
     return worst

@@ -1,7 +1,7 @@
 """Harmless changes, which may move bits and must not raise an alarm.
 
-The perturbations of ``docs/determinism.md``: all that differs between two honest
-runs of one case. Each returns an observation of the case, made in another way.
+They are the perturbations of ``docs/determinism.md``: everything that may differ between two
+correct runs of one case. Each runs the case under the change and returns the observation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turbo_lab.documents.golden import Tier
-from turbo_lab.golden.judgement import Observation
+from turbo_lab.golden.observation import Observation
 from turbo_lab.golden.run_case import Case, CaseRunner, case_threads
 from turbo_lab.golden.stages import StageValue
 from turbo_lab.request.recipe import Batch, Layout
@@ -24,14 +24,14 @@ Run = Callable[[CaseRunner, Case], Observation]
 
 @dataclass(frozen=True)
 class Harmless:
-    """One change."""
+    """One harmless change, and the tier that must tolerate it."""
 
     name: str
     """Name in the table."""
     tier: Tier
     """Tier at which the change must raise no alarm."""
     run: Run
-    """Observes a case under the change."""
+    """Function that runs a case under the change."""
 
 
 def _again(runner: CaseRunner, case: Case) -> Observation:
@@ -43,7 +43,7 @@ def _fresh_process(runner: CaseRunner, case: Case) -> Observation:
 
 
 def _after_other_work(runner: CaseRunner, case: Case) -> Observation:
-    """Draw another size, other prompts and no adapters first: nothing of them may stay."""
+    """Draw another size, other prompts and no adapters first: they must leave nothing behind."""
     recipe = dataclasses.replace(case.batch.recipe, width=128, height=128, lora=())
     layout = Layout(("a bell on a red background",) * 2, (1, 2))
     other = dataclasses.replace(case.cell, recipe=recipe, batches=(Batch(recipe, layout),))
@@ -83,16 +83,16 @@ def _memory_format(runner: CaseRunner, case: Case) -> Iterator[None]:
 
 
 def _in_a_batch(position: int, size: int) -> Run:
-    """Put the case's rows into a larger batch of strangers."""
+    """Put the case's rows into a larger batch with other rows."""
 
     def run(runner: CaseRunner, case: Case) -> Observation:
         own = case.batch.layout
-        strangers = size - len(own.seeds)
-        if strangers <= 0:
+        others = size - len(own.seeds)
+        if others <= 0:
             return _alone(runner, case)
-        before = min(position, strangers)
-        prompts = ["a bell on a red background"] * strangers
-        seeds = [1000 + i for i in range(strangers)]
+        before = min(position, others)
+        prompts = ["a bell on a red background"] * others
+        seeds = [1000 + i for i in range(others)]
         layout = Layout(
             (*prompts[:before], *own.prompts, *prompts[before:]),
             (*seeds[:before], *own.seeds, *seeds[before:]),
@@ -105,7 +105,7 @@ def _in_a_batch(position: int, size: int) -> Run:
 
 
 def _alone(runner: CaseRunner, case: Case) -> Observation:
-    """Draw each row of the case as a batch by itself, and join the rows again."""
+    """Draw each row of the case as a batch of one, and join the rows again."""
     own = case.batch.layout
     parts = [
         runner.run(with_layout(case, Layout((prompt,), (seed,))))

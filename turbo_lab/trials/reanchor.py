@@ -1,8 +1,8 @@
-"""Goldens of another machine, anchored on this one for the length of a trial.
+"""Goldens of another environment, replaced by a run in this one for the length of a trial.
 
-A trial asks what a fault or a harmless change does to a case. Compared with bits
-that another CPU or another torch made, every case differs; so a case whose golden
-was recorded in another environment is compared with its own run here.
+A trial measures what a fault or a harmless change does to a case. Compared with the bits of
+another CPU or another torch, every case differs. So a case whose golden was recorded in
+another environment is compared with a run of the same case here.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from turbo_lab.golden.tiers import choose_tier
 
 
 def anchored(cases: Sequence[RecordedCase], runner: CaseRunner) -> list[RecordedCase]:
-    """Return the cases, those of elsewhere with their run here as the golden; writes nothing."""
-    return [one if _is_of_here(one) else _anchor_here(one, runner) for one in cases]
+    """Return the cases, with a run here as the golden of each case from elsewhere.
+
+    Nothing is written.
+    """
+    return [one if _is_from_here(one) else _anchor_here(one, runner) for one in cases]
 
 
-def _is_of_here(one: RecordedCase) -> bool:
-    case, golden, _ = one
-    here = case.sweep.fingerprint.keys
-    return choose_tier(golden.fingerprint.keys, here).tier == "T0"
+def _is_from_here(one: RecordedCase) -> bool:
+    here = one.case.sweep.fingerprint.keys
+    return choose_tier(one.golden.fingerprint.keys, here).tier == "T0"
 
 
 def _anchor_here(one: RecordedCase, runner: CaseRunner) -> RecordedCase:

@@ -1,8 +1,8 @@
-"""A sweep that is cut off and resumed, compared with one that is not.
+"""A sweep that is interrupted and resumed, compared with one that is not.
 
-Owns two real sweeps of the same cells, each in a store of its own, with a sweep's
-plan, driver, commits and records. The cut is Ctrl-C while a chosen batch is drawn;
-another worker resumes, with a plan made from the store.
+Owns two real sweeps of the same cells, each in its own store, with the plan, driver, commits
+and records of any sweep. The interruption is Ctrl-C while a chosen batch is drawn. A new
+worker resumes, with a plan made from the store.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from turbo_lab.store.store import Store
 
 @dataclass(frozen=True)
 class Resumed:
-    """Contents of the two sweeps' stores, compared."""
+    """Comparison of the two sweeps' stores."""
 
     batches: int
-    """Number of batches of each sweep."""
-    before_the_cut: int
-    """Number of batches that the first part had committed."""
+    """Number of batches in each sweep."""
+    before_interruption: int
+    """Number of batches that were committed before the interruption."""
     equal: bool
-    """Whether every stage's hash, PNG file and record is the same, byte for byte."""
+    """True if every stage's hash, PNG file and record is the same, byte for byte."""
     max_abs: int
-    """Largest difference of a pixel, in levels of 255."""
+    """Largest difference between two pixels, in levels of 255."""
 
 
 def resumed_sweep(
     cases: Sequence[Case], weights: Weights, resumes_with: Seams = SWEEP_SEAMS
 ) -> Resumed:
-    """Sweep the cases' cells without a break, and again cut off half-way and resumed.
+    """Sweep the cases' cells without a break, and again interrupted half-way and resumed.
 
     Needs at least two cases of one environment. ``resumes_with``: seams of the worker
     that resumes.
@@ -61,7 +61,7 @@ def resumed_sweep(
         whole, parts = Path(folder) / "whole", Path(folder) / "parts"
         _run(sweep, whole, worker())
         with suppress(IncompleteError):
-            _run(sweep, parts, worker(_cut_off(half)))
+            _run(sweep, parts, worker(_interrupt_at(half)))
         committed = len(list(StoreLayout(parts).batches()))
         assert 0 < committed < len(cases), committed
         _run(sweep, parts, worker(resumes_with))
@@ -82,13 +82,13 @@ def _run(sweep: ResolvedSweep, root: Path, worker: Worker) -> None:
     run_plan(plan_sweep(sweep, store), worker, context, _Quiet())
 
 
-def _cut_off(after: int) -> Seams:
-    """Make seams that press Ctrl-C while batch number ``after``, from 0, is drawn."""
+def _interrupt_at(batch: int) -> Seams:
+    """Return seams that raise ``KeyboardInterrupt`` while a batch, counted from 0, is drawn."""
     begun = 0
 
     def generators(seeds: Sequence[int]) -> list[Any]:
         nonlocal begun
-        if begun == after:
+        if begun == batch:
             raise KeyboardInterrupt
         begun += 1
         return image_generators(seeds)

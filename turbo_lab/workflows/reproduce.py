@@ -23,7 +23,7 @@ from turbo_lab.environment import Keys
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.resident import ResidentPipeline, Weights
 from turbo_lab.execute.worker import Worker
-from turbo_lab.golden.judgement import WINDOW_TOLERANCE
+from turbo_lab.golden.distances import WINDOW_TOLERANCE
 from turbo_lab.golden.run_case import stage_value
 from turbo_lab.golden.stages import StageValue, mark
 from turbo_lab.golden.thresholds import read_thresholds

@@ -1,0 +1,45 @@
+"""Words that several ``golden`` commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from turbo_lab.cli.golden.options import only_overrides, split_words
+from turbo_lab.cli.main import main
+from turbo_lab.errors import InputError
+from turbo_lab.golden.library import GoldenLibrary
+
+
+def test_words_are_names_or_overrides() -> None:
+    assert split_words(["a", "seed=1", "b"]) == (["a", "b"], ["seed=1"])
+    assert only_overrides(["seed=1"]) == ["seed=1"]
+    with pytest.raises(InputError, match="two-steps: unexpected name; this command takes KEY=VA"):
+        only_overrides(["seed=1", "two-steps"])
+
+
+@pytest.mark.parametrize("command", ["calibrate", "mutate", "invariance"])
+def test_trials_need_goldens_and_take_all_of_them(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    GoldenLibrary(tmp_path / "goldens").write_cases({})
+    monkeypatch.chdir(tmp_path)
+    assert main(["golden", command, "two-steps"]) == 2
+    assert "unexpected name" in capsys.readouterr().err
+    assert main(["golden", command]) == 2
+    assert "has no goldens yet; run turbo-lab golden record" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [([], "golden: name one of record"), (["chek"], "Did you mean check?")],
+)
+def test_a_command_is_required(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["golden", *words]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,34 @@
+"""Options and words that several ``golden`` commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from turbo_lab.errors import InputError
+
+processes_option = click.option(
+    "--processes",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Number of fresh processes that must draw the same bits.",
+)
+
+
+def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the names of cases, and the overrides that apply to each of them."""
+    return [w for w in words if "=" not in w], [w for w in words if "=" in w]
+
+
+def only_overrides(words: Sequence[str]) -> list[str]:
+    """Return the words as overrides. Raises ``InputError`` for a name."""
+    names, overrides = split_words(words)
+    if names:
+        raise InputError(
+            f"golden: {names[0]}: unexpected name; this command takes KEY=VALUE only and runs "
+            "all cases"
+        )
+    return overrides
