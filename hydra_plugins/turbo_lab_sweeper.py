@@ -1,11 +1,10 @@
-"""Where Hydra finds our sweeper: it looks in this namespace package only.
+"""The sweeper, for Hydra to find: it looks only in this namespace package.
 
-Hydra executes this module anew at each start, so that nothing but a thin
-subclass may live here.
+Hydra executes this module again at each start, so it may contain only a thin subclass.
 """
 
 from turbo_lab.config import PlanSweeper
 
 
 class TurboLabSweeper(PlanSweeper):
-    """Hands the whole grid to the planner."""
+    """Sweeper that passes all points of a grid on at once."""

@@ -1,21 +1,18 @@
-"""The way from a command line to plain dicts; the only module that knows Hydra.
+"""Composition of a command line into grid points; the only module that imports Hydra.
 
-Owns composition and the expansion of a grid. Hydra's own launchers compose a
-config twice a job (60 ms each). Here a config is composed once for each
-combination of group choices (``model=a,b``), and swept values are put into
-plain copies of it. Refuses unknown keys and names the nearest.
+Owns composition and the expansion of a grid. Hydra's own launchers compose a config twice per
+job (60 ms each). This module composes once per combination of group choices (``model=a,b``)
+and puts swept values into plain copies. Refuses unknown keys, with the nearest known one.
 """
 
 from __future__ import annotations
 
-import copy
 import itertools
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -31,7 +28,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from turbo_lab.cards import ConfigNode, conf_dir
 from turbo_lab.errors import InputError, unknown_name
 
-# Keys that make a grid: where none is named, the default sweep applies.
+# Keys that make a grid. If a command line names none of them, the default sweep runs.
 AXES = (
     "model",
     "num_inference_steps",
@@ -57,11 +54,11 @@ AXES = (
     "vae_slicing",
     "vae_tiling",
 )
-# What else may be swept: it changes which work there is. All other keys hold for a whole sweep.
+# More keys that may be swept. Every other key has one value for the whole sweep.
 MORE_AXES = ("prompts", "prompt", "num_images", "seed_mode")
 _HYDRA_FLAGS = ("--cfg", "-c", "--info", "-i", "--hydra-help")
 _OTHER_FLAGS = ("--resolve", "--package", "-p")
-# What other tools call our keys: diffusers' argument names are too far for a spelling hint.
+# Names of our keys in other tools, which are too different for a spelling hint.
 _OTHER_NAMES = {
     "cfg": "guidance_scale",
     "cfg_scale": "guidance_scale",
@@ -90,11 +87,11 @@ class GridPoint:
 
 @dataclass  # a frozen one would be read-only to presets as well
 class SweeperConf:
-    """Hydra's node of our sweeper."""
+    """Hydra's config of the sweeper."""
 
     _target_: str = "hydra_plugins.turbo_lab_sweeper.TurboLabSweeper"
     params: dict[str, str] = field(default_factory=dict)
-    """Axes of a preset: key to a list in Hydra's grammar."""
+    """Axes of a preset: lists in Hydra's grammar, by key."""
 
 
 ConfigStore.instance().store(
@@ -103,7 +100,7 @@ ConfigStore.instance().store(
 
 
 class PlanSweeper(Sweeper):  # type: ignore[misc]
-    """Expands the command line and hands all points over at once."""
+    """Sweeper that expands the command line and passes all points on at once."""
 
     def __init__(self, params: Mapping[str, str] | None = None) -> None:
         self.params = dict(params or {})
@@ -114,11 +111,11 @@ class PlanSweeper(Sweeper):  # type: ignore[misc]
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keep what :meth:`sweep` needs; Hydra calls this first."""
+        """Keep the arguments for :meth:`sweep`; Hydra calls this method first."""
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
-    def sweep(self, arguments: list[str]) -> Any:
-        """Compose once per group choice; put swept values into plain copies."""
+    def sweep(self, arguments: list[str]) -> object:
+        """Compose once per combination of group choices, and put swept values into copies."""
         assert self.config is not None and self.hydra_context is not None
         assert self.task_function is not None
         loader, master = self.hydra_context.config_loader, self.config
@@ -130,7 +127,7 @@ class PlanSweeper(Sweeper):  # type: ignore[misc]
         composed_with, swept = _split(overrides, groups, self._referenced_keys())
         hydra_overrides = list(master.hydra.overrides.hydra)
 
-        def compose(choices: Sequence[str]) -> dict[str, Any]:
+        def compose(choices: Sequence[str]) -> dict[str, object]:
             config = loader.load_configuration(
                 config_name=master.hydra.job.config_name,
                 overrides=[*hydra_overrides, *choices],
@@ -141,7 +138,7 @@ class PlanSweeper(Sweeper):  # type: ignore[misc]
         return self.task_function(_expand(composed_with, swept, compose))
 
     def _referenced_keys(self) -> set[str]:
-        """Keys that some interpolation reads: a swept value must go through Hydra."""
+        """Return the keys that interpolations read; Hydra has to compose their swept values."""
         text = OmegaConf.to_yaml(OmegaConf.masked_copy(self.config, _own_keys(self.config)))
         return set(re.findall(r"\$\{([A-Za-z_]\w*)", text))
 
@@ -149,11 +146,10 @@ class PlanSweeper(Sweeper):  # type: ignore[misc]
 def compose(command: str, arguments: Sequence[str]) -> list[GridPoint]:
     """Return the points of the grid that ``arguments`` spell, in order.
 
-    The list is empty if one of Hydra's own flags (``--cfg job``, ``--info``,
-    ``--hydra-help``) printed something instead. Raises :class:`InputError` for
-    anything that Hydra refuses.
+    The list is empty if one of Hydra's own flags (``--cfg job``, ``--info``, ``--hydra-help``)
+    printed something instead. Raises :class:`InputError` for everything that Hydra refuses.
     """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come to us as they are
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises exceptions unchanged
     overrides = [a for a in arguments if not a.startswith("-")]
     flags = [a for a in arguments if a.startswith("-") and a not in ("-m", "--multirun")]
     for flag in flags:
@@ -170,7 +166,7 @@ def compose(command: str, arguments: Sequence[str]) -> list[GridPoint]:
     saved = sys.argv
     sys.argv = [
         f"turbo-lab {command}".strip(),
-        *(a for a in arguments if a not in ("-m", "--multirun")),  # it is always one
+        *(a for a in arguments if a not in ("-m", "--multirun")),  # turbo-lab always sweeps
         *([] if asks_hydra else ["hydra.mode=MULTIRUN"]),
     ]
     try:
@@ -183,7 +179,7 @@ def compose(command: str, arguments: Sequence[str]) -> list[GridPoint]:
 
 
 def _in_our_words(error: Exception) -> InputError:
-    """Hydra speaks of appending and of full keys; a user wrote ``key=value``."""
+    """Return Hydra's error in terms of the ``key=value`` that the user wrote."""
     text = " ".join(str(error).split())
     if found := re.match(r"Could not override '(\w+)\.([^']+)'", text):
         root, key = found.groups()
@@ -194,14 +190,14 @@ def _in_our_words(error: Exception) -> InputError:
         if root != "hydra":
             return InputError(f"{root}.{key}: {root} is one value; write {root}=VALUE")
     if "--multirun" in text:
-        return InputError("--cfg: shows one configuration; give one value a key")
+        return InputError("--cfg: shows one configuration; give one value per key")
     if isinstance(error, MissingMandatoryValue):
         return InputError(f"{error.full_key}: has no value; write {error.full_key}=VALUE")
     return InputError(text)
 
 
 def _check_overrides(overrides: Sequence[str]) -> None:
-    """Refuse what Hydra would accept silently or explain badly."""
+    """Refuse overrides that Hydra would accept silently or explain badly."""
     parser = OverridesParser.create()
     for text in overrides:
         try:
@@ -232,19 +228,19 @@ def _check_choices(group: str, override: Override) -> None:
 
 
 def _known_keys() -> set[str]:
-    """Top-level keys: those of ``config.yaml`` and the config groups."""
+    """Return the top-level keys: those of ``config.yaml``, and the config groups."""
     folder = conf_dir()
     text = (folder / "config.yaml").read_text(encoding="utf-8")
     plain = set(re.findall(r"^([a-z_]\w*):", text, flags=re.MULTILINE)) - {"defaults"}
     groups = {path.name for path in folder.iterdir() if path.is_dir()}
-    return plain | groups - {"adapters"}  # cards of adapters are named by lora=
+    return plain | groups - {"adapters"}  # lora= names the cards of adapters
 
 
 def _own_keys(config: DictConfig) -> list[str]:
     return [str(key) for key in config if key != "hydra"]
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
+def _plain(config: DictConfig) -> dict[str, object]:
     """Return everything but Hydra's node, with interpolations resolved."""
     return {
         key: OmegaConf.to_container(config[key], resolve=True, throw_on_missing=True)
@@ -254,66 +250,91 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _Composed:
+    """A key whose values Hydra has to compose."""
+
+    key: str
+    """Dotted key."""
+    overrides: tuple[str, ...]
+    """One override per value, in Hydra's grammar."""
+    is_swept: bool
+    """``True`` if the key is an axis of the grid."""
+
+
+@dataclass(frozen=True)
+class _Swept:
+    """An axis whose values can be put into copies of a composed config."""
+
+    key: str
+    """Dotted key."""
+    values: tuple[object, ...]
+    """Values, in order."""
+
+
 def _split(
     overrides: Sequence[Override], groups: set[str], referenced: set[str]
-) -> tuple[list[tuple[str, list[Any], bool]], list[tuple[str, list[Any]]]]:
-    """Separate what needs composing (key, choices, whether swept) from what is only put in."""
-    composed: dict[str, tuple[str, list[Any], bool]] = {}
-    swept: dict[str, tuple[str, list[Any]]] = {}
+) -> tuple[list[_Composed], list[_Swept]]:
+    """Separate overrides that need composing from swept values that are put into copies."""
+    composed: dict[str, _Composed] = {}
+    swept: dict[str, _Swept] = {}
     for override in overrides:
         key = override.get_key_element()
         composed.pop(key, None)
         swept.pop(key, None)
         if key == "metrics.names" and override.is_sweep_override():
             names = ",".join(str(_value(v)) for v in override.sweep_iterator())
-            composed[key] = (key, [f"{key}='{names}'"], False)
-            continue
-        if not override.is_sweep_override():
-            composed[key] = (key, [override.input_line], False)
+            composed[key] = _Composed(key, (f"{key}='{names}'",), is_swept=False)
+        elif not override.is_sweep_override():
+            composed[key] = _Composed(key, (override.input_line,), is_swept=False)
         elif not override.is_discrete_sweep():
             raise InputError(f"{override.input_line}: list the values, or use range(a,b,step)")
         elif key in groups or key.split(".")[0] in referenced | groups:
-            choices = [f"{key}={value}" for value in override.sweep_string_iterator()]
-            composed[key] = (key, choices, True)
+            choices = tuple(f"{key}={value}" for value in override.sweep_string_iterator())
+            composed[key] = _Composed(key, choices, is_swept=True)
         else:
-            swept[key] = (key, [_value(v) for v in override.sweep_iterator()])
+            swept[key] = _Swept(key, tuple(_value(v) for v in override.sweep_iterator()))
     return list(composed.values()), list(swept.values())
 
 
-def _value(element: Any) -> Any:
+def _value(element: object) -> object:
     return element.text if isinstance(element, QuotedString) else element
 
 
 def _expand(
-    composed: Sequence[tuple[str, list[Any], bool]],
-    swept: Sequence[tuple[str, list[Any]]],
-    compose: Callable[[Sequence[str]], dict[str, Any]],
+    composed: Sequence[_Composed],
+    swept: Sequence[_Swept],
+    compose: Callable[[Sequence[str]], dict[str, object]],
 ) -> list[GridPoint]:
     """Return the points of the Cartesian product, group choices outermost."""
     points = []
-    values_product = list(itertools.product(*(values for _, values in swept)))
-    for choices in itertools.product(*(texts for _, texts, _ in composed)):
+    keys = [axis.key for axis in swept]
+    products = list(itertools.product(*(axis.values for axis in swept)))
+    for choices in itertools.product(*(one.overrides for one in composed)):
         base = compose(choices)
         chosen = [
-            (key, text.split("=", 1)[1])
-            for (key, _, is_swept), text in zip(composed, choices, strict=True)
-            if is_swept
+            (one.key, text.split("=", 1)[1])
+            for one, text in zip(composed, choices, strict=True)
+            if one.is_swept
         ]
-        for combination in values_product:
-            values = dict(base)
-            for (key, _), value in zip(swept, combination, strict=True):
+        for product in products:
+            values, axes = dict(base), list(zip(keys, product, strict=True))
+            for key, value in axes:
                 _put(values, key, value)
-            axes = [*chosen, *((key, v) for (key, _), v in zip(swept, combination, strict=True))]
-            points.append(GridPoint(values, tuple(axes)))
+            points.append(GridPoint(values, (*chosen, *axes)))
     return points
 
 
-def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key; the nested dicts on its way are copied, not shared."""
+def _put(values: dict[str, object], key: str, value: object) -> None:
+    """Set a dotted key; the nested dictionaries on its way are copied."""
     *parents, last = key.split(".")
     for parent in parents:
-        values[parent] = copy.copy(values[parent])
-        values = values[parent]
+        below = values.get(parent)
+        if not isinstance(below, Mapping):
+            raise InputError(f"{key}: {parent} is one value; write {parent}=VALUE")
+        copied = dict(below)
+        values[parent] = copied
+        values = copied
     if last not in values:
         raise unknown_name("key", key, values)
     values[last] = value

@@ -1,8 +1,8 @@
 """Content identity: canonical JSON and sha256 of values, files and folders.
 
-Owns what "the same" means as bytes. Refuses values with no canonical form
-(NaN, infinities, sets, objects): an identity must not depend on how a value
-happens to print.
+Owns the meaning of "equal" for everything that has a digest. Refuses values without a
+canonical form (NaN, infinities, sets, objects), because an identity must not depend on how a
+value happens to print.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ _CHUNK_BYTES = 1 << 20
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys, no spaces and no NaN; equal values give equal text.
+    """Return JSON with sorted keys, no spaces and no NaN; equal values give equal text.
 
-    Integers and floats stay apart (``0`` is not ``0.0``): validation settles a
-    field's type before its identity is taken.
+    ``0`` and ``0.0`` differ, so validation must fix a field's type before it is hashed.
     """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -34,7 +33,7 @@ def canonical_json(value: Any) -> str:
 
 def as_plain(value: Any) -> Any:
     """Return the nested dicts and lists that a value is stored and hashed as."""
-    if type(value) in (str, int, float, bool, type(None)):  # most of it; the rest is slower
+    if type(value) in (str, int, float, bool, type(None)):  # the usual case first, for speed
         return value
     if hasattr(value, "__dataclass_fields__"):
         return {f.name: as_plain(getattr(value, f.name)) for f in fields(value)}
@@ -46,7 +45,7 @@ def as_plain(value: Any) -> Any:
 
 
 def sha256_text(text: str) -> str:
-    """Lower-case hex sha256 of UTF-8 text."""
+    """Return the sha256 of UTF-8 text, in lower-case hex."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
@@ -58,8 +57,7 @@ def digest(value: Any) -> str:
 def array_sha256(dtype: str, values: npt.NDArray[Any]) -> str:
     """Return the sha256 of the line ``dtype shape`` followed by the values, rows first.
 
-    ``dtype`` names the tensor's own type, such as ``bfloat16``; ``values`` may hold it
-    in a wider one.
+    ``dtype`` names the tensor's type, such as ``bfloat16``; ``values`` may have a wider one.
     """
     state = hashlib.sha256(f"{dtype} {values.shape}\n".encode("ascii"))
     state.update(values.tobytes())
@@ -67,11 +65,11 @@ def array_sha256(dtype: str, values: npt.NDArray[Any]) -> str:
 
 
 class DigestCache:
-    """sha256 of files, remembered by (size, mtime, inode) in one JSON-lines file.
+    """Cache of files' sha256 by size, mtime and inode, in one JSON-lines file.
 
-    Weights are gigabytes and hashed at every start otherwise. Appends are one
-    ``write`` of one line, so that two processes can share the file; a line cut
-    by a crash is passed over.
+    Without it, gigabytes of weights would be hashed at every start. A digest is appended in one
+    ``write`` of one line, so that processes can share the file. A line that a crash cut short
+    is skipped.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -90,10 +88,10 @@ class DigestCache:
         return self._hash(path, mark)
 
     def verify(self) -> Iterator[tuple[Path, bool]]:
-        """Hash again every file that is remembered and seems unchanged, and say whether it is.
+        """Hash every cached file that looks unchanged; yield it and whether it is unchanged.
 
-        What has other bytes is remembered by these from now on. Files that are gone,
-        or plainly changed, are passed over: they are hashed again at their next use.
+        A file with other bytes gets its new digest in the cache. Files that are gone or have
+        another size or time are skipped, because their next use hashes them again.
         """
         self._known = self._read()
         for name, (mark, value) in sorted(self._known.items()):
@@ -110,7 +108,7 @@ class DigestCache:
         return value
 
     def folder(self, root: Path, files: Iterable[Path]) -> dict[str, str]:
-        """Digests of files by their POSIX path relative to ``root``."""
+        """Return the digests of files by their POSIX path relative to ``root``."""
         return {f.relative_to(root).as_posix(): self.file(f) for f in sorted(files)}
 
     def _read(self) -> dict[str, tuple[list[int], str]]:
@@ -119,12 +117,12 @@ class DigestCache:
             for line in self._path.read_text().splitlines():
                 try:
                     row = json.loads(line)
-                except json.JSONDecodeError:  # cut short by a crash; hashed again below
+                except json.JSONDecodeError:  # cut short by a crash
                     continue
                 known[row["path"]] = (row["mark"], row["sha256"])
         return known
 
-    def _append(self, row: Mapping[str, Any]) -> None:
+    def _append(self, row: Mapping[str, object]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         line = (json.dumps(row) + "\n").encode()
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -140,7 +138,7 @@ def _mark(path: Path) -> list[int]:
 
 
 def hash_file(path: Path) -> str:
-    """Return the sha256 of a file's bytes, read in pieces."""
+    """Return the sha256 of a file's bytes, read in chunks."""
     state = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):

@@ -56,6 +56,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["plan", "cfg=3"], "Did you mean guidance_scale?"),
         (["plan", "model.pth=x"], "model key=pth: unknown. Did you mean path?"),
         (["plan", "store.seed=1"], "store.seed: store is one value; write store=VALUE"),
+        (["plan", "seed.x=1,2"], "seed.x: seed is one value; write seed=VALUE"),
         (["sweep", "--fast"], "sweep: No such option '--fast'."),
         (["sync", "store=typo"], "store=typo: is not a turbo-lab store"),
         (["generate"], "give a prompt"),

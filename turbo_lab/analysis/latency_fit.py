@@ -1,4 +1,4 @@
-"""How latency grows along an axis: a fixed cost, and a cost per image, step or pixel.
+"""Growth of latency along an axis: a fixed cost, and a cost per image, step or pixel.
 
 Owns the position of a cell on a numeric axis, and the straight line through the
 latencies of cells that differ along that axis only. Refuses a line through two points.
@@ -21,7 +21,7 @@ UNITS: Mapping[str, tuple[str, float]] = {
     "num_inference_steps": ("step", 1.0),
     "resolution": ("1,000 pixels", 1e3),
 }
-"""Axes along which a call's cost is a line: what one more of it is called, and its size."""
+"""Axes along which latency grows linearly, each with the name and the size of its unit."""
 
 
 @dataclass(frozen=True)

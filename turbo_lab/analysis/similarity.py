@@ -1,4 +1,4 @@
-"""How different two images of one seed are, by metrics that complement each other.
+"""Differences between two images of one seed, by metrics that complement each other.
 
 Pure numpy on pairs of (H, W, 3) uint8 RGB images. No single metric is enough: a
 mean structural similarity misses an inverted block, a cosine of embeddings
@@ -21,25 +21,25 @@ _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 
 
 def max_abs(a: Image, b: Image) -> int:
-    """Largest difference of a channel, in levels of 255; lower is nearer."""
+    """Return the largest difference of a channel, in levels of 255; lower is nearer."""
     return int(_apart(a, b).max(initial=0))
 
 
 def exact_pixel_rate(a: Image, b: Image) -> float:
-    """Share of pixels equal in all channels, in [0, 1]."""
+    """Return the share of pixels equal in all channels, in [0, 1]."""
     return float((_apart(a, b).max(axis=-1) == 0).mean())
 
 
 def psnr(a: Image, b: Image) -> float:
-    """Peak signal-to-noise ratio in dB over all channels; infinite for equal images."""
+    """Return the peak signal-to-noise ratio in dB over all channels; infinite if equal."""
     squared = float(np.square(_apart(a, b), dtype=np.float64).mean())
     return math.inf if squared == 0 else 10 * math.log10(255**2 / squared)
 
 
 def window_density(a: Image, b: Image, tolerance: int = 0, window: int = 16) -> float:
-    """Share of differing pixels in the window where they are densest, in [0, 1].
+    """Return the share of differing pixels in their densest window, in [0, 1].
 
-    A pixel differs where a channel is more than ``tolerance`` levels off. All
+    A pixel differs if a channel is more than ``tolerance`` levels off. All
     windows of ``window`` x ``window`` pixels count, at every offset.
     """
     differs = (_apart(a, b).max(axis=-1) > tolerance).astype(np.float64)
@@ -48,10 +48,10 @@ def window_density(a: Image, b: Image, tolerance: int = 0, window: int = 16) -> 
 
 
 def tile_ssim(a: Image, b: Image, tile: int = 16) -> tuple[float, float]:
-    """Structural similarity of tiles: (mean, smallest over tiles and channels).
+    """Return the structural similarity of tiles: mean, and smallest over tiles and channels.
 
     Equation 13 of Wang et al. 2004 on uniform windows of ``tile`` x ``tile``
-    pixels, at every offset, each channel for itself (a gray image does not see
+    pixels, at every offset, each channel separately (a gray image does not show
     swapped channels). In [-1, 1], 1 for equal images. Our own since
     torchmetrics returns means only, and the smallest tile is what shows a local
     fault; with its uniform window the means agree (test).

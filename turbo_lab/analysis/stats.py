@@ -41,7 +41,7 @@ def bootstrap_mean_ci(
     resamples: int = RESAMPLES,
     level: float = 0.95,
 ) -> Interval | None:
-    """Interval of a mean by the cluster bootstrap; ``None`` below :data:`MIN_CLUSTERS`.
+    """Return the interval of a mean by the cluster bootstrap; ``None`` below :data:`MIN_CLUSTERS`.
 
     ``values``: (n,) finite; ``clusters``: (n,) labels such as the prompt, or
     ``None`` where the samples are independent. Percentile bootstrap with the
@@ -62,7 +62,7 @@ def bootstrap_mean_ci(
 
 
 def median_ci(values: npt.ArrayLike, level: float = 0.95) -> Interval | None:
-    """Distribution-free interval of a median from order statistics.
+    """Return the distribution-free interval of a median, from order statistics.
 
     The k-th smallest and k-th largest value, k the largest with
     ``P(Binomial(n, 1/2) < k) <= (1 - level) / 2``; the coverage is at least
@@ -85,7 +85,7 @@ def median_ci(values: npt.ArrayLike, level: float = 0.95) -> Interval | None:
 def proportion_ci(
     values: npt.ArrayLike, clusters: Sequence[Hashable] | None = None, level: float = 0.95
 ) -> Interval | None:
-    """Wilson score interval of a proportion; ``None`` below :data:`MIN_CLUSTERS`.
+    """Return the Wilson score interval of a proportion; ``None`` below :data:`MIN_CLUSTERS`.
 
     ``values``: (n,) in [0, 1], mostly 0 or 1. A bootstrap of sixteen misses in
     sixteen tries is (0, 0), which is certainty out of nothing; Wilson's (1927) is
@@ -117,7 +117,7 @@ def bootstrap_difference_ci(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval | None:
-    """95% interval of ``mean(candidate - baseline)`` of paired samples, (n,) each."""
+    """Return the 95% interval of ``mean(candidate - baseline)`` of paired samples, (n,) each."""
     first, second = _pairs(candidate, baseline)
     return bootstrap_mean_ci(first - second, clusters, seed, resamples)
 
@@ -162,7 +162,7 @@ def bootstrap_ratio_ci(
     resamples: int = RESAMPLES,
     level: float = 0.95,
 ) -> Interval | None:
-    """Interval of ``mean(numerator) / mean(denominator)`` of paired samples.
+    """Return the interval of ``mean(numerator) / mean(denominator)`` of paired samples.
 
     (n,) each; pairs (or whole clusters, such as the blocks of an interleaved
     timing run) are resampled together. Raises ``ValueError`` if the denominator
@@ -192,7 +192,7 @@ def permutation_test(
     seed: int = 0,
     resamples: int = 10_000,
 ) -> float:
-    """p-value of the paired sign-flip test that the mean difference is zero.
+    """Return the p-value of the paired sign-flip test that the mean difference is zero.
 
     (n,) each. Exact (all sign patterns) up to 12 clusters, else Monte Carlo with
     the ``(b + 1) / (m + 1)`` estimate, which is never zero (Phipson and Smyth
@@ -217,7 +217,7 @@ def permutation_test(
 
 
 def holm(p_values: npt.ArrayLike) -> Array:
-    """Holm's step-down adjusted p-values, in the order given; reject where <= alpha.
+    """Return Holm's step-down adjusted p-values, in the order given; reject if <= alpha.
 
     (m,) in [0, 1]; controls the family-wise error without independence (Holm
     1979). Never smaller than the input, never above 1.
@@ -259,7 +259,7 @@ def verdict(ci: Interval | None, margin: float, direction: Direction) -> Verdict
 def minimum_detectable_effect(
     sd: float, n: int, power: float = 0.8, alpha: float = 0.05
 ) -> float | None:
-    """Smallest mean difference that ``n`` pairs show with ``power``; ``None`` for n < 2.
+    """Return the smallest mean difference that ``n`` pairs show with ``power``; ``None`` for n < 2.
 
     ``sd``: standard deviation of the paired differences.
     ``(z(1 - alpha/2) + z(power)) * sd / sqrt(n)``, 2.80 at the defaults.
@@ -268,7 +268,7 @@ def minimum_detectable_effect(
 
 
 def needed_n(sd: float, effect: float, power: float = 0.8, alpha: float = 0.05) -> int:
-    """Pairs that show a mean difference of ``effect`` with ``power``; at least 2."""
+    """Return the number of pairs, at least 2, that show a mean difference with ``power``."""
     if not (effect > 0 and sd >= 0 and math.isfinite(sd / effect)):
         raise ValueError(f"effect={effect}, sd={sd}: effect must be positive, sd finite and >= 0")
     return max(2, math.ceil((_power_factor(power, alpha) * sd / effect) ** 2))
@@ -311,7 +311,7 @@ def _quantiles(draws: Array, tail: float) -> Interval:
 
 
 def _cluster_totals(values: Array, clusters: Sequence[Hashable] | None) -> tuple[Array, Array]:
-    """Sum and size of each cluster, (k,) float64 each."""
+    """Return sum and size of each cluster, (k,) float64 each."""
     if clusters is None:
         return values, np.ones_like(values)
     index = _checked_index(values, clusters)
