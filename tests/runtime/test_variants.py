@@ -25,7 +25,7 @@ from turbo_lab.request.recipe import Layout, Recipe
 from turbo_lab.runtime.acceleration import compile_unet
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.stage_clock import StageClock
-from turbo_lab.workflows.reproduce import claim_of_png, reproduce
+from turbo_lab.workflows.reproduce import drawing_of_png, reproduce
 
 SMALL = ("num_images=2", "batch_size=2", "num_threads=1", "num_inference_steps=2",
          "tracking=none", "store=store")  # fmt: skip
@@ -102,11 +102,11 @@ def test_a_sweep_over_vaes_records_each_and_its_images_are_reproduced(
     about: dict[str, Any] = cells[1]["provenance"]["models"][str(other_vae)]
     assert about["digest"] == locate_vae(str(other_vae)).digest
     png = Path(cells[1]["images"][0]["path"])
-    assert reproduce(claim_of_png(png), "cpu", 1).identical
+    assert reproduce(drawing_of_png(png), "cpu", 1).identical
     weights = other_vae / "diffusion_pytorch_model.safetensors"
     shutil.copy(WEIGHTS / "nano-vae" / weights.name, weights)
     with pytest.raises(MissingFilesError, match="its VAE .* was .* here it is"):
-        reproduce(claim_of_png(png), "cpu", 1)
+        reproduce(drawing_of_png(png), "cpu", 1)
 
 
 def traced(*overrides: str) -> tuple[Worker, ResolvedSweep]:

@@ -179,7 +179,7 @@ def test_an_image_that_was_edited_or_damaged_is_refused(
     for name, recipe in (("cut.png", text["turbo-lab"][:50]), ("empty.png", "{}")):
         (folder / name).write_bytes(images.encode_png(pixels, {"turbo-lab": recipe}))
         assert main(["reproduce", name]) == 2
-        assert "its turbo-lab recipe is damaged" in capsys.readouterr().err
+        assert "its turbo-lab recipe: is damaged" in capsys.readouterr().err
 
 
 def test_what_was_drawn_in_company_is_held_to_rounding_only(

@@ -17,7 +17,7 @@ from turbo_lab.store.record import Record
 from turbo_lab.store.store import Store
 
 if TYPE_CHECKING:
-    from turbo_lab.workflows.reproduce import Claim
+    from turbo_lab.workflows.reproduce import Drawing
 
 
 @click.command("reproduce")
@@ -39,9 +39,9 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
         )
     threads = keys.get("num_threads")
     num_threads = None if threads is None else whole_number(threads, "num_threads", 1)
-    claim = _claim(rest[0], Path(keys.get("store", DEFAULT_STORE)), keys.get("tracking.uri"))
+    drawing = _drawing(rest[0], Path(keys.get("store", DEFAULT_STORE)), keys.get("tracking.uri"))
     device = keys.get("device", "auto")
-    found = reproduce(claim, device, num_threads)
+    found = reproduce(drawing, device, num_threads)
     if as_json:
         print_document("reproduce", found)
         return found.verdict.exit_code
@@ -55,28 +55,28 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
     return found.verdict.exit_code
 
 
-def _claim(word: str, store: Path, uri: str | None) -> Claim:
-    from turbo_lab.workflows.reproduce import claim_of_png, claim_of_record
+def _drawing(word: str, store: Path, uri: str | None) -> Drawing:
+    from turbo_lab.workflows.reproduce import drawing_of_png, drawing_of_record
 
     path = Path(word)
     if path.suffix.lower() == ".png":
-        return claim_of_png(path)
+        return drawing_of_png(path)
     if path.suffix == ".json":
         # store/records/ab/<record id>.json
         if not path.exists():
             raise InputError(f"{word}: does not exist")
         above = path.resolve().parents
         opened = Store.existing(above[min(2, len(above) - 1)])
-        return claim_of_record(_by_id(opened, path.stem), opened)
+        return drawing_of_record(_by_id(opened, path.stem), opened)
     opened = Store.existing(store)
     if re.fullmatch(r"[0-9a-f]{32}", word):
         from turbo_lab.tracking import Tracker, TrackingSettings
 
         local = TrackingSettings.local(Path.cwd(), "none")
         settings = TrackingSettings(uri, None, "none") if uri else local
-        return claim_of_record(_by_id(opened, Tracker(settings).record_of(word)), opened)
+        return drawing_of_record(_by_id(opened, Tracker(settings).record_of(word)), opened)
     if re.fullmatch(r"[0-9a-f]{8,64}", word):
-        return claim_of_record(_by_id(opened, word), opened)
+        return drawing_of_record(_by_id(opened, word), opened)
     raise InputError(
         f"{word}: is not a PNG file, a record path, an id (8+ hex digits) or an MLflow run id"
     )

@@ -1,15 +1,15 @@
-"""``reproduce``: draw what a record says again, here, and say whether it is the same.
+"""``reproduce``: draw a recorded cell or image again, and compare.
 
-Owns the way from a claim (a record of the store, or the recipe inside a PNG) to
-weights on this machine by their digests, and the comparison. Weights of another
-digest are refused: that would be another picture.
+Owns the way from a record of the store, or the recipe inside a PNG, to weights on this machine
+with the same digests, and the comparison. Refuses weights with another digest, because they
+would draw another picture.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import numpy as np
 from turbo_lab import environment, images
 from turbo_lab.analysis.similarity import window_density
 from turbo_lab.cards import locate, locate_adapter, locate_vae, model_card
-from turbo_lab.documents.inspection import PixelDivergence, RecordedKey, Reproduction
+from turbo_lab.documents.document import read_value
+from turbo_lab.documents.inspection import BatchRows, PixelDivergence, RecordedKey, Reproduction
 from turbo_lab.environment import Keys
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.resident import ResidentPipeline, Weights
@@ -35,137 +36,156 @@ from turbo_lab.verdict import Verdict
 
 
 @dataclass(frozen=True)
-class ClaimedImage:
+class RecordedImage:
     """One image that was drawn before."""
 
     row: int
-    """In its batch."""
+    """Row of the image in its batch."""
     pixel_sha256: str
-    """What it was."""
+    """sha256 of the pixels that were drawn."""
     path: Path
-    """Its PNG file."""
+    """PNG file of the image."""
 
 
 @dataclass(frozen=True)
-class ClaimedBatch:
-    """One call of the pipeline."""
+class RecordedBatch:
+    """One pipeline call that was made before."""
 
     layout: Layout
-    """Its rows."""
-    images: tuple[ClaimedImage, ...]
-    """Those of its images that the claim is about."""
+    """Prompts and seeds of the call, row by row."""
+    images: tuple[RecordedImage, ...]
+    """Images to compare; not always all rows of the call."""
     stages: Mapping[str, str] | None
-    """Stage to sha256; ``None`` where none were recorded."""
+    """sha256 by stage; ``None``: none were recorded."""
 
 
 @dataclass(frozen=True)
-class Claim:
-    """What was drawn before."""
+class Drawing:
+    """A drawing to reproduce: the cell of a record, or one image."""
 
     name: str
-    """For people."""
+    """Record id or PNG file, for messages."""
     recipe: Recipe
-    """What was run."""
+    """Recipe that it was drawn by."""
     negative_prompt: str | None
-    """The text behind the recipe's digest."""
+    """Text of the negative prompt; ``None``: it has no effect."""
     names: Mapping[str, str]
-    """Digest to the name of its model or adapter."""
-    batches: tuple[ClaimedBatch, ...]
-    """In order."""
+    """Names of its model, adapters and VAE, by digest."""
+    batches: tuple[RecordedBatch, ...]
+    """Batches, in the order of their images."""
     keys: Keys | None
-    """Fingerprint keys it was drawn under; ``None`` where the claim does not say (an old PNG)."""
+    """Fingerprint keys it was drawn under; ``None``: an old PNG does not say."""
     exactness: Exactness
-    """How it was drawn: other than ``EXACT``, only the same company gives the bits again."""
+    """How it was drawn. Unless that is ``EXACT``, an image has the same bits only next to the
+    same other rows, and those are not drawn again."""
 
 
-def claim_of_png(path: Path) -> Claim:
-    """The recipe inside a PNG that turbo-lab wrote. Raises ``InputError``."""
+@dataclass(frozen=True)
+class _ImageText:
+    """The JSON text in a PNG file that turbo-lab wrote."""
+
+    recipe: Mapping[str, object]
+    """Recipe, as JSON values."""
+    rows: BatchRows
+    """All rows of the batch."""
+    row: int
+    """Row of the image in its batch."""
+    pixel_sha256: str
+    """sha256 of the pixels that were drawn."""
+    exactness: Exactness = Exactness.EXACT
+    """How the batch was drawn."""
+    stages: Mapping[str, str] | None = None
+    """sha256 by stage; ``None``: none were recorded."""
+    keys: Mapping[str, str | int] | None = None
+    """Fingerprint keys of the environment; ``None``: an old PNG does not say."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """Names of its model, adapters and VAE, by digest."""
+
+
+def drawing_of_png(path: Path) -> Drawing:
+    """Return the drawing that a PNG file of turbo-lab describes.
+
+    Raises ``InputError`` or ``StoreError`` for any other file, and for an image that was edited.
+    """
     pixels, text = images.read_png(path)
     if "turbo-lab" not in text:
-        raise InputError(f"{path}: holds no turbo-lab recipe")
+        raise InputError(f"{path}: has no turbo-lab recipe; name a PNG that turbo-lab wrote")
+    where = f"{path}: its turbo-lab recipe"
     try:
-        return _read_claim(path, json.loads(text["turbo-lab"]), images.pixel_sha256(pixels))
+        about = read_value(_ImageText, json.loads(text["turbo-lab"]), where)
+        recipe = Recipe.from_plain(about.recipe)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: its turbo-lab recipe is damaged ({error})") from error
-
-
-def _read_claim(path: Path, about: Mapping[str, Any], pixel_sha256: str) -> Claim:
-    if about["pixel_sha256"] != pixel_sha256:
+        raise InputError(f"{where}: is damaged ({error})") from error
+    if about.pixel_sha256 != images.pixel_sha256(pixels):
         raise InputError(
             f"{path}: its pixels are not those that its recipe names; it was changed after it was "
             "drawn"
         )
-    recipe = Recipe.from_plain(about["recipe"])
-    if recipe.negative_prompt is not None and about.get("negative_prompt") is None:
+    if recipe.negative_prompt is not None:
         raise InputError(
-            f"{path}: was drawn with a negative prompt, which a PNG does not hold; give its record"
+            f"{path}: was drawn with a negative prompt, whose text is not in the PNG; name its "
+            "record instead"
         )
-    layout = Layout(tuple(about["rows"]["prompts"]), tuple(about["rows"]["seeds"]))
-    image = ClaimedImage(about["row"], pixel_sha256, path)
-    batch = ClaimedBatch(layout, (image,), about.get("stages"))
-    return Claim(
+    layout = Layout(about.rows.prompts, about.rows.seeds)
+    image = RecordedImage(about.row, about.pixel_sha256, path)
+    return Drawing(
         name=str(path),
         recipe=recipe,
-        negative_prompt=about.get("negative_prompt"),
-        names=_read_names(about.get("models", {})),
-        batches=(batch,),
-        keys=about.get("keys"),
-        exactness=Exactness(about.get("exactness", Exactness.EXACT)),
+        negative_prompt=None,
+        names=about.models,
+        batches=(RecordedBatch(layout, (image,), about.stages),),
+        keys=about.keys,
+        exactness=about.exactness,
     )
 
 
-def _read_names(values: Any) -> dict[str, str]:
-    """Return the names of a PNG's model and adapters by digest; a name may be a path here."""
-    if not isinstance(values, dict) or not all(isinstance(n, str) for n in values.values()):
-        raise ValueError("models must be an object of digests and names")
-    return values
-
-
-def claim_of_record(record: Record, store: Store) -> Claim:
-    """A record of the store. Raises ``InputError`` for a failed one."""
+def drawing_of_record(record: Record, store: Store) -> Drawing:
+    """Return the cell of a record. Raises ``InputError`` for a failed one."""
     if record.status != CellStatus.DONE:
         raise InputError(f"record {record.record_id[:12]}: failed ({record.error}); nothing drawn")
-    batches = []
-    for key in record.batches:
-        stored = store.read_batch(key)
-        folder = store.batch_folder(key)
-        layout = Layout(
-            tuple(i.prompt for i in stored.images), tuple(i.seed for i in stored.images)
-        )
-        claimed = tuple(
-            ClaimedImage(row, image.pixel_sha256, folder / image.file)
-            for row, image in enumerate(stored.images)
-        )
-        batches.append(ClaimedBatch(layout, claimed, stored.stages))
     names = {
         about["digest"]: name
         for kind in ("models", "adapters")
         for name, about in record.provenance[kind].items()
     }
-    return Claim(
+    return Drawing(
         name=record.record_id,
         recipe=record.recipe,
         negative_prompt=record.parameters.get("negative_prompt"),
         names=names,
-        batches=tuple(batches),
+        batches=tuple(_recorded_batch(store, key) for key in record.batches),
         keys=record.fingerprint.keys,
         exactness=record.exactness,
     )
 
 
-def reproduce(claim: Claim, device: str, num_threads: int | None) -> Reproduction:
-    """Draw a claim again. ``num_threads=None``: as many as it was drawn with, else 2."""
-    threads = num_threads or int((claim.keys or {}).get("num_threads", 2))
+def _recorded_batch(store: Store, key: str) -> RecordedBatch:
+    stored, folder = store.read_batch(key), store.batch_folder(key)
+    prompts = tuple(image.prompt for image in stored.images)
+    seeds = tuple(image.seed for image in stored.images)
+    recorded = tuple(
+        RecordedImage(row, image.pixel_sha256, folder / image.file)
+        for row, image in enumerate(stored.images)
+    )
+    return RecordedBatch(Layout(prompts, seeds), recorded, stored.stages)
+
+
+def reproduce(drawing: Drawing, device: str, num_threads: int | None) -> Reproduction:
+    """Draw a cell or an image again, and compare.
+
+    ``num_threads``: CPU threads; ``None``: as many as it was drawn with, or 2 if that is unknown.
+    """
+    threads = num_threads or int((drawing.keys or {}).get("num_threads", 2))
     here = environment.fingerprint(
         device=environment.resolve_device(device), num_threads=threads
     ).keys
-    resident = ResidentPipeline(_weights(claim), environment.resolve_device(device))
+    resident = ResidentPipeline(_weights(drawing), environment.resolve_device(device))
     worker = Worker(resident, threads)
-    compared = [_draw(worker, claim, batch) for batch in claim.batches]
+    compared = [_draw(worker, drawing, batch) for batch in drawing.batches]
     apart = [divergence for found in compared for divergence in found if divergence is not None]
-    total = sum(len(batch.images) for batch in claim.batches)
-    differs = () if claim.keys is None else choose_tier(claim.keys, here).differs
-    verdict, message = _verdict(claim, apart, here)
+    total = sum(len(batch.images) for batch in drawing.batches)
+    differs = () if drawing.keys is None else choose_tier(drawing.keys, here).differs
+    verdict, message = _verdict(drawing, apart, here)
     return Reproduction(
         verdict=verdict,
         identical=not apart,
@@ -177,93 +197,91 @@ def reproduce(claim: Claim, device: str, num_threads: int | None) -> Reproductio
     )
 
 
-def _verdict(claim: Claim, apart: Sequence[PixelDivergence], here: Keys) -> tuple[Verdict, str]:
+def _verdict(drawing: Drawing, apart: Sequence[PixelDivergence], here: Keys) -> tuple[Verdict, str]:
     if not apart:
         return Verdict.PASS, "identical to the bit"
-    choice = None if claim.keys is None else choose_tier(claim.keys, here)
+    choice = None if drawing.keys is None else choose_tier(drawing.keys, here)
     if choice is not None and choice.tier is None:
         return Verdict.UNCOVERED, choice.reason or ""
     if choice is not None and choice.tier == "T2":
-        return (
-            Verdict.UNCOVERED,
-            "drawn on another device class: only a golden at T2 can judge that",
-        )
-    if choice is not None and choice.tier == "T0" and claim.exactness == Exactness.EXACT:
-        if all(found.max_abs == 0 for found in apart):
-            return (
-                Verdict.REGRESSION,
-                "the pixels are identical and a stage is not, on one fingerprint",
-            )
-        return Verdict.REGRESSION, "not identical, on the same fingerprint"
+        reason = "drawn on another device class; only a golden can judge that, at tier T2"
+        return Verdict.UNCOVERED, reason
+    if choice is not None and choice.tier == "T0" and drawing.exactness == Exactness.EXACT:
+        has_same_pixels = all(found.max_abs == 0 for found in apart)
+        what = "the pixels are identical and a stage is not" if has_same_pixels else "not identical"
+        return Verdict.REGRESSION, f"{what}, on the same fingerprint"
+    return _rounding_verdict(drawing, apart)
+
+
+def _rounding_verdict(drawing: Drawing, apart: Sequence[PixelDivergence]) -> tuple[Verdict, str]:
+    """Judge images that may differ by rounding, by the threshold that calibration derived."""
     margin = read_thresholds().get("T1", {}).get("window_density")
     worst = max(found.window_density for found in apart)
     if margin is None:
         return Verdict.UNCOVERED, "no calibrated threshold: run turbo-lab golden calibrate --write"
     text = f"densest window of differing pixels {worst:.3g}, threshold {margin.threshold:.3g}"
-    if claim.exactness != Exactness.EXACT:
-        text += f"; it was drawn {claim.exactness}, in company that is not drawn again"
+    if drawing.exactness != Exactness.EXACT:
+        text += f"; it was drawn {drawing.exactness}, so rounding depends on the rest of its batch"
     if worst <= margin.threshold:
         return Verdict.PASS, f"within rounding: {text}"
-    if choice is None:
-        return (
-            Verdict.UNCOVERED,
-            f"beyond rounding: {text}; the image does not say where it was drawn",
-        )
+    if drawing.keys is None:
+        text += "; the image does not say where it was drawn"
+        return Verdict.UNCOVERED, f"beyond rounding: {text}"
     return Verdict.REGRESSION, f"beyond rounding: {text}"
 
 
-def _weights(claim: Claim) -> Weights:
-    """Files of the recipe's digests, by the names that go with them."""
-    name = claim.names.get(claim.recipe.model)
+def _weights(drawing: Drawing) -> Weights:
+    """Return the files with the recipe's digests, found by their names."""
+    name = drawing.names.get(drawing.recipe.model)
     if name is None or name == "local":
         raise MissingFilesError(
-            f"{claim.name}: its model {claim.recipe.model[:12]} has no card; "
+            f"{drawing.name}: its model {drawing.recipe.model[:12]} has no card; "
             "only models with a card can be found again"
         )
     files = locate(model_card(name))
     if files.has_random_weights:
-        raise _noise(claim, name)
-    if files.digest != claim.recipe.model:
+        raise _noise_error(drawing, name)
+    if files.digest != drawing.recipe.model:
         raise MissingFilesError(
-            f"{claim.name}: was drawn with {name} {claim.recipe.model[:12]}, here {name} is "
+            f"{drawing.name}: was drawn with {name} {drawing.recipe.model[:12]}, here {name} is "
             f"{files.digest[:12]}; install the turbo-lab (or the revision) that has it"
         )
     adapters = {}
-    for digest, _ in claim.recipe.lora:
-        adapter = locate_adapter(claim.names.get(digest, digest))
+    for digest, _ in drawing.recipe.lora:
+        adapter = locate_adapter(drawing.names.get(digest, digest))
         if adapter.digest != digest:
             raise MissingFilesError(
-                f"{claim.name}: its adapter {adapter.name} was {digest[:12]}, here it is "
+                f"{drawing.name}: its adapter {adapter.name} was {digest[:12]}, here it is "
                 f"{adapter.digest[:12]}"
             )
         adapters[digest] = (adapter.name, adapter.path)
-    return Weights({claim.recipe.model: files.source}, adapters, _vaes(claim))
+    return Weights({drawing.recipe.model: files.source}, adapters, _vaes(drawing))
 
 
-def _noise(claim: Claim, name: str) -> InputError:
+def _noise_error(drawing: Drawing, name: str) -> InputError:
     return InputError(
-        f"{claim.name}: {name} has random weights, which differ per device; its pixels are noise "
+        f"{drawing.name}: {name} has random weights, which differ per device; its pixels are noise "
         "and are not reproduced: time it with turbo-lab bench"
     )
 
 
-def _vaes(claim: Claim) -> dict[str, Path]:
-    """The VAE that took the place of the model's own, by the name that goes with it."""
-    wanted = dict(claim.recipe.variant).get("vae")
+def _vaes(drawing: Drawing) -> dict[str, Path]:
+    """Return the file of the VAE that replaced the model's own, found by its name."""
+    wanted = dict(drawing.recipe.variant).get("vae")
     if wanted is None:
         return {}
-    vae = locate_vae(claim.names.get(wanted, wanted))
+    vae = locate_vae(drawing.names.get(wanted, wanted))
     if vae.has_random_weights:
-        raise _noise(claim, vae.name)
+        raise _noise_error(drawing, vae.name)
     if vae.digest != wanted:
         raise MissingFilesError(
-            f"{claim.name}: its VAE {vae.name} was {wanted[:12]}, here it is {vae.digest[:12]}"
+            f"{drawing.name}: its VAE {vae.name} was {wanted[:12]}, here it is {vae.digest[:12]}"
         )
     return {wanted: vae.path}
 
 
-def _draw(worker: Worker, claim: Claim, batch: ClaimedBatch) -> list[PixelDivergence | None]:
-    """For each claimed image: ``None``, or how it differs."""
+def _draw(worker: Worker, drawing: Drawing, batch: RecordedBatch) -> list[PixelDivergence | None]:
+    """Draw a batch again; return per recorded image how it differs, or ``None``."""
     stages: list[StageValue] = []
 
     def observe(stage: str, tensor: Any) -> Any:
@@ -271,14 +289,14 @@ def _draw(worker: Worker, claim: Claim, batch: ClaimedBatch) -> list[PixelDiverg
         return tensor
 
     worker = worker.cold()
-    worker.prepare(claim.recipe)
-    drawn = worker.run(Batch(claim.recipe, batch.layout), claim.negative_prompt, observe)
+    worker.prepare(drawing.recipe)
+    drawn = worker.run(Batch(drawing.recipe, batch.layout), drawing.negative_prompt, observe)
     first = _first_stage(batch.stages, stages)
     return [_compare(image, drawn.pixels[image.row], first) for image in batch.images]
 
 
 def _first_stage(recorded: Mapping[str, str] | None, stages: Sequence[StageValue]) -> str | None:
-    """The first stage whose recorded hash is another; ``None``: no such stage."""
+    """Return the first stage whose hash differs from the recorded one; ``None``: none does."""
     for value in stages:
         known = (recorded or {}).get(value.stage)
         if known is not None and known != mark(value).sha256:
@@ -287,16 +305,19 @@ def _first_stage(recorded: Mapping[str, str] | None, stages: Sequence[StageValue
 
 
 def _compare(
-    claimed: ClaimedImage, pixels: np.ndarray, stage: str | None
+    recorded: RecordedImage, pixels: np.ndarray, stage: str | None
 ) -> PixelDivergence | None:
-    """``stage``: the first of the batch that differs. Equal pixels may hide that one does."""
-    if stage is None and images.pixel_sha256(pixels) == claimed.pixel_sha256:
+    """Return how an image differs from the recorded one; ``None``: it does not.
+
+    ``stage``: first stage of its batch that differs. It may differ although the pixels are equal.
+    """
+    if stage is None and images.pixel_sha256(pixels) == recorded.pixel_sha256:
         return None
-    before = images.read_png(claimed.path)[0]
+    before = images.read_png(recorded.path)[0]
     apart = np.abs(before.astype(np.int16) - pixels.astype(np.int16))
     return PixelDivergence(
         stage=stage or "pixels",
-        image=str(claimed.path),
+        image=str(recorded.path),
         max_abs=int(apart.max()),
         window_density=window_density(before, pixels, tolerance=WINDOW_TOLERANCE["T1"]),
     )
