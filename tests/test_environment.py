@@ -6,12 +6,13 @@ import json
 import re
 import subprocess
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from turbo_lab import environment
-from turbo_lab.environment import Gpu, fingerprint, git_provenance, parse_cpuinfo, parse_gpu
+from turbo_lab.environment import Cpu, Gpu, fingerprint, git_state, parse_cpuinfo, parse_gpu
 from turbo_lab.errors import InputError
 
 X86 = """processor\t: 0
@@ -25,23 +26,23 @@ ARM = "processor\t: 0\nFeatures\t: fp asimd sve\nCPU implementer\t: 0x41\nCPU pa
 
 
 def test_x86_cpu() -> None:
-    assert parse_cpuinfo(X86) == {
-        "vendor": "GenuineIntel",
-        "family": "6",
-        "model": "143",
-        "name": "Intel(R) Xeon(R) Platinum 8481C",
-        "isa": "avx2 avx512f fma sse4_2",
-    }
+    assert parse_cpuinfo(X86) == Cpu(
+        vendor="GenuineIntel",
+        family="6",
+        model="143",
+        name="Intel(R) Xeon(R) Platinum 8481C",
+        isa="avx2 avx512f fma sse4_2",
+    )
 
 
 def test_arm_cpu_says_unknown_where_nothing_is_said() -> None:
     cpu = parse_cpuinfo(ARM)
-    assert (cpu["vendor"], cpu["model"], cpu["isa"]) == ("0x41", "0xd40", "asimd sve")
-    assert cpu["family"] == cpu["name"] == "unknown"
+    assert (cpu.vendor, cpu.model, cpu.isa) == ("0x41", "0xd40", "asimd sve")
+    assert cpu.family == cpu.name == "unknown"
 
 
 def test_an_unreadable_cpu_is_unknown() -> None:
-    assert set(parse_cpuinfo("").values()) == {"unknown"}
+    assert set(asdict(parse_cpuinfo("")).values()) == {"unknown"}
 
 
 def test_gpu_line() -> None:
@@ -135,7 +136,7 @@ def test_wrong_devices(device: str, message: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_git_is_asked_of_the_folder(tmp_path: Path) -> None:
-    assert git_provenance(tmp_path) is None
+    assert git_state(tmp_path) is None
 
     def git(*words: str) -> None:
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
@@ -145,11 +146,11 @@ def test_git_is_asked_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("1")
     git("add", "file")
     git("commit", "-q", "-m", "one")
-    found = git_provenance(tmp_path)
-    assert found is not None and len(found["commit"]) == 40 and found["dirty"] is False
+    found = git_state(tmp_path)
+    assert found is not None and len(found.commit) == 40 and found.dirty is False
     (tmp_path / "file").write_text("2")
-    found = git_provenance(tmp_path)
-    assert found is not None and found["dirty"] is True
+    found = git_state(tmp_path)
+    assert found is not None and found.dirty is True
 
 
 def test_it_is_quick() -> None:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
 
 from turbo_lab.errors import InputError
 from turbo_lab.identity import sha256_text
@@ -70,6 +69,32 @@ class Fingerprint:
 
 
 @dataclass(frozen=True)
+class GitState:
+    """State of a folder's git repository."""
+
+    commit: str
+    """Commit, 40 hex digits."""
+    dirty: bool | str
+    """Whether tracked files differed from the commit; ``unknown`` if git could not tell."""
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """The first CPU, in the words of ``/proc/cpuinfo``; ``unknown`` where it says nothing."""
+
+    vendor: str
+    """Vendor, such as ``AuthenticAMD``."""
+    family: str
+    """Family, a number."""
+    model: str
+    """Model, a number."""
+    name: str
+    """Name of the product."""
+    isa: str
+    """Instruction sets that a math library may choose a kernel by, sorted, with spaces between."""
+
+
+@dataclass(frozen=True)
 class Gpu:
     """The first NVIDIA GPU, as its driver names it."""
 
@@ -92,9 +117,8 @@ def fingerprint(
 ) -> Fingerprint:
     """Describe this environment for work on a resolved ``device`` (``cpu`` or ``cuda``).
 
-    ``dtype``: ``None`` where the recipe carries it, so that one fingerprint
-    serves cells of several dtypes. ``compile`` is of what no recipe names: a cell's
-    own compiled UNet is in its recipe.
+    ``dtype``: ``None`` if the recipe carries it, so that one fingerprint serves cells of several
+    dtypes. The key ``compile`` is always ``none``: a cell's own compiled UNet is in its recipe.
     """
     keys: dict[str, str | int] = {
         **(_cuda_keys() if device == "cuda" else _cpu_keys()),
@@ -139,8 +163,8 @@ def _cpu_keys() -> dict[str, str | int]:
     cpu = read_cpu()
     return {
         "device_class": f"cpu {machine}",
-        "device_model": f"{cpu['vendor']} family {cpu['family']} model {cpu['model']}",
-        "isa": cpu["isa"],
+        "device_model": f"{cpu.vendor} family {cpu.family} model {cpu.model}",
+        "isa": cpu.isa,
     }
 
 
@@ -148,7 +172,7 @@ def _cuda_keys() -> dict[str, str | int]:
     gpu = read_gpu()
     if gpu is None:
         return {"device_class": f"cuda {UNKNOWN}", "device_model": UNKNOWN}
-    flags = read_cpu()["isa"].split()
+    flags = read_cpu().isa.split()
     vector = "avx2" in flags and os.environ.get("ATEN_CPU_CAPABILITY") != "default"
     return {
         "device_class": f"cuda sm_{gpu.compute_capability.replace('.', '')}",
@@ -165,7 +189,7 @@ def _options(device: str) -> dict[str, str | int]:
         "python": platform.python_version(),
         "os": f"{platform.system()} {platform.release()}",
         "libc": " ".join(platform.libc_ver()).strip() or UNKNOWN,
-        "cpu_name": read_cpu()["name"],
+        "cpu_name": read_cpu().name,
         "cpu_count": os.cpu_count() or UNKNOWN,
         "host": host_name(),
         "driver": gpu.driver if gpu else "none",
@@ -185,28 +209,28 @@ def host_name() -> str:
 
 
 @lru_cache(maxsize=1)
-def read_cpu() -> dict[str, str]:
-    """Vendor, family, model, name and instruction set of the first CPU."""
+def read_cpu() -> Cpu:
+    """Describe the first CPU."""
     path = Path("/proc/cpuinfo")
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     return parse_cpuinfo(text.partition("\n\n")[0])
 
 
-def parse_cpuinfo(text: str) -> dict[str, str]:
-    """Return one processor's block of ``/proc/cpuinfo`` (x86 or arm) as five words."""
+def parse_cpuinfo(text: str) -> Cpu:
+    """Parse one processor's block of ``/proc/cpuinfo`` (x86 or arm)."""
     rows = dict(re.findall(r"^([^\t:]+?)\s*:[ \t]*(.*)$", text, flags=re.MULTILINE))
 
     def first(*names: str) -> str:
         return next((rows[name] for name in names if rows.get(name)), UNKNOWN)
 
     flags = sorted(set(_ISA_FLAGS.split()).intersection(first("flags", "Features").split()))
-    return {
-        "vendor": first("vendor_id", "CPU implementer"),
-        "family": first("cpu family", "CPU architecture"),
-        "model": first("model", "CPU part"),
-        "name": first("model name", "Processor"),
-        "isa": " ".join(flags) or UNKNOWN,
-    }
+    return Cpu(
+        vendor=first("vendor_id", "CPU implementer"),
+        family=first("cpu family", "CPU architecture"),
+        model=first("model", "CPU part"),
+        name=first("model name", "Processor"),
+        isa=" ".join(flags) or UNKNOWN,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -226,7 +250,7 @@ def read_gpu() -> Gpu | None:
 
 
 def parse_gpu(text: str) -> Gpu | None:
-    """First line of nvidia-smi's CSV; ``None`` if it names no device."""
+    """Parse the first line of nvidia-smi's CSV; ``None`` if it names no device."""
     parts = [part.strip() for part in (text.strip().splitlines() or [""])[0].split(",")]
     if len(parts) != 4:
         return None
@@ -236,7 +260,7 @@ def parse_gpu(text: str) -> Gpu | None:
 
 @lru_cache(maxsize=64)
 def package_version(name: str) -> str:
-    """Version of an installed package, from its metadata."""
+    """Return the version of an installed package, from its metadata; ``absent`` without it."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -250,7 +274,10 @@ def _first_version(*names: str) -> str:
 
 @lru_cache(maxsize=1)
 def torch_cuda_version() -> str | None:
-    """CUDA that torch was built with, from the text of its ``version.py``; ``None``: CPU-only."""
+    """Return the CUDA version that torch was built with, ``None`` for a CPU-only one.
+
+    It is read from the text of torch's ``version.py``: importing torch takes seconds.
+    """
     spec = util.find_spec("torch")  # finds a top-level package without importing it
     if spec is None or spec.origin is None:
         return None
@@ -260,7 +287,7 @@ def torch_cuda_version() -> str | None:
     return found.group(1) if found else None
 
 
-def git_provenance(folder: Path) -> dict[str, Any] | None:
+def git_state(folder: Path) -> GitState | None:
     """Return the commit and whether files differ from it; ``None`` outside a git checkout.
 
     Looks at the folder given, never at the working directory.
@@ -282,4 +309,4 @@ def git_provenance(folder: Path) -> dict[str, Any] | None:
     if commit is None:
         return None
     status = git("status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit, "dirty": UNKNOWN if status is None else bool(status)}
+    return GitState(commit, dirty=UNKNOWN if status is None else bool(status))

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from turbo_lab import environment
-from turbo_lab.documents.document import read_value, to_plain
+from turbo_lab.documents.document import read_value
 from turbo_lab.documents.golden import CheckedCase, GoldenCheck
 from turbo_lab.documents.output import check_writable
 from turbo_lab.errors import InputError, NonFiniteError, StoreError
@@ -34,6 +34,7 @@ from turbo_lab.golden.stages import StageValue, Values, ordered_by_worth
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.identity import digest
 from turbo_lab.store.record import encode_floats
+from turbo_lab.untrusted.typed_json import to_plain
 from turbo_lab.verdict import Verdict, worst
 
 _WORKER_KEY = "turbo_lab_goldens"

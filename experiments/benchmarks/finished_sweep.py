@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from turbo_lab import config
-from turbo_lab.execute.driver import parameters
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
+from turbo_lab.request.parameters import Parameters
 from turbo_lab.store.encode import DrawnBatch, encode_batch
+from turbo_lab.store.provenance import Provenance
 from turbo_lab.store.record import CellStatus, Exactness, Record
 from turbo_lab.store.store import Store, record_id, reuse_key
 
@@ -69,10 +70,10 @@ def fill(store: Store, sweep: ResolvedSweep) -> None:
                 error=None,
                 exactness=Exactness.EXACT,
                 recipe=cell.recipe,
-                parameters=parameters(cell),
+                parameters=Parameters.of(cell),
                 batches=tuple(names),
                 fingerprint=sweep.fingerprint,
-                provenance={"models": {}, "adapters": {}, "prompt_sets": {}},
+                provenance=Provenance({}, {}, {}, git=None),
             )
         )
 

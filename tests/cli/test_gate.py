@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -167,7 +168,7 @@ def test_a_stored_baseline_that_was_timed_gates_latency_on_its_own_fingerprint(
     assert (code, row["verdict"]) == (3, "uncovered")
     assert row["note"] == "a call draws 4 images, the stored baseline's drew 8"
     here = environment.read_cpu()
-    monkeypatch.setattr(environment, "read_cpu", lambda: here | {"model": "another"})
+    monkeypatch.setattr(environment, "read_cpu", lambda: replace(here, model="another"))
     code, values = run(capsys, *words)
     row = values["checks"][-1]
     assert (code, row["verdict"]) == (3, "uncovered")
@@ -200,7 +201,7 @@ def test_on_another_cpu_the_goldens_are_held_numerically(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = environment.read_cpu()
-    monkeypatch.setattr(environment, "read_cpu", lambda: here | {"model": "another"})
+    monkeypatch.setattr(environment, "read_cpu", lambda: replace(here, model="another"))
     code, values = run(capsys, "baseline.model=nano-turbo", *ONE_GOLDEN)
     row = values["checks"][-1]
     assert (code, row["name"], row["verdict"]) == (0, "goldens", "pass")

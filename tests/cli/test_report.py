@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.recipes import RECIPE
+from tests.recipes import record
 from tests.report.results import sweep_result
 from turbo_lab.cli.main import main
 from turbo_lab.cli.report import cell_details
 from turbo_lab.documents.document import to_document
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.environment import Fingerprint
-from turbo_lab.store.record import Measurement, Record
+from turbo_lab.store.record import Measurement
 from turbo_lab.store.store import Store
 
 FINGERPRINT = Fingerprint({"torch": "2.15.0"}, {})
@@ -43,9 +43,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     for name in ("abc123", "abd456"):
         path = store.sweep_files(name).document
         store.write_document(path, to_document("sweep", replace(sweep, sweep_id=name)))
-    store.write_record(
-        Record("a0", "c0", "done", None, "exact", RECIPE, {}, (), FINGERPRINT, {"models": {}})
-    )
+    store.write_record(record(record_id="a0", cell_id="c0", fingerprint=FINGERPRINT))
     for fingerprint, value in (("f" * 64, 0.5), ("e" * 64, 0.9)):
         figure = Measurement("clip_score", value, "1", 4, "higher", fingerprint, None,
                              per_image=(value,) * 4)  # fmt: skip
@@ -147,7 +145,7 @@ def test_what_cannot_be_is_one_line(
     ("content", "message"),
     [
         ("{", "is damaged"),
-        ("[]", "no JSON object"),
+        ("[]", "it is not a JSON object"),
         ('{"schema": 99, "kind": "sweep"}', "newer than this turbo-lab's"),
         ('{"schema": 1, "kind": "record"}', "where 'sweep' belongs"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,8 +97,27 @@ def test_a_store_that_another_process_has_open_keeps_its_open_ends(
     assert json.loads(capsys.readouterr().out)["cut_off"] == [sweep_id]
 
 
+def lose_a_record(sweep: Path) -> None:
+    cells = json.loads(sweep.read_text())["cells"]
+    Path(cells[0]["record"]).unlink()
+
+
+def lose_a_field(sweep: Path) -> None:
+    values = json.loads(sweep.read_text())
+    del values["cells"][0]["parameters"]["seed"]
+    sweep.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [(lose_a_record, "No such file"), (lose_a_field, "cells[0].parameters.seed is missing")],
+)
 def test_sweep_that_cannot_be_projected_does_not_stop_the_next(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    damage: Callable[[Path], None],
+    reason: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     documents = []
@@ -105,10 +125,11 @@ def test_sweep_that_cannot_be_projected_does_not_stop_the_next(
         assert main([*SWEEP, f"seed={seed}", "--json"]) == 0
         documents.append(json.loads(capsys.readouterr().out))
     lost, kept = sorted(documents, key=lambda document: document["sweep_id"])
-    Path(lost["cells"][0]["record"]).unlink()
+    damage(Path("made", "sweeps", lost["sweep_id"], "sweep.json"))
     assert main(["sync", "store=made", "--json"]) == 3
     said = capsys.readouterr()
     synced = json.loads(said.out)
     assert synced["sweeps"] == [kept["sweep_id"]]
     assert [row["sweep_id"] for row in synced["failed"]] == [lost["sweep_id"]]
+    assert reason in synced["failed"][0]["error"]
     assert said.err.count(synced["failed"][0]["error"]) == 1

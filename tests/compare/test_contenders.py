@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.recipes import RECIPE
+from tests.recipes import PARAMETERS, RECIPE
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.contenders import Contender, steps_of_equal_latency
 from turbo_lab.environment import Fingerprint
@@ -18,7 +20,16 @@ def timed(steps: int, p50: float, unet: float) -> Contender:
         samples_s=(p50,), stages_s={"unet": unet}, first_call_s=1.0, peak_memory_bytes=1,
         fingerprint=Fingerprint({}, {}),
     )  # fmt: skip
-    measured = Baseline("x", "r", RECIPE, {"num_inference_steps": steps}, {}, (), (), ())
+    measured = Baseline(
+        name="x",
+        record_id="r",
+        recipe=RECIPE,
+        parameters=replace(PARAMETERS, num_inference_steps=steps),
+        fingerprint=Fingerprint({}, {}),
+        keys=(),
+        pixel_sha256=(),
+        measurements=(),
+    )
     return Contender(f"{steps}", measured, timing, {})
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from turbo_lab.documents.document import is_inline, is_omitted
 from turbo_lab.documents.kinds import KINDS
+from turbo_lab.untrusted.typed_json import is_inline, is_omitted
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "json.md"
 HEAD = """# JSON documents

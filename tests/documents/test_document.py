@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from turbo_lab import __version__
-from turbo_lab.documents.document import INLINE, OMITTED, read_document, read_value, to_document
+from turbo_lab.documents.document import read_document, read_value, to_document
 from turbo_lab.errors import StoreError
+from turbo_lab.untrusted.typed_json import INLINE, OMITTED
 
 
 class Colour(StrEnum):

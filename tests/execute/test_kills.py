@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from turbo_lab.documents.sweep import read_sweep_file
 from turbo_lab.errors import IncompleteError
 from turbo_lab.store import maintenance
 from turbo_lab.store.store import Store
@@ -139,7 +140,7 @@ def check_sound(folder: Path) -> None:
     """Whatever is there is whole: pixels as hashed, records of whole cells only."""
     root = folder / "turbo-lab-store"
     if (root / "store.json").exists():
-        assert list(maintenance.verify(Store(root))) == []
+        assert list(maintenance.verify(Store(root), read_sweep_file)) == []
 
 
 def resume(server: Server, folder: Path, whole: Whole) -> None:
@@ -325,7 +326,7 @@ def test_verify_and_gc_beside_a_running_sweep(server: Server, whole: Whole, tmp_
     with ThreadPoolExecutor(max_workers=1) as threads:
         sweep = threads.submit(server.run, folder)
         while not sweep.done():
-            assert list(maintenance.verify(store)) == []
+            assert list(maintenance.verify(store, read_sweep_file)) == []
             maintenance.gc(store)
             maintenance.usage(store)
             try:

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.recipes import PARAMETERS
 from turbo_lab.documents.sweep import (
     CellResult,
     ImageFile,
     MetricValue,
-    Provenance,
     RowsDone,
     SweepCounts,
     SweepResult,
     SweepWork,
-    WeightsOrigin,
 )
 from turbo_lab.documents.timing import CellTiming
 from turbo_lab.images import encode_png, pixel_sha256
+from turbo_lab.store.provenance import Provenance, WeightsOrigin
 from turbo_lab.store.record import CellStatus, EnergySummary, LatencySummary
 from turbo_lab.verdict import Direction
 
@@ -72,14 +72,7 @@ def cell_result(
         error=error,
         axes=axes,
         aliases=(),
-        parameters={
-            "model": "nano-turbo",
-            "prompts": "demo",
-            "lora": "none",
-            "seed": 0,
-            "resolution": "64x64",
-            **axes,
-        },
+        parameters=replace(PARAMETERS, **axes),
         provenance=MADE_FROM,
         record=(folder or Path("/store")) / "record.json",
         mlflow_run_id=None,

@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.recipes import RECIPE
+from tests.recipes import RECIPE, record
 from turbo_lab import images
 from turbo_lab.cli.main import main
-from turbo_lab.environment import Fingerprint
-from turbo_lab.store.record import BatchRecord, ImageEntry, Measurement, Record
+from turbo_lab.store.record import BatchRecord, ImageEntry, Measurement
 from turbo_lab.store.store import Store
 
 ROOT = str(Path(__file__).parents[2])
@@ -50,11 +49,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     made = Store(tmp_path / "turbo-lab-store")
     for seed, key in enumerate(KEYS):
         made.commit_batch(*make_batch(key, seed))
-    about = {"models": {"nano": {"digest": "e" * 64}}}
-    record = Record(
-        RECORD, "d" * 64, "done", None, "exact", RECIPE, {}, KEYS[:1], Fingerprint({}, {}), about
-    )
-    made.write_record(record)
+    made.write_record(record(record_id=RECORD, batches=KEYS[:1]))
     made.write_measurement(RECORD, Measurement("fd", 0.5, "1", 3, "lower", "1" * 64, None))
     return made
 
@@ -226,7 +221,7 @@ def test_du_by_kind_and_model(store: Store, capsys: pytest.CaptureFixture[str]) 
     assert (kinds["batches"]["files"], kinds["records"]["files"]) == (4, 1)
     assert (kinds["measurements"]["files"], kinds["orphans"]["files"]) == (1, 2)
     (model,) = values["models"]
-    assert (model["kind"], model["name"]) == ("e" * 64, "nano")
+    assert (model["kind"], model["name"]) == ("e" * 64, "nano-turbo")
     assert model["size_bytes"] == kinds["batches"]["size_bytes"]
     break_sweep(store)
     (store.batch_folder(KEYS[1]) / "batch.json").unlink()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.recipes import RECIPE
+from tests.recipes import PARAMETERS, PROVENANCE, RECIPE
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import StoreError
 from turbo_lab.store.record import (
@@ -38,10 +39,10 @@ RECORD = Record(
     error="lora=x: does not fit",
     exactness="exact",
     recipe=RECIPE,
-    parameters={"model": "nano-turbo"},
+    parameters=PARAMETERS,
     batches=("b1", "b2"),
     fingerprint=Fingerprint({"torch": "2.15.0"}, {}),
-    provenance={"warnings": []},
+    provenance=replace(PROVENANCE, notes=("drawn as 2+2",)),
 )
 BATCH = BatchRecord("b", "e1", "exact", RECIPE, (ImageEntry("00.png", "f" * 64, "é", 3),))
 LATENCY = LatencySummary(0.1, 0.1, 0.2, 0.2, None, 20, (0.09, 0.11))

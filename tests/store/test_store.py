@@ -12,12 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.recipes import RECIPE
-from turbo_lab.environment import Fingerprint
+from tests.recipes import RECIPE, record
 from turbo_lab.errors import StoreError, WriteError
 from turbo_lab.images import encode_png, pixel_sha256
 from turbo_lab.store import store as store_module
-from turbo_lab.store.record import BatchRecord, ImageEntry, Measurement, Record
+from turbo_lab.store.record import (
+    BatchRecord,
+    CellStatus,
+    ImageEntry,
+    Measurement,
+    Record,
+    document,
+)
 from turbo_lab.store.store import Store, read_image, reuse_key
 
 ROOT = str(Path(__file__).parents[2])
@@ -26,16 +32,13 @@ KEY = "ab" + "0" * 62
 MAKER = """
 import sys
 from pathlib import Path
-from turbo_lab.store.record import Record
 from turbo_lab.store.store import Store
 from turbo_lab.environment import Fingerprint
-from tests.recipes import RECIPE
+from tests.recipes import record
 sys.stdin.readline()
 store = Store(Path(sys.argv[1]))
-mark = {"mark": sys.argv[2]}
-made_in = Fingerprint({}, {})
-store.write_record(Record("c" * 64, "d" * 64, "done", None, "exact", RECIPE, {}, (), made_in, mark))
-print(store.read_record("c" * 64).provenance["mark"])
+store.write_record(record(fingerprint=Fingerprint({}, {"mark": sys.argv[2]})))
+print(store.read_record("c" * 64).fingerprint.options["mark"])
 """
 
 
@@ -45,9 +48,7 @@ def make_batch(key: str = KEY) -> BatchRecord:
 
 
 def make_record(status: str = "done", error: str | None = None) -> Record:
-    return Record(
-        "c" * 64, "d" * 64, status, error, "exact", RECIPE, {}, (KEY,), Fingerprint({}, {}), {}
-    )
+    return record(status=CellStatus(status), error=error, batches=(KEY,))
 
 
 def test_batch_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -190,7 +191,10 @@ def test_reuse_key_depends_on_batch_environment_and_exactness() -> None:
     assert len(keys) == 4
 
 
-RECORD_HEAD = b'{"schema": 1, "turbo_lab": "0", "kind": "record", '
+def damaged(**changes: object) -> bytes:
+    """Return the document of a record with other values; ``...`` leaves a field out."""
+    values = document("record", make_record()) | changes
+    return json.dumps({key: value for key, value in values.items() if value is not ...}).encode()
 
 
 @pytest.mark.parametrize(
@@ -198,20 +202,15 @@ RECORD_HEAD = b'{"schema": 1, "turbo_lab": "0", "kind": "record", '
     [
         (b"", "Expecting value"),
         (b"\xff\xfe", "decode"),
-        (b"[]", "no JSON object"),
-        (b'{"schema": 1, "turbo_lab": "0", "kind": "record"}', "has no batches"),
-        (RECORD_HEAD + b'"batches": []}', "has no status"),
-        (RECORD_HEAD + b'"batches": [], "status": "drawn"}', "'drawn' is not a valid CellStatus"),
-        (RECORD_HEAD + b'"status": "done", "exactness": "exact", "batches": 3}', "int"),
-        (
-            RECORD_HEAD + b'"status": "done", "exactness": "exact", "batches": []}',
-            "has no fingerprint",
-        ),
-        (
-            RECORD_HEAD + b'"status": "done", "exactness": "exact", "batches": [], '
-            b'"fingerprint": {"keys": {}, "options": {}}}',
-            "has no recipe",
-        ),
+        (b"[]", "it is not a JSON object"),
+        (damaged(batches=...), "batches is missing"),
+        (damaged(status="drawn"), "status is 'drawn', not one of done, reused, failed"),
+        (damaged(batches=3), "batches is 3, not a list"),
+        (damaged(batches=[KEY, 3]), r"batches\[1\] is 3, not text"),
+        (damaged(fingerprint={"keys": {}}), "fingerprint.options is missing"),
+        (damaged(recipe={}), "recipe.model is missing"),
+        (damaged(parameters={}), "parameters.model is missing"),
+        (damaged(provenance={"models": {"a": {}}}), "provenance.models.a.digest is missing"),
     ],
 )
 def test_damaged_record_says_what_takes_it_out(tmp_path: Path, content: bytes, said: str) -> None:

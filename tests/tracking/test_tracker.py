@@ -30,7 +30,7 @@ def projected(tmp_path_factory: pytest.TempPathFactory):
     sweep = sweep_result(folder)
     first, second, *others = sweep.cells
     first = with_figure(first, "clip_score", value=math.inf)
-    second = replace(second, parameters={**second.parameters, "long": "x" * 7000})
+    second = replace(second, parameters=replace(second.parameters, negative_prompt="x" * 7000))
     sweep = replace(sweep, cells=(first, second, *others))
     sheet = folder / "sheet.png"
     sheet.write_bytes(b"png")
@@ -76,7 +76,7 @@ def test_statuses_follow_the_cells(projected) -> None:
 def test_what_mlflow_cannot_hold_is_left_out_or_marked_as_cut(projected) -> None:
     _, ids, client = projected
     assert "clip_score" not in client.get_run(ids["a0"]).data.metrics
-    long = client.get_run(ids["a1"]).data.params["long"]
+    long = client.get_run(ids["a1"]).data.params["negative_prompt"]
     assert len(long) == 6000 and long.endswith("…")
 
 

@@ -505,7 +505,7 @@ def test_ids_in_documents_are_checked_when_they_are_read(
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["../x.png", "/etc/passwd", "..", "a/b.png", "a\x00", "", 7, None])
+@pytest.mark.parametrize("name", ["../x.png", "/etc/passwd", "..", "a/b.png", "a\x00", ""])
 def test_an_image_is_a_file_of_its_batch(foreign: Path, name: Any) -> None:
     path = sorted(foreign.glob("batches/*/*/batch.json"))[0]
     edited(path, lambda values: values["images"][0].update(file=name))

@@ -14,12 +14,12 @@ from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.cli.report import find_sweep, read_sweep
 from turbo_lab.compare.baseline import baseline_of, names, own_folder, read_baseline, write_baseline
 from turbo_lab.compare.published import refuse_published
-from turbo_lab.documents.document import to_plain
 from turbo_lab.documents.output import print_document
 from turbo_lab.documents.results import BaselineList, BaselineSet, BaselineShown
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.store.layout import DEFAULT_STORE
 from turbo_lab.store.store import Store
+from turbo_lab.untrusted.typed_json import to_plain
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 

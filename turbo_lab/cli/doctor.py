@@ -76,7 +76,7 @@ def _packages() -> Iterator[Finding]:
 
 def _devices() -> Iterator[Finding]:
     cpu, count = environment.read_cpu(), os.cpu_count()
-    yield Finding("cpu", "ok", f"{cpu['name']}, {count} cores, {cpu['isa']}")
+    yield Finding("cpu", "ok", f"{cpu.name}, {count} cores, {cpu.isa}")
     threads = os.environ.get("OMP_NUM_THREADS")
     if count is not None and count < 2:
         text = "one core: num_threads=1 is faster than the default of 2, and has bits of its own"
@@ -150,7 +150,7 @@ def _baselines() -> Iterator[Finding]:
             return Finding(
                 f"baseline {name}",
                 "ok",
-                f"{len(baseline.keys)} images of {baseline.parameters.get('model')}, "
+                f"{len(baseline.keys)} images of {baseline.parameters.model}, "
                 f"{', '.join(m.name for m in baseline.measurements)}",
             )
 

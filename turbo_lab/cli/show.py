@@ -9,10 +9,11 @@ import click
 
 from turbo_lab import images
 from turbo_lab.cli.options import json_option
-from turbo_lab.documents.document import read_value, to_plain
+from turbo_lab.documents.document import read_value
 from turbo_lab.documents.inspection import ShownImage
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError, StoreError
+from turbo_lab.untrusted.typed_json import to_plain
 
 
 @click.command("show")

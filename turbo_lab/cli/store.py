@@ -11,6 +11,7 @@ from turbo_lab.cli.commands import Subcommands
 from turbo_lab.cli.options import json_option, take_keys, words_argument
 from turbo_lab.documents.output import print_document
 from turbo_lab.documents.store import StoreCollected, StoreUsage, StoreVerified
+from turbo_lab.documents.sweep import read_sweep_file
 from turbo_lab.errors import InputError
 from turbo_lab.store import maintenance
 from turbo_lab.store.layout import DEFAULT_STORE
@@ -31,9 +32,9 @@ def verify(words: tuple[str, ...], remove_damaged: bool, as_json: bool) -> int:
     store = _open(words)
     removed: list[maintenance.Damage] = []
     if remove_damaged:
-        removed, damaged = maintenance.remove_damaged(store)
+        removed, damaged = maintenance.remove_damaged(store, read_sweep_file)
     else:
-        damaged = list(maintenance.verify(store))
+        damaged = list(maintenance.verify(store, read_sweep_file))
     if as_json:
         verified = StoreVerified(store.root, tuple(removed), tuple(damaged))
         print_document("store verify", verified)

@@ -8,20 +8,21 @@ report can name exactly what it compared with.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from turbo_lab.compare.paired import Key, ScoredImages
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, StoreError
-from turbo_lab.identity import as_plain, digest
+from turbo_lab.identity import digest as sha256_of
+from turbo_lab.request.parameters import Parameters
 from turbo_lab.request.prompts import DATA
 from turbo_lab.request.recipe import Recipe
 from turbo_lab.store import record as records
 from turbo_lab.store.record import CellStatus, Measurement, Record
 from turbo_lab.store.store import Store, images_of
 from turbo_lab.untrusted.paths import confined, file_name, replace_file
+from turbo_lab.untrusted.typed_json import read_typed, to_plain
 
 PACKAGED = DATA.parent / "baselines"
 """Folder of the baselines that ship with turbo-lab."""
@@ -37,7 +38,7 @@ class Baseline:
     """Id of the record that the baseline was made from."""
     recipe: Recipe
     """Recipe of the cell."""
-    parameters: Mapping[str, Any]
+    parameters: Parameters
     """Settings of the cell, by config key."""
     fingerprint: Fingerprint
     """Environment in which the cell was drawn."""
@@ -49,6 +50,8 @@ class Baseline:
     """Measurements that have values per image."""
     timing_samples_s: tuple[float, ...] = ()
     """Duration of every timed call, in seconds; empty if the cell was not timed."""
+    digest: str | None = field(default=None, compare=False)
+    """Digest in the file that the baseline was read from. ``None``: it was not read from one."""
 
     def scored(self, name: str) -> ScoredImages | None:
         """Return one metric with the keys of its images; ``None`` if it was not measured."""
@@ -58,9 +61,7 @@ class Baseline:
     @property
     def content_digest(self) -> str:
         """sha256 of everything but the name, and of the timings only if there are any."""
-        plain = records.encode_floats(as_plain(self))
-        left_out = {"name"} if self.timing_samples_s else {"name", "timing_samples_s"}
-        return digest({key: value for key, value in plain.items() if key not in left_out})
+        return self.digest or _content_digest(records.encode_floats(to_plain(self)))
 
 
 def baseline_of(name: str, store: Store, record_id: str) -> Baseline:
@@ -96,6 +97,14 @@ def baseline_from(
     )
 
 
+def _content_digest(values: Mapping[str, object]) -> str:
+    """Return the digest of a document's fields, also those that this version does not know."""
+    left_out = {"name", "digest"}
+    if not values.get("timing_samples_s"):
+        left_out.add("timing_samples_s")
+    return sha256_of({key: value for key, value in values.items() if key not in left_out})
+
+
 def write_baseline(baseline: Baseline, folder: Path) -> Path:
     """Write ``<folder>/<name>.json`` atomically."""
     values = {**records.document("baseline", baseline), "digest": baseline.content_digest}
@@ -118,34 +127,14 @@ def read_baseline(name: str, folder: Path) -> Baseline:
     path = next((p for f in (folder, PACKAGED) if (p := _path(f, name)).exists()), None)
     if path is None:
         raise InputError(how_to_make(name, folder))
-    rest = records.check_document(records.read_object(path), "baseline", str(path))
-    claimed = rest.pop("digest", None)
+    values = records.check_document(records.read_object(path), "baseline", str(path))
     try:
-        found = _read(rest, str(path))
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path}: is damaged ({error!r}); restore it") from error
-    if found.content_digest != claimed:
+        found = read_typed(Baseline, values)
+    except ValueError as error:
+        raise StoreError(f"{path}: is damaged ({error}); restore it") from error
+    if found.digest != _content_digest(values):
         raise StoreError(f"{path}: was edited by hand (its digest does not fit); restore it")
     return found
-
-
-def _read(rest: Mapping[str, Any], where: str) -> Baseline:
-    measurements = tuple(
-        records.read_measurement(records.document("measurement", m), where)
-        for m in rest["measurements"]
-    )
-    keys = tuple((str(prompt), int(seed)) for prompt, seed in rest["keys"])
-    pixels = tuple(rest["pixel_sha256"])
-    times = tuple(float(value) for value in rest.get("timing_samples_s", ()))
-    fingerprint = Fingerprint.from_plain(rest["fingerprint"])
-    typed = {
-        "recipe": Recipe.from_plain(rest["recipe"]),
-        "fingerprint": fingerprint,
-        "keys": keys,
-        "pixel_sha256": pixels,
-        "measurements": measurements,
-    }
-    return Baseline(**{**rest, **typed, "timing_samples_s": times})
 
 
 def own_folder() -> Path:

@@ -93,7 +93,7 @@ class Contender:
     @property
     def steps(self) -> int:
         """Number of denoising steps."""
-        return int(self.measured.parameters["num_inference_steps"])
+        return self.measured.parameters.num_inference_steps
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def _fidelity(
 def _is_variant(other: Contender, candidate: Contender) -> bool:
     """Return whether two contenders should draw nearly the same images: one model, one size."""
     mine, theirs = candidate.measured.parameters, other.measured.parameters
-    return all(theirs[key] == mine[key] for key in ("model", "resolution"))
+    return (theirs.model, theirs.resolution) == (mine.model, mine.resolution)
 
 
 def _image_distances(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from turbo_lab.documents.document import OMITTED
 from turbo_lab.documents.gate import CheckResult, PromptChange
+from turbo_lab.untrusted.typed_json import OMITTED
 from turbo_lab.verdict import Direction, Verdict
 
 Interval = tuple[float, float]

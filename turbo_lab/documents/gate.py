@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from turbo_lab.documents.document import INLINE
+from turbo_lab.untrusted.typed_json import INLINE
 from turbo_lab.verdict import Direction, Verdict
 
 PromptChange = tuple[str, float]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from turbo_lab.cards.card import Recommended
-from turbo_lab.documents.document import OMITTED
+from turbo_lab.untrusted.typed_json import OMITTED
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turbo_lab.documents.sweep import ImageFile
+from turbo_lab.request.parameters import Parameters
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class BaselineShown:
     """sha256 of its content."""
     record_id: str
     """Id of the record that it was made from."""
-    parameters: Mapping[str, object]
+    parameters: Parameters
     """All settings of its cell, by config key."""
     images: int
     """Number of images."""

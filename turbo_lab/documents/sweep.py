@@ -10,53 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from turbo_lab.documents.document import read_document, read_value
+from turbo_lab.documents.document import read_document
 from turbo_lab.documents.timing import CellTiming
 from turbo_lab.errors import StoreError
+from turbo_lab.request.parameters import Parameters
+from turbo_lab.store.layout import SWEEP_FILE
+from turbo_lab.store.provenance import Provenance
 from turbo_lab.store.record import CellStatus, LatencySummary, Measurement, Record, Timing
 from turbo_lab.store.store import Store, images_of
 from turbo_lab.untrusted.paths import confined, hex_name
 from turbo_lab.verdict import Direction
 
 Axes = Mapping[str, object]
-
-
-@dataclass(frozen=True)
-class WeightsOrigin:
-    """Where a model's, a VAE's or an adapter's weights come from."""
-
-    digest: str
-    """sha256 of the weights."""
-    revision: str | None
-    """Commit in the hub repository, 40 hex digits. ``None``: not from a hub."""
-    license: str
-    """Licence, as the model's own card states it."""
-    license_source: str
-    """Where the licence was read."""
-
-
-@dataclass(frozen=True)
-class GitState:
-    """State of the working directory's repository."""
-
-    commit: str
-    """Commit, 40 hex digits."""
-    dirty: bool | str
-    """Whether tracked files differed from the commit; ``unknown`` if git could not tell."""
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What a cell was made from."""
-
-    models: Mapping[str, WeightsOrigin]
-    """The model, and a VAE in place of its own, by name."""
-    adapters: Mapping[str, WeightsOrigin]
-    """LoRA adapters, by name."""
-    prompt_sets: Mapping[str, str]
-    """sha256 of the prompt set, by its name."""
-    git: GitState | None
-    """Repository of the working directory. ``None``: it was not in one."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +87,7 @@ class CellResult:
     """Values of the keys that vary, by key."""
     aliases: tuple[Axes, ...]
     """Axes of other points of the grid that are the same cell."""
-    parameters: Mapping[str, object]
+    parameters: Parameters
     """All settings of the cell, by config key."""
     provenance: Provenance
     """What the cell was made from."""
@@ -162,7 +127,7 @@ class CellResult:
             axes=axes,
             aliases=tuple(aliases),
             parameters=record.parameters,
-            provenance=read_value(Provenance, record.provenance, f"{where}: provenance"),
+            provenance=record.provenance,
             record=where,
             mlflow_run_id=None,
             metrics={one.name: MetricValue.of(one) for one in measurements},
@@ -175,7 +140,7 @@ class CellResult:
     @property
     def model(self) -> str:
         """Name of the model."""
-        return str(self.parameters["model"])
+        return self.parameters.model
 
     @property
     def is_failed(self) -> bool:
@@ -260,16 +225,19 @@ class SweepResult:
 
         Raises :class:`StoreError` for another document, and for ids that cannot name a file.
         """
-        sweep = read_document(cls, "sweep", values, where)
-        hex_name(sweep.sweep_id, f"{where}: sweep_id", StoreError)
-        for cell in sweep.cells:
-            hex_name(cell.record_id, f"{where}: record_id", StoreError)
-        return sweep
+        return read_document(cls, "sweep", values, where)._checked(where)
 
     @classmethod
     def read(cls, store: Store, path: Path) -> SweepResult:
         """Return a sweep of a store. Raises :class:`StoreError` for one that is damaged."""
-        return read_value(cls, store.read_sweep(path), str(path))
+        return store.read_document(cls, "sweep", path)._checked(str(path))
+
+    def _checked(self, where: str) -> SweepResult:
+        """Return the sweep if every id can name a file."""
+        hex_name(self.sweep_id, f"{where}: sweep_id", StoreError)
+        for cell in self.cells:
+            hex_name(cell.record_id, f"{where}: record_id", StoreError)
+        return self
 
     def with_run_ids(self, run_ids: Mapping[str, str], tracking_s: float) -> SweepResult:
         """Return the sweep with its MLflow runs, by record id; none if MLflow failed."""
@@ -344,7 +312,12 @@ class BegunSweep:
     @classmethod
     def read(cls, store: Store, path: Path) -> BegunSweep:
         """Return a note of a store. Raises :class:`StoreError` for one that is damaged."""
-        return read_value(cls, store.read_begun(path), str(path))
+        begun = store.read_document(cls, "begun", path)
+        hex_name(begun.sweep_id, f"{path}: sweep_id", StoreError)
+        for cell in begun.cells:
+            for name in cell.records:
+                hex_name(name, f"{path}: records", StoreError)
+        return begun
 
     def cut_off(self, store: Store) -> CutOffSweep:
         """Return the sweep as it was cut off: the cells whose records are in the store."""
@@ -358,6 +331,13 @@ class BegunSweep:
             failed=failed,
         )
         return CutOffSweep(self.sweep_id, store.root, counts, tuple(cells))
+
+
+def read_sweep_file(store: Store, path: Path) -> SweepResult | BegunSweep:
+    """Return a sweep's document or its note. Raises :class:`StoreError` if it is damaged."""
+    if path.name == SWEEP_FILE:
+        return SweepResult.read(store, path)
+    return BegunSweep.read(store, path)
 
 
 def _left_by(begun: BegunCell, store: Store) -> CellResult | None:
@@ -389,9 +369,9 @@ def latest_timing(store: Store, record: Record) -> Timing | None:
 
 def fixed_settings(cells: Sequence[CellResult]) -> dict[str, object]:
     """Return the settings that all cells share, by config key, without those that are not set."""
-    first, *others = cells
+    first, *others = (cell.parameters.by_key() for cell in cells)
     return {
         name: value
-        for name, value in first.parameters.items()
-        if value is not None and all(one.parameters.get(name) == value for one in others)
+        for name, value in first.items()
+        if value is not None and all(one[name] == value for one in others)
     }

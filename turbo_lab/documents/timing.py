@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from turbo_lab.analysis.latency_fit import LineFit
-from turbo_lab.documents.document import INLINE, OMITTED
 from turbo_lab.store.record import CellStatus, EnergySummary, LatencySummary, Timing
+from turbo_lab.untrusted.typed_json import INLINE, OMITTED
 
 Interval = tuple[float, float]
 

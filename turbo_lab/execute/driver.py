@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -25,9 +25,11 @@ from turbo_lab.planning.cell_keys import CellKeys
 from turbo_lab.planning.options import TimingRuleName
 from turbo_lab.planning.plan import Plan
 from turbo_lab.planning.work import Group, Job
+from turbo_lab.request.parameters import Parameters
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.runtime.failures import reason
 from turbo_lab.store.encode import DrawnBatch
+from turbo_lab.store.provenance import Provenance
 from turbo_lab.store.record import CellStatus, Exactness, Record
 from turbo_lab.store.store import Store
 
@@ -38,7 +40,7 @@ class CellOrigin:
 
     names: Mapping[str, str]
     """Names of its model, adapters and VAE, by digest; written into its PNG files."""
-    provenance: Mapping[str, Any]
+    provenance: Provenance
     """Models, adapters, licences and prompt set; written into its record."""
 
 
@@ -375,8 +377,8 @@ class _Driver:
         context = self.context
         error = self.failed.get(cell.cell_id)
         assert error or not self.missing[cell.cell_id]
-        notes = [] if error else self._notes(batches)
-        provenance = context.origins[cell.cell_id].provenance
+        notes = () if error else self._notes(batches)
+        origin = context.origins[cell.cell_id].provenance
         return Record(
             record_id=context.keys.record_id(cell, is_split),
             cell_id=cell.cell_id,
@@ -384,41 +386,16 @@ class _Driver:
             error=error,
             exactness=Exactness.SPLIT if is_split else context.keys.exactness,
             recipe=cell.recipe,
-            parameters=parameters(cell),
+            parameters=Parameters.of(cell),
             batches=batches,
             fingerprint=context.fingerprint,
-            provenance={**provenance, **({"notes": notes} if notes else {})},
+            provenance=replace(origin, notes=notes or None),
         )
 
-    def _notes(self, keys: Sequence[str]) -> list[str]:
+    def _notes(self, keys: Sequence[str]) -> tuple[str, ...]:
         """Return the notes of stored batches, each once."""
         stored = map(self.context.store.read_batch, keys)
-        return list(dict.fromkeys(note for batch in stored for note in batch.notes))
-
-
-def parameters(cell: Cell) -> dict[str, Any]:
-    """Return a cell's config keys as a person would write them."""
-    from turbo_lab.request.request import format_lora
-
-    request = cell.request
-    return {
-        "model": request.model,
-        "prompts": request.prompts,
-        "num_inference_steps": request.num_inference_steps,
-        "guidance_scale": request.guidance_scale,
-        "resolution": f"{request.width}x{request.height}",
-        "batch_size": request.batch_size,
-        "lora": format_lora(request.lora),
-        "seed": request.seed,
-        "seed_mode": request.seed_mode,
-        "negative_prompt": request.negative_prompt,
-        "scheduler": request.scheduler,
-        "dtype": request.dtype,
-        "vae": request.vae,
-        "pipeline": request.preset,
-        **as_plain(request.pipeline),
-        "num_images": cell.num_images,
-    }
+        return tuple(dict.fromkeys(note for batch in stored for note in batch.notes))
 
 
 def _weights_key(batch: Batch) -> tuple[Any, ...]:

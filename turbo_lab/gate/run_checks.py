@@ -310,7 +310,7 @@ def _stored_latency(margin: float, inputs: GateInputs) -> CheckResult:
 
 def _images_a_call(stored: Baseline) -> int:
     """Return the images of one timed call, which is a call of a cell's first batch."""
-    return min(int(stored.parameters["batch_size"]), len(stored.keys))
+    return min(stored.parameters.batch_size, len(stored.keys))
 
 
 def _memory(margin: float, inputs: GateInputs) -> CheckResult:

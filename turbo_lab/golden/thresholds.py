@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from turbo_lab.documents.document import read_document, to_document, to_plain
+from turbo_lab.documents.document import read_document, to_document
 from turbo_lab.documents.golden import Margin, ThresholdProvenance, Thresholds
 from turbo_lab.errors import StoreError
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
 from turbo_lab.identity import digest
 from turbo_lab.store import record as records
 from turbo_lab.untrusted.paths import confined, replace_file
+from turbo_lab.untrusted.typed_json import to_plain
 
 SAFETY = 4.0
 """Factor from the noise level of a metric to its threshold."""

@@ -1,8 +1,8 @@
-"""Looking after a store: is it sound, what takes the room, what can go.
+"""Maintenance of a store: find damage, show disk space, remove what is not needed.
 
-Owns ``verify``, ``du`` and ``gc``. Never removes what a running sweep may be
-using: an unfinished write goes only if no process holds its lock, and what
-nothing names, or is damaged, only while no other process has the store open.
+Owns ``verify``, ``du`` and ``gc``. Never removes what a running sweep may be using: an unfinished
+write is removed only if no process holds its lock; damaged files, and files that no record names,
+only while no other process has the store open.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from turbo_lab import images
 from turbo_lab.errors import IncompleteError, TurboLabError
-from turbo_lab.store.layout import KINDS, SweepFiles
+from turbo_lab.store.layout import KINDS
 from turbo_lab.store.record import CellStatus
 from turbo_lab.store.store import Store
 
-# What reading a document that we did not write leads to.
-_UNREADABLE = (TurboLabError, KeyError, TypeError, AttributeError)
+ReadSweep = Callable[[Store, Path], object]
+"""Function that reads a sweep's document or note; raises :class:`StoreError` if it is damaged."""
 
 
 @dataclass(frozen=True)
 class Damage:
-    """One file or folder that is not as it was committed."""
+    """One file or folder that differs from what was committed."""
 
     path: Path
     """A batch's folder, a document, or the folder of a record's measurements or timings."""
     reason: str
     """What is wrong with it."""
     is_broken: bool
-    """Whether deleting it repairs the store. If not, it lacks a part that the next sweep makes."""
+    """Whether removing it repairs the store. If not, the next sweep makes what is missing."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +53,23 @@ class Usage:
 
 @dataclass(frozen=True)
 class Garbage:
-    """One thing that nobody needs."""
+    """One file or folder that is not needed."""
 
     path: Path
-    """A folder, or a stray file under ``tmp``."""
+    """A folder, or a file under ``tmp``."""
     reason: str
-    """Why it can go."""
+    """Why it can be removed."""
     size_bytes: int
-    """What that frees."""
+    """Disk space that this frees, in bytes."""
 
 
-def verify(store: Store) -> Iterator[Damage]:
-    """Everything that is damaged, then what lacks another part.
+def verify(store: Store, read_sweep: ReadSweep) -> Iterator[Damage]:
+    """Yield everything that is damaged, then what lacks another part.
 
-    A sweep may go on meanwhile: it writes batches, then their record, then what
-    belongs to it. Listed in the opposite order, nothing seems to be missing.
+    A sweep may run meanwhile: it writes batches, then their record, then the record's
+    measurements. They are listed in the opposite order, so that nothing seems to be missing.
     """
-    beside = _beside(store)
+    folders_of_records = _folders_of_records(store)
     record_paths = _real(store.layout.records())
     yield from _links(store)
     sound: set[str] = set()
@@ -83,18 +83,19 @@ def verify(store: Store) -> Iterator[Damage]:
     for path in record_paths:
         try:
             missing = _missing_batches(store, path, sound)
-        except _UNREADABLE as error:
+        except TurboLabError as error:
             yield Damage(path, _line(error), is_broken=True)
             continue
         known.add(path.stem)
         if missing:
             reason = f"names {missing} batches that are missing or damaged"
             yield Damage(path, reason, is_broken=False)
-    yield from _damage_beside(store, beside, known)
+    yield from _damaged_parts(store, folders_of_records, known)
+    yield from _damaged_sweeps(store, read_sweep)
 
 
 def _links(store: Store) -> Iterator[Damage]:
-    """Folders that are links: what they lead to is not the store's, and is never removed."""
+    """Yield folders that are links: their targets are not the store's and are never removed."""
     for kind in KINDS:
         for path in sorted(store.layout.folder(kind).glob("*")):
             if path.is_symlink():
@@ -117,26 +118,26 @@ def _batch_damage(store: Store, folder: Path) -> str | None:
             pixels, _ = images.read_png(folder / entry.file, follow_links=False)
             if images.pixel_sha256(pixels) != entry.pixel_sha256:
                 return f"{entry.file} has other pixels than were committed"
-    except _UNREADABLE as error:
+    except TurboLabError as error:
         return _line(error)
     return None
 
 
 def _missing_batches(store: Store, path: Path, sound: set[str]) -> int:
-    """How many of the batches that a finished cell's record names are not sound."""
+    """Count a finished record's batches that are missing or damaged."""
     record = store.read_record(path.stem)
     if record is None or record.record_id != path.stem:
         raise TurboLabError(f"{path}: is the record {record and record.record_id}")
     return 0 if record.status == CellStatus.FAILED else len(set(record.batches) - sound)
 
 
-def _beside(store: Store) -> list[Path]:
+def _folders_of_records(store: Store) -> list[Path]:
     """Return the folders of the records' measurements and timings."""
     return [one for one in store.layout.measured_or_timed() if not one.is_symlink()]
 
 
-def _damage_beside(store: Store, folders: Iterable[Path], known: set[str]) -> Iterator[Damage]:
-    """Measurements, timings and sweep documents."""
+def _damaged_parts(store: Store, folders: Iterable[Path], known: set[str]) -> Iterator[Damage]:
+    """Yield damaged measurements and timings, and those whose record is not ``known``."""
     for folder in folders:
         if folder.name not in known:
             yield Damage(folder, "belongs to no record that can be read", is_broken=False)
@@ -144,33 +145,34 @@ def _damage_beside(store: Store, folders: Iterable[Path], known: set[str]) -> It
         for path in sorted(folder.glob("*.json")):
             try:
                 store.read_timing(path) if is_timing else store.read_measurement(path)
-            except _UNREADABLE as error:
+            except TurboLabError as error:
                 yield Damage(path, _line(error), is_broken=True)
+
+
+def _damaged_sweeps(store: Store, read_sweep: ReadSweep) -> Iterator[Damage]:
     for sweep in store.layout.sweeps():
-        if not sweep.folder.is_symlink():
-            yield from _sweep_damage(store, sweep)
-
-
-def _sweep_damage(store: Store, sweep: SweepFiles) -> Iterator[Damage]:
-    for path, read in ((sweep.begun, store.read_begun), (sweep.document, store.read_sweep)):
-        try:
-            if os.path.lexists(path):
-                read(path)
-        except _UNREADABLE as error:
-            yield Damage(path, _line(error), is_broken=True)
+        if sweep.folder.is_symlink():
+            continue
+        for path in (sweep.begun, sweep.document):
+            try:
+                if os.path.lexists(path):
+                    read_sweep(store, path)
+            except TurboLabError as error:
+                yield Damage(path, _line(error), is_broken=True)
 
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def remove_damaged(store: Store) -> tuple[list[Damage], list[Damage]]:
-    """Delete what is broken, for the next sweep to make again; returns it, and what is left.
+def remove_damaged(store: Store, read_sweep: ReadSweep) -> tuple[list[Damage], list[Damage]]:
+    """Delete what is broken, so that the next sweep makes it again.
 
-    Raises :class:`IncompleteError` while another process has the store open.
+    Returns the damage that was removed and the damage that is left. Raises
+    :class:`IncompleteError` while another process has the store open.
     """
     with _alone(store):
-        found = list(verify(store))
+        found = list(verify(store, read_sweep))
         broken = [damage for damage in found if damage.is_broken]
         for damage in broken:
             _remove(damage.path)
@@ -178,13 +180,16 @@ def remove_damaged(store: Store) -> tuple[list[Damage], list[Damage]]:
 
 
 def usage(store: Store) -> tuple[list[Usage], list[Usage]]:
-    """Room by kind of file, and of the batches by model; ``orphans`` are among the batches."""
+    """Return the disk space by kind of file, and that of the batches by model.
+
+    The kind ``orphans`` is a part of the kind ``batches``.
+    """
     by_kind = [_usage(kind, [store.layout.folder(kind)]) for kind in KINDS]
     by_kind.append(_usage("orphans", orphans(store)))
     names = {
-        str(about.get("digest")): name
+        origin.digest: name
         for record in store.records()
-        for name, about in record.provenance.get("models", {}).items()
+        for name, origin in record.provenance.models.items()
     }
     folders: dict[str, list[Path]] = defaultdict(list)
     for folder in _real(store.layout.batches()):
@@ -196,7 +201,7 @@ def usage(store: Store) -> tuple[list[Usage], list[Usage]]:
 def _model_of(store: Store, folder: Path) -> str:
     try:
         return store.read_batch(folder.name).recipe.model
-    except _UNREADABLE:  # verify says why
+    except TurboLabError:  # verify says why
         return "unreadable"
 
 
@@ -219,9 +224,9 @@ def _unless_gone(error: OSError) -> None:
 
 
 def orphans(store: Store) -> list[Path]:
-    """Batches that no record names, such as of a sweep that was never finished.
+    """Return the batches that no record names, such as those of a sweep that was cut off.
 
-    Raises :class:`StoreError` where a record cannot be read: its batches must not count as orphans.
+    Raises :class:`StoreError` if a record cannot be read: its batches must not count as orphans.
     """
     # Batches first: a running sweep writes a record after them.
     folders = _real(store.layout.batches())
@@ -230,10 +235,10 @@ def orphans(store: Store) -> list[Path]:
 
 
 def gc(store: Store, with_orphans: bool = False, dry_run: bool = False) -> list[Garbage]:
-    """Remove unfinished writes that no process holds; returns what was, or would be, removed.
+    """Remove unfinished writes that no process holds; return what was, or would be, removed.
 
-    ``with_orphans``: also batches, measurements and timings that no record names.
-    Raises :class:`IncompleteError` for those while another process has the store open.
+    ``with_orphans``: also remove batches, measurements and timings that no record names. Raises
+    :class:`IncompleteError` for those while another process has the store open.
     """
     found = []
     for path in sorted(store.layout.tmp.iterdir()):
@@ -256,9 +261,9 @@ def gc(store: Store, with_orphans: bool = False, dry_run: bool = False) -> list[
 
 def _unnamed(store: Store) -> list[Garbage]:
     known = {record.record_id for record in store.records()}
-    strays = [folder for folder in _beside(store) if folder.name not in known]
-    batches = [Garbage(path, "named by no record", sum(_sizes(path))) for path in orphans(store)]
-    return batches + [Garbage(path, "of no record", sum(_sizes(path))) for path in strays]
+    strays = [folder for folder in _folders_of_records(store) if folder.name not in known]
+    batches = [Garbage(path, "no record names it", sum(_sizes(path))) for path in orphans(store)]
+    return batches + [Garbage(path, "its record is missing", sum(_sizes(path))) for path in strays]
 
 
 @contextmanager

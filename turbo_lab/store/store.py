@@ -210,12 +210,15 @@ class Store:
         """One run of the timing lane."""
         return self._read(path, records.read_timing)
 
-    def read_sweep(self, path: Path) -> dict[str, Any]:
-        """A sweep's document, without its header."""
-        return self._read(path, records.read_sweep)
+    def read_document(self, cls: type[T], kind: str, path: Path) -> T:
+        """Return what a document of a kind describes. Raises :class:`StoreError` if it is damaged.
 
-    def begin_sweep(self, sweep_id: str, values: Mapping[str, object]) -> None:
-        """Note what a sweep is about to make."""
+        For documents that the store keeps and does not read itself.
+        """
+        return self._read(path, lambda values, where: records.read_kind(cls, kind, values, where))
+
+    def begin_sweep(self, sweep_id: str, values: object) -> None:
+        """Note what a sweep is about to make; ``values`` is a dataclass."""
         path = self.sweep_files(sweep_id).begun
         self._write(path, records.document("begun", values))
 
@@ -223,10 +226,6 @@ class Store:
         """Return the sweeps that were cut off, in the order of their ids."""
         sweeps = self.layout.sweeps()
         return [one for one in sweeps if one.begun.exists() and not one.document.exists()]
-
-    def read_begun(self, path: Path) -> dict[str, Any]:
-        """What one sweep was about to make."""
-        return self._read(path, records.read_begun)
 
     def read_note(self, path: Path) -> dict[str, Any]:
         """Read a note that only saves work; empty if it is absent or damaged."""
@@ -319,7 +318,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:  # neither JSON nor, it may be, text
         raise _damaged(path, str(error)) from error
     if not isinstance(values, dict):
-        raise _damaged(path, "no JSON object")
+        raise _damaged(path, "it is not a JSON object")
     return values
 
 

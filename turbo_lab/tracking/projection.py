@@ -9,10 +9,10 @@ import posixpath
 import re
 from dataclasses import dataclass
 
-from turbo_lab.documents.document import to_plain
 from turbo_lab.documents.sweep import CellResult, CutOffSweep, SweepResult
 from turbo_lab.identity import digest
 from turbo_lab.store.record import encode_floats
+from turbo_lab.untrusted.typed_json import to_plain
 
 PREFIX = "turbo_lab."
 # MLflow cuts longer parameters silently.

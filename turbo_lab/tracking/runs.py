@@ -267,7 +267,7 @@ class Runs:
             if lacks_images:
                 self._log_files(run, cell)
             return lacks_images or any(map(math.isfinite, metrics.values()))
-        parameters = {safe_key(k): v for k, v in cell.parameters.items()}
+        parameters = {safe_key(k): v for k, v in cell.parameters.by_key().items()}
         parameters = {k: v for k, v in parameters.items() if k not in run.data.params}
         self._log(run, metrics, parameters)
         self._log_datasets(run, cell)

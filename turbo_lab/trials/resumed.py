@@ -26,6 +26,7 @@ from turbo_lab.golden.run_case import Case, case_threads
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, plan_sweep
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, image_generators
 from turbo_lab.store.layout import BATCHES, RECORDS, StoreLayout
+from turbo_lab.store.provenance import Provenance
 from turbo_lab.store.store import Store
 
 
@@ -72,12 +73,13 @@ def resumed_sweep(
 
 def _run(sweep: ResolvedSweep, root: Path, worker: Worker) -> None:
     store = Store(root)
+    unknown = CellOrigin(names={}, provenance=Provenance({}, {}, {}, git=None))
     context = SweepContext(
         store=store,
         keys=sweep.keys,
         fingerprint=sweep.fingerprint,
         timing=None,
-        origins={cell.cell_id: CellOrigin({}, {}) for cell in sweep.cells},
+        origins={cell.cell_id: unknown for cell in sweep.cells},
     )
     run_plan(plan_sweep(sweep, store), worker, context, _Quiet())
 

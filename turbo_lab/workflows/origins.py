@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from turbo_lab.cards import AdapterFiles, ModelFiles, VaeFiles
+from turbo_lab.environment import GitState
 from turbo_lab.execute.driver import CellOrigin
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import Library
+from turbo_lab.store.provenance import Provenance, WeightsOrigin
 
 
-def cell_origin(library: Library, git: Mapping[str, Any] | None, cell: Cell) -> CellOrigin:
+def cell_origin(library: Library, git: GitState | None, cell: Cell) -> CellOrigin:
     """Return the names and the provenance of what a cell is made with.
 
     ``git``: the state of the working directory's repository; ``None``: it is not in one.
@@ -27,19 +26,14 @@ def cell_origin(library: Library, git: Mapping[str, Any] | None, cell: Cell) -> 
             **{adapter.digest: adapter.name for adapter in adapters},
             **{vae.digest: vae.name for vae in vaes},
         },
-        provenance={
-            "models": {model: _origin(files), **{vae.name: _origin(vae) for vae in vaes}},
-            "adapters": {adapter.name: _origin(adapter) for adapter in adapters},
-            "prompt_sets": {prompts.name: prompts.digest},
-            "git": git,
-        },
+        provenance=Provenance(
+            models={model: _origin(files), **{vae.name: _origin(vae) for vae in vaes}},
+            adapters={adapter.name: _origin(adapter) for adapter in adapters},
+            prompt_sets={prompts.name: prompts.digest},
+            git=git,
+        ),
     )
 
 
-def _origin(files: ModelFiles | AdapterFiles | VaeFiles) -> dict[str, Any]:
-    return {
-        "digest": files.digest,
-        "revision": files.revision,
-        "license": files.license,
-        "license_source": files.license_source,
-    }
+def _origin(files: ModelFiles | AdapterFiles | VaeFiles) -> WeightsOrigin:
+    return WeightsOrigin(files.digest, files.revision, files.license, files.license_source)

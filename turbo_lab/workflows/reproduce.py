@@ -143,15 +143,15 @@ def drawing_of_record(record: Record, store: Store) -> Drawing:
     """Return the cell of a record. Raises ``InputError`` for a failed one."""
     if record.status != CellStatus.DONE:
         raise InputError(f"record {record.record_id[:12]}: failed ({record.error}); nothing drawn")
+    made_from = record.provenance
     names = {
-        about["digest"]: name
-        for kind in ("models", "adapters")
-        for name, about in record.provenance[kind].items()
+        origin.digest: name
+        for name, origin in [*made_from.models.items(), *made_from.adapters.items()]
     }
     return Drawing(
         name=record.record_id,
         recipe=record.recipe,
-        negative_prompt=record.parameters.get("negative_prompt"),
+        negative_prompt=record.parameters.negative_prompt,
         names=names,
         batches=tuple(_recorded_batch(store, key) for key in record.batches),
         keys=record.fingerprint.keys,

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from turbo_lab import environment
-from turbo_lab.documents.document import to_document, to_plain
+from turbo_lab.documents.document import to_document
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.errors import IncompleteError
 from turbo_lab.execute.driver import Progress, SweepContext, SweepHooks, SweepOutcome, run_plan
@@ -118,8 +118,8 @@ def _execute(
     for text in start_warnings([planned.cell for planned in plan.cells if planned.missing]):
         progress.note(f"warning: {text}")
     if plan.groups and is_resumable:
-        store.begin_sweep(sweep.sweep_id, to_plain(results.begun_sweep(plan, sweep)))
-    git = environment.git_provenance(Path.cwd())
+        store.begin_sweep(sweep.sweep_id, results.begun_sweep(plan, sweep))
+    git = environment.git_state(Path.cwd())
     context = SweepContext(
         store=store,
         keys=sweep.keys,

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from turbo_lab.documents.document import to_plain
 from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown
 from turbo_lab.documents.plan import PlanResult
 from turbo_lab.documents.sweep import SweepResult
@@ -20,6 +19,7 @@ from turbo_lab.report.brief import brief_table, number
 from turbo_lab.report.columns import METHODS, all_axes, energy_texts, short_axis
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.store.record import CellStatus
+from turbo_lab.untrusted.typed_json import to_plain
 
 _MAX_PLAN_ROWS = 20
 _STAGES = ("text", "unet", "vae", "post", "other")

@@ -1,0 +1,40 @@
+"""Sources of a cell's images: weights, licences, prompts and the code around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from turbo_lab.environment import GitState
+from turbo_lab.untrusted.typed_json import OMITTED
+
+
+@dataclass(frozen=True)
+class WeightsOrigin:
+    """Where a model's, a VAE's or an adapter's weights come from."""
+
+    digest: str
+    """sha256 of the weights."""
+    revision: str | None
+    """Commit in the hub repository, 40 hex digits. ``None``: not from a hub."""
+    license: str
+    """Licence, as the model's own card states it."""
+    license_source: str
+    """Where the licence was read."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a cell was made from."""
+
+    models: Mapping[str, WeightsOrigin]
+    """The model, and a VAE in place of its own, by name."""
+    adapters: Mapping[str, WeightsOrigin]
+    """LoRA adapters, by name."""
+    prompt_sets: Mapping[str, str]
+    """sha256 of the prompt set, by its name."""
+    git: GitState | None
+    """Repository of the working directory. ``None``: it was not in one."""
+    notes: tuple[str, ...] | None = field(default=None, metadata=OMITTED)
+    """How the batches were drawn, such as ``out of memory at 4 images: drawn as 2+2``. Absent if
+    there is nothing to say."""
