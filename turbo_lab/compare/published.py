@@ -37,6 +37,10 @@ PROTOCOLS: Mapping[str, str] = {
     "tgate-coco-10k": "COCO, 10,000 prompts; latency on 1080 Ti",
     "lcm-laion-6plus-30k": "LAION-Aesthetics 6+, 30,000 images; CLIP x 100, ViT-g-14",
     "lcm-laion-6.5plus-30k": "LAION-Aesthetics 6.5+, 30,000 images; CLIP x 100, ViT-g-14",
+    "sdxl-turbo-latency": (
+        "seconds per call of SDXL-Turbo at 512x512, on different hardware and software; no figure "
+        "has an interval, and none is of one step on an H100 or H200"
+    ),
     "tensorrt-cards": "seconds per image in TensorRT, from the model cards",
     "senseflow-coco-5k": (
         "COCO, 5,000 prompts; FID to the teacher's images, not to photographs; preference scores"
