@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.report.html.test_compare import report
 from turbo_lab.cli.main import main
 from turbo_lab.compare.published import (
     PROTOCOLS,
     TABLE,
     published,
-    published_tables,
     refuse_published,
 )
 from turbo_lab.errors import InputError
-from turbo_lab.report.html.compare import compare_page
-from turbo_lab.report.text.compare import print_compare
 
 NUMBER = r"\d+(\.\d+)?"
 
@@ -43,23 +38,6 @@ def test_values_are_as_printed() -> None:
     assert turbo.verification == "transcription" and "2405.14867" in turbo.publication
     assert by_id["mlperf-sdxl"].fid == "23.01085758 to 23.95007626"
     assert "teacher" in PROTOCOLS[by_id["senseflow-lcm-4"].protocol]
-
-
-def test_each_protocol_has_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    values = replace(report(), published=published_tables())
-    print_compare(values)
-    printed = capsys.readouterr().out
-    for protocol in PROTOCOLS:
-        assert f"{protocol}: " in printed
-    assert "none with a value measured here" in " ".join(printed.split())
-    print_compare(report())
-    assert "dmd2" not in capsys.readouterr().out  # only on request
-
-
-def test_the_page_shows_them_in_a_section_of_their_own() -> None:
-    page = compare_page(replace(report(), published=published_tables()), {})
-    assert page.count("<h3>apt-coco-5k</h3>") == 1 and 'id="published"' in page
-    assert 'id="published"' not in compare_page(report(), {})
 
 
 @pytest.mark.parametrize(

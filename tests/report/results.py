@@ -45,7 +45,7 @@ TIMING = CellTiming(
 ENERGY = EnergySummary(12.3, (11.9, 12.8), 9, "counter", (100.0,) * 9)
 
 
-def figure(
+def metric_value(
     value: float | None,
     direction: Direction,
     ci95: tuple[float, float] | None = None,
@@ -61,10 +61,12 @@ def latency(p50: float) -> LatencySummary:
 def cell_result(
     index: int, axes: Mapping[str, object], folder: Path | None, error: str | None = None
 ) -> CellResult:
-    """Return one cell; with four images where there is a folder for them."""
+    """Return one cell, with four images if there is a folder for them."""
     done = error is None
-    score = figure(0.5 + 0.1 * index, Direction.HIGHER, (0.4 + 0.1 * index, 0.6 + 0.1 * index))
-    distance = figure(9.0 - index, Direction.LOWER, None, "too few")
+    score = metric_value(
+        0.5 + 0.1 * index, Direction.HIGHER, (0.4 + 0.1 * index, 0.6 + 0.1 * index)
+    )
+    distance = metric_value(9.0 - index, Direction.LOWER, None, "too few")
     return CellResult(
         cell_id=f"c{index}",
         record_id=f"a{index}",
@@ -95,7 +97,7 @@ def _images(index: int, folder: Path) -> tuple[ImageFile, ...]:
 
 
 def sweep_result(folder: Path | None) -> SweepResult:
-    """Return two steps by two guidances, with images where there is a folder for them."""
+    """Return two steps by two guidances, with images if there is a folder for them."""
     if folder is not None:
         (folder / "record.json").write_text("{}")
     cells = (
@@ -127,7 +129,7 @@ def with_cell(sweep: SweepResult, index: int, **changes: object) -> SweepResult:
     return replace(sweep, cells=tuple(cells))
 
 
-def with_figure(cell: CellResult, name: str, **changes: object) -> CellResult:
-    """Return a cell with other fields in one of its figures."""
+def with_metric(cell: CellResult, name: str, **changes: object) -> CellResult:
+    """Return a cell with other fields in one of its metrics."""
     changed = replace(cell.metrics[name], **changes)  # type: ignore[arg-type]
     return replace(cell, metrics={**cell.metrics, name: changed})

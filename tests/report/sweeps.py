@@ -1,4 +1,4 @@
-"""Sweeps with what a store holds besides them, of any size."""
+"""Sweeps of any size, with their details in a store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.report.results import cell_result, sweep_result, with_figure
+from tests.report.results import cell_result, sweep_result, with_metric
 from turbo_lab.documents.sweep import ImageFile, SweepCounts, SweepResult
 from turbo_lab.environment import Fingerprint
 from turbo_lab.images import encode_png
@@ -39,7 +39,7 @@ def sweep_with_details(folder: Path) -> Page:
             middle = cell.latency_s.p50
             timed = replace(cell.latency_s, ci95=(middle - 0.01, middle + 0.01))
             bounds = (0.45 + 0.1 * index, 0.55 + 0.1 * index)
-            cell = replace(with_figure(cell, "clip_score", ci95=bounds), latency_s=timed)
+            cell = replace(with_metric(cell, "clip_score", ci95=bounds), latency_s=timed)
         first = tuple(replace(image, prompt=NASTY) for image in cell.images[:1])
         cells.append(replace(cell, images=(*first, *cell.images[1:])))
     return _page(replace(sweep, cells=tuple(cells)))

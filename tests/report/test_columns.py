@@ -1,4 +1,4 @@
-"""Columns of a sweep: order, decimals, what is best and what is level with it."""
+"""Columns of a sweep: order, decimals, the best value and those that are level with it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.results import TIMING, sweep_result, with_cell, with_figure
-from turbo_lab.report.columns import Column, columns, label, varying_axes
+from tests.report.results import TIMING, sweep_result, with_cell, with_metric
+from turbo_lab.report.columns import Column, columns, label, plain_column, varying_axes
+from turbo_lab.verdict import Direction
 
 
 def column(values: list, intervals: list | None = None, direction: str = "higher") -> Column:
-    intervals = intervals or [None] * len(values)
-    notes = (None,) * len(values)
-    return Column("x", "x", direction, tuple(values), tuple(intervals), notes)
+    return plain_column("x", "x", Direction(direction), values, intervals=intervals)
 
 
 def test_quality_first_then_timing() -> None:
@@ -26,7 +25,7 @@ def test_quality_first_then_timing() -> None:
     assert latency.heading == "p50 ms ↓"
 
 
-def test_calls_of_other_sizes_are_compared_by_image() -> None:
+def test_calls_of_different_sizes_are_compared_per_image() -> None:
     cells = with_cell(sweep_result(None), 1, timing=replace(TIMING, batch_size=8)).cells
     latency = next(item for item in columns(cells) if item.name == "latency_ms")
     assert latency.values == pytest.approx((25.0, 25.0, None, 100.0))
@@ -48,7 +47,7 @@ def test_best_needs_two_finite_values(values: list, direction: str, best: set[in
     assert column(values, direction=direction).best() == best
 
 
-def test_level_is_an_interval_that_reaches_the_best_ones() -> None:
+def test_a_value_is_level_if_its_interval_overlaps_the_best_one() -> None:
     found = column([5.0, 4.0, 3.0, 4.9], [(4, 6), (3.5, 4.5), (2, 3.9), None])
     assert (found.best(), found.level()) == ({0}, {1})
 
@@ -70,13 +69,13 @@ def test_decimals_follow_the_interval(values: list, intervals: list | None, deci
 
 def test_non_finite_values_have_no_half_width() -> None:
     first, *others = sweep_result(None).cells
-    endless = with_figure(first, "clip_score", value=math.inf, ci95=(math.nan, math.inf))
+    endless = with_metric(first, "clip_score", value=math.inf, ci95=(math.nan, math.inf))
     found = columns([endless, *others])[0]
     assert found.values[0] == float("inf") and found.half(0) is None
     assert found.text(1).startswith("clip_score 0.60")
 
 
-def test_only_what_varies_names_a_cell() -> None:
+def test_only_axes_that_vary_name_a_cell() -> None:
     cells = sweep_result(None).cells[:2]
     axes = varying_axes(cells)
     assert axes == ["guidance_scale"]

@@ -54,7 +54,7 @@ def test_sheet_of_many_cells_stays_within_bounds(tmp_path: Path) -> None:
     assert max(height, width) <= 12_000
 
 
-def test_point_that_another_one_stands_for_shows_its_images(tmp_path: Path) -> None:
+def test_a_merged_point_shows_the_images_of_its_cell(tmp_path: Path) -> None:
     sweep = sweep_result(tmp_path)
     alone = (picture(sweep) == 0).all(axis=2).sum()
     sweep = with_cell(sweep, 0, aliases=({"num_inference_steps": 1, "guidance_scale": 1},))
@@ -75,7 +75,7 @@ def test_long_heads_are_wrapped_and_not_cut(tmp_path: Path) -> None:
     assert long[0] > short[0] and long[1] == short[1]
 
 
-def test_image_that_was_changed_since_is_refused(tmp_path: Path) -> None:
+def test_an_image_that_has_changed_is_refused(tmp_path: Path) -> None:
     sweep = sweep_result(tmp_path)
     sweep.cells[0].images[0].path.write_bytes(encode_png(np.full((64, 64, 3), 9, np.uint8), {}))
     with pytest.raises(StoreError, match="other pixels.*--remove-damaged"):

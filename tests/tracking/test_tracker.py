@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.results import sweep_result, with_cell, with_figure
+from tests.report.results import sweep_result, with_cell, with_metric
 from turbo_lab.errors import IncompleteError
 from turbo_lab.store.record import CellStatus
 from turbo_lab.store.store import Store
@@ -29,7 +29,7 @@ def projected(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("mlflow")
     sweep = sweep_result(folder)
     first, second, *others = sweep.cells
-    first = with_figure(first, "clip_score", value=math.inf)
+    first = with_metric(first, "clip_score", value=math.inf)
     second = replace(second, parameters=replace(second.parameters, negative_prompt="x" * 7000))
     sweep = replace(sweep, cells=(first, second, *others))
     sheet = folder / "sheet.png"

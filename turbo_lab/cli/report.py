@@ -130,11 +130,11 @@ def cell_details(sweep: SweepResult) -> dict[str, CellDetails]:
 
 def _html(sweep: SweepResult, shown: int | None) -> tuple[str, int]:
     """Return the page, and the number of its images that are missing."""
-    from turbo_lab.report.html.pictures import pictures_a_cell, read_pictures
+    from turbo_lab.report.html.pictures import pictures_per_cell, read_pictures
     from turbo_lab.report.html.sweep import sweep_report
 
     cells = sweep.cells
-    limit = pictures_a_cell(len(cells)) if shown is None else shown
+    limit = pictures_per_cell(len(cells)) if shown is None else shown
     paths = [image.path for row in cells for image in row.images[:limit]]
     # A document may name any folder of the user's as its store.
     is_store = StoreLayout(sweep.store).exists

@@ -1,1 +1,1 @@
-"""Documents for people: tables, contact sheets. Plain dicts and images in."""
+"""Reports for people: terminal text, Markdown, JUnit, HTML pages and contact sheets."""

@@ -1,4 +1,4 @@
-"""A sweep's figures in few characters, for the terminal and for Markdown."""
+"""Compact table of a sweep, for the terminal and for Markdown."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ Marks = Mapping[tuple[str, str], int]
 
 @dataclass(frozen=True)
 class BriefValue:
-    """One figure of one cell."""
+    """Value of one column for one cell."""
 
     text: str
     """Value, interval and the number of its footnote."""
     is_best: bool
-    """Whether it is the best of its column."""
+    """``True`` for the best value of its column."""
 
 
 @dataclass(frozen=True)
 class BriefTable:
-    """Cells by figures."""
+    """One row per cell, one column per metric."""
 
     axes: tuple[str, ...]
-    """Keys that were given several values."""
+    """Config keys that the sweep varies."""
     headings: tuple[str, ...]
-    """One heading per figure column."""
+    """Headings of the value columns."""
     rows: tuple[tuple[BriefValue, ...], ...]
-    """The figures of each cell, in the order of the headings."""
+    """Values of each cell, in the order of the headings."""
     notes: tuple[str, ...]
     """Footnotes, in order."""
 
@@ -54,7 +54,7 @@ def brief_table(cells: Sequence[CellResult]) -> BriefTable:
 
 
 def number(value: float) -> str:
-    """Return a number in four digits."""
+    """Return a number with four significant digits."""
     return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3e}"
 
 
@@ -65,12 +65,12 @@ def _text(column: Column, index: int, cell: CellResult, marks: Marks) -> str:
         return text if cell.latency_s is None else f"{text} (n={cell.latency_s.n})"
     interval = column.intervals[index]
     if value is not None and interval is not None:
-        text += _interval(value, *interval)
+        text += interval_text(value, *interval)
     return text if note is None else f"{text} ({marks[column.name, stem(note)]})"
 
 
-def _interval(value: float, low: float, high: float) -> str:
-    """Return ``±half`` if the interval is centred on its value, otherwise its ends."""
+def interval_text(value: float, low: float, high: float) -> str:
+    """Return ``±half`` for an interval that is centred on its value, otherwise its ends."""
     half = (high - low) / 2
     if abs((high + low) / 2 - value) <= 0.25 * half:
         return f" ±{half:.2g}"

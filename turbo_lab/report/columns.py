@@ -1,4 +1,4 @@
-"""The figures of a sweep as columns: values, intervals, which is best, how they print.
+"""Metrics of a sweep as columns: values, intervals, which is best, how they print.
 
 Owns the order of the columns, their decimals, their footnotes and which cell may be called the
 best. Tables and plots use the same columns, so that they show the same numbers.
@@ -21,47 +21,47 @@ from turbo_lab.verdict import Direction
 _FIRST = ("clip_score", "r_precision")
 _SHORT = {"num_inference_steps": "steps", "guidance_scale": "guidance"}
 METHODS = {"counter": "the energy counter", "power": "mean power times time"}
-"""Sources of an energy figure, in words."""
+"""Ways to measure energy, in words."""
 _ARROWS = {"higher": "↑", "lower": "↓"}
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class CellDetails:
-    """What a store holds of a cell in addition to its :class:`CellResult`."""
+    """Details of a cell that the store holds in addition to its :class:`CellResult`."""
 
     per_image: Mapping[str, Sequence[float]]
     """Values per image, in image order, by metric; empty if none was kept."""
     samples_s: Sequence[float]
     """Duration of every timed call, in order, in seconds; empty if the cell was not timed."""
     fingerprint: Fingerprint
-    """Environment that the cell was drawn in."""
+    """Environment in which the cell was drawn."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One figure of every cell."""
+    """One metric of every cell."""
 
     name: str
     """Name, such as ``clip_score`` or ``latency_ms``."""
     title: str
-    """Heading, with its unit."""
+    """Heading, with the unit."""
     direction: Direction
-    """Which values are better."""
+    """Direction in which the metric is better."""
     values: tuple[float | None, ...]
     """One value per cell; ``None``: the cell has none."""
     intervals: tuple[Interval | None, ...]
     """95% confidence intervals; ``None``: unknown."""
     notes: tuple[str | None, ...]
-    """What a reader must know of a value; ``None`` if nothing."""
+    """Remarks on the values; ``None`` for a value without one."""
 
     @property
     def heading(self) -> str:
-        """The title, with an arrow that points up or down to better values."""
+        """Title with an arrow that points to better values."""
         return f"{self.title} {_ARROWS.get(self.direction, '')}".strip()
 
     def text(self, index: int) -> str:
-        """Return a value with its interval, for tooltips."""
+        """Return a value with its interval, for a tooltip."""
         value, interval = self.values[index], self.intervals[index]
         if value is None:
             return f"{self.title} \N{EN DASH}"
@@ -69,7 +69,7 @@ class Column:
         return shown if interval is None else f"{shown} ({self.between(index)})"
 
     def between(self, index: int) -> str:
-        """Return an interval in the column's decimals; empty if there is none."""
+        """Return an interval with the decimals of the column; empty if there is none."""
         interval = self.intervals[index]
         return (
             ""
@@ -132,29 +132,48 @@ def columns(cells: Sequence[CellResult]) -> list[Column]:
     return found
 
 
+def plain_column(
+    name: str,
+    title: str,
+    direction: Direction,
+    values: Sequence[float | None],
+    intervals: Sequence[Interval | None] | None = None,
+) -> Column:
+    """Return a column without notes; ``intervals`` of ``None``: it has none."""
+    nothing = (None,) * len(values)
+    return Column(
+        name=name,
+        title=title,
+        direction=direction,
+        values=tuple(values),
+        intervals=nothing if intervals is None else tuple(intervals),
+        notes=nothing,
+    )
+
+
 def all_axes(cells: Sequence[CellResult | BenchCell]) -> list[str]:
-    """Return the keys that were given several values, in the order they were written."""
+    """Return the config keys that vary, in the order of the command line."""
     return list(dict.fromkeys(name for cell in cells for name in cell.axes))
 
 
 def varying_axes(cells: Sequence[CellResult]) -> list[str]:
-    """Return the axes with more than one value, in the order they were written."""
+    """Return the axes with more than one value, in the order of the command line."""
     return [n for n in all_axes(cells) if len({str(c.axes.get(n, "")) for c in cells}) > 1]
 
 
 def label(cell: CellResult, axes: Iterable[str]) -> str:
-    """Return a cell's name by what varies, such as ``steps 2 · guidance 0``."""
+    """Return a cell's name from the axes, such as ``steps 2 · guidance 0``."""
     parts = [f"{short_axis(name)} {cell.axes.get(name, '')}" for name in axes]
     return " · ".join(parts) or "the cell"
 
 
 def short_axis(name: str) -> str:
-    """Return a shorter heading for the two longest axes, and any other as it is."""
+    """Return a shorter heading for the two longest axes, and any other name unchanged."""
     return _SHORT.get(name, name)
 
 
 def stem(note: str) -> str:
-    """Return a note without its numbers: notes that differ in nothing else share a footnote."""
+    """Return a note without its numbers; notes of equal stems share a footnote."""
     return re.sub(r"\d+(\.\d+)?", "#", note)
 
 
@@ -186,19 +205,19 @@ def energy_texts(energy: EnergySummary | None) -> tuple[str, ...]:
 
 
 def _metric(name: str, cells: Sequence[CellResult]) -> Column:
-    figures = [cell.metrics.get(name) for cell in cells]
+    found = [cell.metrics.get(name) for cell in cells]
     return Column(
         name=name,
         title=name,
-        direction=next((f.direction for f in figures if f is not None), Direction.NONE),
-        values=tuple(None if f is None else f.value for f in figures),
-        intervals=tuple(None if f is None else f.ci95 for f in figures),
-        notes=tuple(None if f is None else f.note for f in figures),
+        direction=next((f.direction for f in found if f is not None), Direction.NONE),
+        values=tuple(None if f is None else f.value for f in found),
+        intervals=tuple(None if f is None else f.ci95 for f in found),
+        notes=tuple(None if f is None else f.note for f in found),
     )
 
 
 def _latency(cells: Sequence[CellResult]) -> Column:
-    """Return the median time per call; per image if the calls differ in size."""
+    """Return the column of median times per call, or per image if calls differ in size."""
     sizes = {cell.timing.batch_size for cell in cells if cell.timing is not None}
     by_image = len(sizes) > 1
     values: list[float | None] = []
@@ -211,7 +230,14 @@ def _latency(cells: Sequence[CellResult]) -> Column:
         intervals.append(None if bounds is None else (scale * bounds[0], scale * bounds[1]))
     title = "p50 ms per image" if by_image else "p50 ms"
     notes = tuple(_timing_note(cell) for cell in cells)
-    return Column("latency_ms", title, Direction.LOWER, tuple(values), tuple(intervals), notes)
+    return Column(
+        name="latency_ms",
+        title=title,
+        direction=Direction.LOWER,
+        values=tuple(values),
+        intervals=tuple(intervals),
+        notes=notes,
+    )
 
 
 def _timing_note(cell: CellResult) -> str | None:
@@ -220,28 +246,26 @@ def _timing_note(cell: CellResult) -> str | None:
 
 def _throughput(cells: Sequence[CellResult]) -> Column:
     values = tuple(cell.throughput_images_per_s for cell in cells)
-    nothing = (None,) * len(values)
-    return Column("throughput", "images/s", Direction.HIGHER, values, nothing, nothing)
+    return plain_column("throughput", "images/s", Direction.HIGHER, values)
 
 
 def _memory(cells: Sequence[CellResult]) -> Column:
     peaks = (None if cell.timing is None else cell.timing.peak_memory_bytes for cell in cells)
     values = tuple(None if peak is None else peak / 2**20 for peak in peaks)
-    nothing = (None,) * len(values)
-    return Column("memory", "peak MiB", Direction.NONE, values, nothing, nothing)
+    return plain_column("memory", "peak MiB", Direction.NONE, values)
 
 
 def _energy(cells: Sequence[CellResult]) -> Column:
-    figures = [None if cell.timing is None else cell.timing.energy for cell in cells]
+    found = [None if cell.timing is None else cell.timing.energy for cell in cells]
     return Column(
         name="energy",
         title="J/image",
         direction=Direction.LOWER,
-        values=tuple(None if one is None else one.joules_per_image for one in figures),
-        intervals=tuple(None if one is None else one.ci95 for one in figures),
+        values=tuple(None if one is None else one.joules_per_image for one in found),
+        intervals=tuple(None if one is None else one.ci95 for one in found),
         notes=tuple(
             f"by {METHODS['power']}" if one is not None and one.method == "power" else None
-            for one in figures
+            for one in found
         ),
     )
 

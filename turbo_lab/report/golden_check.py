@@ -1,4 +1,4 @@
-"""The result of a golden check, and its page."""
+"""Result of a golden check, built from the checked cases, and its HTML page."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from turbo_lab.golden.check import CaseCheck
 from turbo_lab.golden.library import to_strip
 from turbo_lab.verdict import Verdict, worst
 
-_ORPHAN = "orphan: no case names this folder; turbo-lab golden prune removes it"
+_ORPHAN = "orphan: no case uses this folder; remove it with turbo-lab golden prune"
 
 
 def golden_check(checked: Sequence[CaseCheck], orphans: Sequence[str]) -> GoldenCheck:
-    """Return the result of a check. No case at all is ``uncovered``."""
+    """Return the result of a check; ``uncovered`` if there is no case at all."""
     cases = [checked_case(item) for item in checked]
     cases += [CheckedCase(name, Verdict.ERROR, tier=None, message=_ORPHAN) for name in orphans]
     verdict = worst(case.verdict for case in cases) if cases else Verdict.UNCOVERED
@@ -23,18 +23,18 @@ def golden_check(checked: Sequence[CaseCheck], orphans: Sequence[str]) -> Golden
 
 
 def checked_case(item: CaseCheck) -> CheckedCase:
-    """Return the verdict on one case, with what explains it."""
-    said = item.verdict
+    """Return the verdict on one case, with its evidence."""
+    verdict = item.verdict
     return CheckedCase(
-        name=said.name,
-        verdict=said.verdict,
-        tier=said.tier,
-        message=said.message,
-        first_divergence=said.first_divergence,
-        fingerprint_difference=tuple(GoldenKey(*one) for one in said.fingerprint_difference),
-        figures=said.metrics,
-        stages=said.stages,
-        identical=said.identical,
+        name=verdict.name,
+        verdict=verdict.verdict,
+        tier=verdict.tier,
+        message=verdict.message,
+        first_divergence=verdict.first_divergence,
+        fingerprint_difference=tuple(GoldenKey(*one) for one in verdict.fingerprint_difference),
+        figures=verdict.metrics,
+        stages=verdict.stages,
+        identical=verdict.identical,
         own=item.own,
         causes=item.causes,
         explanation=_explanation(item),
@@ -43,18 +43,19 @@ def checked_case(item: CaseCheck) -> CheckedCase:
 
 
 def _explanation(item: CaseCheck) -> str | None:
-    """Return what ``--explain`` found, in words."""
+    """Return the result of ``--explain`` in words; ``None`` without that option."""
     if not item.own:
         return None
-    text = f"fed the golden's tensors, these still differ: {', '.join(item.causes) or 'none'}"
+    causes = ", ".join(item.causes) or "none"
+    text = f"stages that differ although their inputs are the golden's: {causes}"
     rest = [s.stage for s in item.own if not s.equal and s.stage not in item.causes]
     if not rest:
         return text
-    return f"{text}; these may only pass on what the golden does not keep: {', '.join(rest)}"
+    return f"{text}; stages with inputs that the golden does not store: {', '.join(rest)}"
 
 
 def write_page(path: Path, check: GoldenCheck, checked: Sequence[CaseCheck]) -> None:
-    """Write one HTML file: expected, actual, difference and the stage chain."""
+    """Write the HTML page of a check."""
     from turbo_lab.report.html.golden import golden_page
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,7 @@ def write_page(path: Path, check: GoldenCheck, checked: Sequence[CaseCheck]) -> 
 
 
 def pictures_of(checked: Sequence[CaseCheck]) -> dict[str, dict[str, bytes]]:
-    """Return PNG files by case, then ``expected`` and ``actual``."""
+    """Return PNG files, by case and then by ``expected`` and ``actual``."""
     return {
         item.verdict.name: {
             side: images.encode_png(to_strip(pixels), {})

@@ -1,4 +1,4 @@
-"""A gate's checks as JUnit XML, for CI systems."""
+"""Checks of a gate as JUnit XML, for CI systems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def gate_junit(report: GateReport) -> str:
-    """One test case a check: what regressed or is undecided fails, the rest are errors."""
+    """Return one test case per check.
+
+    A check that regresses or is inconclusive is a failure; one that is uncovered or could not run
+    is an error.
+    """
     checks = report.checks
     failures = [c for c in checks if c.verdict in (Verdict.REGRESSION, Verdict.INCONCLUSIVE)]
     errors = [c for c in checks if c.verdict in (Verdict.ERROR, Verdict.UNCOVERED)]

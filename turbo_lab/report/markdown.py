@@ -12,7 +12,7 @@ from turbo_lab.report.columns import short_axis
 
 
 def gate_markdown(report: GateReport) -> str:
-    """A table for a job summary."""
+    """Return the checks of a gate and its verdict, for a job summary."""
     lines = [
         f"## turbo-lab gate {_cell(report.gate)}: {report.verdict.emoji} {report.verdict}",
         "",
@@ -45,12 +45,15 @@ def gate_markdown(report: GateReport) -> str:
 
 
 def taken_over(report: GateReport) -> str | None:
-    """That the candidate was not drawn: a check of stored images says nothing of patched code."""
+    """Return a warning if images came from the store; ``None`` if all were drawn.
+
+    A check of stored images says nothing about code that was changed since.
+    """
     if not report.from_store:
         return None
     return (
-        f"{report.from_store} of the candidate's images are from the store, by equal weights "
-        "and versions; --fresh draws them again"
+        f"{report.from_store} of the candidate's images were reused from the store, since weights "
+        "and versions are equal; pass --fresh to draw them again"
     )
 
 
@@ -66,36 +69,36 @@ def sweep_markdown(sweep: SweepResult) -> str:
 
 
 def _sweep_table(cells: Sequence[CellResult]) -> str:
-    """Return cells by figures, the best of each column in bold."""
+    """Return one row per cell, with the best value of each column in bold."""
     found = brief_table(cells)
     heads = [*(short_axis(name) for name in found.axes), *found.headings]
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     for cell, row in zip(cells, found.rows, strict=True):
         values = [_cell(cell.axes.get(name, "")) for name in found.axes]
-        figures = [f"**{one.text}**" if one.is_best else one.text for one in row]
-        lines.append(f"| {' | '.join([*values, *figures])} |")
+        metrics = [f"**{one.text}**" if one.is_best else one.text for one in row]
+        lines.append(f"| {' | '.join([*values, *metrics])} |")
     return "\n".join([*lines, "", *found.notes]) + "\n"
 
 
 def describe(check: CheckResult) -> str:
-    """One check in a line."""
+    """Return one check in a line of text."""
     parts = []
     if check.difference is not None:
         parts.append(f"difference {difference(check)}, margin {number(check.margin)}")
-    if said := note(check):
-        parts.append(said)
+    if remark := note(check):
+        parts.append(remark)
     return "; ".join(parts) or check.verdict
 
 
 def note(check: CheckResult) -> str:
-    """What a reader must know of a check, and how many pairs would decide it."""
+    """Return the remark on a check, and how many pairs would decide it."""
     needed = check.needed_n
-    told = None if needed is None else f"about {needed} instead of {check.n} would decide"
-    return "; ".join(part for part in (told, check.note) if part)
+    wanted = f"about {needed} pairs instead of {check.n} would decide"
+    return "; ".join(part for part in (wanted if needed else None, check.note) if part)
 
 
 def changed_most(report: GateReport) -> list[str]:
-    """A line a figure that did not pass: the prompts to look at first."""
+    """Return one line per metric that did not pass, with the prompts to look at first."""
     return [
         f"{name} changed most on: "
         + "; ".join(f"{prompt} ({value:+.2f})" for prompt, value in pairs)
@@ -104,12 +107,12 @@ def changed_most(report: GateReport) -> list[str]:
 
 
 def number(value: float | None) -> str:
-    """Four digits, or nothing."""
+    """Return a number with four significant digits; nothing for ``None``."""
     return "" if value is None else f"{value:.4g}"
 
 
 def difference(check: CheckResult) -> str:
-    """A difference with its interval."""
+    """Return a difference with its interval; nothing if there is none."""
     if check.difference is None:
         return ""
     text = f"{check.difference:+.4g}"
@@ -120,7 +123,7 @@ def difference(check: CheckResult) -> str:
 
 
 def _cell(value: object) -> str:
-    """Text that cannot end a cell, nor become markup."""
+    """Return text that can neither end a table cell nor become markup."""
     text = " ".join(str(value).split())
     for mark in ("\\", "|", "<", ">", "`", "*", "_", "[", "]"):
         text = text.replace(mark, "\\" + mark)
@@ -128,10 +131,18 @@ def _cell(value: object) -> str:
 
 
 _PUBLISHED = {
-    "model": "model", "steps": "num_inference_steps", "guidance": "guidance_scale",
-    "size": "resolution", "FID": "fid", "patch FID": "patch_fid", "CLIP": "clip",
-    "other": "other", "latency s": "latency_s", "in": "publication", "read": "verification",
-}  # fmt: skip
+    "model": "model",
+    "steps": "num_inference_steps",
+    "guidance": "guidance_scale",
+    "size": "resolution",
+    "FID": "fid",
+    "patch FID": "patch_fid",
+    "CLIP": "clip",
+    "other": "other",
+    "latency s": "latency_s",
+    "publication": "publication",
+    "verified": "verification",
+}
 
 
 def published_columns(rows: Sequence[Published]) -> dict[str, str]:

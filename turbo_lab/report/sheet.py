@@ -1,8 +1,8 @@
-"""The contact sheet: cells by axes with labels, as A1111's X/Y/Z plot draws it.
+"""Contact sheet of a sweep: cells by axes with labels, like the X/Y/Z plot of AUTOMATIC1111.
 
-Two axes make columns and rows, and every tile shows the same few prompts; with
-one axis the rows are prompts. Further axes go into the row labels. A cell that
-failed is a hatched tile with the first words of its error.
+Two axes become columns and rows, and every tile shows the same few prompts. With one axis, the
+rows are prompts. Further axes become part of the row labels. A cell that failed is a hatched tile
+with the first words of its error.
 """
 
 from __future__ import annotations
@@ -22,30 +22,28 @@ _GUTTER, _MARGIN, _LABEL_HEIGHT = 10, 24, 30
 _INK, _FAINT, _PAPER, _RULE = "#1c1c1e", "#6e6e73", "#ffffff", "#e5e5ea"
 _FONT_SIZE, _LINE = 17, 22
 _HEAD_LINES = 3
-# Tiny images are enlarged by whole factors up to about this edge.
+# Small images are enlarged by whole factors up to about this edge, in pixels.
 _TILE_EDGE = 128
 _PROMPTS_PER_TILE = 4
 _PROMPT_ROWS = 8
-
-
 _TITLE_KEYS = ("model", "prompts", "lora", "resolution", "seed")
 
 
 @dataclass(frozen=True)
 class _SheetCell:
-    """One cell of the sheet: a point of the grid."""
+    """One cell of the sheet: one point of the grid."""
 
     axes: Axes
-    """Values of the keys that vary, in order."""
+    """Values of the keys that vary, in the order of the command line."""
     images: tuple[ImageFile, ...]
     """One image per prompt; empty if the cell failed."""
     error: str | None
-    """Why there are no images; ``None``: the cell did not fail."""
+    """Reason why there are no images. ``None``: the cell did not fail."""
 
 
 def draw_sheet(sweep: SweepResult) -> bytes:
     """Return the contact sheet of a sweep, as PNG."""
-    # A cell that several points of the grid share is shown at each of them.
+    # A cell that several points of the grid share is shown at each of these points.
     cells = [
         _SheetCell(axes, cell.images, cell.error)
         for cell in sweep.cells
@@ -56,8 +54,7 @@ def draw_sheet(sweep: SweepResult) -> bytes:
     edge = _edge(cells)
     if len(axes) >= 2:
         return _grid(cells, axes, edge, title)
-    prompts = next(([one.prompt for one in c.images] for c in cells if c.images), [])
-    return _by_prompt(cells, axes, prompts, edge, title)
+    return _by_prompt(cells, axes, edge, title)
 
 
 def _title(cells: Sequence[CellResult]) -> str:
@@ -82,7 +79,7 @@ def _edge(cells: Sequence[_SheetCell]) -> int:
 
 
 def _grid(cells: Sequence[_SheetCell], axes: Sequence[str], edge: int, title: str) -> bytes:
-    """The axis with more values goes across; the others make the rows."""
+    """Return a sheet whose columns are the axis with the most values; the other axes are rows."""
     across = max(axes[-2:], key=lambda name: len({str(c.axes[name]) for c in cells}))
     down = [name for name in axes if name != across]
     columns = list(dict.fromkeys(str(c.axes[across]) for c in cells))
@@ -96,14 +93,9 @@ def _grid(cells: Sequence[_SheetCell], axes: Sequence[str], edge: int, title: st
     return _compose(tiles, heads, rows, title)
 
 
-def _by_prompt(
-    cells: Sequence[_SheetCell],
-    axes: Sequence[str],
-    prompts: Sequence[str],
-    edge: int,
-    title: str,
-) -> bytes:
-    """Cells across, prompts down."""
+def _by_prompt(cells: Sequence[_SheetCell], axes: Sequence[str], edge: int, title: str) -> bytes:
+    """Return a sheet with one column per cell and one row per prompt."""
+    prompts = next(([one.prompt for one in c.images] for c in cells if c.images), [])
     count = min(_PROMPT_ROWS, max((len(c.images) for c in cells), default=0)) or 1
     tiles = [[_single(cell, index, edge) for cell in cells] for index in range(count)]
     heads = [_label(cell.axes, axes) or "one cell" for cell in cells]
@@ -116,7 +108,7 @@ def _label(axes: Axes, names: Sequence[str]) -> str:
 
 
 def _mosaic(cell: _SheetCell | None, side: int, edge: int) -> Image.Image:
-    """The first side x side images of a cell."""
+    """Return the first ``side`` x ``side`` images of a cell as one tile."""
     if cell is None or not cell.images:
         return _failed(side * edge, None if cell is None else cell.error)
     tile = Image.new("RGB", (side * edge, side * edge), _PAPER)
@@ -133,7 +125,7 @@ def _single(cell: _SheetCell, index: int, edge: int) -> Image.Image:
 
 
 def _fit(stored: ImageFile, edge: int) -> Image.Image:
-    """Centred on a square; enlarged by whole factors so that pixels stay pixels."""
+    """Return an image centred on a square, enlarged by a whole factor to keep its pixels sharp."""
     picture = Image.fromarray(read_image(stored.path, stored.pixel_sha256))
     longest = max(picture.size)
     if longest <= edge:
@@ -148,7 +140,7 @@ def _fit(stored: ImageFile, edge: int) -> Image.Image:
 
 
 def _failed(edge: int, error: str | None) -> Image.Image:
-    """Hatched, with why."""
+    """Return a hatched tile with the reason."""
     tile = Image.new("RGB", (edge, edge), "#fff1f0")
     draw = ImageDraw.Draw(tile)
     for start in range(-edge, edge, 16):
@@ -196,7 +188,7 @@ def _compose(
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    """Lines that fit; a word too long for one is cut."""
+    """Return lines that fit into a width, in pixels; a word that is too long is cut."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -217,5 +209,5 @@ def _cut(text: str, width: float) -> str:
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own FreeType font."""
+    """Return the FreeType font that Pillow ships."""
     return ImageFont.load_default(size)

@@ -1,4 +1,4 @@
-"""The page of a bench: every line drawn with its figures, every cell in the table."""
+"""Page of a bench: lines with their equations, and every cell in the table."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cells() -> list[BenchCell]:
 FAILED = BenchCell({"batch_size": 64}, CellStatus.FAILED, "out of memory", None)
 
 
-def test_lines_are_drawn_with_what_they_say() -> None:
+def test_lines_are_drawn_with_their_equations() -> None:
     rows = cells()
     (fit,) = fits(rows)
     drawn = bench_report(BenchResult((*rows, FAILED), (fit,)))
@@ -47,12 +47,12 @@ def test_lines_are_drawn_with_what_they_say() -> None:
     assert "host &lt;busy&gt;" in drawn and "1024" in drawn
 
 
-def test_without_a_line_there_is_the_table() -> None:
+def test_without_a_line_there_is_only_the_table() -> None:
     drawn = bench_report(BenchResult(tuple(cells()[:2]), ()))
     assert "<svg" not in drawn and "Milliseconds per call" in drawn
 
 
-def test_energy_has_columns_only_where_it_was_measured() -> None:
+def test_energy_has_columns_if_it_was_measured() -> None:
     rows = cells()
     assert "J/image" not in bench_report(BenchResult(tuple(rows), ()))
     assert rows[0].timing is not None

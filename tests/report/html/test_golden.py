@@ -1,9 +1,8 @@
-"""The golden page: what it shows, and what it never does, in a real browser."""
+"""Page of a golden check, in a real browser."""
 
 from __future__ import annotations
 
 import re
-import time
 
 import numpy as np
 import pytest
@@ -30,7 +29,7 @@ def case(name: str, verdict: str = "regression") -> CheckedCase:
         first_divergence=stage("unet.0", 0.1) if verdict == "regression" else None,
         fingerprint_difference=(GoldenKey("torch", "2.13", "2.14"),),
         stages=(stage("noise", 0.0), stage("unet.0", 0.1), stage("latents.0", 0.2)),
-        explanation="fed the golden's tensors, these still differ: unet.0",
+        explanation="stages that differ although their inputs are the golden's: unet.0",
         fingerprints={
             "golden": {"torch": "2.13", "isa": "avx2"},
             "here": {"torch": "2.14", "isa": "avx2"},
@@ -51,13 +50,13 @@ def page_of(*cases: CheckedCase) -> str:
     return golden_page(check, {c.name: pictures() for c in cases if c.name != "bare"})
 
 
-def test_nothing_outside_is_named() -> None:
+def test_a_page_refers_to_no_other_file() -> None:
     page = page_of(case("one"))
     assert not re.findall(r"(?:src|href)=\"(?!data:|#)", page)
     assert "http" not in re.sub(r"http-equiv", "", page)
 
 
-def test_in_the_browser() -> None:
+def test_the_page_in_a_browser() -> None:
     found = run_in_page(
         page_of(case("passes", "pass"), case("one"), case("bare")),
         """
@@ -90,7 +89,7 @@ def test_in_the_browser() -> None:
         "text": NASTY,
         "first": ["unet.0 1.0e-01"],
         "off": 1,
-        "explained": "Fed the golden's tensors, these still differ: unet.0",
+        "explained": "Stages that differ although their inputs are the golden's: unet.0",
         "sideBySide": ["torch 2.13 2.14", "isa avx2 avx2"],
         "sections": 2,
         "cut": "20%",
@@ -102,8 +101,8 @@ def test_in_the_browser() -> None:
     }
 
 
-def test_the_browser_hears_of_errors_and_refused_requests() -> None:
-    """The test above can fail."""
+def test_errors_and_refused_requests_are_seen() -> None:
+    """The test above would see an error."""
     page = page_of(case("one")).replace(
         "</body>", "<img src='https://example.invalid/x.png'><script>nothing()</script></body>", 1
     )
@@ -113,10 +112,9 @@ def test_the_browser_hears_of_errors_and_refused_requests() -> None:
 
 def test_two_hundred_failing_cases() -> None:
     cases = [case(f"case {index}") for index in range(200)]
-    began = time.perf_counter()
-    page = page_of(*cases)
-    assert time.perf_counter() - began < 60  # a bound on runaway work, not a benchmark
-    found = run_in_page(page, "found.sections = document.querySelectorAll('section').length")
+    found = run_in_page(
+        page_of(*cases), "found.sections = document.querySelectorAll('section').length"
+    )
     assert found == {"sections": 200, "errors": []}
 
 
@@ -130,10 +128,10 @@ def test_the_heatmap_by_hand() -> None:
 
 
 @pytest.mark.parametrize("shape", [(64, 32, 3), (32, 64, 3)])
-def test_images_of_another_size_are_shown_without_a_difference(shape: tuple[int, ...]) -> None:
+def test_images_of_different_sizes_have_no_difference_image(shape: tuple[int, ...]) -> None:
     other = {
         "expected": pictures()["expected"],
         "actual": encode_png(np.zeros(shape, np.uint8), {}),
     }
     page = golden_page(GoldenCheck(Verdict.ERROR, (case("one", "error"),)), {"one": other})
-    assert "difference" not in page.partition("<body>")[2].partition("<script>")[0]
+    assert page.count("<figcaption>") == 2 and "<figcaption>difference" not in page

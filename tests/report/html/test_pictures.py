@@ -11,7 +11,7 @@ from PIL import Image
 
 from turbo_lab.images import encode_png
 from turbo_lab.report.html.pictures import (
-    pictures_a_cell,
+    pictures_per_cell,
     read_picture,
     read_pictures,
     without_text,
@@ -22,7 +22,7 @@ def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def test_text_goes_and_pixels_stay() -> None:
+def test_text_chunks_are_dropped_and_pixels_stay() -> None:
     pixels = noise(64, 48)
     png = encode_png(pixels, {"parameters": "a prompt\n" * 100, "turbo-lab": "{}"})
     small = without_text(png)
@@ -43,7 +43,7 @@ def test_small_images_are_kept_and_large_ones_scaled(tmp_path: Path) -> None:
     assert Image.open(io.BytesIO(shown.content)).size == (512, 256)
 
 
-def test_what_is_no_image_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "broken.png"
     path.write_bytes(b"no image")
     with pytest.raises(OSError, match="cannot identify"):
@@ -52,4 +52,4 @@ def test_what_is_no_image_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("cells", "images"), [(0, 16), (6, 16), (300, 4), (5000, 1)])
 def test_many_cells_show_fewer_images_each(cells: int, images: int) -> None:
-    assert pictures_a_cell(cells) == images
+    assert pictures_per_cell(cells) == images

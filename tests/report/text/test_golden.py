@@ -1,4 +1,4 @@
-"""A golden check on a terminal: other people's words are shown as they were written."""
+"""Results of the golden commands on the terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def check(only: CheckedCase) -> GoldenCheck:
 
 
 @pytest.mark.parametrize("reason", ["pip install x[test]", "see [bug]", "closed [/b] before"])
-def test_brackets_in_a_reason_are_brackets(reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_brackets_in_a_reason_are_not_markup(
+    reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     differs = (GoldenKey("torch", "2[a]", "3[/]"),)
     print_check(check(case(message=reason, explanation=reason, fingerprint_difference=differs)))
     shown = capsys.readouterr().out
@@ -33,6 +35,23 @@ def test_brackets_in_a_reason_are_brackets(reason: str, capsys: pytest.CaptureFi
     assert reason in shown and "[me]" in shown
 
 
-def test_a_regression_says_what_to_run_next(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_regression_names_the_command_to_run_next(capsys: pytest.CaptureFixture[str]) -> None:
     print_check(check(case()))
     assert "turbo-lab golden check poster --explain" in capsys.readouterr().out
+
+
+def test_a_difference_of_the_environment_is_printed_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    differs = (GoldenKey("torch", "2.13", "2.14"), GoldenKey("isa", "avx2", "avx512"))
+    cases = tuple(case(name=f"case {i}", fingerprint_difference=differs) for i in range(13))
+    print_check(GoldenCheck(Verdict.PASS, cases))
+    line = "environment differs from the golden's (all cases): torch: 2.13 -> 2.14; isa: avx2 -> "
+    assert capsys.readouterr().out.count(line) == 1
+    other = replace(cases[0], fingerprint_difference=differs[:1])
+    print_check(GoldenCheck(Verdict.PASS, (other, *cases[1:3], case(name="same"))))
+    lines = [one for one in capsys.readouterr().out.splitlines() if one.startswith("environment")]
+    assert [one.partition("(")[2].partition(")")[0] for one in lines] == [
+        "case 0",
+        "case 1, case 2",
+    ]

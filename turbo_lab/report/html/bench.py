@@ -1,4 +1,4 @@
-"""The page of a ``bench``: latency along each axis with the line through it, and the table."""
+"""HTML page of ``bench``: latency along each axis with its fitted line, and the table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STAGES = ("text", "unet", "vae", "post", "other")
 
 
 def bench_report(result: BenchResult) -> str:
-    """Return one HTML file about the timed cells and the lines through them."""
+    """Return the HTML page about the timed cells and the lines fitted to them."""
     timed = [cell for cell in result.cells if cell.timing is not None]
     warnings = dict.fromkeys(w for cell in timed if cell.timing for w in cell.timing.warnings)
     plots = [_plot(timed, fit) for fit in result.fits]
@@ -55,7 +55,7 @@ def _plot(cells: Cells, fit: LineFit) -> Html:
     return tag(
         "figure",
         tag("figcaption", caption),
-        chart(x, y, unit, "p50 ms", marks, ticks),
+        chart(x, y, x_title=unit, y_title="p50 ms", marks=marks, x_ticks=ticks),
         class_="plot",
     )
 

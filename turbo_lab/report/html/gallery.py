@@ -1,8 +1,9 @@
-"""Images of a sweep's page: by cell, by prompt, and each of them large."""
+"""Images of a sweep's page: by cell, by prompt, and one of them large."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,63 +14,80 @@ from turbo_lab.report.html.pictures import Picture
 from turbo_lab.verdict import Direction
 
 _TINY = 256  # pixels: smaller images are enlarged without smoothing
-_EDGE = 112  # CSS pixels of a thumbnail, to begin with
+_EDGE = 112  # initial size of a thumbnail, in CSS pixels
 Cells = Sequence[CellResult]
 
 
-def gallery(
-    cells: Cells,
-    axes: Sequence[str],
-    pictures: Mapping[str, Picture],
-    details: Mapping[str, CellDetails],
-    column: Column | None,
-) -> Html:
-    """A contact sheet, its controls and the dialog that shows one image large.
+@dataclass(frozen=True)
+class Scores:
+    """Values per image of the metric that is shown next to the images."""
 
-    ``column``: the metric shown next to each image, if it has a value per image.
-    """
+    details: Mapping[str, CellDetails]
+    """Details of the cells, by record id."""
+    column: Column | None
+    """Column of the metric. ``None``: no metric has values per image."""
+
+    def of(self, row: CellResult) -> Sequence[float] | None:
+        """Return the values of a cell's images; ``None`` if there are none."""
+        found = self.details.get(row.record_id)
+        return None if found is None or self.column is None else found.per_image.get(self.name)
+
+    @property
+    def name(self) -> str:
+        """Name of the metric; empty if there is none."""
+        return "" if self.column is None else self.column.name
+
+
+def gallery(
+    cells: Cells, axes: Sequence[str], pictures: Mapping[str, Picture], scores: Scores
+) -> Html:
+    """Return the images by cell, their controls, and the dialog that shows one image large."""
     groups = []
     for index, row in enumerate(cells):
         shown = [(i, e) for i, e in enumerate(row.images) if str(e.path) in pictures]
-        values = _values(details.get(row.record_id), column)
-        name = label(row, axes)
-        thumbs = [
-            _thumb(index, place, name, entry, pictures[str(entry.path)], values, column)
-            for place, entry in shown
-        ]
-        groups.append(_group(index, row, name, thumbs, column))
-    return join([
-        _controls(),
-        tag("div", *groups, id="gallery", data_view="cell", style=f"--edge:{_EDGE}px"),
-        _dialog(),
-    ])  # fmt: skip
+        values, name = scores.of(row), label(row, axes)
+        thumbs = []
+        for place, entry in shown:
+            score = None if values is None else (scores.name, values[place])
+            about = _about(name, entry, pictures[str(entry.path)], score)
+            attributes = {"data_cell": index, "data_row": place, "data_about": about}
+            thumbs.append(_thumb(name, entry, pictures[str(entry.path)], score, **attributes))
+        groups.append(_group(index, row, name, thumbs=thumbs, column=scores.column))
+    sheet = tag("div", *groups, id="gallery", data_view="cell", style=f"--edge:{_EDGE}px")
+    return join(_controls(), sheet, _dialog())
 
 
-def prompt_table(
-    cells: Cells, axes: Sequence[str], details: Mapping[str, CellDetails], column: Column
-) -> Html | None:
-    """Each prompt's mean over cells, with its worst and best cell."""
-    found: dict[str, list[tuple[float, int]]] = {}
-    for index, row in enumerate(cells):
-        values = _values(details.get(row.record_id), column)
-        by_prompt: dict[str, list[float]] = {}
-        for entry, value in zip(row.images, values or (), strict=False):
-            by_prompt.setdefault(entry.prompt, []).append(value)
-        for prompt, own in by_prompt.items():
-            found.setdefault(prompt, []).append((float(np.mean(own)), index))
+def prompt_table(cells: Cells, axes: Sequence[str], scores: Scores) -> Html | None:
+    """Return each prompt's mean over the cells, with its worst and its best cell."""
+    found = _means_by_prompt(cells, scores)
     if not found:
         return None
-    sign = -1 if column.direction == Direction.LOWER else 1
-    rows = []
+    is_lower = scores.column is not None and scores.column.direction == Direction.LOWER
+    sign = -1 if is_lower else 1
+    rows: list[tuple[float, tuple[object, ...]]] = []
     for prompt, means in found.items():
         worst, best = (pick(means, key=lambda item: sign * item[0]) for pick in (min, max))
         mean = float(np.mean([value for value, _ in means]))
-        rows.append((prompt, f"{mean:.3f}", *_extreme(cells, axes, worst),
-                     *_extreme(cells, axes, best), f"{abs(best[0] - worst[0]):.3f}"))  # fmt: skip
-    rows.sort(key=lambda row: sign * float(str(row[1])))
-    heads = [("prompt", False), (f"mean {column.name}", True), ("worst", True), ("in", False),
-             ("best", True), ("in", False), ("range", True)]  # fmt: skip
-    return table(heads, rows, class_="prompts cards")
+        extremes = (*_extreme(cells, axes, worst), *_extreme(cells, axes, best))
+        spread = f"{abs(best[0] - worst[0]):.3f}"
+        rows.append((sign * mean, (prompt, f"{mean:.3f}", *extremes, spread)))
+    rows.sort(key=lambda row: row[0])
+    numbers = ("worst", "best", "range", f"mean {scores.name}")
+    names = ("prompt", f"mean {scores.name}", "worst", "in", "best", "in", "range")
+    heads = [(name, name in numbers) for name in names]
+    return table(heads, [row for _, row in rows], class_="prompts cards")
+
+
+def _means_by_prompt(cells: Cells, scores: Scores) -> dict[str, list[tuple[float, int]]]:
+    """Return, by prompt, the mean value of each cell with the cell's index."""
+    found: dict[str, list[tuple[float, int]]] = {}
+    for index, row in enumerate(cells):
+        by_prompt: dict[str, list[float]] = {}
+        for entry, value in zip(row.images, scores.of(row) or (), strict=False):
+            by_prompt.setdefault(entry.prompt, []).append(value)
+        for prompt, values in by_prompt.items():
+            found.setdefault(prompt, []).append((float(np.mean(values)), index))
+    return found
 
 
 def _extreme(cells: Cells, axes: Sequence[str], found: tuple[float, int]) -> tuple[str, Html]:
@@ -77,54 +95,60 @@ def _extreme(cells: Cells, axes: Sequence[str], found: tuple[float, int]) -> tup
     return f"{value:.3f}", cell(label(cells[index], axes), class_="soft")
 
 
-def _values(found: CellDetails | None, column: Column | None) -> Sequence[float] | None:
-    return None if found is None or column is None else found.per_image.get(column.name)
+def _about(name: str, entry: ImageFile, picture: Picture, score: tuple[str, float] | None) -> str:
+    """Return the line below a large image: cell, seed, size and metric."""
+    size = f"{picture.width} \N{MULTIPLICATION SIGN} {picture.height}"
+    parts = [name, f"seed {entry.seed}", size]
+    if score is not None:
+        parts.append(f"{score[0]} {score[1]:.3f}")
+    return " · ".join(parts)
 
 
 def _thumb(
-    index: int,
-    place: int,
     name: str,
     entry: ImageFile,
     picture: Picture,
-    values: Sequence[float] | None,
-    column: Column | None,
+    score: tuple[str, float] | None,
+    **attributes: object,
 ) -> Html:
-    score = None if values is None else f"{values[place]:.2f}"
-    parts = [
-        name,
-        f"seed {entry.seed}",
-        f"{picture.width} \N{MULTIPLICATION SIGN} {picture.height}",
-    ]
-    if score is not None and column is not None:
-        parts.append(f"{column.name} {values[place]:.3f}" if values else "")
-    tiny = max(picture.width, picture.height) <= _TINY
+    is_tiny = max(picture.width, picture.height) <= _TINY
+    shown = image(
+        picture.content,
+        entry.prompt,
+        picture.mime,
+        class_="tiny" if is_tiny else None,
+        width=picture.width,
+        height=picture.height,
+    )
+    captions = (tag("span", entry.prompt, class_="by-cell"), tag("span", name, class_="by-prompt"))
     return tag(
         "button",
-        image(picture.content, entry.prompt, picture.mime, class_="tiny" if tiny else None,
-              width=picture.width, height=picture.height),
-        tag("span", tag("span", entry.prompt, class_="by-cell"),
-            tag("span", name, class_="by-prompt"), class_="caption"),
-        tag("span", score, class_="score") if score else None,
-        type="button", class_="thumb", title=entry.prompt, data_cell=index, data_row=place,
-        data_prompt=entry.prompt, data_seed=entry.seed, data_about=" · ".join(parts),
+        shown,
+        tag("span", *captions, class_="caption"),
+        None if score is None else tag("span", f"{score[1]:.2f}", class_="score"),
+        type="button",
+        class_="thumb",
+        title=entry.prompt,
+        data_prompt=entry.prompt,
+        data_seed=entry.seed,
         data_hash=entry.pixel_sha256,
-    )  # fmt: skip
+        **attributes,
+    )
 
 
 def _group(
     index: int, row: CellResult, name: str, thumbs: Sequence[Html], column: Column | None
 ) -> Html:
     value = None if column is None else column.values[index]
-    figure = None
+    score = None
     if column is not None and value is not None:
-        figure = tag("span", f" {column.name} {value:.{column.decimals}f}", class_="soft")
+        score = tag("span", f" {column.name} {value:.{column.decimals}f}", class_="soft")
     hidden = len(row.images) - len(thumbs)
     more = tag("span", f" {len(thumbs)} of {len(row.images)} images", class_="soft")
     failed = tag("p", row.error, class_="error") if row.error else None
     return tag(
         "div",
-        tag("h3", name, figure, more if hidden else None),
+        tag("h3", name, score, more if hidden else None),
         failed,
         tag("div", *thumbs, class_="thumbs"),
         class_="group",
@@ -133,11 +157,10 @@ def _group(
 
 
 def _controls() -> Html:
-    views = [
-        tag("label", tag("input", type="radio", name="view", value=value, checked=value == "cell"),
-            tag("span", text))
-        for value, text in (("cell", "by cell"), ("prompt", "by prompt"))
-    ]  # fmt: skip
+    views = []
+    for value in ("cell", "prompt"):
+        button = tag("input", type="radio", name="view", value=value, checked=value == "cell")
+        views.append(tag("label", button, tag("span", f"by {value}")))
     return tag(
         "div",
         tag("div", *views, class_="choice", role="radiogroup", aria_label="arrange images"),

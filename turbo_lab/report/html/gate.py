@@ -1,4 +1,4 @@
-"""The page of a gate: the verdict on top, and every check with its interval and margin."""
+"""HTML page of a gate: the verdict on top, then every check with its interval and margin."""
 
 from __future__ import annotations
 
@@ -20,24 +20,34 @@ _WIDTH, _HEIGHT = 168, 24
 _NONE: Pictures = {}
 _SAYS = {
     Verdict.PASS: "Every check passes.",
-    Verdict.REGRESSION: "Something got worse.",
-    Verdict.INCONCLUSIVE: "Not enough evidence to decide.",
-    Verdict.UNCOVERED: "Something has nothing to be compared with.",
-    Verdict.ERROR: "Something could not be judged.",
+    Verdict.REGRESSION: "At least one check found a regression.",
+    Verdict.INCONCLUSIVE: "There is not enough evidence to decide.",
+    Verdict.UNCOVERED: "At least one check has nothing to compare with.",
+    Verdict.ERROR: "At least one check could not be run.",
 }
-_COLUMNS = (
-    ("check", False), ("verdict", False), ("candidate", True), ("baseline", True),
-    ("difference", True), ("interval and margin", False), ("n", True),
-    ("detectable", True), ("", False),
-)  # fmt: skip
+_NUMBERS = ("candidate", "baseline", "difference", "n", "detectable")
+_HEADINGS = (
+    "check",
+    "verdict",
+    "candidate",
+    "baseline",
+    "difference",
+    "interval and margin",
+    "n",
+    "detectable",
+    "",
+)
 
 
 def gate_page(report: GateReport, pictures: Pictures = _NONE) -> str:
-    """Return one HTML file about a gate. ``pictures``: of ``candidate`` and ``baseline``."""
+    """Return the HTML page about a gate.
+
+    ``pictures``: images by ``candidate`` and ``baseline``, then by prompt.
+    """
     checks = report.checks
     baseline = report.baseline
     sides = [
-        ("candidate", " ".join(report.candidate) or "the defaults"),
+        ("candidate", " ".join(report.candidate) or "(the defaults)"),
         ("baseline", baseline if isinstance(baseline, str) else " ".join(baseline)),
     ]
     return page(
@@ -50,18 +60,20 @@ def gate_page(report: GateReport, pictures: Pictures = _NONE) -> str:
         tag("p", _HOW, class_="soft legend"),
         *_prompts(report.prompts, pictures),
         tag("h2", "Sides"),
-        table([("side", False), ("settings", False)],
-              [(name, tag("code", text)) for name, text in sides]),
+        table(
+            [("side", False), ("settings", False)],
+            [(name, tag("code", text)) for name, text in sides],
+        ),
         _identical(report.identical_images),
         tag("p", stored, class_="soft") if (stored := taken_over(report)) else None,
         tag("h2", "Environment"),
         _environment(report.fingerprint_difference),
         kind="turbo-lab gate",
-    )  # fmt: skip
+    )
 
 
 def _prompts(found: Mapping[str, Sequence[PromptChange]], pictures: Pictures) -> Iterator[Html]:
-    """Where to look first."""
+    """Return the prompts to look at first, per metric."""
     if found:
         yield tag("h2", "Prompts that changed most")
         for name, pairs in found.items():
@@ -70,15 +82,15 @@ def _prompts(found: Mapping[str, Sequence[PromptChange]], pictures: Pictures) ->
 
 
 _HOW = (
-    "Small figures and the bar are the 95% interval of the difference, the tinted field what the "
-    "margin allows, the line no difference. A check passes where the bar lies within the field, "
-    "and regresses where it lies wholly outside. Detectable: the smallest difference that so many "
-    "pairs show with 80% power."
+    "Small numbers and the bar are the 95% interval of the difference. The tinted area is what the "
+    "margin allows; the vertical line marks a difference of 0. A check passes if the bar is inside "
+    "the area, and regresses if it is entirely outside. Detectable: the smallest difference that "
+    "this number of pairs shows with 80% power."
 )
 
 
 def check_table(checks: Sequence[CheckResult]) -> Html:
-    """One row a check; blocks on a narrow screen."""
+    """Return one row per check; each becomes a block on a narrow screen."""
     rows = [
         (
             check.name,
@@ -93,19 +105,20 @@ def check_table(checks: Sequence[CheckResult]) -> Html:
         )
         for check in checks
     ]
-    return table(_COLUMNS, rows, class_="cards checks")
+    columns = [(name, name in _NUMBERS) for name in _HEADINGS]
+    return table(columns, rows, class_="cards checks")
 
 
 def _difference(check: CheckResult) -> Html | str:
     if check.difference is None:
         return ""
     value, _, interval = difference(check).partition(" ")
-    shown = join([value, tag("small", interval.strip("()")) if interval else None])
+    shown = join(value, tag("small", interval.strip("()")) if interval else None)
     return cell(shown, number(check.difference), class_="n", data_label="difference")
 
 
 def _failing(checks: Sequence[CheckResult]) -> str:
-    """In words, the worst first: ``clip_score: regression; goldens: uncovered.``"""
+    """Return the checks that do not pass, the worst first, as one sentence."""
     failing = sorted(
         (check for check in checks if check.verdict != Verdict.PASS),
         key=lambda check: WORST_FIRST.index(check.verdict),
@@ -132,7 +145,7 @@ def _identical(found: IdenticalImages | None) -> Html | None:
 
 def _environment(differs: Sequence[BaselineKey]) -> Html:
     if not differs:
-        return tag("p", "The fingerprint is the baseline's.", class_="soft")
+        return tag("p", "The environment is the same as the baseline's.", class_="soft")
     rows = [
         (d.key, cell(d.baseline, class_="mono"), cell(d.here, class_="mono differs"))
         for d in differs
@@ -141,16 +154,17 @@ def _environment(differs: Sequence[BaselineKey]) -> Html:
 
 
 def _plot_cell(check: CheckResult) -> Html:
-    """Sorted by how much of the margin is used at the interval's bad end."""
+    """Return the cell with the plot; its sort key is the share of the margin that is used."""
     drawn = interval_plot(check)
     if drawn == "":
         return cell("", "")
     assert check.ci95 is not None  # there is a plot
     margin = tag("small", f"margin {number(check.margin)}") if check.margin else None
-    return cell(join([drawn, margin]), number(_used(check, check.ci95)), class_="drawn")
+    return cell(join(drawn, margin), number(_used(check, check.ci95)), class_="drawn")
 
 
 def _used(check: CheckResult, ci95: tuple[float, float]) -> float:
+    """Return the worse end of the interval as a fraction of the margin."""
     low, high = ci95
     bad = {Direction.HIGHER: -low, Direction.LOWER: high}.get(
         check.direction, max(abs(low), abs(high))
@@ -159,7 +173,7 @@ def _used(check: CheckResult, ci95: tuple[float, float]) -> float:
 
 
 def interval_plot(check: CheckResult) -> Html | str:
-    """The interval as a bar over what the margin allows; nothing without an interval."""
+    """Return the interval as a bar over the allowed range; nothing if there is no interval."""
     if check.ci95 is None or check.margin is None or check.difference is None:
         return ""
     (low, high), margin = check.ci95, check.margin
@@ -168,20 +182,29 @@ def interval_plot(check: CheckResult) -> Html | str:
     def x(value: float) -> float:
         return round(_WIDTH / 2 * (1 + value / span), 1)
 
-    # What is allowed: up to the margin on the bad side, everything on the good one.
+    # Allowed are values up to the margin on the worse side, and all values on the better side.
     start = -margin if check.direction in (Direction.HIGHER, Direction.NONE) else -span
     end = margin if check.direction in (Direction.LOWER, Direction.NONE) else span
     edges = [x(edge) for edge in (start, end) if abs(edge) == margin]
     return tag(
         "svg",
-        tag("rect", class_="margin", x=x(start), y=2, width=round(x(end) - x(start), 1),
-            height=_HEIGHT - 4),
+        tag(
+            "rect",
+            class_="margin",
+            x=x(start),
+            y=2,
+            width=round(x(end) - x(start), 1),
+            height=_HEIGHT - 4,
+        ),
         tag("line", class_="axis", x1=x(0), x2=x(0), y1=0, y2=_HEIGHT),
         *(tag("line", class_="edge", x1=at, x2=at, y1=2, y2=_HEIGHT - 2) for at in edges),
-        join(_bar(x(low), x(high), x(check.difference))),
-        class_=f"interval {check.verdict}", width=_WIDTH, height=_HEIGHT, role="img",
+        join(*_bar(x(low), x(high), x(check.difference))),
+        class_=f"interval {check.verdict}",
+        width=_WIDTH,
+        height=_HEIGHT,
+        role="img",
         aria_label=f"{difference(check)}, margin {number(margin)}",
-    )  # fmt: skip
+    )
 
 
 def _bar(low: float, high: float, value: float) -> list[Html]:

@@ -1,11 +1,10 @@
-"""The page of a golden check: what was expected, what came, and where it left the path."""
+"""HTML page of a golden check: expected and actual images, and the first stage that differs."""
 
 from __future__ import annotations
 
 import io
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,18 +14,17 @@ from turbo_lab.images import encode_png
 from turbo_lab.report.html.page import Html, cell, image, join, page, pill, table, tag
 from turbo_lab.verdict import WORST_FIRST, Verdict
 
-_WIDTH = 16  # rem of one 64 x 64 image
+_WIDTH = 16  # width of a square image, in rem
 _TINY = 256  # pixels: smaller images are enlarged without smoothing
-# Differences from rounding (1e-8 of the norm) to everything (1) span a stage's bar.
+# The bar of a stage spans relative differences from this, which is rounding, to 1.
 _SMALLEST = 1e-8
 
 
 def golden_page(check: GoldenCheck, pictures: Mapping[str, Mapping[str, bytes]]) -> str:
-    """Return one HTML file about a golden check.
+    """Return the HTML page about a golden check, with failing cases first.
 
-    ``pictures``: by case, then ``expected`` and ``actual``: PNG files, the
-    images of a batch side by side. Failing cases come first. A case that has
-    ``fingerprints`` with ``golden`` and ``here`` shows both in full.
+    ``pictures``: PNG files with the images of a batch next to each other, by case and then by
+    ``expected`` and ``actual``.
     """
     cases = sorted(check.cases, key=lambda case: WORST_FIRST.index(case.verdict))
     counts = [case.verdict for case in cases]
@@ -51,20 +49,24 @@ def _fact(verdict: str, count: int) -> Html:
 def _filter(count: int) -> Html:
     return tag(
         "form",
-        tag("input", type="search", placeholder="filter cases", aria_label="filter cases",
-            autocomplete="off"),
+        tag(
+            "input",
+            type="search",
+            placeholder="filter cases",
+            aria_label="filter cases",
+            autocomplete="off",
+        ),
         tag("span", tag("output", count), " cases", class_="soft"),
         tag("button", "clear", type="reset"),
-        tag("span", "j and k: next and previous case", class_="soft wide"),
+        tag("span", "j: next case, k: previous case", class_="soft wide"),
         class_="filter",
         data_for="cases",
-    )  # fmt: skip
+    )
 
 
 def _summary(cases: list[CheckedCase]) -> Html:
-    """Every case in a line; the failing ones come first and have their place below."""
-    columns = [("case", False), ("verdict", False), ("tier", False), ("first at", False),
-               ("", False)]  # fmt: skip
+    """Return one row per case; failing cases link to their sections."""
+    columns = [(name, False) for name in ("case", "verdict", "tier", "first difference", "")]
     rows, attributes = [], []
     for index, case in enumerate(cases):
         first = _first(case)
@@ -88,7 +90,7 @@ def _case(index: int, case: CheckedCase, pictures: Mapping[str, bytes]) -> Html:
         tag("p", case.message),
         _pictures(_identity(case), pictures),
         _chain(case),
-        _figures(case),
+        _distances(case),
         _fingerprint(case),
         class_="case",
         id=_identity(case),
@@ -111,7 +113,7 @@ def _pictures(identity: str, pictures: Mapping[str, bytes]) -> Html | None:
         _figure("actual", pictures["actual"], f"{identity}-actual"),
     ]
     if expected.shape == actual.shape:
-        caption = f"difference, {_difference(expected, actual)}"
+        caption = f"difference: {_difference(expected, actual)}"
         shown.append(_figure(caption, encode_png(heatmap(expected, actual), {})))
         shown.append(_slider(identity, expected.shape[1] / expected.shape[0]))
     return tag("div", *shown, class_="images")
@@ -129,44 +131,60 @@ def _size_of(aspect: float) -> str:
 
 
 def _slider(identity: str, aspect: float) -> Html:
-    """Both on top of each other: a slider uncovers, a button blinks.
+    """Return both images on top of each other, with a slider and a button that alternates them.
 
-    The images are those next to it: a script copies their addresses when they come
-    into view, so that the file holds each once.
+    A script copies the content of the two images next to it when they come into view, so that the
+    file contains each image only once.
     """
     both = f"{identity}-both"
-    layers = [tag("img", alt=side, data_from=f"{identity}-{side}", class_="tiny")
-              for side in ("expected", "actual")]  # fmt: skip
+    layers = [
+        tag("img", alt=side, data_from=f"{identity}-{side}", class_="tiny")
+        for side in ("expected", "actual")
+    ]
     return tag(
         "figure",
         tag("div", *layers, class_="compare", id=both, style=f"aspect-ratio:{aspect:.4f}"),
         tag("figcaption", "expected | actual"),
         tag(
             "div",
-            tag("input", type="range", class_="slider", value="50", aria_controls=both,
-                aria_label="expected on the left, actual on the right"),
-            tag("button", "blink", type="button", class_="blinks", aria_controls=both,
-                aria_pressed="false"),
+            tag(
+                "input",
+                type="range",
+                class_="slider",
+                value="50",
+                aria_controls=both,
+                aria_label="expected on the left, actual on the right",
+            ),
+            tag(
+                "button",
+                "blink",
+                type="button",
+                class_="blinks",
+                aria_controls=both,
+                aria_pressed="false",
+            ),
             class_="compare-controls",
         ),
         style=_size_of(aspect),
-    )  # fmt: skip
+    )
 
 
 def _difference(expected: np.ndarray, actual: np.ndarray) -> str:
-    """How far and how much: ``up to 12 levels in 3.1% of pixels``."""
+    """Return the size of the difference, such as ``up to 12 levels in 3.1% of the pixels``."""
     apart = np.abs(expected.astype(np.int16) - actual.astype(np.int16)).max(axis=-1)
     largest = int(apart.max())
     if largest == 0:
         return "none"
     levels = "1 level" if largest == 1 else f"{largest} levels"
-    return f"up to {levels} in {np.count_nonzero(apart) / apart.size:.2g} of the pixels"
+    share = 100 * np.count_nonzero(apart) / apart.size
+    return f"up to {levels} in {share:.2g}% of the pixels"
 
 
 def heatmap(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8: the largest difference of a channel, black to yellow, on a scale of its own.
+    """Return the largest difference over the channels as colours, (H, W, 3) uint8.
 
-    A difference of one level is seen as one of a hundred is: the caption says how much.
+    The scale goes from black to yellow and ends at the largest difference of this image, so that
+    one level is as visible as a hundred. The caption gives the size.
     """
     apart = np.abs(expected.astype(np.int16) - actual.astype(np.int16)).max(axis=-1)
     share = apart / max(1, int(apart.max()))
@@ -175,7 +193,7 @@ def heatmap(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
 
 
 def _chain(case: CheckedCase) -> Html | None:
-    """The stages in order; the first that differs is marked, its bar says how much it does."""
+    """Return the stages in order, with the size of each difference; the first one is marked."""
     if not case.stages:
         return None
     first = _first(case)
@@ -183,11 +201,11 @@ def _chain(case: CheckedCase) -> Html | None:
     for stage in case.stages:
         name, off = stage.stage, "off" if not stage.equal else "equal"
         level = f"--level:{_level(stage):.0%}" if off == "off" else None
-        items.append(tag("li", name, _size(stage), class_="first" if name == first else off,
-                         title=_title(stage), style=level))  # fmt: skip
+        kind = "first" if name == first else off
+        items.append(tag("li", name, _size(stage), class_=kind, title=_title(stage), style=level))
     words = case.explanation
     explained = tag("p", words[0].upper() + words[1:], class_="soft") if words else None
-    return join([tag("h3", "Stages"), tag("ol", *items, class_="chain"), explained])
+    return join(tag("h3", "Stages"), tag("ol", *items, class_="chain"), explained)
 
 
 def _size(stage: StageDifference) -> str:
@@ -197,7 +215,7 @@ def _size(stage: StageDifference) -> str:
 
 
 def _level(stage: StageDifference) -> float:
-    """A relative difference on a logarithmic scale from 0 to 1; 1 where there is none to take."""
+    """Return a relative difference on a logarithmic scale from 0 to 1; 1 if it is unknown."""
     size = None if stage.relative_l2 is None else stage.relative_l2
     if size is None or not math.isfinite(size):
         return 1.0
@@ -206,49 +224,49 @@ def _level(stage: StageDifference) -> float:
 
 def _title(stage: StageDifference) -> str:
     if stage.equal:
-        return "equal to the bit"
+        return "bit for bit equal"
     largest = stage.max_abs
     if stage.relative_l2 is None:
-        return "another shape, or missing"
-    how = "about " if stage.estimated else ""
-    most = "" if largest is None else f", by up to {largest:.3g}"
-    return f"differs by {how}{stage.relative_l2:.3g} of its norm{most}"
+        return "different shape, or missing"
+    about = "about " if stage.estimated else ""
+    most = "" if largest is None else f", largest difference {largest:.3g}"
+    return f"relative L2 difference {about}{stage.relative_l2:.3g}{most}"
 
 
-def _figures(case: CheckedCase) -> Html | None:
-    """What a tier measured, against its thresholds."""
-    figures = case.figures
-    if not figures:
+def _distances(case: CheckedCase) -> Html | None:
+    """Return the distances that the tier computed, with their thresholds."""
+    if not case.figures:
         return None
-    columns = [("figure", False), ("here", True), ("threshold", True), ("", False)]
+    columns = [("distance", False), ("here", True), ("threshold", True), ("", False)]
     rows = [
-        (name, _number(figure.value), _number(figure.threshold), figure.note or "")
-        for name, figure in figures.items()
+        (name, _number(one.value), _number(one.threshold), one.note or "")
+        for name, one in case.figures.items()
     ]
-    return join([tag("h3", "Figures"), table(columns, rows)])
+    return join(tag("h3", "Distances"), table(columns, rows))
 
 
-def _number(value: Any) -> str:
-    return "" if value is None else f"{float(value):.3g}"
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
 
 
 def _fingerprint(case: CheckedCase) -> Html | None:
-    """Side by side: what differs, then all of it where the document has it."""
+    """Return the keys that differ from the golden's, then all keys if they are known."""
     columns = [("key", False), ("golden", False), ("here", False)]
     differs = [(d.key, d.golden, d.here) for d in case.fingerprint_difference]
     both = case.fingerprints
     golden, here = both.get("golden", {}), both.get("here", {})
     rows = [_pair(key, golden.get(key, ""), here.get(key, "")) for key in {**golden, **here}]
-    whole = tag("details", tag("summary", "the whole fingerprint"), table(columns, rows))
-    return join([
+    whole = tag("details", tag("summary", "All keys"), table(columns, rows))
+    return join(
         tag("h3", "Fingerprint"),
         table(columns, [_pair(*row) for row in differs])
-        if differs else tag("p", "The fingerprint is the golden's.", class_="soft"),
+        if differs
+        else tag("p", "The environment is the same as the golden's.", class_="soft"),
         whole if rows else None,
-    ])  # fmt: skip
+    )
 
 
-def _pair(key: str, golden: Any, here: Any) -> tuple[object, ...]:
+def _pair(key: str, golden: object, here: object) -> tuple[object, ...]:
     kind = "mono" if golden == here else "mono differs"
     return key, cell(golden, class_="mono"), cell(here, class_=kind)
 

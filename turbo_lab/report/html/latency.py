@@ -1,4 +1,4 @@
-"""Latency distributions: every timed call of every cell, on one scale."""
+"""Latency distributions: all timed calls of all cells on one scale."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from turbo_lab.report.html.svg import Scale, fit, line
 from turbo_lab.store.record import LatencySummary
 
 _WIDTH = 1000
-# More marks than this on one strip cannot be distinguished.
+# More marks than this on one strip cannot be told apart.
 _MOST_MARKS = 200
 Cells = Sequence[CellResult]
 
@@ -31,7 +31,10 @@ def latency_strips(
         values += [1e3 * seconds for seconds in (latency.p50, *(latency.ci95 or ()))]
     scale = fit(values, 0, _WIDTH)
     order = sorted(timed, key=lambda i: timed[i].p50)
-    rows = [_row(i, timed[i], label(cells[i], axes), samples[i], scale) for i in order]
+    rows = [
+        _row(i, label(cells[i], axes), latency=timed[i], samples=samples[i], scale=scale)
+        for i in order
+    ]
     return tag("div", _ruler(scale), *rows, class_=f"strips {scroll_class(len(rows))}")
 
 
@@ -56,7 +59,7 @@ def _ruler(scale: Scale) -> Html:
 
 
 def _row(
-    index: int, latency: LatencySummary, name: str, samples: Sequence[float], scale: Scale
+    index: int, name: str, *, latency: LatencySummary, samples: Sequence[float], scale: Scale
 ) -> Html:
     marks = [line(scale(value), 5, scale(value), 19, class_="call") for value in samples]
     if latency.ci95 is not None:
@@ -66,8 +69,14 @@ def _row(
     median = scale(1e3 * latency.p50)
     marks.append(line(median, 0, median, 24, class_="median"))
     words = _words(latency)
-    strip = tag("svg", *marks, viewBox=f"0 0 {_WIDTH} 24", preserveAspectRatio="none", role="img",
-                aria_label=f"{name}: {words}")  # fmt: skip
+    strip = tag(
+        "svg",
+        *marks,
+        viewBox=f"0 0 {_WIDTH} 24",
+        preserveAspectRatio="none",
+        role="img",
+        aria_label=f"{name}: {words}",
+    )
     about = tag("span", words, class_="soft")
     return tag("div", tag("span", name), strip, about, class_="strip", data_cell=index)
 
@@ -79,11 +88,11 @@ def _words(latency: LatencySummary) -> str:
 
 
 def stage_note(cells: Cells) -> Html:
-    """Return a paragraph on how to read the strips, with what disturbed the clock."""
+    """Return how to read the strips, and warnings about the timing."""
     found = sorted(w for row in cells if row.timing is not None for w in row.timing.warnings)
     warnings = {stem(warning): warning for warning in found}.values()
     parts: list[object] = [
-        "Each mark is one call, the long one the median, the band its 95% interval."
+        "Each mark is one call. The long mark is the median; the band is its 95% interval."
     ]
     parts += [tag("br"), tag("span", "; ".join(sorted(warnings)), class_="warn")] * bool(warnings)
-    return join(parts)
+    return join(*parts)

@@ -1,7 +1,7 @@
 """Self-contained HTML pages: one file, no network, safe with any text.
 
-Owns escaping, the page's frame and its assets. A page forbids itself every
-request (content security policy), so a report may be opened from anywhere.
+Owns escaping, the frame of a page and its assets. The content security policy of a page forbids
+every request, so that a report from anywhere can be opened safely.
 """
 
 from __future__ import annotations
@@ -18,23 +18,26 @@ _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'"
 )
-_LONG = 40  # rows
+_LONG = 40  # rows that fit on a screen; longer tables scroll
 _VOID = ("img", "input", "meta", "br")
 
 
 class Html(str):
-    """Text that is markup already; any other text is escaped."""
+    """Text that is already markup. Any other text is escaped."""
 
     __slots__ = ()
 
 
 def escape(value: object) -> Html:
-    """A value as text within markup or an attribute."""
+    """Return a value as text for markup or for an attribute."""
     return value if isinstance(value, Html) else Html(html.escape(str(value)))
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Html:
-    """``<name attributes>children</name>``; ``class_`` is class, ``None`` leaves out."""
+    """Return ``<name attributes>children</name>``.
+
+    ``class_`` becomes ``class``. A child or attribute of ``None`` is left out.
+    """
     parts = []
     for key, value in attributes.items():
         if value is None or value is False:
@@ -42,27 +45,27 @@ def tag(name: str, /, *children: object, **attributes: object) -> Html:
         word = key.rstrip("_").replace("_", "-")
         parts.append(f" {word}" if value is True else f' {word}="{escape(value)}"')
     opening = f"<{name}{''.join(parts)}>"
-    return Html(opening) if name in _VOID else Html(f"{opening}{join(children)}</{name}>")
+    return Html(opening) if name in _VOID else Html(f"{opening}{join(*children)}</{name}>")
 
 
-def join(parts: Iterable[object]) -> Html:
-    """One after the other, each escaped unless it is markup."""
+def join(*parts: object) -> Html:
+    """Return the parts as one, each escaped unless it is markup; ``None`` is left out."""
     return Html("".join(escape(part) for part in parts if part is not None))
 
 
 def image(content: bytes, alt: str, mime: str = "image/png", **attributes: object) -> Html:
-    """An image inside the page."""
+    """Return an image whose content is part of the page."""
     source = f"data:{mime};base64," + base64.b64encode(content).decode("ascii")
     return tag("img", src=source, alt=alt, loading="lazy", decoding="async", **attributes)
 
 
 def cell(content: object, value: object = None, **attributes: object) -> Html:
-    """A table's cell. ``value``: what it is sorted by, where that is not its text."""
+    """Return a cell of a table. ``value``: sort key; ``None``: the cell's text."""
     return tag("td", content, data_value=value, **attributes)
 
 
 def pill(verdict: str) -> Html:
-    """A verdict in its colour."""
+    """Return a verdict in its colour."""
     return tag("span", verdict, class_=f"verdict {verdict}")
 
 
@@ -73,10 +76,11 @@ def table(
     identity: str | None = None,
     class_: str = "",
 ) -> Html:
-    """A table that sorts by its headings. ``columns``: (heading, whether it holds numbers).
+    """Return a table that can be sorted by its headings.
 
-    ``attributes``: of each row. A cell that is a :func:`cell` stays as it is.
-    Class ``cards`` turns rows into blocks on a narrow screen.
+    ``columns``: heading of each column, and whether it holds numbers. ``attributes``: HTML
+    attributes of each row. A value that :func:`cell` made stays as it is. The class ``cards`` turns
+    rows into blocks on a narrow screen.
     """
     heads = [_heading(name, number) for name, number in columns]
     lines = []
@@ -93,12 +97,12 @@ def table(
 
 
 def scroll_class(rows: int) -> str:
-    """Many rows scroll in a box of their own, so that the rest of the page stays in reach."""
+    """Return the class of a box that scrolls if it has many rows, so that a page stays short."""
     return "scroll long" if rows > _LONG else "scroll"
 
 
 def _heading(name: str, number: bool) -> Html:
-    # What is better higher is sorted best first.
+    # The first click on a column of which more is better puts the largest value on top.
     first = "descending" if name.endswith("↑") else None
     content = tag("button", name, type="button") if name else ""
     return tag("th", content, class_="n" if number else None, scope="col", data_first=first)
@@ -117,13 +121,13 @@ def _cell(content: object, heading: str, number: bool) -> Html:
 
 
 def definitions(pairs: Iterable[tuple[object, object]]) -> Html:
-    """Names with their values."""
+    """Return a list of names with their values."""
     rows = [tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs]
     return tag("dl", *rows)
 
 
 def section(identity: str, title: str, *body: object, note: object = None) -> Html:
-    """A part of the page that its navigation names."""
+    """Return a section that the navigation can link to."""
     return tag(
         "section",
         tag("h2", title),
@@ -141,10 +145,11 @@ def page(
     links: Sequence[tuple[str, str]] = (),
     scripts: Sequence[str] = (),
 ) -> str:
-    """A whole document. ``verdict`` is shown next to the title in its colour.
+    """Return a whole HTML document.
 
-    ``links``: (id, title) of the sections in the navigation. ``scripts``: assets
-    in addition to ``page.js``, without the suffix.
+    ``verdict``: shown next to the title in its colour. ``kind``: line above the title. ``links``:
+    id and title of the sections in the navigation. ``scripts``: assets in addition to ``page.js``,
+    without the suffix.
     """
     style = (ASSETS / "page.css").read_text(encoding="utf-8")
     code = [(ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in ("page", *scripts)]
@@ -165,7 +170,7 @@ def page(
             tag("nav", *navigation, aria_label="sections") if links else None,
             tag("main", *body),
             tag("footer", f"turbo-lab {__version__}"),
-            # One scope a script: none can see another's names.
+            # Each script has a scope of its own, so that names do not clash.
             *(tag("script", Html(f"{{\n{text}}}\n")) for text in code),
         ),
         lang="en",

@@ -1,4 +1,4 @@
-"""Prompts on which two sides differ most, with their images side by side."""
+"""Prompts on which two sides differ most, with their images next to each other."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from turbo_lab.report.html.pictures import Picture
 
 _TINY = 256  # pixels: smaller images are enlarged without smoothing
 Pictures = Mapping[str, Mapping[str, Picture]]
-"""By side, then by prompt; what is not there is not shown."""
+"""Images by side, then by prompt; an image that is missing is left out of the page."""
 
 
 def prompt_pairs(
     found: Sequence[tuple[str, float]], sides: tuple[str, str], pictures: Pictures
 ) -> Html:
-    """``found``: (prompt, difference), each with the image of either side."""
+    """Return the prompts with their differences and the images of both sides."""
     return tag("div", *(_pair(*one, sides, pictures) for one in found), class_="pairs")
 
 
@@ -25,11 +25,17 @@ def _pair(prompt: str, value: float, sides: tuple[str, str], pictures: Pictures)
         for side in sides
         if prompt in pictures.get(side, {})
     ]
-    return tag("div", tag("div", *shown), tag("p", prompt, " ", tag("b", f"{value:+.3f}")),
-               class_="pair")  # fmt: skip
+    caption = tag("p", prompt, " ", tag("b", f"{value:+.3f}"))
+    return tag("div", tag("div", *shown), caption, class_="pair")
 
 
 def _image(picture: Picture, words: str) -> Html:
     kind = "tiny" if max(picture.width, picture.height) <= _TINY else None
-    return image(picture.content, words, picture.mime, class_=kind,
-                 width=picture.width, height=picture.height)  # fmt: skip
+    return image(
+        picture.content,
+        words,
+        picture.mime,
+        class_=kind,
+        width=picture.width,
+        height=picture.height,
+    )

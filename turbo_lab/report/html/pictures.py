@@ -1,6 +1,6 @@
-"""Images made small enough for a page: text chunks dropped, large ones scaled down.
+"""Images made small enough for a page: text chunks are dropped, large images scaled down.
 
-Owns how many images a page shows. Pixels of small images stay what they are.
+Owns the number of images on a page. The pixels of small images are not changed.
 """
 
 from __future__ import annotations
@@ -17,50 +17,51 @@ from PIL import Image
 from turbo_lab.errors import StoreError
 from turbo_lab.untrusted.paths import read_regular
 
-# Above this edge an image is scaled down to it: a page of 1024 x 1024 PNGs would not open.
+# Longest edge on a page, in pixels: a browser does not open a page of 1024 x 1024 PNGs.
 _EDGE = 512
 _QUALITY = 85
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-# Images on one page, and at most so many of a cell unless asked for.
-_TOTAL, _A_CELL = 1200, 16
+# Most images on one page, and per cell, unless the user asks for more.
+_TOTAL, _PER_CELL = 1200, 16
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One image as a page holds it."""
+    """One image in the form in which a page contains it."""
 
     content: bytes
     """A PNG or WebP file."""
     mime: str
-    """Of ``content``."""
+    """MIME type of ``content``."""
     width: int
-    """Of the original, in pixels."""
+    """Width of the original, in pixels."""
     height: int
-    """Of the original, in pixels."""
+    """Height of the original, in pixels."""
 
 
-def pictures_a_cell(num_cells: int) -> int:
-    """How many images of each cell a page shows by default."""
-    return max(1, min(_A_CELL, _TOTAL // max(1, num_cells)))
+def pictures_per_cell(num_cells: int) -> int:
+    """Return the number of images per cell that a page shows by default."""
+    return max(1, min(_PER_CELL, _TOTAL // max(1, num_cells)))
 
 
 def read_pictures(paths: Sequence[Path]) -> dict[str, Picture]:
-    """By path as text; files that are not there are left out.
+    """Read image files, by path as text; files that do not exist are left out.
 
     Raises ``OSError`` for a file that is not an image.
     """
     there = [path for path in dict.fromkeys(paths) if path.is_file()]
-    # Pillow decodes without the interpreter's lock.
+    # Pillow releases the interpreter's lock while it decodes.
     with ThreadPoolExecutor(2) as pool:
         found = pool.map(read_picture, there)
         return {str(path): picture for path, picture in zip(there, found, strict=True)}
 
 
 def read_picture(path: Path) -> Picture:
-    """One image file for a page. Raises ``OSError`` for a file that is not an image.
+    """Read one image file for a page.
 
-    Raises :class:`StoreError` for a link: a page is passed on to others.
+    Raises ``OSError`` for a file that is not an image, and :class:`StoreError` for a symbolic link:
+    pages are passed on to others, and a link may lead to a private file.
     """
     content = read_regular(path, error=StoreError)
     with Image.open(io.BytesIO(content)) as opened:
@@ -75,7 +76,10 @@ def read_picture(path: Path) -> Picture:
 
 
 def without_text(png: bytes) -> bytes:
-    """A PNG with only the chunks that its pixels need: recipes are a fifth of a small file."""
+    """Return a PNG with only the chunks that its pixels need.
+
+    The recipe in the text chunks is a fifth of a small file.
+    """
     parts, at = [_SIGNATURE], len(_SIGNATURE)
     while at + 8 <= len(png):
         (length,) = struct.unpack(">I", png[at : at + 4])

@@ -1,10 +1,10 @@
-"""The plots of a sweep's page: quality against latency, and figures along an axis."""
+"""Plots of a sweep's page: quality against latency, and metrics along an axis."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from turbo_lab.analysis.latency_fit import position
@@ -16,24 +16,40 @@ from turbo_lab.report.html.svg import SERIES, WIDTH, Scale, chart, line, path, p
 from turbo_lab.verdict import Direction
 
 Cells = Sequence[CellResult]
-# Above so many cells intervals and labels would cover the points.
+# With more cells than this, intervals and labels would cover the points.
 _CROWDED = 40
-# Above so many lines only their median can be followed.
+# With more lines than this, only their median can be followed.
 _MANY_LINES = 12
 
 
 @dataclass(frozen=True)
 class Series:
-    """Which colour a cell has, and what the colours mean."""
+    """Colours of the cells, and their meaning."""
 
     of: tuple[int, ...]
-    """One a cell."""
+    """Number of the colour of each cell."""
     names: tuple[str, ...]
-    """One a colour; empty where colours say nothing."""
+    """Meaning of each colour; empty if colours have none."""
+
+
+@dataclass(frozen=True)
+class _Area:
+    """Area of a plot, and what is drawn in it."""
+
+    x: Scale
+    """Horizontal scale."""
+    y: Scale
+    """Vertical scale."""
+    column: Column
+    """Metric on the vertical axis."""
+    series: Series
+    """Colours of the cells."""
+    has_whiskers: bool
+    """``True`` if every point shows its interval."""
 
 
 def series_by(cells: Cells, axes: Sequence[str]) -> Series:
-    """Cells coloured by one axis: the first with few enough values."""
+    """Return the colours of the cells by the first axis that has few enough values."""
     for name in axes:
         values = list(dict.fromkeys(str(row.axes.get(name, "")) for row in cells))
         if len(values) <= SERIES:
@@ -43,7 +59,7 @@ def series_by(cells: Cells, axes: Sequence[str]) -> Series:
 
 
 def legend(series: Series) -> Html | None:
-    """The colours in words."""
+    """Return the colours with their meaning; ``None`` if there is only one."""
     if len(series.names) < 2:
         return None
     items = [
@@ -63,7 +79,7 @@ def front(quality: Column, latency: Column) -> list[int]:
 
 
 def _estimate(column: Column, index: int, sign: float = 1.0) -> Estimate:
-    """Return a cell's value; ``sign`` -1 turns less into more."""
+    """Return a cell's value with its interval; a ``sign`` of -1 makes larger values better."""
     interval = column.intervals[index]
     if interval is not None and not all(map(math.isfinite, interval)):
         interval = None
@@ -72,79 +88,81 @@ def _estimate(column: Column, index: int, sign: float = 1.0) -> Estimate:
 
 
 def tradeoff(names: Sequence[str], quality: Column, latency: Column, series: Series) -> Html | None:
-    """One quality figure of named points against latency; the front is filled and labelled."""
+    """Return a plot of one metric against latency; points on the front are filled and labelled."""
     known = _known(quality, latency)
     if len(known) < 2:
         return None
     x, y = plot_area(_reach(latency, known), _reach(quality, known))
     first = front(quality, latency)
+    all_whiskers = len(known) <= _CROWDED
+    area = _Area(x, y, quality, series, has_whiskers=all_whiskers or len(first) <= _MANY_LINES)
     marks: list[Html] = []
-    # The front last, so that nothing covers it.
+    # The front is drawn last, so that nothing covers it.
     for index in sorted(known, key=lambda i: i in first):
-        whiskers = len(known) <= _CROWDED or (index in first and len(first) <= _MANY_LINES)
-        at = (x, y, quality, latency)
-        marks.append(_point(index, names[index], at, series.of[index], index in first, whiskers))
+        is_first = index in first
+        shown = area if all_whiskers or is_first else replace(area, has_whiskers=False)
+        marks.append(_point(shown, latency, index, name=names[index], is_first=is_first))
     places = {i: (x(_at(latency, i)), y(_at(quality, i))) for i in known}
     marks += _labels(places, {i: names[i] for i in first if i in known})
     return tag(
         "figure",
         tag("figcaption", f"{quality.heading} against latency"),
-        chart(x, y, latency.title, quality.title, marks),
+        chart(x, y, x_title=latency.title, y_title=quality.title, marks=marks),
         class_="plot",
     )
 
 
 def scaling(cells: Cells, axes: Sequence[str], axis: str, column: Column) -> Html | None:
-    """One figure along an axis of numbers; a line joins cells that differ in nothing else."""
+    """Return a plot of one metric along a numeric axis.
+
+    A line joins cells that differ in nothing else. With many lines, their median is added.
+    """
     along = _positions(cells, axis)
     known = [i for i, v in enumerate(column.values) if v is not None and math.isfinite(v)]
     known = [i for i in known if i in along]
     if len({along[i] for i in known}) < 2:
         return None
     others = [name for name in axes if name != axis]
-    x, y = plot_area([along[i] for i in known], _reach(column, known))
-    series = series_by(cells, others)
     lines: dict[str, list[int]] = {}
     for index in known:
         lines.setdefault(label(cells[index], others), []).append(index)
-    crowded = len(lines) > _MANY_LINES
-    marks = [
-        mark
-        for members in lines.values()
-        for mark in _line(
-            sorted(members, key=along.__getitem__), x, y, column, along, series, not crowded
-        )
-    ]
-    if crowded:
-        marks.append(_median(known, x, y, column, along))
+    is_crowded = len(lines) > _MANY_LINES
+    x, y = plot_area([along[i] for i in known], _reach(column, known))
+    area = _Area(x, y, column, series_by(cells, others), has_whiskers=not is_crowded)
+    marks = [mark for members in lines.values() for mark in _line(area, along, members)]
+    if is_crowded:
+        marks.append(_median(area, along, known))
     ticks = sorted(set(along.values()))
+    few_ticks = ticks if len(ticks) <= 8 else None
+    caption = f"{column.heading} by {short_axis(axis)}"
+    thick = tag("span", " (thick line: median of all cells)", class_="soft")
     return tag(
         "figure",
-        tag("figcaption", f"{column.heading} by {short_axis(axis)}",
-            tag("span", ", thick: the median of all cells", class_="soft") if crowded else None),
-        chart(x, y, _axis_title(axis), column.title, marks, ticks if len(ticks) <= 8 else None),
-        legend(series),
-        class_="plot crowded" if crowded else "plot",
-    )  # fmt: skip
+        tag("figcaption", caption, thick if is_crowded else None),
+        chart(
+            x, y, x_title=_axis_title(axis), y_title=column.title, marks=marks, x_ticks=few_ticks
+        ),
+        legend(area.series),
+        class_="plot crowded" if is_crowded else "plot",
+    )
 
 
-def _median(
-    known: Sequence[int], x: Scale, y: Scale, column: Column, along: Mapping[int, float]
-) -> Html:
-    """A line through the median at each place of the axis."""
+def _median(area: _Area, along: Mapping[int, float], known: Sequence[int]) -> Html:
+    """Return a line through the median at each place of the axis."""
     values: dict[float, list[float]] = {}
     for index in known:
-        values.setdefault(along[index], []).append(_at(column, index))
-    return path([(x(at), y(median(values[at]))) for at in sorted(values)], class_="median-line")
+        values.setdefault(along[index], []).append(_at(area.column, index))
+    points = [(area.x(at), area.y(median(values[at]))) for at in sorted(values)]
+    return path(points, class_="median-line")
 
 
 def numeric_axes(cells: Cells, axes: Sequence[str]) -> list[str]:
-    """Axes along which a figure can be plotted."""
+    """Return the axes along which a metric can be plotted."""
     return [name for name in axes if len(set(_positions(cells, name).values())) > 1]
 
 
 def _positions(cells: Cells, axis: str) -> dict[int, float]:
-    """Where each cell lies on an axis, for those that do."""
+    """Return the place of each cell on a numeric axis, for the cells that have one."""
     found = {}
     for index, row in enumerate(cells):
         at = position(axis, row.axes.get(axis))
@@ -157,50 +175,36 @@ def _axis_title(axis: str) -> str:
     return "pixels" if axis == "resolution" else short_axis(axis)
 
 
-def _line(
-    members: Sequence[int],
-    x: Scale,
-    y: Scale,
-    column: Column,
-    along: Mapping[int, float],
-    series: Series,
-    whiskers: bool,
-) -> list[Html]:
-    colour = f"s{series.of[members[0]]}"
-    places = [(x(along[i]), y(_at(column, i))) for i in members]
+def _line(area: _Area, along: Mapping[int, float], members: Sequence[int]) -> list[Html]:
+    ordered = sorted(members, key=along.__getitem__)
+    colour = f"s{area.series.of[ordered[0]]}"
+    places = [(area.x(along[i]), area.y(_at(area.column, i))) for i in ordered]
     marks = [path(places, class_=f"joined {colour}")]
-    for index, (left, top) in zip(members, places, strict=True):
-        bars = _whisker(left, top, column.intervals[index], y) if whiskers else []
-        radius = 3.5 if whiskers else 2
-        dot = tag("circle", tag("title", column.text(index)), cx=left, cy=top, r=radius)
+    for index, (left, top) in zip(ordered, places, strict=True):
+        interval = area.column.intervals[index] if area.has_whiskers else None
+        bars = _whisker(left, top, interval, area.y)
+        radius = 3.5 if area.has_whiskers else 2
+        dot = tag("circle", tag("title", area.column.text(index)), cx=left, cy=top, r=radius)
         marks.append(tag("g", *bars, dot, class_=f"point {colour}", data_cell=index))
     return marks
 
 
-def _point(
-    index: int,
-    name: str,
-    at: tuple[Scale, Scale, Column, Column],
-    colour: int,
-    first: bool,
-    whiskers: bool,
-) -> Html:
-    x, y, quality, latency = at
+def _point(area: _Area, latency: Column, index: int, *, name: str, is_first: bool) -> Html:
+    x, y, quality = area.x, area.y, area.column
     left, top = x(_at(latency, index)), y(_at(quality, index))
     bars: list[Html] = []
-    slow = latency.intervals[index]
-    if whiskers:
+    if area.has_whiskers:
         bars += _whisker(left, top, quality.intervals[index], y)
-    if whiskers and slow:
-        bars.append(line(x(slow[0]), top, x(slow[1]), top, class_="ci"))
+        if slow := latency.intervals[index]:
+            bars.append(line(x(slow[0]), top, x(slow[1]), top, class_="ci"))
     words = f"{name}: {quality.text(index)}, {latency.text(index)}"
-    dot = tag("circle", tag("title", words), cx=left, cy=top, r=5 if first else 4)
-    kind = "point front" if first else "point"
-    return tag("g", *bars, dot, class_=f"{kind} s{colour}", data_cell=index)
+    dot = tag("circle", tag("title", words), cx=left, cy=top, r=5 if is_first else 4)
+    kind = "point front" if is_first else "point"
+    return tag("g", *bars, dot, class_=f"{kind} s{area.series.of[index]}", data_cell=index)
 
 
 def _whisker(left: float, top: float, interval: Interval | None, y: Scale) -> list[Html]:
-    """An interval; one that leaves out its value (a biased figure) is tied to it by dots."""
+    """Return an interval; dots connect it to its value if it leaves the value out."""
     if interval is None or not all(map(math.isfinite, interval)):
         return []
     low, high = y(interval[0]), y(interval[1])
@@ -212,18 +216,17 @@ def _whisker(left: float, top: float, interval: Interval | None, y: Scale) -> li
 
 
 def _labels(places: Mapping[int, tuple[float, float]], names: Mapping[int, str]) -> list[Html]:
-    """Write names next to their points; a name that would cover another is left out."""
+    """Return the names next to their points; a name that would cover another is left out."""
     taken = [(left - 5, top - 5, left + 5, top + 5) for left, top in places.values()]
     marks = []
     for index, name in sorted(names.items(), key=lambda item: places[item[0]]):
         left, top = places[index]
         width = text_width(name)
-        right, back = left + 9, left - 9 - width
-        for start, base in ((right, top + 4), (back, top + 4), (right, top - 8), (back, top - 8),
-                            (right, top + 16), (back, top + 16)):  # fmt: skip
+        starts, bases = (left + 9, left - 9 - width), (top + 4, top - 8, top + 16)
+        for start, base in ((start, base) for base in bases for start in starts):
             box = (start, base - 11, start + width, base + 3)
-            inside = start > 60 and box[2] < WIDTH - 2 and box[1] > 0
-            if inside and not any(_overlap(box, other) for other in taken):
+            is_inside = start > 60 and box[2] < WIDTH - 2 and box[1] > 0
+            if is_inside and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
                 marks.append(tag("text", escape(name), class_="name", x=round(start, 1), y=base))
                 break
@@ -236,14 +239,11 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
 
 def _known(first: Column, second: Column) -> list[int]:
     pairs = enumerate(zip(first.values, second.values, strict=True))
-    return [
-        i for i, (a, b) in pairs if a is not None and b is not None
-        and math.isfinite(a) and math.isfinite(b)
-    ]  # fmt: skip
+    return [i for i, values in pairs if all(v is not None and math.isfinite(v) for v in values)]
 
 
 def _reach(column: Column, known: Sequence[int]) -> list[float]:
-    """Values and the ends of their intervals."""
+    """Return the values and the ends of their intervals."""
     ends = [end for i in known for end in (column.intervals[i] or ())]
     return [_at(column, i) for i in known] + ends
 

@@ -1,6 +1,6 @@
-"""Plots as inline SVG: scales, axes and marks. Numbers in, markup out.
+"""Plots as inline SVG: scales, axes and marks.
 
-Colours are classes (``s0`` to ``s7``), so that a page's theme decides them.
+Colours are CSS classes (``s0`` to ``s7``), so that the theme of the page decides them.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from turbo_lab.report.html.page import Html, tag
 WIDTH, HEIGHT = 480, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 12, 44
 SERIES = 8
-# A range of so many times its lower end is easier to read on a logarithmic axis.
+# From this ratio of the ends, a range is easier to read on a logarithmic axis.
 _LOG_RATIO = 12
-# Beyond these a range is an accident of rounding, and its ticks could not be told apart.
+# Beyond these limits a range is caused by rounding, and its ticks could not be told apart.
 _NO_RATIO, _NO_ROOM = 1e15, 1e-12
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Values onto pixels, linear or logarithmic."""
+    """Linear or logarithmic mapping from values to pixels."""
 
     low: float
     """Value at ``start``."""
     high: float
     """Value at ``end``; above ``low``."""
     start: float
-    """Pixel."""
+    """Pixel of ``low``."""
     end: float
-    """Pixel; may lie below ``start``."""
+    """Pixel of ``high``; may be smaller than ``start``."""
     log: bool = False
-    """Whether equal ratios are equal distances."""
+    """``True`` for a logarithmic scale."""
 
     def __call__(self, value: float) -> float:
-        """The pixel of a value, to a tenth."""
+        """Return the pixel of a value, rounded to a tenth."""
         low, high, at = self.low, self.high, value
         if self.log:
             low, high, at = math.log(low), math.log(high), math.log(max(at, low * 1e-9))
@@ -44,7 +44,7 @@ class Scale:
         return round(self.start + share * (self.end - self.start), 1)
 
     def ticks(self) -> list[float]:
-        """Four to seven round values within."""
+        """Return four to seven round values within the scale."""
         if self.log:
             return _log_ticks(self.low, self.high)
         return _ticks(self.low, self.high)
@@ -57,10 +57,10 @@ def fit(
     log: bool | None = None,
     from_zero: bool = True,
 ) -> Scale:
-    """A scale that holds all values with a little room.
+    """Return a scale that covers all values with a little room.
 
-    ``log``: ``None`` lets the ratio decide. ``from_zero``: room does not go below 0
-    where no value does.
+    ``log``: ``None`` decides by the ratio of the ends. ``from_zero``: the room does not extend
+    below 0 if no value does.
     """
     known = [v for v in values if math.isfinite(v)]
     low, high = min(known, default=0.0), max(known, default=1.0)
@@ -77,7 +77,7 @@ def fit(
 
 
 def plot_area(xs: Iterable[float], ys: Iterable[float]) -> tuple[Scale, Scale]:
-    """The scales of a plot with room for its axes."""
+    """Return the two scales of a plot, with room for the axes."""
     return (
         fit(xs, _LEFT, WIDTH - _RIGHT, from_zero=False),
         fit(ys, HEIGHT - _BOTTOM, _TOP, log=False),
@@ -87,12 +87,16 @@ def plot_area(xs: Iterable[float], ys: Iterable[float]) -> tuple[Scale, Scale]:
 def chart(
     x: Scale,
     y: Scale,
+    *,
     x_title: str,
     y_title: str,
     marks: Sequence[Html],
     x_ticks: Sequence[float] | None = None,
 ) -> Html:
-    """Axes around marks. ``y_title`` is for a screen reader: the figure's caption shows it."""
+    """Return marks with their axes.
+
+    ``y_title`` is for screen readers: the caption above the plot shows it.
+    """
     ticks = x.ticks() if x_ticks is None else x_ticks
     middle = (_LEFT + WIDTH - _RIGHT) / 2
     return tag(
@@ -110,18 +114,18 @@ def chart(
 
 
 def line(x1: float, y1: float, x2: float, y2: float, **attributes: object) -> Html:
-    """One straight line."""
+    """Return a straight line."""
     return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, **attributes)
 
 
 def path(points: Sequence[tuple[float, float]], **attributes: object) -> Html:
-    """A line through pixels."""
+    """Return a line through points."""
     text = "M" + "L".join(f"{x},{y}" for x, y in points)
     return tag("path", d=text, **attributes)
 
 
 def text_width(text: str) -> float:
-    """Of a label, about; generous, since a narrow screen shows larger letters."""
+    """Return a generous estimate of the width of a label: narrow screens show larger letters."""
     return 7.2 * len(text)
 
 
@@ -139,7 +143,7 @@ def _tick(x: Scale, value: float) -> Html:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten; 0.30000000000000004 becomes 0.3."""
+    """Return multiples of 1, 2 or 5 times a power of ten, without rounding errors."""
     raw = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw)
@@ -149,7 +153,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 of each decade; the powers alone where that is too many."""
+    """Return 1, 2 and 5 of each decade, or only the powers of ten if there are many."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1, 3), (1,)):
         found = [m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high]

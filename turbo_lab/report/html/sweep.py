@@ -1,4 +1,4 @@
-"""The page of a sweep: figures, trade-off, scaling, latency, images, prompts, environment."""
+"""HTML page of a sweep: results, trade-off, scaling, latency, images, prompts, environment."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from turbo_lab.documents.sweep import CellResult, SweepResult, fixed_settings
 from turbo_lab.report.columns import CellDetails, Column, columns, label, short_axis, varying_axes
-from turbo_lab.report.html.gallery import gallery, prompt_table
+from turbo_lab.report.html.gallery import Scores, gallery, prompt_table
 from turbo_lab.report.html.latency import latency_strips, stage_note
 from turbo_lab.report.html.page import Html, definitions, join, page, section, table, tag
 from turbo_lab.report.html.pictures import Picture
 from turbo_lab.report.html.plots import legend, numeric_axes, scaling, series_by, tradeoff
-from turbo_lab.report.html.table import figure_table
+from turbo_lab.report.html.table import metric_table
 from turbo_lab.verdict import Direction
 
 Cells = Sequence[CellResult]
 _TIMING = ("latency_ms", "throughput", "memory", "energy")
 FRONT = (
-    "Filled points are the Pareto front: no other is better in one of the two and not worse in the "
-    "other, as far as 95% intervals can tell. Bars are those intervals."
+    "Filled points are on the Pareto front: no other is better in one of the two and at least as "
+    "good in the other, as far as the 95% intervals can tell. Bars are these intervals."
 )
-# The rest of the trade-offs is folded away.
+# Trade-off plots that are visible at once; the others are folded.
 _FIRST_PLOTS = 2
 
 
@@ -29,10 +29,10 @@ def sweep_report(
     details: Mapping[str, CellDetails],
     pictures: Mapping[str, Picture],
 ) -> str:
-    """Return one HTML file about a sweep.
+    """Return the HTML page about a sweep.
 
-    ``details``: by record id, what the store holds in addition to the document.
-    ``pictures``: by path; images that are not there are not shown, and counted.
+    ``details``: what the store holds in addition to the document, by record id. ``pictures``:
+    images by path; the page counts those that are missing here.
     """
     cells = sweep.cells
     axes = varying_axes(cells)
@@ -40,14 +40,14 @@ def sweep_report(
     quality = [c for c in found if c.name not in _TIMING]
     by_name = {column.name: column for column in found}
     latency = by_name.get("latency_ms")
-    judged = next((c for c in quality if _has_images(c, details)), None)
+    scored = next((c for c in quality if _has_images(c, details)), None)
     parts = [
-        ("figures", "Figures", figure_table(cells, axes, found)),
+        ("results", "Results", metric_table(cells, axes, found)),
         ("tradeoff", "Trade-off", _tradeoffs(cells, axes, quality, latency)),
         ("scaling", "Scaling", _scaling(cells, axes, quality, latency)),
         ("latency", "Latency", _latency(cells, axes, details)),
-        ("images", "Images", gallery(cells, axes, pictures, details, judged)),
-        ("prompts", "Prompts", judged and prompt_table(cells, axes, details, judged)),
+        ("images", "Images", gallery(cells, axes, pictures, Scores(details, scored))),
+        ("prompts", "Prompts", scored and prompt_table(cells, axes, Scores(details, scored))),
         ("environment", "Environment", _environment(sweep, details)),
     ]
     shown = [(identity, title, body) for identity, title, body in parts if body is not None]
@@ -78,7 +78,7 @@ def _summary(
     by_name: Mapping[str, Column],
     quality: Sequence[Column],
 ) -> Html:
-    """Return what a reader wants first: how much ran, the best cell and the fastest."""
+    """Return the key facts: how much ran, the best cell and the fastest."""
     cells, counts = sweep.cells, sweep.counts
     images = sum(len(row.images) for row in cells)
     facts: list[tuple[object, object, object]] = [("cells", counts.distinct, counts.outcomes)]
@@ -99,7 +99,7 @@ def _summary(
 
 def _each(cells: Cells) -> str:
     numbers = {len(row.images) for row in cells if row.images}
-    return f"{numbers.pop()} per cell" if len(numbers) == 1 else "of all cells together"
+    return f"{numbers.pop()} per cell" if len(numbers) == 1 else "in all cells"
 
 
 def _best(column: Column, cells: Cells, axes: Sequence[str]) -> list[tuple[object, object, object]]:
@@ -112,7 +112,7 @@ def _best(column: Column, cells: Cells, axes: Sequence[str]) -> list[tuple[objec
     text = f"{value:.{column.decimals}f}"
     text += " ms" if column.name == "latency_ms" else ""
     level = len(column.level())
-    also = f", level with {level} more" if level else ""
+    also = f", tied with {level} more" if level else ""
     return [(name, text, label(cells[best[0]], axes) + also)]
 
 
@@ -122,16 +122,16 @@ def _tradeoffs(
     if latency is None:
         return None
     series = series_by(cells, axes)
-    judged = [column for column in quality if column.direction != Direction.NONE]
+    directed = [column for column in quality if column.direction != Direction.NONE]
     names = [label(row, axes) for row in cells]
-    plots = [plot for c in judged if (plot := tradeoff(names, c, latency, series))]
+    plots = [plot for c in directed if (plot := tradeoff(names, c, latency, series))]
     if not plots:
         return None
-    return join([
+    return join(
         tag("p", FRONT, class_="soft"),
         legend(series),
         _plots(plots),
-    ])  # fmt: skip
+    )
 
 
 def _scaling(
@@ -148,38 +148,48 @@ def _scaling(
 
 
 def _plots(plots: Sequence[Html], first: int = _FIRST_PLOTS) -> Html:
-    """Return a grid of plots; those beyond the first few open on demand."""
+    """Return a grid of plots; those beyond the first few are folded."""
     rest = plots[first:]
-    return join([
+    return join(
         tag("div", *plots[:first], class_="plots"),
-        tag("details", tag("summary", f"{len(rest)} more figures"),
-            tag("div", *rest, class_="plots")) if rest else None,
-    ])  # fmt: skip
+        tag(
+            "details",
+            tag("summary", f"{len(rest)} more plots"),
+            tag("div", *rest, class_="plots"),
+        )
+        if rest
+        else None,
+    )
 
 
 def _latency(cells: Cells, axes: Sequence[str], details: Mapping[str, CellDetails]) -> Html | None:
     strips = latency_strips(cells, axes, details)
-    return strips and join([tag("p", stage_note(cells), class_="soft"), strips])
+    return strips and join(tag("p", stage_note(cells), class_="soft"), strips)
 
 
 def _environment(sweep: SweepResult, details: Mapping[str, CellDetails]) -> Html:
-    """Return settings that do not vary, weights and licences, and the fingerprint."""
+    """Return the settings that do not vary, weights and licences, and the fingerprint."""
     cells = sweep.cells
     keys = [found.fingerprint.keys for found in details.values()]
     options = [found.fingerprint.options for found in details.values()]
-    return join([
+    return join(
         tag("h3", "Settings"),
         definitions(fixed_settings(cells).items()),
         tag("h3", "Weights and prompts"),
         _weights(cells),
         *([tag("h3", "Fingerprint"), definitions(_merged(keys))] if any(keys) else []),
-        tag("details", tag("summary", "recorded only"), definitions(_merged(options)))
-        if any(options) else None,
-    ])  # fmt: skip
+        tag(
+            "details",
+            tag("summary", "Recorded, but never compared"),
+            definitions(_merged(options)),
+        )
+        if any(options)
+        else None,
+    )
 
 
 def _weights(cells: Cells) -> Html:
-    """Return all weights, each once, with the licence as its own card states it."""
+    """Return all weights, each once, with the licence that its card states."""
     rows: dict[tuple[str, str], tuple[object, ...]] = {}
     for row in cells:
         about = row.provenance

@@ -1,4 +1,4 @@
-"""The table of a sweep's page: cells by figures, and the filter over it."""
+"""Table of a sweep's page: one row per cell, one column per metric, with a filter."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from turbo_lab.report.html.page import Html, cell, join, pill, table, tag
 from turbo_lab.store.record import CellStatus
 
 _MOST_CHOICES = 12
+_NO_MARKS: Mapping[tuple[str, str], int] = {}
 Cells = Sequence[CellResult]
 
 
-def figure_table(cells: Cells, axes: Sequence[str], columns: Sequence[Column]) -> Html:
-    """The filter, the table, its legend and its footnotes."""
+def metric_table(cells: Cells, axes: Sequence[str], columns: Sequence[Column]) -> Html:
+    """Return the filter, the table, its legend and its footnotes."""
     marks = footnotes(columns)
     mixed = len({row.status for row in cells}) > 1
     heads = [(short_axis(name), False) for name in axes] or [("cell", False)]
@@ -28,32 +29,38 @@ def figure_table(cells: Cells, axes: Sequence[str], columns: Sequence[Column]) -
             "the cell"
         ]
         where += [_status(row)] if mixed else []
-        figures = [
-            figure_cell(column, index, index in best[at], index in level[at], marks)
+        values = [
+            value_cell(column, index, best=index in best[at], level=index in level[at], marks=marks)
             for at, column in enumerate(columns)
         ]
-        rows.append([*where, *figures])
+        rows.append([*where, *values])
     attributes = [_attributes(index, row, axes) for index, row in enumerate(cells)]
-    return join([
+    return join(
         _filter(cells, axes) if len(cells) > 1 else None,
-        table(heads, rows, attributes, identity="cells", class_="figures"),
+        table(heads, rows, attributes, identity="cells", class_="metrics"),
         table_legend(columns, marks),
         _errors(cells, axes),
-    ])  # fmt: skip
+    )
 
 
 def _filter(cells: Cells, axes: Sequence[str]) -> Html:
     selects = [_select(cells, name) for name in axes]
     return tag(
         "form",
-        tag("input", type="search", placeholder="filter cells", aria_label="filter cells",
-            autocomplete="off", name="words"),
+        tag(
+            "input",
+            type="search",
+            placeholder="filter cells",
+            aria_label="filter cells",
+            autocomplete="off",
+            name="words",
+        ),
         *selects,
         tag("span", tag("output", len(cells)), " cells", class_="soft"),
         tag("button", "clear", type="reset"),
         class_="filter",
         data_for="cells",
-    )  # fmt: skip
+    )
 
 
 def _select(cells: Cells, name: str) -> Html | None:
@@ -66,7 +73,7 @@ def _select(cells: Cells, name: str) -> Html | None:
 
 
 def _attributes(index: int, row: CellResult, axes: Sequence[str]) -> dict[str, object]:
-    """What the filter looks at."""
+    """Return the attributes that the filter reads."""
     own = {name: str(row.axes.get(name, "")) for name in axes}
     words = [f"{name}={value} {short_axis(name)}={value}" for name, value in own.items()]
     text = " ".join([*words, label(row, axes), row.status, row.cell_id[:12]])
@@ -82,37 +89,46 @@ def _status(row: CellResult) -> Html | str:
     return pill("failed") if row.status == CellStatus.FAILED else str(row.status)
 
 
-def figure_cell(
-    column: Column, index: int, best: bool, level: bool, marks: Mapping[tuple[str, str], int]
+def value_cell(
+    column: Column,
+    index: int,
+    *,
+    best: bool,
+    level: bool,
+    marks: Mapping[tuple[str, str], int] = _NO_MARKS,
 ) -> Html:
-    """Value, interval, and whether it is the best or level with it. ``marks``: footnotes."""
+    """Return a value with its interval and the number of its footnote.
+
+    ``best``: it is the best of its column. ``level``: its interval overlaps that of the best.
+    ``marks``: numbers of the footnotes, by column and stem of the note.
+    """
     value, note = column.values[index], column.notes[index]
     mark = tag("sup", marks[column.name, stem(note)], title=note) if note else None
     if value is None:
-        return cell(join(["unscored" if note else "\N{EN DASH}", mark]), "", class_="n none")
+        return cell(join("unscored" if note else "\N{EN DASH}", mark), "", class_="n none")
     between = column.between(index)
     room = f"min-width:{column.widest}ch"
     spread = tag("span", between, class_="ci", style=room) if column.widest else None
     kind = "n best" if best else "n level" if level else "n"
     text = tag("span", f"{value:.{column.decimals}f}", class_="v")
-    return cell(join([text, spread, mark]), value, class_=kind)
+    return cell(join(text, spread, mark), value, class_=kind)
 
 
 def table_legend(columns: Sequence[Column], marks: Mapping[tuple[str, str], int]) -> Html:
-    """What the marks of a table mean, and its footnotes."""
+    """Return the meaning of the marks in a table, and its footnotes."""
     parts: list[object] = []
     if any(column.best() for column in columns):
-        parts = [tag("span", "0.00", class_="best"), " best of its column"]
+        parts += [tag("span", "0.00", class_="best"), " Best of its column. "]
     if any(column.level() for column in columns):
-        parts += [", ", tag("span", "0.00", class_="level"), " its interval reaches the best's"]
-    intervals = any(i for column in columns for i in column.intervals)
-    parts += [". Small figures are 95% intervals." if intervals else ""]
+        parts += [tag("span", "0.00", class_="level"), " The interval overlaps that of the best. "]
+    if any(interval for column in columns for interval in column.intervals):
+        parts.append("Small numbers are 95% intervals.")
     texts = notes_by_stem(columns)
     notes = [tag("li", texts[key], value=number) for key, number in marks.items()]
-    return join([
+    return join(
         tag("p", *parts, class_="soft legend"),
         tag("ol", *notes, class_="notes soft") if notes else None,
-    ])  # fmt: skip
+    )
 
 
 def _errors(cells: Cells, axes: Sequence[str]) -> Html | None:

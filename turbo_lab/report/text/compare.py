@@ -1,4 +1,4 @@
-"""A comparison on a terminal."""
+"""The result of ``compare`` as text for the terminal."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from turbo_lab.verdict import Verdict
 _WORDS = {
     Verdict.PASS: "[green]at least as good[/]",
     Verdict.REGRESSION: "[red]worse[/]",
-    Verdict.INCONCLUSIVE: "[yellow]not decided[/]",
+    Verdict.INCONCLUSIVE: "[yellow]undecided[/]",
     Verdict.UNCOVERED: "[yellow]uncovered[/]",
     Verdict.ERROR: "[magenta]error[/]",
 }
 
 
 def print_compare(report: CompareReport) -> None:
-    """The contenders, then the paired differences."""
+    """Print the contenders, the paired differences and, if asked for, published values."""
     console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
     names = list(report.contenders[0].metrics)
@@ -37,15 +37,22 @@ def print_compare(report: CompareReport) -> None:
     for column in (*names, "p50 ms", *energy, "front"):
         table.add_column(column, justify="right")
     for item in report.contenders:
-        figures = [_figure(item.metrics[name]) for name in names]
+        metrics = [_metric(item.metrics[name]) for name in names]
         latency = f"{item.latency_s.p50 * 1e3:.1f}"
         front = "*" * (item.label in report.pareto)
         joules = (_joules(item.energy),) if energy else ()
-        table.add_row(escape(item.label), *figures, latency, *joules, front)
+        table.add_row(escape(item.label), *metrics, latency, *joules, front)
     console.print(table)
-    console.print("* not dominated in clip_score against latency, by their intervals\n")
+    console.print(
+        "* on the Pareto front of clip_score and latency, as far as the intervals can tell\n"
+    )
     table = Table(box=None, pad_edge=False)
-    for column in (f"{escape(report.candidate)} against", "is", "difference (95%)", "could see"):
+    for column in (
+        f"{escape(report.candidate)} against",
+        "result",
+        "difference (95%)",
+        "detectable",
+    ):
         table.add_column(column)
     for row in report.rows:
         effect = number(row.minimum_detectable_effect)
@@ -58,10 +65,10 @@ def print_compare(report: CompareReport) -> None:
 
 
 def _print_fidelity(console: Console, label: str, rows: Sequence[FidelityMetric]) -> None:
-    """How far images of one seed are apart."""
+    """Print how far images of the same prompts and seeds are from each other."""
     table = Table(box=None, pad_edge=False)
-    for column in (f"images of the same seeds, against {escape(label)}", "mean (95%)", "worst"):
-        table.add_column(column, justify="left" if column.startswith("images") else "right")
+    for column in (f"same prompts and seeds, against {escape(label)}", "mean (95%)", "worst"):
+        table.add_column(column, justify="left" if column.startswith("same") else "right")
     for row in rows:
         if row.mean is None:
             table.add_row(row.name, escape(row.note or ""), "-")
@@ -98,11 +105,11 @@ def _joules(energy: ContenderEnergy | None) -> str:
     return text + (" by power" if energy.method == "power" else "")
 
 
-def _figure(figure: ContenderMetric) -> str:
-    if figure.value is None:
+def _metric(metric: ContenderMetric) -> str:
+    if metric.value is None:
         return "unscored"
-    text = f"{figure.value:.3f}"
-    if figure.ci95 is not None:
-        low, high = figure.ci95
+    text = f"{metric.value:.3f}"
+    if metric.ci95 is not None:
+        low, high = metric.ci95
         text += f" ±{(high - low) / 2:.3f}"
     return text

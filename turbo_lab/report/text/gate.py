@@ -1,4 +1,4 @@
-"""A gate's verdict on a terminal."""
+"""Results of the ``gate`` commands as text for the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from turbo_lab.verdict import Verdict
 
 
 def print_gate(report: GateReport) -> None:
-    """The checks, the verdict, and what differs from the baseline's environment."""
+    """Print the checks, how the environment differs from the baseline's, and the verdict."""
     console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("check", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
@@ -30,8 +30,8 @@ def print_gate(report: GateReport) -> None:
         )
     console.print(table)
     for check in report.checks:
-        if said := note(check):
-            console.print(f"{check.name}: {said}", markup=False, highlight=False)
+        if remark := note(check):
+            console.print(f"{check.name}: {remark}", markup=False, highlight=False)
     for text in changed_most(report):
         console.print(text, markup=False, highlight=False)
     identical = report.identical_images
@@ -47,7 +47,7 @@ def print_gate(report: GateReport) -> None:
 
 
 def print_calibration(calibrated: GateCalibrated) -> None:
-    """What equal pipelines come to: the false-alarm rate, each margin, and the real gates."""
+    """Print how often equal pipelines fail the gate, each margin, and the real gates."""
     found = calibrated.found
     low, high = found.rate_ci95
     alarms, resamples = found.false_alarms, found.resamples
@@ -56,21 +56,23 @@ def print_calibration(calibrated: GateCalibrated) -> None:
         f"{alarms / resamples:.1%} ({low:.1%} to {high:.1%}), nominal 5%"
     )
     for row in found.metrics:
-        word = "holds" if row.holds else "is refused: below the noise"
+        outcome = "is usable" if row.holds else "is too tight: equal pipelines would fail it"
         print(
-            f"{row.name:15} margin {row.margin:g} {word}; equal pipelines pass "
-            f"{row.passes:.0%}; smallest that holds {row.smallest_margin:.3g}"
+            f"{row.name:15} margin {row.margin:g} {outcome}; equal pipelines pass in "
+            f"{row.passes:.0%} of resamples; smallest usable margin {row.smallest_margin:.3g}"
         )
         if row.power is not None:
-            print(f"{'':15} a loss of {2 * row.margin:g} is called in {row.power:.1%}")
+            print(
+                f"{'':15} a loss of {2 * row.margin:g} is detected in {row.power:.1%} of resamples"
+            )
     for index, gate in enumerate(calibrated.real):
         rows = [c for c in gate.checks if c.verdict != Verdict.PASS or c.difference is not None]
-        told = ", ".join(f"{c.name} {c.verdict} {difference(c)}".rstrip() for c in rows)
-        print(f"real gate {index + 1:<5} {gate.verdict}: {told}")
+        results = ", ".join(f"{c.name} {c.verdict} {difference(c)}".rstrip() for c in rows)
+        print(f"real gate {index + 1:<5} {gate.verdict}: {results}")
 
 
 def print_blindness(mutation: GateMutation) -> None:
-    """Each fault with what the checks said of it, and how many each check caught."""
+    """Print the verdicts of the checks on each fault, and how many faults each check caught."""
     console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("fault")
     table.add_column("gate", no_wrap=True)

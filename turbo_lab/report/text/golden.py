@@ -1,4 +1,7 @@
-"""Goldens as text: the check's table, what broke and what to run next."""
+"""Results of the ``golden`` commands as text for the terminal.
+
+Owns the commands that are suggested after a failing check.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from rich.table import Table
 from turbo_lab.documents.golden import (
     CheckedCase,
     GoldenCheck,
+    GoldenKey,
     GoldenMutation,
     Invariance,
     ListedCase,
@@ -33,7 +37,10 @@ _SHORT = {
 
 
 def print_check(check: GoldenCheck, is_packaged: bool = False) -> None:
-    """Print the ``golden check`` document; packaged goldens cannot be accepted again."""
+    """Print the cases, differences of the environment, and the commands to run next.
+
+    ``is_packaged``: the goldens ship with turbo-lab, so that they cannot be accepted again.
+    """
     console = open_console()
     table = Table(box=None, pad_edge=False)
     for column in ("case", "verdict", "tier", ""):
@@ -46,6 +53,8 @@ def print_check(check: GoldenCheck, is_packaged: bool = False) -> None:
     counts = [row.verdict for row in check.cases]
     summary = ", ".join(f"{counts.count(v)} {v}" for v in Verdict if v in counts)
     console.print(f"\n{summary or 'no cases'}")
+    for line in _environment(check.cases):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     for line in _next_commands(check.cases, is_packaged):
         console.print(line, highlight=False, soft_wrap=True)
 
@@ -54,22 +63,32 @@ def _explanation(row: CheckedCase) -> str:
     parts = [escape(row.message)]
     first = row.first_divergence
     if first is not None:
-        parts.append(f"first at [bold]{first.stage}[/]{_size(first)}")
+        parts.append(f"first difference at [bold]{first.stage}[/]{_size(first)}")
     if row.explanation:
         parts.append(escape(row.explanation))
-    differs = row.fingerprint_difference
-    if differs:
-        pairs = (f"{d.key}: {d.golden} -> {d.here}" for d in differs)
-        parts.append(escape("; ".join(pairs)))
     return "\n".join(parts)
+
+
+def _environment(rows: Sequence[CheckedCase]) -> list[str]:
+    """Return one line per difference of the environment, with the cases that it applies to."""
+    by_difference: dict[tuple[GoldenKey, ...], list[str]] = {}
+    for row in rows:
+        if row.fingerprint_difference:
+            by_difference.setdefault(row.fingerprint_difference, []).append(row.name)
+    lines = []
+    for keys, names in by_difference.items():
+        cases = "all cases" if len(names) == len(rows) else ", ".join(names)
+        pairs = "; ".join(f"{one.key}: {one.golden} -> {one.here}" for one in keys)
+        lines.append(f"environment differs from the golden's ({cases}): {pairs}")
+    return lines
 
 
 def _size(stage: StageDifference) -> str:
     if stage.max_abs is not None:
-        return f", by up to {stage.max_abs:.3g} (relative {stage.relative_l2:.2g})"
+        return f", by up to {stage.max_abs:.3g} (relative L2 {stage.relative_l2:.2g})"
     if stage.relative_l2 is not None:
-        return f", by about {stage.relative_l2:.2g} of its norm"
-    return ", which has another shape or is missing"
+        return f" (relative L2 about {stage.relative_l2:.2g})"
+    return ", which has a different shape or is missing"
 
 
 def _next_commands(rows: Sequence[CheckedCase], is_packaged: bool) -> list[str]:
@@ -79,18 +98,18 @@ def _next_commands(rows: Sequence[CheckedCase], is_packaged: bool) -> list[str]:
     lines = []
     if failing := by_verdict.get(Verdict.REGRESSION):
         names = " ".join(failing)
-        lines.append(f"explain         turbo-lab golden check {names} --explain")
+        lines.append(f"find the cause:        turbo-lab golden check {names} --explain")
         if is_packaged:
-            lines.append("for your own     turbo-lab golden record (the packaged ones stay)")
+            lines.append("record your own:       turbo-lab golden record")
         else:
-            lines.append(f"if it is meant  turbo-lab golden accept {names} --reason TEXT")
+            lines.append(f"accept the new result: turbo-lab golden accept {names} --reason TEXT")
     if not rows or any("has no golden" in row.message for row in rows):
-        lines.append("record          turbo-lab golden record")
+        lines.append("record the goldens:    turbo-lab golden record")
     return lines
 
 
 def print_list(rows: Sequence[ListedCase]) -> None:
-    """The recorded goldens."""
+    """Print the cases and their accepted outcomes."""
     table = Table(box=None, pad_edge=False)
     for column in ("case", "outcome", "accepted", "by", "reason"):
         table.add_column(column, no_wrap=column != "reason")
@@ -106,15 +125,15 @@ def print_list(rows: Sequence[ListedCase]) -> None:
 
 
 def print_calibration(found: Calibration) -> None:
-    """What harmless changes did, and the thresholds that follow."""
+    """Print the largest distance per harmless change, and the thresholds derived from them."""
     console, names = open_console(), list(_SHORT)
     table = Table(box=None, pad_edge=False, collapse_padding=True)
     table.add_column("harmless change", no_wrap=True)
-    for column in ("same", *(_SHORT[name] for name in names)):
+    for column in ("identical", *(_SHORT[name] for name in names)):
         table.add_column(column, justify="right", no_wrap=True)
     for change, worst in found.by_change.items():
-        figures = [f"{worst[name]:.1g}" for name in names]
-        table.add_row(change, f"{found.exact[change]}/{found.cases}", *figures)
+        distances = [f"{worst[name]:.1g}" for name in names]
+        table.add_row(change, f"{found.exact[change]}/{found.cases}", *distances)
     thresholds = [
         found.thresholds[tier][name].threshold for tier, name in (n.split(" ", 1) for n in names)
     ]
@@ -125,11 +144,11 @@ def print_calibration(found: Calibration) -> None:
 
 
 def print_mutation(mutation: GoldenMutation) -> None:
-    """Faults against tiers, then what must raise no alarm."""
+    """Print the faults with the tiers that caught them, then the harmless changes."""
     console, table = open_console(), Table(box=None, pad_edge=False)
     table.add_column("fault", no_wrap=True)
-    for column in ("T0", "T1", "T2", "first at"):
-        table.add_column(column, no_wrap=column != "first at")
+    for column in ("T0", "T1", "T2", "first difference"):
+        table.add_column(column, no_wrap=column != "first difference")
     words = {True: "[green]caught[/]", False: "[red]missed[/]", None: "-"}
     for fault in mutation.faults:
         first = fault.first_divergence
@@ -137,7 +156,7 @@ def print_mutation(mutation: GoldenMutation) -> None:
         for place, tier in ((1, "T1"), (2, "T2")):
             if fault.by_tier[tier] is False:
                 ratios = [r for name, r in fault.figures.items() if name.startswith(tier)]
-                # Where not a bit moved, there are no figures.
+                # If no bit changed, no distances were computed.
                 tiers[place] += f" ({max(ratios, default=0.0):.2g})"
         stage = "-" if first is None else first.stage
         table.add_row(fault.name, *tiers, stage)
@@ -150,23 +169,27 @@ def print_mutation(mutation: GoldenMutation) -> None:
         text = "[red]false alarm[/]" if change.alarm else "[green]none[/]"
         table.add_row(change.name, change.tier, text)
     console.print(table)
-    console.print("\nmissed (x): the worst figure was x of its threshold, harmless changes 0.25")
+    console.print(
+        "\nmissed (x): largest distance as a fraction of its threshold; harmless changes reach 0.25"
+    )
     for fault in mutation.faults:
         if fault.above_noise:
             where = ", ".join(fault.above_noise)
-            console.print(f"{fault.name}: missed at {where} though above the harmless noise")
-    console.print(f"score {mutation.score:.0%} of the faults caught at T0")
+            console.print(
+                f"{fault.name}: missed at {where}, although it exceeds every harmless change"
+            )
+    console.print(f"score: T0 catches {mutation.score:.0%} of the faults")
 
 
 def print_invariance(rows: Sequence[Invariance]) -> None:
-    """Print the invariance rows with what was measured."""
+    """Print each change that must not matter, and whether it did."""
     console, table = open_console(), Table(box=None, pad_edge=False)
-    table.add_column("must not matter", no_wrap=True)
-    for column in ("holds", "tolerance", "cases", "max levels", "compared"):
+    table.add_column("change", no_wrap=True)
+    for column in ("invariant", "tolerance", "cases", "max diff of 255", "compared"):
         table.add_column(column)
     for row in rows:
         text = {True: "[green]yes[/]", False: "[red]no[/]", None: "-"}[row.holds]
-        tolerance = "0 (to the bit)" if row.tier == "T0" else "T1"
+        tolerance = "bit for bit" if row.tier == "T0" else "T1"
         levels = "-" if row.max_abs is None else str(row.max_abs)
         cells = (text, tolerance, str(row.cases), levels, row.note)
         table.add_row(row.name, *cells)

@@ -1,4 +1,4 @@
-"""Tables for the terminal: what a person reads after a command."""
+"""Tables of ``sweep``, ``bench``, ``plan`` and ``models`` for the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown
-from turbo_lab.documents.plan import PlanResult
+from turbo_lab.documents.plan import Forecast, PlanResult
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.documents.timing import BenchCell
 from turbo_lab.report.brief import brief_table, number
@@ -27,7 +27,7 @@ _STATUS_STYLES = {CellStatus.FAILED: "red", CellStatus.REUSED: "dim"}
 
 
 def sweep_table(sweep: SweepResult, console: Console | None = None) -> None:
-    """Print cells by figures; the best of each column is green and starred."""
+    """Print one row per cell; the best value of each column is green and starred."""
     console = console or open_console()
     found = brief_table(sweep.cells)
     console.print(_sweep_title(sweep), style="italic", highlight=False, soft_wrap=True)
@@ -38,11 +38,11 @@ def sweep_table(sweep: SweepResult, console: Console | None = None) -> None:
     for heading in found.headings:
         table.add_column(heading, justify="right")
     for cell, row in zip(sweep.cells, found.rows, strict=True):
-        figures = [f"[bold green]{one.text}*[/]" if one.is_best else one.text for one in row]
+        values = [f"[bold green]{one.text}*[/]" if one.is_best else one.text for one in row]
         style = _STATUS_STYLES.get(cell.status)
         status = str(cell.status) if style is None else f"[{style}]{cell.status}[/]"
         axes = (escape(str(cell.axes.get(name, ""))) for name in found.axes)
-        table.add_row(*axes, status, *figures)
+        table.add_row(*axes, status, *values)
     console.print(table)
     for note in found.notes:
         console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
@@ -52,7 +52,7 @@ def _sweep_title(sweep: SweepResult) -> str:
     counts, work = sweep.counts, sweep.work
     parts = [f"{counts.distinct} cell{'s' if counts.distinct != 1 else ''}"]
     if counts.requested != counts.distinct:
-        parts[0] += f" ({counts.requested} requested, equal ones merged)"
+        parts[0] += f" ({counts.requested} requested; equal cells merged)"
     parts += [counts.outcomes] if counts.outcomes else []
     if counts.done:
         parts.append(f"{work.unet_rows.done} of {work.unet_rows.alone} UNet rows")
@@ -83,7 +83,9 @@ def bench_table(cells: Sequence[BenchCell], console: Console | None = None) -> N
         if len(steps := timing.unet_steps_s or ()) > 1:
             axes_text = " ".join(f"{short_axis(k)}={v}" for k, v in cell.axes.items())
             each = ", ".join(f"{value * 1e3:.3g}" for value in steps)
-            console.print(f"UNet, step by step (ms) {axes_text}: {each}", markup=False)
+            console.print(
+                f"UNet time per step, ms ({axes_text or 'one cell'}): {each}", markup=False
+            )
     for warning in dict.fromkeys(w for _, timing in timed for w in timing.warnings):
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
 
@@ -107,7 +109,7 @@ def _bench_row(cell: BenchCell) -> list[str]:
 
 
 def plan_table(plan: PlanResult, console: Console | None = None) -> None:
-    """Print a plan: counts, work, forecast and the first cells."""
+    """Print the counts, work and forecast of a plan, and its first cells."""
     console = console or open_console()
     counts = plan.counts
     console.print(
@@ -123,12 +125,7 @@ def plan_table(plan: PlanResult, console: Console | None = None) -> None:
         saved = 1 - count.planned / count.alone if count.alone else 0.0
         table.add_row(name, str(count.alone), str(count.planned), f"{saved:.0%}")
     console.print(table)
-    forecast = ", ".join(
-        f"{field.name} {'not known' if value is None else number(value)}"
-        for field in fields(plan.forecast)
-        for value in [getattr(plan.forecast, field.name)]
-    )
-    console.print(f"forecast: {forecast}", highlight=False)
+    console.print(f"forecast: {_forecast(plan.forecast)}", highlight=False)
     for cell in plan.cells[:_MAX_PLAN_ROWS]:
         axes = " ".join(f"{k}={v}" for k, v in cell.axes.items()) or "(one cell)"
         same = f"  (= {len(cell.aliases)} more)" if cell.aliases else ""
@@ -137,8 +134,23 @@ def plan_table(plan: PlanResult, console: Console | None = None) -> None:
         console.print(f"  … and {len(plan.cells) - _MAX_PLAN_ROWS} more", highlight=False)
 
 
+def _forecast(forecast: Forecast) -> str:
+    wall_s, peak, disk = forecast.wall_s, forecast.peak_memory_bytes, forecast.disk_bytes
+    return ", ".join(
+        [
+            "time unknown" if wall_s is None else f"{number(wall_s)} s",
+            "peak memory unknown" if peak is None else f"{_mebibytes(peak)} peak memory",
+            "disk space unknown" if disk is None else f"{_mebibytes(disk)} disk space",
+        ]
+    )
+
+
+def _mebibytes(num_bytes: float) -> str:
+    return f"{num_bytes / 2**20:.3g} MiB" if num_bytes < 2**30 else f"{num_bytes / 2**30:.3g} GiB"
+
+
 def models_table(rows: Sequence[ModelRow], console: Console | None = None) -> None:
-    """Print what can be run."""
+    """Print all models, adapters and shared parts."""
     table = Table(header_style="bold")
     for column in ("name", "kind", "status", "license", "title"):
         table.add_column(column, overflow="fold")
@@ -149,7 +161,7 @@ def models_table(rows: Sequence[ModelRow], console: Console | None = None) -> No
 
 
 def model_card_text(card: ModelShown, console: Console | None = None) -> None:
-    """Print one card, a field per line, figures last."""
+    """Print one card, one field per line, its metrics last."""
     console = console or open_console()
     for one in fields(card):
         value = getattr(card, one.name)
@@ -157,25 +169,25 @@ def model_card_text(card: ModelShown, console: Console | None = None) -> None:
             continue
         shown = to_plain(value)
         console.print(f"{one.name:>16}  {shown}", highlight=False, markup=False, soft_wrap=True)
-    figures = card.figures or {}
-    for name in sorted(figures, key=_by_steps):
+    metrics = card.figures or {}
+    for name in sorted(metrics, key=_by_steps):
         console.print(
-            f"{name:>16}  {_card_figure(figures[name])}",
+            f"{name:>16}  {_card_metric(metrics[name])}",
             highlight=False,
             markup=False,
             soft_wrap=True,
         )
 
 
-def _card_figure(figure: ModelMetric) -> str:
-    value = "unscored" if figure.value is None else number(figure.value)
-    interval = figure.ci95
+def _card_metric(metric: ModelMetric) -> str:
+    value = "unscored" if metric.value is None else number(metric.value)
+    interval = metric.ci95
     shown = "" if interval is None else f" [{number(interval[0])}, {number(interval[1])}]"
-    note = f"; {figure.note}" if figure.note else ""
-    return f"{value}{shown} {figure.unit} (n={figure.n}{note})"
+    note = f"; {metric.note}" if metric.note else ""
+    return f"{value}{shown} {metric.unit} (n={metric.n}{note})"
 
 
 def _by_steps(name: str) -> tuple[str, list[float]]:
-    """``r_precision@2`` before ``r_precision@25``, and after all of another figure."""
-    figure, _, where = name.partition("@")
-    return figure, [float(number) for number in re.findall(r"[\d.]+", where)]
+    """Return a sort key that puts ``r_precision@2`` before ``r_precision@25``."""
+    metric, _, where = name.partition("@")
+    return metric, [float(number) for number in re.findall(r"[\d.]+", where)]

@@ -6,10 +6,10 @@ import sys
 
 from rich.console import Console
 
-# Columns where standard output is a file or a pipe: wide enough for nearly every row of ours.
+# Width for a file or a pipe, in characters: wide enough for nearly every row of our tables.
 _WIDTH = 120
 
 
 def open_console() -> Console:
-    """Standard output, as wide as the terminal is."""
+    """Return a console on standard output, as wide as the terminal."""
     return Console(width=None if sys.stdout.isatty() else _WIDTH)

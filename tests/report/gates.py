@@ -1,0 +1,44 @@
+"""Results of gates, for the tests of every report about them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from turbo_lab.documents.gate import CheckResult, GateReport, IdenticalImages
+from turbo_lab.verdict import Direction, Verdict
+
+
+def check_result(verdict: str, ci95: Any, direction: str = "higher", **changes: Any) -> CheckResult:
+    """Return a check of ``clip_score`` with a 95% interval."""
+    middle = None if ci95 is None else sum(ci95) / 2
+    row = CheckResult(
+        name="clip_score",
+        verdict=Verdict(verdict),
+        value=0.8,
+        baseline=0.9,
+        difference=middle,
+        ci95=ci95,
+        margin=0.02,
+        n=128,
+        minimum_detectable_effect=0.01,
+        direction=Direction(direction),
+    )
+    return replace(row, **changes)
+
+
+def gate_report(*checks: CheckResult, verdict: str = "regression") -> GateReport:
+    """Return the report of a gate with these checks."""
+    return GateReport(
+        verdict=Verdict(verdict),
+        gate="release",
+        checks=checks,
+        candidate=(),
+        baseline=("model=<b>",),
+        baseline_digest=None,
+        prompts={},
+        identical_images=IdenticalImages(same=3, of=128),
+        from_store=None,
+        fingerprint={},
+        fingerprint_difference=(),
+    )

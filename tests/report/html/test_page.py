@@ -1,0 +1,42 @@
+"""Frame of every page: escaping, themes and the keyboard."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.report.pages import in_page
+from turbo_lab.report.html.page import Html, tag
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("<b>", "&lt;b&gt;"), (Html("<b>"), "<b>"), ('"&', "&quot;&amp;"), (1, "1")],
+)
+def test_text_is_escaped_unless_it_is_markup(value: object, text: str) -> None:
+    assert tag("p", value, None) == f"<p>{text}</p>"
+
+
+def test_attributes_are_escaped_and_none_is_left_out() -> None:
+    found = tag("input", class_="a", data_for='"x"', checked=True, disabled=False, value=None)
+    assert found == '<input class="a" data-for="&quot;x&quot;" checked>'
+
+
+def test_both_themes_work_and_everything_has_a_name_and_a_tab_stop(sweep_page: str) -> None:
+    found = in_page(
+        sweep_page,
+        """
+        const colours = () => [getComputedStyle(document.body).backgroundColor,
+          getComputedStyle(document.body).color];
+        const before = colours();
+        $(".theme").click();
+        const after = colours();
+        found.changed = before.every((colour, i) => colour !== after[i]);
+        $(".theme").click();
+        found.back = String(colours()) === String(before);
+        found.focusable = all("button, input, select, a[href]").every((e) => e.tabIndex === 0);
+        found.named = all("button, input, select").every(
+          (e) => e.textContent.trim() || e.ariaLabel || e.closest("label"));
+        found.links = all("nav a").every((a) => $(a.getAttribute("href")));
+        """,
+    )
+    assert found == {"changed": True, "back": True, "focusable": True, "named": True, "links": True}
