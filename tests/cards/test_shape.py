@@ -49,7 +49,7 @@ def test_every_part_has_the_size_of_the_real_one(name: str, cache: DigestCache) 
         )
     sizes = [count(module) for module in (unet, first, second, vae)]
     assert sizes == [UNET + (COND if name.startswith("lcm") else 0), TEXT, TEXT_2, VAE]
-    assert read_packaged_card(name)["parameters"] == sum(sizes)
+    assert read_packaged_card(name).parameters == sum(sizes)
 
 
 def test_settings_are_those_of_the_models(cache: DigestCache) -> None:
@@ -79,7 +79,7 @@ def test_the_shape_of_a_vae_takes_the_place_of_another(cache: DigestCache) -> No
     vae = locate_vae("sdxl-vae-fp16-shape", cache)
     assert vae.has_random_weights and not locate_vae("nano-vae", cache).has_random_weights
     assert json.loads((vae.path / "config.json").read_text())["force_upcast"] is False
-    assert read_packaged_card("sdxl-vae-fp16-shape")["parameters"] == VAE
+    assert read_packaged_card("sdxl-vae-fp16-shape").parameters == VAE
 
 
 def test_a_shape_of_ones_own_is_a_folder(

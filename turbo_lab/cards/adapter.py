@@ -1,8 +1,7 @@
-"""LoRA files: where they lie, and whether they fit a model, from headers alone.
+"""LoRA files: where they are, and whether they fit a model, from their headers alone.
 
-Owns the reading of safetensors headers (a length and a JSON table) and the
-comparison of a LoRA's shapes with the UNet's. Naming schemes that it does not
-know are left for the runtime to judge; nothing is guessed.
+Owns the comparison of a LoRA's shapes with the UNet's. A file in an unknown naming scheme is
+passed on, because only diffusers can tell whether it fits.
 """
 
 from __future__ import annotations
@@ -31,24 +30,24 @@ _DOWN = ("lora_A", "lora.down", "lora_down")
 
 @dataclass(frozen=True)
 class AdapterFiles:
-    """One LoRA on this machine."""
+    """A LoRA on this machine."""
 
     name: str
-    """The name or path, as the user wrote it."""
+    """Name or path, as the user wrote it."""
     path: Path
-    """The safetensors file."""
+    """Safetensors file."""
     digest: str
     """sha256 of the file."""
     modules: Mapping[str, tuple[int, int, int]]
-    """UNet module to (rank, in, out); empty where the naming is not known."""
+    """Rank, inputs and outputs by UNet module; empty if the naming scheme is unknown."""
     base: str | None
     """Card of the model it was trained on; ``None`` for the user's own file."""
     revision: str | None
     """Commit in the cache; ``None`` for packaged and local files."""
     license: str
-    """``unknown`` for the user's own file."""
+    """Licence of the weights; ``unknown`` for the user's own file."""
     license_source: str
-    """Where the licence was read."""
+    """Place where the licence is stated."""
 
 
 def locate_adapter(name: str, cache: DigestCache | None = None) -> AdapterFiles:
@@ -76,7 +75,7 @@ def locate_adapter(name: str, cache: DigestCache | None = None) -> AdapterFiles:
 
 
 def check_adapter_fits(adapter: AdapterFiles, model: ModelFiles) -> None:
-    """Raise :class:`InputError` for a LoRA whose shapes are not this UNet's."""
+    """Raise :class:`InputError` for a LoRA whose shapes do not fit the UNet."""
     weights = _unet_shapes(model)
     if not weights or not adapter.modules:
         return
@@ -84,7 +83,7 @@ def check_adapter_fits(adapter: AdapterFiles, model: ModelFiles) -> None:
     for module, (_, width_in, width_out) in adapter.modules.items():
         shape = weights.get(module) or kohya.get(module)
         if shape is None and module not in weights and "." not in module:
-            continue  # kohya's own block names: diffusers converts them, so it is to judge
+            continue  # kohya's own block names, which diffusers converts
         if shape is None:
             problem = f"adapts {module}, which this model does not have"
         elif shape[:2] != (width_out, width_in):
@@ -129,7 +128,7 @@ def _own_file(name: str) -> Path:
 
 
 def _unet_modules(header: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, int, int]]:
-    """UNet module to (rank, in, out), of linear layers and convolutions alike."""
+    """Return rank, inputs and outputs by UNet module, of linear layers and convolutions."""
     halves: dict[str, dict[str, tuple[int, ...]]] = {}
     for key, shape in header.items():
         found = _MATRIX.match(key)
@@ -148,7 +147,7 @@ def _unet_modules(header: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int,
 
 
 def _unet_shapes(model: ModelFiles) -> dict[str, tuple[int, ...]]:
-    """Return module to the shape of its weight; empty for a single file (other names)."""
+    """Return the shape of each module's weight; empty for a single file, which has other names."""
     files = [f for f in model.files if f.startswith("unet/") and f.endswith(".safetensors")]
     shapes: dict[str, tuple[int, ...]] = {}
     for relative in files:

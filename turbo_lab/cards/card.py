@@ -1,7 +1,7 @@
 """Cards as data: the YAML files of ``conf/model`` and ``conf/adapters``, validated.
 
-Owns the cards' schema. Hydra composes the same files; here they are also read
-plainly, so that ``models list`` needs no Hydra.
+Owns the fields of a card. Hydra composes the same files; this module also reads them
+without Hydra, so that ``models list`` starts at once.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _REVISION = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class Recommended:
-    """The settings a model is meant to run with; defaults of the config keys."""
+    """Settings that a model is meant to run with: defaults of the config keys."""
 
     num_inference_steps: int
-    """Denoising steps."""
+    """Number of denoising steps."""
     guidance_scale: float
-    """Classifier-free guidance; 0 for none."""
+    """Classifier-free guidance scale; 0 for none."""
     resolution: str
-    """``WIDTHxHEIGHT``, or one number for a square."""
+    """Size in pixels: ``WIDTHxHEIGHT``, or one number for a square."""
 
 
 @dataclass(frozen=True)
@@ -41,36 +41,36 @@ class ModelCard:
     """Facts about a model that are known before its files are opened."""
 
     name: str
-    """The name, as in ``model=NAME``."""
+    """Name, as in ``model=NAME``."""
     title: str
-    """One line for people."""
+    """One-line description."""
     source: str
     """``packaged``, ``hub`` (the local Hugging Face cache) or ``local``."""
     repository: str | None
-    """Hub repository; ``None`` where the source is another."""
+    """Repository on the hub; ``None`` if the source is another."""
     revision: str | None
-    """40 hex digits; ``None``: left open, the first load pins it."""
+    """Commit, 40 hex digits; ``None``: the first load pins it."""
     path: str | None
-    """The user's own folder or file in place of the source; ``None``: the source."""
+    """User's own folder or file, instead of the source; ``None``: the source."""
     variant: str | None
-    """Weights' file variant such as ``fp16``, or ``plain``; ``None``: plain names, else the only
-    variant."""
+    """Variant of the weight files, such as ``fp16``, or ``plain``; ``None``: plain names, else the
+    only variant."""
     license: str
-    """The licence that the model's own card states; ``unknown`` for the user's files."""
+    """Licence that the model's own card states; ``unknown`` for the user's files."""
     license_source: str
-    """Where the licence was read."""
+    """Place where the licence is stated."""
     scheduler: Mapping[str, object] | None
-    """Entries that replace the checkpoint's (``_class_name`` too); ``None`` keeps it."""
+    """Entries that replace those of the checkpoint's scheduler config; ``None``: none."""
     recommended: Recommended
     """Settings to start from."""
     supported_steps: str
-    """Step counts that make sense, as text for messages."""
+    """Step counts that give good images, as text for messages."""
     base: str | None
-    """Card, or the user's own folder, that gives the parts these weights lack; ``None``: none."""
+    """Card or folder that provides the parts that these weights lack; ``None``: none."""
     adapter: str | None
-    """Adapter card that belongs to the pipeline (LCM-LoRA); ``None``: none."""
+    """Adapter that is part of the pipeline, such as an LCM-LoRA; ``None``: none."""
     file: str | None = None
-    """A UNet in one file of the repository; ``None``: the whole repository is a folder."""
+    """File of the repository with a UNet; ``None``: the repository is a diffusers folder."""
 
 
 @dataclass(frozen=True)
@@ -78,23 +78,23 @@ class AdapterCard:
     """Facts about a LoRA that are known before its file is opened."""
 
     name: str
-    """The name, as in ``lora=NAME@WEIGHT``."""
+    """Name, as in ``lora=NAME@WEIGHT``."""
     title: str
-    """One line for people."""
+    """One-line description."""
     source: str
     """``packaged`` or ``hub``."""
     repository: str | None
-    """Hub repository; ``None`` where packaged."""
+    """Repository on the hub; ``None`` if the adapter is packaged."""
     revision: str | None
-    """40 hex digits; ``None``: left open, the first load pins it."""
+    """Commit, 40 hex digits; ``None``: the first load pins it."""
     file: str
-    """Name of its safetensors file."""
+    """Name of the safetensors file."""
     base: str
-    """Card of the model it was trained on."""
+    """Card of the model that it was trained on."""
     license: str
-    """The licence that the adapter's own card states."""
+    """Licence that the adapter's own card states."""
     license_source: str
-    """Where the licence was read."""
+    """Place where the licence is stated."""
 
 
 def model_names() -> list[str]:

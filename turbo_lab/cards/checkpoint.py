@@ -1,6 +1,6 @@
-"""What a weight file or a model folder is, by its header and its configs.
+"""Identification of a weight file or a model folder, from its header and its configs.
 
-Owns the list of what people pass for an SDXL checkpoint: other families, refiners,
+Owns the list of files that people pass for an SDXL checkpoint: other families, refiners,
 inpainting models, LoRAs, single parts. Refuses each of them by name, before torch is imported.
 """
 
@@ -18,7 +18,7 @@ PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 """Parts of an SDXL pipeline that have weights, in diffusers' names."""
 COMPONENTS = ("scheduler", *PARTS, "tokenizer", "tokenizer_2")
 """Components of ``model_index.json`` without which an SDXL pipeline draws nothing."""
-# Where each part of a lone checkpoint lies, in the names of SDXL's original code.
+# Prefixes of the parts of a lone checkpoint, in the names of SDXL's original code.
 _ORIGINAL = {
     "unet": "model.diffusion_model.",
     "vae": "first_stage_model.",
@@ -55,16 +55,16 @@ _REFINER_WIDTH = 2560
 
 @dataclass(frozen=True)
 class FileContents:
-    """What one weight file of the SDXL family holds."""
+    """Contents of a weight file of the SDXL family."""
 
     layout: Literal["original", "diffusers"]
-    """Whose names its tensors have."""
+    """Naming scheme of the tensors: SDXL's original code, or diffusers."""
     parts: tuple[str, ...]
-    """The :data:`PARTS` that are there."""
+    """The :data:`PARTS` that the file has."""
     has_time_cond: bool
-    """Whether the UNet takes guidance as an embedding (a full LCM)."""
+    """``True`` if the UNet takes guidance as an embedding (a full LCM)."""
     is_v_prediction: bool
-    """Whether the file is marked as trained to predict v."""
+    """``True`` if the file is marked as trained to predict v."""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -127,7 +127,7 @@ def check_folder(index: Mapping[str, Any], unet: Mapping[str, Any] | None, where
         raise InputError(f"{where}: is {kind}; {_NEEDED}")
 
 
-def missing_components(index: Mapping[str, Any]) -> tuple[str, ...]:
+def missing_components(index: Mapping[str, object]) -> tuple[str, ...]:
     """Return the :data:`COMPONENTS` that a ``model_index.json`` leaves out or sets to null."""
     found = {
         name

@@ -30,7 +30,7 @@ _TOKENIZER_FILES = (".json", ".txt", ".model")
 def component_files(
     folder: Path, variant: str | None, base: Callable[[], Mapping[str, Path]] | None = None
 ) -> dict[str, Path]:
-    """Return path in a plain folder to file, for everything that determines an image.
+    """Return every file that determines an image, by its path in a folder with plain names.
 
     ``variant``: ``fp16`` takes ``model.fp16.safetensors`` as ``model.safetensors``, and plain
     names for components without that variant, as diffusers does; ``plain`` takes plain names;
@@ -69,7 +69,7 @@ def component_files(
 
 
 def with_unet(base: Mapping[str, Path], unet: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the files of ``base`` with another UNet: plain name to file, without ``unet/``.
+    """Return the files of ``base`` with another UNet, whose names are without ``unet/``.
 
     A UNet without a config takes that of ``base``.
     """
@@ -89,7 +89,7 @@ def check_files(files: Mapping[str, Path]) -> None:
             refuse_lfs_pointer(path, "model")
 
 
-def components_of(index: Mapping[str, Any], path: Path) -> list[str]:
+def components_of(index: Mapping[str, object], path: Path) -> list[str]:
     """Return the components of a ``model_index.json`` that take part in an image."""
     return [
         file_name(name, f"model: {path}")
@@ -105,9 +105,9 @@ def tokenizer_files(part: Path) -> list[Path]:
 
 
 def weight_files(part: Path, variant: str | None) -> dict[str, Path]:
-    """Plain name to file: config, and weights in one file or in shards with their index.
+    """Return the files of a component by plain name: config, and weights, whole or in shards.
 
-    A ``variant`` that the component lacks means plain names; see :func:`component_files`.
+    If the component lacks the ``variant``, plain names are taken; see :func:`component_files`.
     """
     config, stem = _config_file(part), _stem(part)
     choices = [None] if variant in (None, PLAIN) else [variant, None]
@@ -154,7 +154,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def read_scheduler(path: Path) -> dict[str, Any]:
+def read_scheduler(path: Path) -> Mapping[str, object]:
     """Read a scheduler's config; raises :class:`InputError` if it names no class."""
     values = read_json(path)
     if not isinstance(values.get("_class_name"), str):
@@ -166,7 +166,7 @@ def read_scheduler(path: Path) -> dict[str, Any]:
 
 
 def _config_file(part: Path) -> dict[str, Path]:
-    """Return plain name to file, of the configuration alone."""
+    """Return the config file of a component by its plain name."""
     if not (part / "config.json").is_file():
         raise MissingFilesError(f"model: {part / 'config.json'} is missing")
     return {"config.json": part / "config.json"}

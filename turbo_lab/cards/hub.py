@@ -1,8 +1,8 @@
-"""Files that are in the local Hugging Face cache already; never downloads.
+"""Files in the local Hugging Face cache. Downloads nothing.
 
-Owns the messages that say what to get: repository, revision, licence, command.
-A revision that a card leaves open is resolved from the cache and pinned in a
-lock file, so that a later silent change is an error.
+Owns the messages that say how to get a file: repository, revision, licence, command. A revision
+that a card leaves open is read from the cache and pinned in a lock file, so that a later change
+is an error.
 """
 
 from __future__ import annotations
@@ -11,23 +11,22 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 from turbo_lab.cards.card import AdapterCard, ModelCard, model_card
 from turbo_lab.errors import InputError, MissingFilesError, StoreError
 from turbo_lab.untrusted.paths import confined, file_name, read_regular, replace_file
 
-# What diffusers reads of an SDXL repository, at half the size of the plain names.
+# Files of an SDXL repository that diffusers needs, in half the size of the plain ones.
 MODEL_PATTERNS = ("*.json", "*.txt", "*/*.fp16.safetensors")
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def cached_snapshot(card: ModelCard | AdapterCard) -> tuple[Path, str]:
-    """Folder and commit of a card's repository in the local cache.
+    """Return folder and commit of a card's repository in the local cache.
 
-    Reads the cache's documented layout itself: importing the hub's client takes
-    0.7 s. Raises :class:`MissingFilesError` that names the command to run.
+    Reads the documented layout of the cache, because importing the hub's client takes 0.7 s.
+    Raises :class:`MissingFilesError` that names the command to run.
     """
     assert card.repository is not None, "a hub card has a repository"
     found = snapshot(card.repository, card.revision)
@@ -39,7 +38,7 @@ def cached_snapshot(card: ModelCard | AdapterCard) -> tuple[Path, str]:
 def snapshot(repository: str, revision: str | None) -> tuple[Path, str] | None:
     """Return a repository's folder in the local cache and its commit; ``None`` if absent.
 
-    ``revision=None``: what ``main`` was when it was downloaded, else the only commit there.
+    ``revision=None``: commit of ``main`` when it was downloaded, or else the only commit.
     """
     name = file_name(f"models--{repository.replace('/', '--')}", f"repository {repository}")
     home = cache_dir() / name
@@ -75,16 +74,16 @@ def _only_commit(home: Path) -> str | None:
 
 
 def cached_file(folder: Path, relative: str) -> Path:
-    """Return a file of a snapshot. It may link to a blob, and never out of its repository."""
+    """Return a file of a snapshot; it may link to a blob, but not out of its repository."""
     home = folder.parent.parent
     return confined(home, f"snapshots/{folder.name}/{relative}", f"{folder}: file")
 
 
 def single_file_config() -> Path:
-    """Folder of SDXL base's configs and tokenizers, which a lone file lacks and diffusers takes.
+    """Return the folder with SDXL base's configs and tokenizers, which a lone file lacks.
 
-    Without it diffusers would fetch them by itself: raises
-    :class:`MissingFilesError` that names the command to run.
+    Raises :class:`MissingFilesError` that names the command to run; without the folder, diffusers
+    would download them.
     """
     card = model_card("sdxl-base")
     try:
@@ -131,10 +130,10 @@ def download_command(card: ModelCard | AdapterCard) -> str:
 
 
 def pin_revision(lock: Path, repository: str, revision: str) -> None:
-    """Record the commit of a repository whose card leaves it open, or check it.
+    """Pin the commit of a repository whose card leaves it open, or check it.
 
-    ``lock``: a JSON file in the store. Raises :class:`InputError` where it
-    holds another commit: the weights have changed since the first load.
+    ``lock``: JSON file in the store. Raises :class:`InputError` if it has another commit, since
+    the weights have then changed after the first load.
     """
     known = _read_lock(lock)
     if known.get(repository, revision) != revision:
@@ -149,8 +148,8 @@ def pin_revision(lock: Path, repository: str, revision: str) -> None:
     replace_file(lock, f"{text}\n".encode())
 
 
-def _read_lock(lock: Path) -> dict[str, Any]:
-    """Return the commits by repository; empty where nothing was pinned."""
+def _read_lock(lock: Path) -> dict[str, str]:
+    """Return the pinned commits by repository; empty if there are none."""
     try:
         known = json.loads(read_regular(lock, error=StoreError).decode())
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""The files behind a card: where they are, what they are by content, what they can do.
+"""The files of a card: where they are, their digest, and what the pipeline can do.
 
-Owns a model's digest: over the weights, configs and tokenizer files that determine an
-image. The scheduler is left out, because every recipe names it in full; so LCM on SDXL's
-weights is the same weights. Owns which parts of a model come from another one, its base.
+Owns a model's digest, which covers the weights, configs and tokenizer files that determine an
+image. The scheduler is left out, because every recipe names it in full: LCM on SDXL's weights
+has SDXL's digest. Also owns which parts of a model come from another model, its base.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from turbo_lab.cards.card import ModelCard, local_card, model_card, model_names
 from turbo_lab.cards.checkpoint import PARTS, FileContents, identify, parts_missing
@@ -44,7 +43,7 @@ from turbo_lab.untrusted.headers import read_header
 
 UNET_CONFIG = "unet/config.json"
 UNET_WEIGHTS = "diffusion_pytorch_model.safetensors"
-# diffusers takes the config of a lone SDXL file from SDXL base 1.0, whatever the file is.
+# For every lone SDXL file, diffusers takes the config of SDXL base 1.0.
 _SINGLE_FILE_SCHEDULER = {
     "_class_name": "EulerDiscreteScheduler",
     "beta_end": 0.012,
@@ -61,7 +60,7 @@ _SINGLE_FILE_SCHEDULER = {
 
 @dataclass(frozen=True)
 class ModelSource:
-    """What a pipeline is loaded from."""
+    """Files that a pipeline is loaded from."""
 
     path: Path
     """A diffusers folder that ``from_pretrained`` loads, or one safetensors file."""
@@ -73,32 +72,32 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files behind a card on this machine."""
+    """The files of a card on this machine, and facts about them."""
 
     name: str
     """Name of the card."""
     source: ModelSource
-    """What the pipeline is loaded from."""
+    """Files that the pipeline is loaded from."""
     files: Mapping[str, str]
-    """Every file that determines an image: path relative to the folder, to sha256."""
+    """sha256 of every file that determines an image, by path relative to the folder."""
     digest: str
-    """Digest of ``files`` and the pipeline's own switches; ``model`` in a recipe."""
+    """Digest of ``files`` and the pipeline's switches: ``model`` in a recipe."""
     components: Mapping[str, str]
-    """Component (``unet``, ``vae``, ...) to the digest of its files."""
-    scheduler: Mapping[str, Any]
-    """The checkpoint's own scheduler config, with ``_class_name``."""
+    """Digest of the files of each component, by name (``unet``, ``vae``, ...)."""
+    scheduler: Mapping[str, object]
+    """Scheduler config of the checkpoint, with ``_class_name``."""
     has_time_cond: bool
-    """The UNet takes guidance as an embedding (a full LCM)."""
+    """``True`` if the UNet takes guidance as an embedding (a full LCM)."""
     force_zeros: bool
-    """No negative prompt means zero embeddings."""
+    """``True`` if an absent negative prompt means zero embeddings."""
     resolution: int | None
-    """Native edge in pixels; ``None`` for a single file."""
+    """Native edge of an image, in pixels; ``None`` for a single file."""
     revision: str | None
     """Commit in the cache; ``None`` for packaged and local files."""
     license: str
-    """The licence on the card."""
+    """Licence on the card."""
     license_source: str
-    """Where the licence was read."""
+    """Place where the licence is stated."""
     size_bytes: int
     """Size of ``files``, in bytes."""
     missing: tuple[str, ...] = ()
@@ -106,20 +105,20 @@ class ModelFiles:
 
     @property
     def has_random_weights(self) -> bool:
-        """Whether the weights are drawn from a seed when the model is loaded."""
+        """``True`` if the weights are drawn from a seed when the model is loaded."""
         return SHAPE_FILE in self.files
 
     @property
     def path(self) -> Path:
-        """The folder or file that the pipeline is loaded from."""
+        """Folder or file that the pipeline is loaded from."""
         return self.source.path
 
 
 def locate(card: ModelCard, cache: DigestCache | None = None) -> ModelFiles:
     """Find and digest a card's files.
 
-    Raises :class:`MissingFilesError` with how to get what is absent, and
-    :class:`InputError` for anything but an SDXL checkpoint in safetensors.
+    Raises :class:`MissingFilesError` that says how to get absent files, and
+    :class:`InputError` for everything but an SDXL checkpoint in safetensors.
     """
     cache = cache or DigestCache()
     if card.path is not None:
@@ -170,7 +169,7 @@ def _assembled(
     revision: str | None,
     cache: DigestCache,
 ) -> ModelFiles:
-    """Describe the model of ``sources``: in ``folder`` itself, or linked together."""
+    """Describe the model with files ``sources``, in ``folder`` itself or linked together."""
     is_plain = all(path == folder / relative for relative, path in sources.items())
     if not is_plain or has_unlisted_index(sources):
         # A variant's files under plain names: the same bytes load the same way everywhere.
@@ -234,7 +233,7 @@ def _lone_file(
         if not (relative := file.relative_to(config).as_posix()).endswith(".index.json")
     }
     value = cache.file(path)
-    identity: dict[str, Any] = {"file": value, "configs": configs}  # not the file's name
+    identity: dict[str, object] = {"file": value, "configs": configs}  # not the file's name
     if base is not None:
         identity["parts"] = {part: base.components[part] for part in contents.missing}
     return ModelFiles(
@@ -335,8 +334,8 @@ def _checked_path(card: ModelCard, path: Path) -> Path:
     )
 
 
-def _pipeline_switches(index: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what ``model_index.json`` decides, without versions, paths and unused components."""
+def _pipeline_switches(index: Mapping[str, object]) -> dict[str, object]:
+    """Return the entries of ``model_index.json`` without versions, paths and unused components."""
     return {
         key: value
         for key, value in index.items()
@@ -353,7 +352,7 @@ def _component_digests(files: Mapping[str, str]) -> dict[str, str]:
     return {component: digest(names) for component, names in parts.items()}
 
 
-def _native_resolution(folder: Path, unet: Mapping[str, Any]) -> int | None:
+def _native_resolution(folder: Path, unet: Mapping[str, object]) -> int | None:
     size = unet.get("sample_size")
     levels = len(read_json(folder / "vae" / "config.json").get("block_out_channels", ()))
-    return int(size) * 2 ** (levels - 1) if isinstance(size, int) and levels else None
+    return int(size * 2 ** (levels - 1)) if isinstance(size, int) and levels else None

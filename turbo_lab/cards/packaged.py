@@ -1,8 +1,8 @@
-"""The family that ships with the package, and putting its shared parts together.
+"""The weights that ship with the package, assembled into folders that diffusers loads.
 
-Owns ``data/weights``: each model's ``card.json`` says in which folder each
-component lies, and shared ones are stored once. Owns the user's cache of
-assembled folders too, which a stock ``from_pretrained`` loads.
+Owns ``data/weights``, where pipelines share components: each model's ``card.json`` names the
+folder of each component. Also owns the user's cache of assembled folders, which a stock
+``from_pretrained`` loads.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from turbo_lab.cards.conf import ConfigNode
 from turbo_lab.cards.shape import SHAPE_FILE
 from turbo_lab.errors import InputError, MissingFilesError, StoreError
 from turbo_lab.identity import DigestCache, digest, user_cache
@@ -22,7 +23,7 @@ from turbo_lab.untrusted.paths import confined, file_name
 
 WEIGHTS = Path(__file__).parent.parent / "data" / "weights"
 CARD_FILE = "card.json"
-# Files beside the components that belong to a pipeline's folder.
+# Files of a pipeline's folder that are not in a component.
 _ROOT_FILES = ("model_index.json", "pytorch_lora_weights.safetensors", SHAPE_FILE)
 
 
@@ -31,19 +32,66 @@ def packaged_names() -> list[str]:
     return sorted(path.parent.name for path in WEIGHTS.glob(f"*/{CARD_FILE}"))
 
 
-def read_packaged_card(name: str) -> dict[str, Any]:
-    """Read the ``card.json`` that training wrote: licence, parts, measured values."""
+@dataclass(frozen=True)
+class PackagedCard:
+    """The ``card.json`` of a model that ships, as training wrote it."""
+
+    name: str
+    """Name of the model, and of its folder."""
+    kind: str
+    """``pipeline``, ``adapter``, ``judge`` (an extractor), ``vae`` or ``text``."""
+    title: str | None
+    """One-line description; ``None``: the kind describes it."""
+    license: str
+    """Licence of the weights."""
+    license_source: str
+    """Place where the licence is stated."""
+    trained_on: str | None
+    """Data that the weights were trained on; ``None``: not stated."""
+    parameters: int | None
+    """Number of parameters; ``None``: not stated."""
+    base: str | None
+    """Model that training started from; ``None``: from scratch."""
+    parts: Mapping[str, str]
+    """Folders of components that are shared with other models, by component."""
+    figures: Mapping[str, object] | None
+    """Measured values by name; ``None``: none were measured."""
+
+
+def read_packaged_card(name: str) -> PackagedCard:
+    """Read the ``card.json`` of a model that ships.
+
+    Raises :class:`MissingFilesError` if it is not part of this version.
+    """
     path = WEIGHTS / file_name(name, "model") / CARD_FILE
     if not path.is_file():
         raise MissingFilesError(
             f"model={name}: its weights do not ship with this version; see turbo-lab models list"
         )
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return values
+    card = ConfigNode(json.loads(path.read_text(encoding="utf-8")), f"{name}/{CARD_FILE}")
+    return PackagedCard(
+        name=card.text("name"),
+        kind=card.text("kind"),
+        title=card.optional_text("title"),
+        license=card.text("license"),
+        license_source=card.text("license_source"),
+        trained_on=card.optional_text("trained_on"),
+        parameters=card.optional_integer("parameters", 0),
+        base=card.optional_text("base"),
+        parts=_parts(card),
+        figures=None if card.get("figures") is None else card.node("figures").values,
+    )
+
+
+def _parts(card: ConfigNode) -> dict[str, str]:
+    if card.get("parts") is None:
+        return {}
+    parts = card.node("parts")
+    return {component: parts.text(component) for component in parts.values}
 
 
 def packaged_files(name: str) -> dict[str, Path]:
-    """Return path in the assembled folder to stored file, for one pipeline."""
+    """Return the stored files of a pipeline by their path in the assembled folder."""
     card = read_packaged_card(name)
     home = WEIGHTS / name
     index = json.loads((home / "model_index.json").read_text(encoding="utf-8"))
@@ -52,7 +100,7 @@ def packaged_files(name: str) -> dict[str, Path]:
         if not isinstance(about, list) or about[0] is None:
             continue
         file_name(component, f"model={name}: {home / 'model_index.json'}")
-        part = card.get("parts", {}).get(component, f"{name}/{component}")
+        part = card.parts.get(component, f"{name}/{component}")
         folder = confined(WEIGHTS, part, f"model={name}: parts")
         if not folder.is_dir():
             raise MissingFilesError(
@@ -70,11 +118,11 @@ def assemble(name: str, cache: DigestCache | None = None) -> Path:
 
 
 def link_together(name: str, files: Mapping[str, Path], cache: DigestCache) -> Path:
-    """Return a folder of hard links (else copies) to ``files``, named by their content.
+    """Return a folder of hard links or copies of ``files``, named by their content.
 
-    Built aside and renamed, so that two processes may do it at once. An existing
-    folder is checked first: a hard link follows a file that was rewritten in place,
-    and the folder would then hold other weights than its name says.
+    The folder is built under a temporary name and renamed, so that two processes may build it
+    at once. An existing folder is checked first: if a file was rewritten in place, its hard link
+    changed with it, and the folder has other weights than its name says.
     """
     try:
         wanted = {relative: cache.file(path) for relative, path in files.items()}
@@ -108,7 +156,7 @@ def _digests(folder: Path, cache: DigestCache) -> dict[str, str]:
 
 
 def _aside(folder: Path) -> Path:
-    """Rename first: nobody must find a folder half deleted."""
+    """Rename a folder before it is deleted, so that no process finds it half deleted."""
     trash = Path(tempfile.mkdtemp(prefix=".old-", dir=folder.parent))
     folder.rename(trash / folder.name)
     return trash

@@ -1,8 +1,7 @@
-"""Shapes: configurations of a model without its weights.
+"""Shapes: configurations of models without their weights.
 
-Owns the file that marks a folder as a shape. Its weights are drawn at random from a seed when it
-is loaded: latency, memory and energy are those of the real model, and nothing can be said about
-the images.
+Owns the file that marks a folder as a shape. The weights of a shape are drawn at random when it
+is loaded. Latency, memory and energy are those of the real model; its images are noise.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ SHAPE_FILE = "shape.json"
 
 
 def read_seed(folder: Path) -> int | None:
-    """Return the seed of a shape's weights; ``None`` for a folder that holds weights."""
+    """Return the seed of a shape's weights; ``None`` for a folder with weights."""
     path = folder / SHAPE_FILE
     if not path.is_file():
         return None

@@ -1,6 +1,6 @@
-"""A VAE that replaces the checkpoint's own: a folder of an ``AutoencoderKL``.
+"""VAEs that replace the checkpoint's own: folders of an ``AutoencoderKL``.
 
-Owns its identity, by content. Refuses pickled weights and other folders.
+Owns a VAE's identity, by content. Refuses pickled weights and folders of other models.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 
 @dataclass(frozen=True)
 class VaeFiles:
-    """One VAE on this machine."""
+    """A VAE on this machine."""
 
     name: str
-    """The name or path, as the user wrote it."""
+    """Name or path, as the user wrote it."""
     path: Path
-    """The folder, which ``AutoencoderKL.from_pretrained`` loads."""
+    """Folder that ``AutoencoderKL.from_pretrained`` loads."""
     digest: str
     """Digest of config and weights."""
     license: str
-    """``unknown`` for the user's own folder."""
+    """Licence of the weights; ``unknown`` for the user's own folder."""
     license_source: str
-    """Where the licence was read."""
+    """Place where the licence is stated."""
     revision: str | None = None
-    """Packaged and local folders have none."""
+    """Commit in the cache; ``None`` for packaged and local folders."""
     has_random_weights: bool = False
-    """Whether the weights are drawn from a seed when the VAE is loaded."""
+    """``True`` if the weights are drawn from a seed when the VAE is loaded."""
 
 
 def locate_vae(name: str, cache: DigestCache | None = None) -> VaeFiles:
@@ -43,9 +43,9 @@ def locate_vae(name: str, cache: DigestCache | None = None) -> VaeFiles:
     Raises :class:`MissingFilesError` for what is absent.
     """
     cache = cache or DigestCache()
-    card = read_packaged_card(name) if name in packaged_names() else {}
-    if card and card["kind"] != "vae":
-        raise InputError(f"vae={name}: is a {card['kind']}; name a VAE, or its folder")
+    card = read_packaged_card(name) if name in packaged_names() else None
+    if card is not None and card.kind != "vae":
+        raise InputError(f"vae={name}: is a {card.kind}, not a VAE; name a VAE, or its folder")
     folder = WEIGHTS / name if card else Path(name).expanduser().resolve()
     if not folder.is_dir():
         raise MissingFilesError(
@@ -63,7 +63,7 @@ def locate_vae(name: str, cache: DigestCache | None = None) -> VaeFiles:
         name=name,
         path=folder,
         digest=digest({"vae": {file: cache.file(path) for file, path in files.items()}}),
-        license=card.get("license", "unknown"),
-        license_source=card.get("license_source", "the user's own folder"),
+        license="unknown" if card is None else card.license,
+        license_source="the user's own folder" if card is None else card.license_source,
         has_random_weights=is_shape,
     )

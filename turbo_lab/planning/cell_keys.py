@@ -23,7 +23,7 @@ class CellKeys:
     exactness: Exactness
     """Exactness of a batch that is drawn whole: ``EXACT`` or ``BATCHED``."""
     may_split: bool
-    """Whether a batch may also be drawn in parts, which makes it ``split``."""
+    """``True`` if a batch may also be drawn in parts, which makes it ``split``."""
 
     @property
     def _possible(self) -> tuple[Exactness, ...]:

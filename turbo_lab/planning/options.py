@@ -63,7 +63,7 @@ class MetricOptions:
 
 @dataclass(frozen=True)
 class TrackingOptions:
-    """Where a sweep is tracked, and how much of it."""
+    """Tracking of a sweep in MLflow: where, and how much."""
 
     kind: TrackingKind
     """``local``: MLflow in the working directory; ``server``: an MLflow server."""
@@ -91,7 +91,7 @@ NOT_TRACKED = TrackingOptions("none", None, "none")
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a sweep runs: every key that is read once for all of its cells."""
+    """Options of a run: every key that is read once for all cells."""
 
     store: Path
     """Folder of results."""
@@ -106,7 +106,7 @@ class RunOptions:
     may_split: bool
     """``True``: a batch that does not fit in memory is drawn in halves; ``False``: it fails."""
     timing: TimingRuleName | None
-    """How long each cell is timed; ``None``: it is not timed."""
+    """Length of the timing of each cell; ``None``: cells are not timed."""
     metrics: MetricOptions
     """Metrics and their inputs."""
     tracking: TrackingOptions

@@ -1,4 +1,4 @@
-"""What cannot be asked of models whose weights are random: anything about their images.
+"""Refusal of questions about the images of models with random weights.
 
 Owns the one line that says so. Latency, memory and energy do not depend on the weights' values.
 """

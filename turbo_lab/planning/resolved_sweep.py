@@ -46,7 +46,7 @@ class ResolvedSweep:
     """The cells of a grid, with their files, options and environment."""
 
     options: RunOptions
-    """How the sweep runs: options that are equal for all cells."""
+    """Options, equal for all cells."""
     cells: tuple[Cell, ...]
     """One cell per grid point; equal points give equal cells."""
     library: Library

@@ -57,11 +57,11 @@ class SchedulerConfig:
     beta_end: float = 0.02
     """Last beta."""
     beta_schedule: str = "linear"
-    """How betas are interpolated: ``linear`` or ``scaled_linear``."""
+    """Interpolation of betas: ``linear`` or ``scaled_linear``."""
     original_inference_steps: int = 50
     """Number of timesteps that LCM was distilled with."""
     prediction_type: str | None = None
-    """What the UNet predicts, such as ``epsilon``; ``None``: the config does not say."""
+    """Quantity that the UNet predicts, such as ``epsilon``; ``None``: the config does not say."""
     is_computed: bool = True
     """``False`` if an option changes the timesteps in a way that the table does not compute."""
 

@@ -1,7 +1,7 @@
-"""How a pipeline runs: the keys of a preset, their rules, and their part of a recipe.
+"""Pipeline keys: the settings of a preset, their rules, and their part of a recipe.
 
-Owns which settings exist and which exclude each other. A combination that cannot
-run is refused here, from facts that need no torch, in one line with the remedy.
+Owns the list of settings, and which of them exclude each other. Refuses a combination that
+cannot run, before torch is imported, in one line with the remedy.
 """
 
 from __future__ import annotations
@@ -46,27 +46,27 @@ class PipelineKeys:
     """Settings of the pipeline itself. Each default is what diffusers does."""
 
     loop: str = "stock"
-    """What is timed: diffusers' own call, or turbo-lab's loop with the same bits (``exact``)."""
+    """Loop that is timed: diffusers' own call (``stock``), or ours with equal bits (``exact``)."""
     graphs: str = "none"
-    """``cuda``: text encoders, UNet and VAE are replayed as CUDA graphs."""
+    """``cuda``: text encoders, UNet and VAE run as CUDA graphs; ``none``: they do not."""
     compile: str = "none"
     """Mode of ``torch.compile``."""
     compile_scope: str = "unet"
-    """What is compiled: the UNet, also the VAE's decoder, or the UNet's repeated blocks."""
+    """Parts that are compiled: UNet, UNet and VAE decoder, or the UNet's repeated blocks."""
     memory_format: str = "contiguous"
-    """Layout of the weights of UNet and VAE."""
+    """Memory layout of the weights of UNet and VAE."""
     attention: str = "auto"
-    """Attention kernel that is preferred; ``auto``: the lane's own order."""
+    """Preferred attention kernel; ``auto``: the order of the lane."""
     fuse_qkv: bool = False
-    """Whether the projections of an attention layer are one product."""
+    """``True`` if the projections of an attention layer are one product."""
     quantization: str = "none"
-    """torchao's, of the UNet's linear layers: ``wo`` weights only, ``dq`` activations as well."""
+    """Quantization of the UNet's linear layers by torchao; ``dq`` includes activations."""
     offload: str = "none"
-    """Which parts wait in the CPU's memory: whole models, or every layer (``sequential``)."""
+    """Parts that wait in CPU memory: models (``model``), layers (``sequential``) or ``none``."""
     vae_slicing: bool = False
-    """Whether the VAE decodes image by image."""
+    """``True`` if the VAE decodes one image at a time."""
     vae_tiling: bool = False
-    """Whether the VAE decodes large images tile by tile."""
+    """``True`` if the VAE decodes large images in tiles."""
 
     @classmethod
     def from_config(cls, config: ConfigNode, device: str) -> PipelineKeys:

@@ -1,1 +1,1 @@
-"""What a user wants done, as functions: run a sweep, reproduce a record."""
+"""The work of each command, as functions that print nothing: run a sweep, reproduce a record."""

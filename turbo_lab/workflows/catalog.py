@@ -1,15 +1,12 @@
 """The models that can be run: a table, and everything known about one of them.
 
-No torch: nothing is loaded to show it. The weights that ship are in ``data/weights``; what
-they are made of is in :mod:`turbo_lab.cards.packaged`.
+Imports no torch, because nothing is loaded to show a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from turbo_lab.cards import (
     WEIGHTS,
@@ -24,7 +21,7 @@ from turbo_lab.cards import (
     read_packaged_card,
 )
 from turbo_lab.cards.hub import cached_snapshot
-from turbo_lab.cards.packaged import packaged_names
+from turbo_lab.cards.packaged import PackagedCard, packaged_names
 from turbo_lab.documents.document import read_value
 from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
@@ -59,16 +56,15 @@ def list_models() -> list[ModelRow]:
     runnable = {card.name for _, card in cards}
     for name in (name for name in packaged_names() if name not in runnable):
         part = read_packaged_card(name)
-        kind = part["kind"]
-        title = part.get("title", _PARTS[kind])
-        rows.append(ModelRow(name, kind, title, "packaged", part["license"], "ready"))
+        title = part.title or _PARTS[part.kind]
+        rows.append(ModelRow(name, part.kind, title, "packaged", part.license, "ready"))
     return [*rows, _LOCAL] if "local" in model_names() else rows
 
 
 def show_model(name: str) -> ModelShown:
     """Return everything known about a model, an adapter or a shipped part."""
     if name == "local":
-        raise InputError("models show local: names no model; it needs model.path when it is run")
+        raise InputError("models show local: name a model; local is for your own folder or file")
     if name in model_names():
         return _pipeline(model_card(name))
     if name in adapter_names():
@@ -118,7 +114,7 @@ def _adapter(card: AdapterCard) -> ModelShown:
 def _of_card(card: ModelCard | AdapterCard, kind: str) -> ModelShown:
     """Return what a card says, as if its files were not on this machine."""
     is_ours = card.source == "packaged" and card.name in packaged_names()
-    trained = read_packaged_card(card.name) if is_ours else {}
+    trained = read_packaged_card(card.name) if is_ours else None
     return ModelShown(
         name=card.name,
         kind=kind,
@@ -129,9 +125,9 @@ def _of_card(card: ModelCard | AdapterCard, kind: str) -> ModelShown:
         license=card.license,
         license_source=card.license_source,
         base=card.base,
-        trained_on=trained.get("trained_on"),
-        parameters=trained.get("parameters"),
-        figures=_figures(card.name, trained),
+        trained_on=None if trained is None else trained.trained_on,
+        parameters=None if trained is None else trained.parameters,
+        figures=None if trained is None else _figures(trained),
         path=None,
         digest=None,
         size_bytes=None,
@@ -145,17 +141,17 @@ def _part(name: str) -> ModelShown:
     paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "card.json"]
     return ModelShown(
         name=name,
-        kind=card["kind"],
-        title=card.get("title", _PARTS[card["kind"]]),
+        kind=card.kind,
+        title=card.title or _PARTS[card.kind],
         source="packaged",
         repository=None,
         revision=None,
-        license=card["license"],
-        license_source=card["license_source"],
-        base=card.get("base"),
-        trained_on=card.get("trained_on"),
-        parameters=card.get("parameters"),
-        figures=_figures(name, card),
+        license=card.license,
+        license_source=card.license_source,
+        base=card.base,
+        trained_on=card.trained_on,
+        parameters=card.parameters,
+        figures=_figures(card),
         path=Path(folder),
         digest=digest({"files": DigestCache().folder(folder, paths)}),
         size_bytes=sum(path.stat().st_size for path in paths),
@@ -163,13 +159,12 @@ def _part(name: str) -> ModelShown:
     )
 
 
-def _figures(name: str, card: Mapping[str, Any]) -> dict[str, ModelMetric] | None:
-    """Return the figures that training wrote into ``card.json``."""
-    found = card.get("figures")
-    if found is None:
+def _figures(card: PackagedCard) -> dict[str, ModelMetric] | None:
+    """Return the values that training measured; ``None`` if there are none."""
+    if card.figures is None:
         return None
-    where = f"{name}/card.json"
-    return {key: read_value(ModelMetric, value, where) for key, value in found.items()}
+    where = f"{card.name}/card.json"
+    return {key: read_value(ModelMetric, value, where) for key, value in card.figures.items()}
 
 
 def _status(card: ModelCard | AdapterCard) -> str:

@@ -1,4 +1,4 @@
-"""Copies of generated images in a folder of the user's. Prints nothing."""
+"""Copies of generated images in a folder that the user chose. Prints nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def save_images(done: Executed, folder: Path) -> list[ImageFile]:
             continue
         for image in image_files(done.store, record):
             slug = re.sub(r"[^a-z0-9]+", "-", image.prompt.lower()).strip("-")[:48] or "image"
-            # Two prompts may have the same first letters: the pixels tell them apart.
+            # Two prompts may begin alike, so the name has part of the pixels' hash.
             target = folder / f"{slug}-seed{image.seed}-{image.pixel_sha256[:8]}.png"
             _copy(image.path, target)
             saved.append(replace(image, path=target.resolve()))
@@ -38,7 +38,7 @@ def save_images(done: Executed, folder: Path) -> list[ImageFile]:
 
 
 def _copy(path: Path, target: Path) -> None:
-    """Copy a file by one rename; a link would let an edit reach the store."""
+    """Copy a file and rename it into place; an edit of a link would reach the store."""
     try:
         replace_file(target, read_regular(path, error=StoreError))
     except OSError as error:

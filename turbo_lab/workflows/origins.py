@@ -1,4 +1,4 @@
-"""Where a cell's weights and prompts come from, as its record and its images tell it."""
+"""Origins of a cell's weights and prompts, for its record and its images."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Drawing:
     keys: Keys | None
     """Fingerprint keys it was drawn under; ``None``: an old PNG does not say."""
     exactness: Exactness
-    """How it was drawn. Unless that is ``EXACT``, an image has the same bits only next to the
+    """Exactness of its batches. Unless it is ``EXACT``, an image has the same bits only next to the
     same other rows, and those are not drawn again."""
 
 
@@ -93,7 +93,7 @@ class _ImageText:
     pixel_sha256: str
     """sha256 of the pixels that were drawn."""
     exactness: Exactness = Exactness.EXACT
-    """How the batch was drawn."""
+    """Exactness of the batch."""
     stages: Mapping[str, str] | None = None
     """sha256 by stage; ``None``: none were recorded."""
     keys: Mapping[str, str | int] | None = None

@@ -1,6 +1,6 @@
-"""Measuring a finished sweep, and its result.
+"""Measurements and result of a finished sweep.
 
-Owns which measurements a cell still lacks. Imports torch only if one is missing.
+Owns the choice of which measurements a cell still lacks. Imports torch only if one is missing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def metric_context(options: MetricOptions, prompt_sets: Sequence[PromptSet]) -> MetricContext:
     """Return the extractors, references and captions that metrics are measured with."""
     captions = tuple(dict.fromkeys(p for found in prompt_sets for p in found.prompts))
-    # Scenes are retrieved among all 640 of them, whichever subset was drawn.
+    # A scene is retrieved among all 640 scenes, even if only some of them were drawn.
     scenes = read_prompts(DATA / "scenes-all.txt").prompts
     return MetricContext(
         extractor=extractor_source(options.extractor, options.pretrained),
@@ -142,7 +142,7 @@ def cell_result(
 
 
 def begun_sweep(plan: Plan, sweep: ResolvedSweep) -> BegunSweep:
-    """Return what a sweep is about to make."""
+    """Return the cells that a sweep is about to draw."""
     cells = (
         BegunCell(
             axes=dict(planned.cell.axes),
@@ -155,7 +155,7 @@ def begun_sweep(plan: Plan, sweep: ResolvedSweep) -> BegunSweep:
 
 
 def _with_earlier_metrics(cells: Sequence[CellResult], done: Executed) -> list[CellResult]:
-    """Add the metrics of the sweep's last document that were not asked for now."""
+    """Add the metrics of the sweep's last document that were not measured this time."""
     path = done.store.sweep_files(done.sweep.sweep_id).document
     if not path.exists():
         return list(cells)
@@ -164,7 +164,7 @@ def _with_earlier_metrics(cells: Sequence[CellResult], done: Executed) -> list[C
 
 
 def _work(plan: Plan, outcome: SweepOutcome) -> SweepWork:
-    """Return the rows that were computed, next to those of each cell alone."""
+    """Return the rows that were computed, and those of all cells alone."""
     return SweepWork(
         unet_rows=RowsDone(plan.unet_rows.alone, outcome.work["unet_rows"]),
         vae_rows=RowsDone(plan.vae_rows.alone, outcome.work["vae_rows"]),

@@ -14,7 +14,7 @@ from turbo_lab.workflows.results import metric_context
 
 
 def resolve_metric_context(sweep: ResolvedSweep) -> MetricContext | None:
-    """Return what the sweep's metrics are measured with; ``None`` if it measures nothing.
+    """Return the inputs that the sweep's metrics share; ``None`` if it measures nothing.
 
     Raises ``InputError`` or ``MissingFilesError`` for anything that a metric lacks, and for
     models whose images are noise.

@@ -1,4 +1,4 @@
-"""Running a resolved sweep, and keeping what came out of it. Prints nothing.
+"""Running a resolved sweep, and keeping its results. Prints nothing.
 
 Owns the order of events from a resolved sweep to its records and measurements, and on to
 its contact sheet, its MLflow runs and its document. Each step has its own module.
@@ -66,16 +66,16 @@ class Executed:
 
 @dataclass(frozen=True)
 class FinishedSweep:
-    """What a finished sweep left in its store."""
+    """A finished sweep, with its files in the store."""
 
     result: SweepResult
-    """Its cells, and what they measured."""
+    """Cells of the sweep, with their metrics."""
     document: Path
     """File of the document."""
     sheet: Path
     """File of the contact sheet."""
     is_tracked: bool
-    """Whether MLflow has all of it; ``True`` if it is not tracked at all."""
+    """``True`` if MLflow has every cell, or if the sweep is not tracked."""
 
     @property
     def exit_code(self) -> int:
@@ -107,10 +107,10 @@ def _execute(
 ) -> Executed:
     """Plan a sweep, run what the store lacks, and measure it.
 
-    ``tracker`` is shown each cell when it is finished. ``is_resumable``: note in the store
-    what the sweep is about to make, for ``sync`` to read if it is cut off.
+    ``tracker`` gets each cell when it is finished. ``is_resumable``: keep a list of the cells
+    in the store, which ``sync`` reads if the sweep is cut off.
     """
-    # What fails cheaply fails first: extractor and reference before any image.
+    # Cheap checks first: extractor and reference before any image.
     measured_with = resolve_metric_context(sweep)
     store = Store(sweep.options.store)
     pin_revisions(sweep.library, store.layout.revisions)
@@ -174,7 +174,7 @@ def finish_sweep(done: Executed, tracker: Tracker | None, progress: Progress) ->
 
 
 def _hooks(tracker: Tracker | None, sweep: ResolvedSweep, plan: Plan, store: Store) -> SweepHooks:
-    """Return hooks that show each cell to a tracker when it is finished."""
+    """Return hooks that pass each finished cell to a tracker."""
     if tracker is None:
         return SweepHooks()
     planned = {one.cell.cell_id: one for one in plan.cells}
@@ -190,7 +190,7 @@ def _hooks(tracker: Tracker | None, sweep: ResolvedSweep, plan: Plan, store: Sto
 def _measure(
     sweep: ResolvedSweep, context: MetricContext | None, outcome: SweepOutcome, store: Store
 ) -> dict[str, list[Measurement]]:
-    """Return the measurements of all finished records; what the store lacks is measured now."""
+    """Return the measurements of all finished records; measure the ones that the store lacks."""
     done = [record for record in outcome.records.values() if record.status == CellStatus.DONE]
     if context is None or not done:
         return {}
@@ -198,7 +198,7 @@ def _measure(
 
 
 def _draw_sheet(result: SweepResult, files: SweepFiles, store: Store) -> None:
-    """Draw the contact sheet, unless it shows these very cells already."""
+    """Draw the contact sheet, unless it already shows the same cells."""
     from turbo_lab.report.sheet import draw_sheet
 
     content = {"content": content_digest(result)}

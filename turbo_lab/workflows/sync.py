@@ -1,4 +1,4 @@
-"""Replaying the sweeps of a store into MLflow. Prints nothing."""
+"""Replay of a store's sweeps into MLflow. Prints nothing."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from turbo_lab.untrusted.paths import refuse_links
 
 @dataclass(frozen=True)
 class SyncedSweep:
-    """A sweep that was replayed, or could not be."""
+    """A sweep that was replayed, or the reason why it was not."""
 
     sweep_id: str
     """Id of the sweep."""
     cells: int = 0
-    """Number of its cells that were replayed."""
+    """Number of cells that were replayed."""
     begun_cells: int | None = None
-    """Number of cells that it was about to make if it was cut off; ``None``: it is whole."""
+    """Number of all cells of a sweep that was cut off; ``None``: it was not cut off."""
     error: str | None = None
-    """Reason if it could not be replayed; ``None``: it was."""
+    """Reason why it was not replayed; ``None``: it was."""
 
 
 def sync_store(
@@ -33,8 +33,8 @@ def sync_store(
 ) -> Iterator[SyncedSweep]:
     """Replay every sweep of a store, also those that were cut off; yield each when it is done.
 
-    ``note`` gets a line about sweeps that are left for later. Raises what hinders a sweep
-    if no other can be replayed either.
+    ``note`` gets a line about sweeps that are left for later. Raises a sweep's error if no other
+    sweep can be replayed either.
     """
     for files in store.layout.sweeps():
         if files.document.exists():
