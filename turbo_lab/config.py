@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -79,6 +79,8 @@ class GridPoint:
     """Whole config as plain values, with interpolations resolved."""
     axes: tuple[tuple[str, object], ...]
     """Swept keys and their values as written, in the order of the command line."""
+    given: frozenset[str] = frozenset()
+    """Keys that the command line or a preset names; the others have their defaults."""
 
     def group(self, name: str) -> Mapping[str, object]:
         """Return the values of a config group."""
@@ -135,7 +137,9 @@ class PlanSweeper(Sweeper):  # type: ignore[misc]
             )
             return _plain(config)
 
-        return self.task_function(_expand(composed_with, swept, compose))
+        points = _expand(composed_with, swept, compose)
+        named = frozenset(override.get_key_element() for override in overrides)
+        return self.task_function([replace(point, given=named) for point in points])
 
     def _referenced_keys(self) -> set[str]:
         """Return the keys that interpolations read; Hydra has to compose their swept values."""

@@ -39,7 +39,7 @@ class Runner:
         self.notes = ""
 
     def __call__(self, command: str, *overrides: str, code: int = 0) -> dict[str, Any]:
-        local = ("model=local", f"model.path={self.model}", *QUICK)
+        local = ("model=local", f"model.path={self.model}", "guidance_scale=0", *QUICK)
         assert main([command, "--json", *local, *overrides]) == code
         captured = self.capsys.readouterr()
         self.notes = captured.err

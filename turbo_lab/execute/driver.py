@@ -377,7 +377,8 @@ class _Driver:
         context = self.context
         error = self.failed.get(cell.cell_id)
         assert error or not self.missing[cell.cell_id]
-        notes = () if error else self._notes(batches)
+        drawn = () if error else self._notes(batches)
+        notes = tuple(dict.fromkeys((*cell.notes, *drawn)))
         origin = context.origins[cell.cell_id].provenance
         return Record(
             record_id=context.keys.record_id(cell, is_split),

@@ -327,7 +327,15 @@ def _memory(margin: float, inputs: GateInputs) -> CheckResult:
 
 
 def _licenses(library: Library) -> dict[str, str]:
-    """Return the licence of every model, adapter and VAE that was looked up, by name."""
-    found = {card.name: card.license for card, _ in library.models.values()}
-    found |= {files.name: files.license for files in library.adapters.values()}
-    return found | {files.name: files.license for files in library.vaes.values()}
+    """Return the licence of every model, adapter and VAE that was looked up, by name.
+
+    Two of one name with different licences are two entries: neither hides the other.
+    """
+    stated = [(card.name, card.license) for card, _ in library.models.values()]
+    stated += [(files.name, files.license) for files in library.adapters.values()]
+    stated += [(files.name, files.license) for files in library.vaes.values()]
+    found: dict[str, str] = {}
+    for name, text in stated:
+        is_new = found.get(name, text) == text
+        found[name if is_new else f"{name} ({text})"] = text
+    return found

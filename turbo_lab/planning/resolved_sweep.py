@@ -6,7 +6,7 @@ has to start at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,7 +84,7 @@ def resolve_points(points: Sequence[GridPoint]) -> ResolvedSweep:
     _check_axes(points)
     options = RunOptions.from_config(points[0].values)
     library = Library()
-    cells = tuple(resolve(point.values, point.axes, library) for point in points)
+    cells = tuple(resolve(point.values, point.axes, library, point.given) for point in points)
     if cells[0].misfit is not None and all(cell.misfit is not None for cell in cells):
         raise InputError(cells[0].misfit)
     fingerprint = environment.fingerprint(device=options.device, num_threads=options.num_threads)
@@ -116,7 +116,8 @@ def vary(sweep: ResolvedSweep, change: Callable[[Request], Request]) -> Resolved
     def resolved(cell: Cell) -> Cell:
         model = library.cards[cell.request.model, cell.recipe.model]
         prompts = library.prompt_sets[cell.prompt_set]
-        return resolve_request(change(cell.request), model, prompts, cell.axes, library)
+        found = resolve_request(change(cell.request), model, prompts, cell.axes, library)
+        return replace(found, notes=cell.notes)
 
     return replace(sweep, cells=tuple(resolved(cell) for cell in sweep.cells))
 
@@ -151,7 +152,11 @@ def plan_result(sweep: ResolvedSweep) -> PlanResult:
     plan = plan_sweep(sweep, store)
     expected = forecast(plan, store, sweep.fingerprint.keys, sweep.options.share)
     misfits = dict.fromkeys(cell.misfit for cell in sweep.cells if cell.misfit is not None)
-    warnings = [*start_warnings(sweep.cells), *(f"will fail: {misfit}" for misfit in misfits)]
+    warnings = [
+        *cell_notes(sweep.cells),
+        *start_warnings(sweep.cells),
+        *(f"will fail: {misfit}" for misfit in misfits),
+    ]
     return PlanResult(
         counts=plan.counts,
         work=PlanWork(
@@ -176,6 +181,11 @@ def _plan_cell(planned: PlannedCell) -> PlanCell:
         aliases=tuple(dict(axes) for axes in planned.aliases),
         status="in_store" if planned.in_store else "to_run",
     )
+
+
+def cell_notes(cells: Iterable[Cell]) -> list[str]:
+    """Return the notes of cells, each once."""
+    return list(dict.fromkeys(note for cell in cells for note in cell.notes))
 
 
 def start_warnings(cells: Sequence[Cell]) -> list[str]:

@@ -47,9 +47,12 @@ def prompts_from_config(node: ConfigNode, prompt: object = None) -> PromptSet:
         return from_text(prompt)
     name, path = node.text("name"), node.optional_text("path")
     file_format = node.optional_text("format") or "auto"
-    if path is not None:
-        return read_prompts(Path(path).expanduser(), name, file_format)
     file_name, where = node.optional_text("file"), node.optional_text("where")
+    if path is not None:
+        own = Path(path).expanduser()
+        # A set that ships has a name of its own, and so has the file in its place.
+        is_named = name != "file" and file_name is None
+        return read_prompts(own, name if is_named else own.stem, file_format)
     if file_name is None:
         source = f" ({where})" if where else ""
         raise InputError(f"prompts={name}: needs a file; add prompts.path=FILE{source}")

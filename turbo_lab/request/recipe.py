@@ -125,6 +125,8 @@ class Cell:
     """Digest of the prompt set; part of the record's provenance, and of no id."""
     misfit: str | None = None
     """Reason why it cannot be drawn, such as a LoRA for another model; ``None``: no reason."""
+    notes: tuple[str, ...] = ()
+    """Assumptions about it, and settings that have no effect; in no id."""
 
     @cached_property
     def cell_id(self) -> str:

@@ -63,7 +63,7 @@ class Request:
     """One point of a grid, by names and numbers that are valid."""
 
     model: str
-    """Name of a model card; ``local`` goes with ``model_path``."""
+    """Name of a model card; of the user's own folder or file with ``model_path``."""
     model_path: str | None
     """Folder or file of weights; ``None``: the location that the card names."""
     prompts: str
@@ -131,6 +131,10 @@ class Request:
             pipeline=pipeline,
             num_images=config.optional_integer("num_images", 1),
         )
+
+
+NATIVE = "native"
+"""``resolution``: the size that the model's configs name."""
 
 
 def parse_resolution(value: object) -> tuple[int, int]:

@@ -6,8 +6,8 @@ in which equal work has equal identity. Imports no torch and downloads nothing.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from turbo_lab.cards import (
@@ -30,6 +30,7 @@ from turbo_lab.cards import (
 from turbo_lab.environment import ABSENT, package_version
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import canonical_json, sha256_text
+from turbo_lab.request.own_model import assumptions, is_own, with_native_size, with_own_name
 from turbo_lab.request.prompts import PromptSet, prompts_from_config
 from turbo_lab.request.recipe import (
     AxisValues,
@@ -40,7 +41,7 @@ from turbo_lab.request.recipe import (
     image_order,
     split_layouts,
 )
-from turbo_lab.request.request import LoraUse, Request
+from turbo_lab.request.request import NATIVE, LoraUse, Request
 
 
 @dataclass
@@ -65,12 +66,15 @@ class Library:
     _recipes: dict[Recipe, Recipe] = field(default_factory=dict)
     _misfits: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
-    def model(self, node: ConfigNode) -> tuple[ModelCard, ModelFiles]:
-        """Return the card and the files that a ``model`` node names."""
+    def model(self, node: ConfigNode, given: Collection[str] = ()) -> tuple[ModelCard, ModelFiles]:
+        """Return the card and the files that a ``model`` node names.
+
+        ``given``: config keys that the user named.
+        """
         name = canonical_json(node.values)
         if name not in self._models_by_name:
             card = model_card_from_config(node.values)
-            files = locate(card)
+            card, files = with_own_name(card, locate(card), given)
             self._models_by_name[name] = self.models[files.digest] = (card, files)
             self.cards[card.name, files.digest] = (card, files)
         return self._models_by_name[name]
@@ -128,15 +132,30 @@ class Library:
         return self._recipes.setdefault(recipe, recipe)
 
 
-def resolve(values: Mapping[str, object], axes: AxisValues, library: Library) -> Cell:
+def resolve(
+    values: Mapping[str, object],
+    axes: AxisValues,
+    library: Library,
+    given: Collection[str] = (),
+) -> Cell:
     """Return the cell of a grid point.
 
-    Raises ``InputError`` for a wrong value, and ``MissingFilesError`` for absent files.
+    ``given``: config keys that the user named. Raises ``InputError`` for a wrong value, and
+    ``MissingFilesError`` for absent files.
     """
-    request, config = Request.from_config(values), ConfigNode(values)
+    config = ConfigNode(values)
+    is_native = config.get("resolution") == NATIVE
+    # The cheap rules first: the size of a model is known once its files are found.
+    request = Request.from_config({**values, "resolution": 64} if is_native else values)
     prompts = library.prompts(config.node("prompts"), config.get("prompt"))
-    model = library.model(config.node("model"))
-    return resolve_request(request, model, prompts, axes, library)
+    card, files = library.model(config.node("model"), given)
+    notes: tuple[str, ...] = ()
+    if is_native:
+        request = with_native_size(request, files)
+    if is_own(request.model, request.model_path, given):
+        notes = assumptions(request.model, files, request, given)
+    request = replace(request, model=card.name, prompts=prompts.name)
+    return replace(resolve_request(request, (card, files), prompts, axes, library), notes=notes)
 
 
 def resolve_request(

@@ -36,5 +36,5 @@ class Provenance:
     git: GitState | None
     """Repository of the working directory. ``None``: it was not in one."""
     notes: tuple[str, ...] | None = field(default=None, metadata=OMITTED)
-    """How the batches were drawn, such as ``out of memory at 4 images: drawn as 2+2``. Absent if
-    there is nothing to say."""
+    """What was assumed or dropped, and how batches were drawn, such as ``out of memory at 4
+    images: drawn as 2+2``. Absent if there is nothing to say."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from turbo_lab import environment, images
 from turbo_lab.analysis.similarity import window_density
-from turbo_lab.cards import locate, locate_adapter, locate_vae, model_card
+from turbo_lab.cards import locate, locate_adapter, locate_vae, model_card, model_names
 from turbo_lab.documents.document import read_value
 from turbo_lab.documents.inspection import BatchRows, PixelDivergence, RecordedKey, Reproduction
 from turbo_lab.environment import Keys
@@ -233,7 +233,7 @@ def _rounding_verdict(drawing: Drawing, apart: Sequence[PixelDivergence]) -> tup
 def _weights(drawing: Drawing) -> Weights:
     """Return the files with the recipe's digests, found by their names."""
     name = drawing.names.get(drawing.recipe.model)
-    if name is None or name == "local":
+    if name is None or name == "local" or name not in model_names():
         raise MissingFilesError(
             f"{drawing.name}: its model {drawing.recipe.model[:12]} has no card; "
             "only models with a card can be found again"

@@ -20,7 +20,12 @@ from turbo_lab.execute.driver import Progress, SweepContext, SweepHooks, SweepOu
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.metrics.context import MetricContext
 from turbo_lab.planning.plan import Plan
-from turbo_lab.planning.resolved_sweep import ResolvedSweep, plan_sweep, start_warnings
+from turbo_lab.planning.resolved_sweep import (
+    ResolvedSweep,
+    cell_notes,
+    plan_sweep,
+    start_warnings,
+)
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import pin_revisions
 from turbo_lab.store.layout import SweepFiles
@@ -115,7 +120,8 @@ def _execute(
     store = Store(sweep.options.store)
     pin_revisions(sweep.library, store.layout.revisions)
     plan = plan_sweep(sweep, store)
-    for text in start_warnings([planned.cell for planned in plan.cells if planned.missing]):
+    unfinished = [planned.cell for planned in plan.cells if planned.missing]
+    for text in (*cell_notes(unfinished), *start_warnings(unfinished)):
         progress.note(f"warning: {text}")
     if plan.groups and is_resumable:
         store.begin_sweep(sweep.sweep_id, results.begun_sweep(plan, sweep))
