@@ -111,18 +111,15 @@ def test_a_lora_that_does_not_fit_fails_its_own_cells_only(
     assert code == 0 and [cell["status"] for cell in swept["cells"]] == ["reused"]
 
 
-def test_a_lora_file_that_is_cut_short_fails_its_own_cells_only(
+def test_a_lora_file_that_is_cut_short_is_refused_before_anything_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its header still reads, so that only loading it finds out."""
     monkeypatch.chdir(tmp_path)
     whole = locate_adapter("flat").path
     (tmp_path / "cut.safetensors").write_bytes(whole.read_bytes()[:-10_000])
-    words = ["sweep", "--json", *QUICK, "lora=none,cut.safetensors,flat@0.5"]
-    assert main(words) == 3
-    cells = json.loads(capsys.readouterr().out)["cells"]
-    assert [cell["status"] for cell in cells] == ["done", "failed", "done"]
-    assert "lora=cut.safetensors: cannot be read" in cells[1]["error"]
+    assert main(["sweep", *QUICK, "lora=none,cut.safetensors,flat@0.5"]) == 2
+    assert "cut.safetensors is cut off (1,775,312 bytes, its header" in capsys.readouterr().err
+    assert not (tmp_path / "turbo-lab-store").exists()
 
 
 class OfALibrary(Exception):
