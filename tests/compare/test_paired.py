@@ -216,7 +216,7 @@ def test_a_corrected_regression_keeps_its_note_and_needs_more_pairs() -> None:
         margin=0.2,
         n=12,
         direction="lower",
-        note="retried, attempt 2 counts",
+        note="repeated; attempt 2 counts",
         p_value=0.03,
     )
     alone, of_three = apply_holm([taken])[0], apply_holm([taken, *[row("pass", 0.9)] * 2])[0]
@@ -224,7 +224,7 @@ def test_a_corrected_regression_keeps_its_note_and_needs_more_pairs() -> None:
     assert of_three.verdict == "inconclusive"
     assert of_three.note == (
         "beyond its margin, but not after Holm's correction over all checks; "
-        "retried, attempt 2 counts"
+        "repeated; attempt 2 counts"
     )
     # (z(1 - 0.05 / 3) + z(0.8)) of the errors, where one check alone needs 2.8.
     spread = 0.09 / 1.96 * 12**0.5

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from turbo_lab.errors import InputError
-from turbo_lab.gate.calibration import Figures, calibrate_distance, calibrate_gate
+from turbo_lab.gate.calibration import MetricPool, calibrate_distance, calibrate_gate
 from turbo_lab.gate.policy import QualityRule
 from turbo_lab.metrics.reference import build_reference
 from turbo_lab.verdict import Direction
 
 
-def pool(spread: float, seeds: int = 6) -> dict[str, Figures]:
+def pool(spread: float, seeds: int = 6) -> dict[str, MetricPool]:
     draws = np.random.default_rng(0)
     prompts = draws.normal(0.8, 0.1, (64, 1))
     values = prompts + spread * draws.standard_normal((64, seeds))
-    return {"clip_score": Figures(values, "higher", "cosine")}
+    return {"clip_score": MetricPool(values, "higher", "cosine")}
 
 
 def test_equal_pipelines_seldom_fail_and_the_margin_holds() -> None:
@@ -49,7 +49,7 @@ def test_a_share_loses_whole_images(direction: Direction) -> None:
     """A hit becomes a miss: a share shifted as a whole would leave [0, 1]."""
     hits = (np.random.default_rng(0).random((128, 6)) < 0.9).astype(float)
     values = hits if direction == "higher" else 1 - hits
-    shares = {"r_precision": Figures(values, direction, "fraction")}
+    shares = {"r_precision": MetricPool(values, direction, "fraction")}
     found = calibrate_gate(shares, {"r_precision": QualityRule(0.2)}, resamples=60)
     (row,) = found.metrics
     assert row.holds and found.false_alarms == 0
@@ -71,5 +71,5 @@ def test_a_distance_of_equal_pipelines_has_its_smallest_margin() -> None:
 
 
 def test_too_few_seeds_are_refused() -> None:
-    with pytest.raises(InputError, match="1 seeds a prompt"):
+    with pytest.raises(InputError, match="1 seeds per prompt"):
         calibrate_gate(pool(0.1, 1), {"clip_score": QualityRule(0.1)}, resamples=20)

@@ -62,10 +62,10 @@ def test_a_policy_of_its_own_has_a_baseline_of_its_name() -> None:
         ({"coverage": ["guidence"]}, "Did you mean guidance?"),
         ({"coverage": "lora"}, "gate.coverage=lora: must be a list of names"),
         ({"licenses": "MIT"}, "gate.licenses=MIT: must be a list of names"),
-        ({"quality": ["clip_score"]}, "a figure a line, each with a margin"),
+        ({"quality": ["clip_score"]}, "one metric per line, each with a margin"),
         ({"quality": {"clip_scor": {"margin": 0.1}}}, "Did you mean clip_score?"),
-        ({"quality": {"fd": {"margin": 0.1}}}, "gate.frechet asks for fd"),
-        ({"quality": {"diversity": {"margin": 0.1}}}, "must be one of clip_score, r_precision"),
+        ({"quality": {"fd": {"margin": 0.1}}}, "use gate.frechet for fd"),
+        ({"quality": {"diversity": {"margin": 0.1}}}, "use one of clip_score, r_precision"),
         ({"quality": {"clip_score": 0.02}}, "must have a margin"),
         ({"quality": {"clip_score": {"margin": None}}}, "must be a number"),
         ({"quality": {"clip_score": {"margin": 0.1, "sided": 2}}}, "must have a margin"),
@@ -218,7 +218,7 @@ def test_the_worst_check_decides_and_nothing_asked_is_refused() -> None:
     uncovered = CheckResult.without_value("a", Verdict.UNCOVERED, "why")
     rows = [uncovered, gate.license_check({}, ("MIT",))]
     assert gate.decide(rows)[0] == "uncovered"
-    with pytest.raises(InputError, match="asks nothing"):
+    with pytest.raises(InputError, match="the policy has no checks"):
         gate.decide([])
 
 

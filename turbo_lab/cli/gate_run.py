@@ -1,4 +1,4 @@
-"""Running the gate that a command line names."""
+"""``turbo-lab gate run``: run the gate that a command line names."""
 
 from __future__ import annotations
 
@@ -22,22 +22,27 @@ from turbo_lab.planning.resolved_sweep import resolve_points, with_store
 
 
 def run_gate_words(
-    arguments: Sequence[str], files: Mapping[str, Path], is_fresh: bool, as_json: bool
+    arguments: Sequence[str],
+    files: Mapping[str, Path],
+    is_fresh: bool,
+    as_json: bool,
+    *,
+    hydra_flags: Sequence[str] = (),
 ) -> int:
     """Run the gate that a command line names; return the exit code.
 
-    ``files``: where to write the verdict, by form: ``junit``, ``markdown``, ``html``.
+    ``files``: file to write the verdict to, by form: ``junit``, ``markdown``, ``html``.
     """
     refuse_published("gate", *arguments)
     _refuse_policies_of_a_side(arguments)
     words = split_sides(arguments)
-    points = config.compose("gate", words.of("candidate"))
+    points = config.compose("gate", [*words.of("candidate"), *hydra_flags])
     if not points:
-        return 0  # one of Hydra's own flags printed
+        return 0  # one of Hydra's own flags printed something instead
     policy = Policy.from_config(points[0].group("gate"))
     check_cases(policy)
-    for kind, path in files.items():  # before any work
-        check_writable(path, f"--{kind}")
+    for form, path in files.items():  # before any work
+        check_writable(path, f"--{form}")
     candidate = require_one_cell("gate", "candidate", resolve_points(points))
     baseline = compose_side("gate", "baseline", words.of("baseline")) if words.baseline else None
     with ExitStack() as stack:
@@ -56,8 +61,8 @@ def run_gate_words(
         from turbo_lab.report.text.gate import print_gate
 
         print_gate(report)
-        for kind, path in files.items():
-            print(f"{kind:15} {path}")
+        for form, path in files.items():
+            print(f"{form:15} {path}")
     return result.verdict.exit_code
 
 
@@ -71,7 +76,7 @@ def _refuse_policies_of_a_side(arguments: Sequence[str]) -> None:
 
 
 def _write_files(report: GateReport, files: Mapping[str, Path], result: GateResult) -> None:
-    """Write the files that were asked for."""
+    """Write the verdict to each file, in its form."""
     from turbo_lab.report.html.gate import gate_page
     from turbo_lab.report.junit import gate_junit
     from turbo_lab.report.markdown import gate_markdown
@@ -81,5 +86,5 @@ def _write_files(report: GateReport, files: Mapping[str, Path], result: GateResu
         "markdown": lambda: gate_markdown(report),
         "html": lambda: gate_page(report, pictures(result, report.prompts)),
     }
-    for kind, path in files.items():
-        write_text(path, writers[kind](), f"--{kind}")
+    for form, path in files.items():
+        write_text(path, writers[form](), f"--{form}")

@@ -1,4 +1,4 @@
-"""``turbo-lab gate calibrate`` and ``gate mutate``: the gate put to the test."""
+"""``turbo-lab gate calibrate`` and ``gate mutate``: tests of the gate itself."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from turbo_lab.verdict import Verdict
 def calibrate(
     arguments: Sequence[str], seeds: int, resamples: int, real: int, as_json: bool
 ) -> int:
-    """Measure how often the gate would fail equal pipelines; return the exit code.
+    """Measure how often the gate fails equal pipelines; return the exit code.
 
-    ``real``: whole gates to run, each on two seed sets that no other gate uses.
+    ``real``: number of whole gates to run, each on two seed sets that no other gate uses.
     """
     from turbo_lab.report.text.gate import print_calibration
 
@@ -50,7 +50,7 @@ def calibrate(
 
 
 def mutate(arguments: Sequence[str], as_json: bool) -> int:
-    """Put faults into the candidate and show which ones the gate catches."""
+    """Show which faults in the candidate the gate catches; return the exit code."""
     from turbo_lab.report.text.gate import print_blindness
 
     found = trials.mutate(*_compose(_words(arguments)))

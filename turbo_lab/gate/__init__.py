@@ -1,1 +1,1 @@
-"""May this release go out: policy, checks, and the gate's own calibration and mutation."""
+"""The release gate: policy, checks, and the calibration and mutation of the gate itself."""

@@ -1,9 +1,9 @@
-"""The gate against itself: how often equal pipelines fail, and which margins hold.
+"""Calibration of the gate: how often equal pipelines fail, and which margins are usable.
 
-From a pool of per-image figures (several seeds a prompt) two disjoint seed sets
-are drawn again and again and put through the gate's own rule, as if one were a
-candidate and the other its baseline. Real candidates share their seeds with the
-baseline, so that this is the most noise a gate can meet.
+From a pool of values per image, with several seeds per prompt, two disjoint seed sets are
+drawn again and again. The gate's own rule judges them as if one were a candidate and the other
+its baseline. A real candidate shares its seeds with the baseline, so this is the most noise
+that a gate can meet.
 """
 
 from __future__ import annotations
@@ -25,80 +25,101 @@ if TYPE_CHECKING:
     from turbo_lab.metrics.reference import Reference
 
 RESAMPLES = 1000
-# A margin is refused where equal pipelines would pass it less often than this.
-_WANTED_PASSES = 0.8
+"""Number of simulated gates."""
+# A margin that equal pipelines pass less often than this is below the noise.
+_REQUIRED_PASSES = 0.8
 
 
 @dataclass(frozen=True)
-class Figures:
-    """One metric's pool."""
+class MetricPool:
+    """Values of one metric, from which seed sets are drawn."""
 
     values: np.ndarray
-    """(prompts, seeds), one an image."""
+    """(prompts, seeds), one value per image."""
     direction: Direction
-    """Which way is better."""
+    """Which values are better."""
     unit: str
-    """Of the values."""
+    """Unit of the values."""
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Rule that judges a pair of seed sets."""
+
+    margin: float
+    """How much worse the candidate may be."""
+    direction: Direction
+    """Which values are better; ``NONE`` for a two-sided rule."""
+    unit: str
+    """Unit of the values."""
 
 
 @dataclass(frozen=True)
 class _Draw:
-    """One figure of one pair of seed sets."""
+    """Judgement of one metric of one pair of seed sets."""
 
     alarm_p: float
-    """Of "within the margin"; 1 where the interval is not beyond it."""
+    """p-value of "within the margin"; 1 if the pair is not a regression."""
     needed_margin: float
-    """The smallest at which the pair passes."""
+    """Smallest margin at which the pair passes."""
     loss_p: float
-    """As ``alarm_p``, with a loss of twice the margin put in."""
+    """``alarm_p`` of the pair after a loss of twice the margin."""
 
 
 def calibrate_gate(
-    pool: Mapping[str, Figures],
+    pools: Mapping[str, MetricPool],
     rules: Mapping[str, QualityRule],
-    images_a_prompt: int = 1,
+    *,
+    images_per_prompt: int = 1,
     resamples: int = RESAMPLES,
     seed: int = 0,
     alpha: float = 0.05,
 ) -> GateCalibration:
-    """``pool``: by metric; at least twice ``images_a_prompt`` seeds.
+    """Simulate gates of equal pipelines.
 
-    Raises :class:`InputError` for too few seeds.
+    ``pools``: by metric, each with at least twice ``images_per_prompt`` seeds. Raises
+    :class:`InputError` for fewer.
     """
-    prompts, seeds = next(iter(pool.values())).values.shape
-    _check_seeds(seeds, images_a_prompt)
+    prompts, seeds = next(iter(pools.values())).values.shape
+    _require_seeds(seeds, images_per_prompt)
     generator = np.random.default_rng(seed)
-    clusters = np.repeat(np.arange(prompts), images_a_prompt).tolist()
-    alarms, draws = 0, {name: list[_Draw]() for name in pool}
+    clusters = np.repeat(np.arange(prompts), images_per_prompt).tolist()
+    gates: list[dict[str, _Draw]] = []
     for index in range(resamples):
-        sides = _disjoint(generator, prompts, seeds, images_a_prompt)
-        for name, known in pool.items():
-            first, second = (np.take_along_axis(known.values, s, axis=1).ravel() for s in sides)
-            rule = rules[name]
-            direction = Direction.NONE if rule.two_sided else known.direction
-            drawn = _draw(
-                first,
-                second,
-                margin=rule.margin,
-                direction=direction,
-                unit=known.unit,
-                clusters=clusters,
-                seed=index,
-            )
-            draws[name].append(drawn)
-        adjusted = stats.holm([found[-1].alarm_p for found in draws.values()])
-        alarms += bool((adjusted <= alpha).any())
-    outcomes = np.zeros(resamples)
-    outcomes[:alarms] = 1
-    interval = stats.proportion_ci(outcomes)
+        sets = _disjoint(generator, prompts, seeds, images_per_prompt)
+        gates.append(
+            {
+                name: _judge_sets(sets, pool, rules[name], clusters, seed=index)
+                for name, pool in pools.items()
+            }
+        )
+    is_alarm = np.array([_is_alarm(draws, alpha) for draws in gates], dtype=float)
+    interval = stats.proportion_ci(is_alarm)
     assert interval is not None
-    metrics = []
-    for name, found in draws.items():
-        # By the first step of Holm's: the others pass.
-        caught = np.mean([len(pool) * draw.loss_p <= alpha for draw in found])
-        needed = np.array([draw.needed_margin for draw in found])
-        metrics.append(_metric(name, rules[name].margin, needed, float(caught)))
-    return GateCalibration(alarms, resamples, interval, tuple(metrics))
+    metrics = tuple(
+        _calibrate_metric(
+            name, rules[name].margin, [gate[name] for gate in gates], alpha / len(pools)
+        )
+        for name in pools
+    )
+    return GateCalibration(int(is_alarm.sum()), resamples, interval, metrics)
+
+
+def _is_alarm(draws: Mapping[str, _Draw], alpha: float) -> bool:
+    """Return whether a simulated gate fails, after Holm's correction."""
+    return bool((stats.holm([draw.alarm_p for draw in draws.values()]) <= alpha).any())
+
+
+def _calibrate_metric(
+    name: str, margin: float, draws: Sequence[_Draw], alpha: float
+) -> MetricCalibration:
+    """Sum up the draws of one metric.
+
+    ``alpha``: level of the first step of Holm's correction, because all other metrics pass.
+    """
+    needed = np.array([draw.needed_margin for draw in draws])
+    power = float(np.mean([draw.loss_p <= alpha for draw in draws]))
+    return _calibrated(name, margin, needed, power)
 
 
 def calibrate_distance(
@@ -109,14 +130,15 @@ def calibrate_distance(
     resamples: int = 100,
     seed: int = 0,
 ) -> MetricCalibration:
-    """The same of a Fréchet distance's difference; ``features``: (prompts, seeds, d).
+    """Simulate the check on the Fréchet distance for equal pipelines.
 
-    Raises :class:`InputError` for fewer than two seeds, and fewer prompts than features.
+    ``features``: (prompts, seeds, d). Raises :class:`InputError` for fewer than two seeds, and
+    for fewer prompts than features.
     """
     from turbo_lab.metrics.frechet import difference_interval
 
     prompts, seeds, d = features.shape
-    _check_seeds(seeds, 1)
+    _require_seeds(seeds, 1)
     generator, needed = np.random.default_rng(seed), []
     for index in range(resamples):
         sides = _disjoint(generator, prompts, seeds, 1)
@@ -124,67 +146,70 @@ def calibrate_distance(
         interval = difference_interval(first, second, reference, seed=index)
         if interval is None:
             raise InputError(
-                f"gate.frechet: {prompts} prompts for {d} features: not gated below as many"
+                f"gate.frechet: {prompts} prompts for {d} features; needs at least as many prompts"
             )
         needed.append(max(0.0, interval[1]))
-    return _metric(name, margin, np.array(needed), None)
+    return _calibrated(name, margin, np.array(needed), None)
 
 
-def _check_seeds(seeds: int, images_a_prompt: int) -> None:
-    if seeds < 2 * images_a_prompt:
+def _require_seeds(seeds: int, images_per_prompt: int) -> None:
+    needed = 2 * images_per_prompt
+    if seeds < needed:
         raise InputError(
-            f"gate calibrate: {seeds} seeds a prompt; two disjoint sets of {images_a_prompt} need "
-            f"{2 * images_a_prompt}"
+            f"gate calibrate: {seeds} seeds per prompt; two disjoint sets need at least {needed}"
         )
 
 
 def _disjoint(
     generator: np.random.Generator, prompts: int, seeds: int, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two (prompts, count) index arrays into the seeds, with none in common."""
+    """Return two (prompts, count) arrays of indices into the seeds, with none in common."""
     order = generator.permuted(np.tile(np.arange(seeds), (prompts, 1)), axis=1)
     return order[:, :count], order[:, count : 2 * count]
 
 
-def _draw(
-    first: np.ndarray,
-    second: np.ndarray,
-    margin: float,
-    direction: Direction,
-    unit: str,
+def _judge_sets(
+    sets: tuple[np.ndarray, np.ndarray],
+    pool: MetricPool,
+    quality: QualityRule,
     clusters: Sequence[int],
+    *,
     seed: int,
 ) -> _Draw:
-    """``direction``: ``none`` for a two-sided rule."""
-    alarms, intervals = [], []
-    for values in (first, _with_loss(first, 2 * margin, direction, unit, seed=seed)):
-        pairs = Pairs(values, second, clusters)
-        verdict, ci95 = judge_pairs(pairs, margin, direction, unit, seed=seed)
-        beyond = verdict == Verdict.REGRESSION
-        p_value = beyond_p(pairs, margin, direction)
-        alarms.append(p_value if beyond else 1.0)
-        intervals.append(ci95)
-    return _Draw(alarms[0], _needed_margin(intervals[0], direction), alarms[1])
+    """Judge the first seed set as a candidate of the second, as it is and after a loss."""
+    first, second = (np.take_along_axis(pool.values, s, axis=1).ravel() for s in sets)
+    direction = Direction.NONE if quality.two_sided else pool.direction
+    rule = _Rule(quality.margin, direction, pool.unit)
+    alarm_p, ci95 = _alarm_p(Pairs(first, second, clusters), rule, seed)
+    lossy = Pairs(_with_loss(first, 2 * rule.margin, rule, seed), second, clusters)
+    loss_p, _ = _alarm_p(lossy, rule, seed)
+    return _Draw(alarm_p, _needed_margin(ci95, direction), loss_p)
 
 
-def _with_loss(
-    values: np.ndarray, loss: float, direction: Direction, unit: str, seed: int
-) -> np.ndarray:
-    """``values`` with a mean that is worse by ``loss``.
+def _alarm_p(pairs: Pairs, rule: _Rule, seed: int) -> tuple[float, stats.Interval | None]:
+    """Return the p-value of an alarm, 1 if there is none, and the interval of the difference."""
+    verdict, ci95 = judge_pairs(pairs, rule.margin, rule.direction, rule.unit, seed=seed)
+    p_value = beyond_p(pairs, rule.margin, rule.direction)
+    return (p_value if verdict == Verdict.REGRESSION else 1.0), ci95
 
-    Of a share some hits become misses: no image is less than wrong.
+
+def _with_loss(values: np.ndarray, loss: float, rule: _Rule, seed: int) -> np.ndarray:
+    """Return values whose mean is worse by ``loss``.
+
+    If they are hits and misses, some hits become misses, so that each stays 0 or 1.
     """
-    if unit != "fraction":
-        return values + (loss if direction == Direction.LOWER else -loss)
-    right = 1 - values if direction == Direction.LOWER else values
-    of_the_hits = loss / max(float(right.mean()), loss, 1e-9)
-    turned = np.random.default_rng(seed).random(len(values)) < of_the_hits
-    right = np.where(turned, 0.0, right)
-    return 1 - right if direction == Direction.LOWER else right
+    is_lower_better = rule.direction == Direction.LOWER
+    if rule.unit != "fraction":
+        return values + (loss if is_lower_better else -loss)
+    hits = 1 - values if is_lower_better else values
+    share = loss / max(float(hits.mean()), loss, 1e-9)
+    is_lost = np.random.default_rng(seed).random(len(values)) < share
+    hits = np.where(is_lost, 0.0, hits)
+    return 1 - hits if is_lower_better else hits
 
 
 def _needed_margin(ci95: stats.Interval | None, direction: Direction) -> float:
-    """The smallest margin at which an interval would pass."""
+    """Return the smallest margin at which an interval passes."""
     if ci95 is None:
         return float("inf")
     low, high = ci95
@@ -194,8 +219,10 @@ def _needed_margin(ci95: stats.Interval | None, direction: Direction) -> float:
     return max(0.0, worst)
 
 
-def _metric(name: str, margin: float, needed: np.ndarray, power: float | None) -> MetricCalibration:
-    smallest = float(np.quantile(needed, _WANTED_PASSES))
+def _calibrated(
+    name: str, margin: float, needed: np.ndarray, power: float | None
+) -> MetricCalibration:
+    smallest = float(np.quantile(needed, _REQUIRED_PASSES))
     return MetricCalibration(
         name=name,
         margin=margin,

@@ -1,8 +1,7 @@
-"""The gate: what each check says, and what the checks say together.
+"""Verdicts of a gate: of each check, and of all checks together.
 
-Pure: owns the checks that need no pipeline, and how many verdicts become one.
-The policy is in :mod:`turbo_lab.gate.policy`; what draws and times is in
-:mod:`turbo_lab.gate.run_checks`.
+Pure: evidence in, results out. The policy is in :mod:`turbo_lab.gate.policy`; drawing and
+timing are in :mod:`turbo_lab.gate.run_checks`.
 """
 
 from __future__ import annotations
@@ -25,72 +24,80 @@ if TYPE_CHECKING:
 
 
 def license_check(licenses: Mapping[str, str], allowed: Sequence[str]) -> CheckResult:
-    """Every weight's licence, as its own card states it, against the allow-list."""
+    """Judge the licence of each model, adapter and VAE against the allow-list.
+
+    ``licenses``: licence by name, as the card of each states it.
+    """
     refused = {name: text for name, text in licenses.items() if text not in allowed}
     note = "; ".join(f"{name}: {text}" for name, text in refused.items()) or None
     verdict = Verdict.REGRESSION if refused else Verdict.PASS
     return CheckResult.without_value("licenses", verdict, note, len(licenses))
 
 
-def golden_check(found: Sequence[CaseVerdict], min_cases: int, loosest: Tier = "T2") -> CheckResult:
-    """The worst of the goldens; too few covered ones are ``uncovered``.
+def golden_check(
+    judged: Sequence[CaseVerdict], min_cases: int, loosest: Tier = "T2"
+) -> CheckResult:
+    """Judge the goldens by the worst of them; too few covered ones are ``uncovered``.
 
     A case that only a tier looser than ``loosest`` covers is not covered.
     """
-    verdicts = [_within_tier(one, loosest) for one in found]
+    verdicts = [_within_tier(one, loosest) for one in judged]
     verdict = worst(verdicts)
-    notes = [_tiers_text(found)] if found else []
-    covered = len(covered_cases(found, loosest))
+    notes = [_count_by_tier(judged)] if judged else []
+    covered = len(covered_cases(judged, loosest))
     if covered < min_cases:
         verdict = worst([verdict, Verdict.UNCOVERED])
         notes.append(f"{covered} cases covered, {min_cases} required")
     notes += [
-        f"{one.name}: {said}"
-        + ("" if one.tier is None or said != Verdict.UNCOVERED else f" at {loosest}")
-        for one, said in zip(found, verdicts, strict=True)
-        if said != Verdict.PASS
+        f"{one.name}: {within}"
+        + ("" if one.tier is None or within != Verdict.UNCOVERED else f" at {loosest}")
+        for one, within in zip(judged, verdicts, strict=True)
+        if within != Verdict.PASS
     ]
     return CheckResult.without_value("goldens", verdict, "; ".join(notes) or None, covered)
 
 
-def covered_cases(found: Sequence[CaseVerdict], loosest: Tier = "T2") -> list[str]:
-    """Names of the cases that were judged, whichever way."""
+def covered_cases(judged: Sequence[CaseVerdict], loosest: Tier = "T2") -> list[str]:
+    """Return the names of the cases that pass or regress at ``loosest`` or a stricter tier."""
     return [
         one.name
-        for one in found
+        for one in judged
         if _within_tier(one, loosest) in (Verdict.PASS, Verdict.REGRESSION)
     ]
 
 
-def coverage_check(lacking: Sequence[str], required: Sequence[str]) -> CheckResult:
-    """Whether some judged golden has each of the required features."""
-    note = f"no judged golden covers {', '.join(lacking)}" if lacking else None
-    covered = len(required) - len(lacking)
-    verdict = Verdict.UNCOVERED if lacking else Verdict.PASS
+def coverage_check(missing: Sequence[str], required: Sequence[str]) -> CheckResult:
+    """Judge the coverage of the goldens.
+
+    ``missing``: those of the ``required`` features that no judged golden has.
+    """
+    note = f"no judged golden covers {', '.join(missing)}" if missing else None
+    covered = len(required) - len(missing)
+    verdict = Verdict.UNCOVERED if missing else Verdict.PASS
     return CheckResult.without_value("coverage", verdict, note, covered)
 
 
 def invariance_check(broken: Mapping[str, int | None], rows: int) -> CheckResult:
     """Judge the invariance rows.
 
-    ``broken``: rows that changed the result, with their largest difference in levels;
-    ``None``: other hashes.
+    ``broken``: rows that changed the images, with their largest difference in levels of 255, or
+    ``None`` if hashes were compared. ``rows``: number of rows that could be compared.
     """
-    told = [
-        f"{name}: {'other hashes' if levels is None else f'up to {levels} levels'}"
+    notes = [
+        f"{name}: {'the hashes differ' if levels is None else f'up to {levels} levels'}"
         for name, levels in broken.items()
     ]
     verdict = Verdict.REGRESSION if broken else Verdict.PASS
-    return CheckResult.without_value("invariance", verdict, "; ".join(told) or None, rows)
+    return CheckResult.without_value("invariance", verdict, "; ".join(notes) or None, rows)
 
 
 def mutation_check(missed: Sequence[str], total: int, false_alarms: Sequence[str]) -> CheckResult:
-    """Whether the goldens see every fault that they are there for, and nothing harmless.
+    """Judge the goldens by the faults that they catch and the harmless changes that they pass.
 
-    ``total``: faults that the cases can show; none of them is ``uncovered``.
+    ``total``: number of faults that the cases can show; with 0, the check is ``uncovered``.
     """
     if not total:
-        note = "these cases can show no fault"
+        note = "these cases cannot show any fault"
         return CheckResult.without_value("mutation score", Verdict.UNCOVERED, note)
     notes = [f"missed: {', '.join(missed)}"] if missed else []
     notes += [f"false alarms: {', '.join(false_alarms)}"] if false_alarms else []
@@ -117,9 +124,10 @@ def ratio_check(
     margin: float,
     note: str | None = None,
 ) -> CheckResult:
-    """Mean of the candidate over the baseline's against ``1 + margin``; lower is better.
+    """Judge the ratio of the candidate's mean to the baseline's; lower is better.
 
-    ``candidate``, ``baseline``: (n,) positive, measured in pairs in one run.
+    ``candidate``, ``baseline``: (n,) positive values, measured in pairs in one run. ``margin``:
+    how far the ratio may be above 1.
     """
     ci95 = stats.bootstrap_ratio_ci(candidate, baseline)
     ratio = sum(candidate) / sum(baseline)
@@ -144,19 +152,19 @@ def ratio_check(
 
 
 def energy_check(energy: PairedEnergy, margin: float, images_per_call: int) -> CheckResult:
-    """Energy of the candidate over the baseline's against ``1 + margin``; lower is better.
+    """Judge the ratio of the candidate's energy to the baseline's; lower is better.
 
-    Blocks in which the counter did not advance have no ratio: the check is ``uncovered``.
+    If the counter did not advance in some blocks, there is no ratio: the check is ``uncovered``.
     """
     candidate, baseline = energy.blocks_b_j, energy.blocks_a_j
     if min(*candidate, *baseline) <= 0:
-        note = "the device's counter did not advance in some blocks: they are too short for it"
+        note = "the device's counter did not advance in some blocks, which were too short for it"
         return CheckResult.without_value("energy", Verdict.UNCOVERED, note)
     joules = [sum(side) / len(side) / images_per_call for side in (candidate, baseline)]
     note = f"{joules[0]:.3g} J per image, the baseline's {joules[1]:.3g}"
     if energy.method == "power":
         note += "; by mean power times time, because the device has no energy counter"
-    return ratio_check("energy", candidate, baseline, margin, note)
+    return ratio_check("energy", candidate, baseline, margin=margin, note=note)
 
 
 def stored_ratio_check(
@@ -166,16 +174,19 @@ def stored_ratio_check(
     margin: float,
     note: str | None = None,
 ) -> CheckResult:
-    """Median of the candidate over that of a stored baseline, timed apart; lower is better.
+    """Judge the ratio of the candidate's median to a stored baseline's; lower is better.
 
-    (n,) and (m,) positive. The interval joins the worst ends of both medians' own,
-    which two equal pipelines leave less than once in a hundred: it takes no part in
-    Holm's. ``uncovered`` below six samples a side.
+    ``candidate``, ``stored``: (n,) and (m,) positive values, measured apart. The interval joins
+    the worst ends of the intervals of both medians. Two equal pipelines leave it less than once
+    in a hundred runs, so it takes no part in Holm's correction. ``uncovered`` with fewer than
+    six samples per side.
     """
     here, there = stats.median_ci(candidate), stats.median_ci(stored)
     if here is None or there is None:
         return CheckResult.without_value(
-            name, Verdict.UNCOVERED, f"{len(stored)} stored calls: six have an interval"
+            name,
+            Verdict.UNCOVERED,
+            f"{len(candidate)} calls now and {len(stored)} stored ones; needs six of each",
         )
     low, high = here[0] / there[1] - 1, here[1] / there[0] - 1
     ratio = statistics.median(candidate) / statistics.median(stored)
@@ -204,7 +215,10 @@ def distance_check(
     margin: float,
     num_images: int,
 ) -> CheckResult:
-    """A distance to a reference set: (candidate's, baseline's), and their paired difference."""
+    """Judge the difference between two distances to a reference set; lower is better.
+
+    ``distances``: the candidate's and the baseline's. ``ci95``: interval of their difference.
+    """
     candidate, baseline = distances
     return CheckResult(
         name=name,
@@ -223,11 +237,14 @@ def distance_check(
 
 
 def decide(rows: Sequence[CheckResult]) -> tuple[Verdict, list[CheckResult]]:
-    """The gate's verdict and its checks, false alarms held over all of them."""
-    held = apply_holm(rows)
-    if not held:
-        raise InputError("gate: the policy asks nothing; give it at least one check")
-    return worst([row.verdict for row in held]), held
+    """Return the gate's verdict, and its checks corrected for their number.
+
+    Raises ``InputError`` for a policy without checks.
+    """
+    corrected = apply_holm(rows)
+    if not corrected:
+        raise InputError("gate: the policy has no checks; give it at least one")
+    return worst([row.verdict for row in corrected]), corrected
 
 
 def _within_tier(one: CaseVerdict, loosest: Tier) -> Verdict:
@@ -236,16 +253,16 @@ def _within_tier(one: CaseVerdict, loosest: Tier) -> Verdict:
     return one.verdict
 
 
-def _tiers_text(found: Sequence[CaseVerdict]) -> str:
-    """Such as ``9 cases at T1, 7 of them identical to the bit``."""
-    texts = []
+def _count_by_tier(judged: Sequence[CaseVerdict]) -> str:
+    """Return a text such as ``9 at T1, 7 of them identical to the bit``."""
+    counts = []
     for tier in TIERS:
-        of_tier = [one for one in found if one.tier == tier]
+        of_tier = [one for one in judged if one.tier == tier]
         if of_tier:
             same = sum(one.identical for one in of_tier)
-            kept = "" if tier == "T0" else f", {same} of them identical to the bit"
-            texts.append(f"{len(of_tier)} at {tier}{kept}")
-    return "; ".join(texts) or "none could be judged"
+            identical = "" if tier == "T0" else f", {same} of them identical to the bit"
+            counts.append(f"{len(of_tier)} at {tier}{identical}")
+    return "; ".join(counts) or "none could be judged"
 
 
 def _detectable(ci95: stats.Interval | None, n: int) -> float | None:

@@ -1,4 +1,4 @@
-"""What a gate compares: a policy and two resolved sides, checked before any image is drawn."""
+"""The inputs of a gate: a policy and two resolved sides, checked before any image is drawn."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ class GateInputs:
     policy: Policy
     """The checks to make."""
     candidate: ResolvedSweep
-    """The candidate's one cell."""
+    """Sweep of the candidate's one cell."""
     baseline: ResolvedSweep | None
-    """The baseline's one cell, to be drawn in the same run; ``None``: the stored one serves."""
+    """Sweep of the baseline's one cell, drawn in the same run; ``None``: the stored baseline
+    serves."""
     stored: Baseline | None
-    """The stored baseline; ``None`` if the baseline is drawn or the policy's does not exist."""
+    """Stored baseline; ``None`` if the baseline is drawn, or the policy's does not exist."""
     missing: str = ""
-    """Message about a stored baseline that does not exist."""
+    """Message about a stored baseline that does not exist; empty if it exists or is not used."""
     warnings: tuple[str, ...] = ()
-    """What cannot be compared, known before anything is drawn."""
+    """Reasons why some checks will be uncovered, known before anything is drawn."""
 
     @property
     def images_per_call(self) -> int:
@@ -58,32 +59,32 @@ def gate_inputs(
         folder = own_folder()
         if policy.baseline not in names(folder):
             missing = how_to_make(policy.baseline, folder)
-            return GateInputs(policy, candidate, None, None, missing)
+            return GateInputs(policy, candidate, baseline=None, stored=None, missing=missing)
         stored = read_baseline(policy.baseline, folder)
-        warnings = _differences(policy, Drawing.of(candidate), Drawing.stored(stored))
-        return GateInputs(policy, candidate, None, stored, warnings=warnings)
+        warnings = _differences(policy, SideImages.of(candidate), SideImages.stored(stored))
+        return GateInputs(policy, candidate, baseline=None, stored=stored, warnings=warnings)
     if policy.latency is not None or policy.energy is not None:
         check_same_run("gate", baseline, candidate)
     if any(limit is not None for limit in (policy.latency, policy.memory, policy.energy)):
         check_same_calls("gate", baseline, candidate)
-    warnings = _differences(policy, Drawing.of(candidate), Drawing.of(baseline))
-    return GateInputs(policy, candidate, baseline, None, warnings=warnings)
+    warnings = _differences(policy, SideImages.of(candidate), SideImages.of(baseline))
+    return GateInputs(policy, candidate, baseline, stored=None, warnings=warnings)
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """What a side draws, as far as the sides must agree in it to be compared."""
+class SideImages:
+    """Properties of a side's images that both sides must share to be compared."""
 
     keys: frozenset[tuple[str, int]]
     """Prompt and seed of every image."""
     count: int
     """Number of images."""
     size: str
-    """``WIDTHxHEIGHT``."""
+    """Size of every image, ``WIDTHxHEIGHT`` in pixels."""
 
     @classmethod
-    def of(cls, sweep: ResolvedSweep) -> Drawing:
-        """Return what the one cell of a sweep draws."""
+    def of(cls, sweep: ResolvedSweep) -> SideImages:
+        """Return the properties of the images that a sweep of one cell draws."""
         cell = sweep.cells[0]
         rows = [
             row
@@ -93,13 +94,13 @@ class Drawing:
         return cls(frozenset(rows), len(rows), f"{cell.recipe.width}x{cell.recipe.height}")
 
     @classmethod
-    def stored(cls, baseline: Baseline) -> Drawing:
-        """Return what a stored baseline was made from."""
+    def stored(cls, baseline: Baseline) -> SideImages:
+        """Return the properties of the images of a stored baseline."""
         size = f"{baseline.recipe.width}x{baseline.recipe.height}"
         return cls(frozenset(baseline.keys), len(baseline.keys), size)
 
 
-def _differences(policy: Policy, candidate: Drawing, baseline: Drawing) -> tuple[str, ...]:
+def _differences(policy: Policy, candidate: SideImages, baseline: SideImages) -> tuple[str, ...]:
     """Return why the sides' images do not compare; drawing them would not change that."""
     found = []
     if candidate.size != baseline.size:

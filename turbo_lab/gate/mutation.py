@@ -1,9 +1,8 @@
 """Mutation of the gate: each fault is put into the candidate and judged by each check.
 
-Adds to the goldens' faults those that only a sample shows: one black frame in
-twenty, noise, blur, a shuffled prompt set, another adapter, and two that only a
-clock and the peak of memory show. A fault is tried at the first of the stated
-setups that can show it.
+Adds to the faults of the goldens those that only many images show (one black frame in twenty,
+noise, blur, a shuffled prompt set, another adapter), and two that only a clock and the peak of
+memory show. A fault is tried at the first setup that can show it.
 """
 
 from __future__ import annotations
@@ -37,16 +36,16 @@ Check = Callable[[Baseline], Sequence[CheckResult]]
 
 @dataclass(frozen=True)
 class CandidateSetup:
-    """One healthy candidate."""
+    """One candidate without a fault, and its measurements."""
 
     name: str
-    """Overrides, as the table shows them."""
+    """Overrides of the setup, as the table shows them; empty: the candidate as it is."""
     cell: Cell
     """Cell that is drawn."""
     worker: Worker
     """Worker on the candidate's weights."""
     baseline: Baseline
-    """Measurements of the healthy candidate."""
+    """Measurements without a fault."""
     context: MetricContext
     """Extractor and references of the metrics."""
 
@@ -86,14 +85,14 @@ def _blur(images: Any) -> Any:
 
 
 def _next_prompt(batch: Batch) -> Batch:
-    """Draw every image of the prompt after its own, as if the prompt set were out of order."""
+    """Draw each image from the next prompt of the batch, as if the set were out of order."""
     layout = batch.layout
     prompts = (*layout.prompts[1:], layout.prompts[0])
     return dataclasses.replace(batch, layout=dataclasses.replace(layout, prompts=prompts))
 
 
 def _another_adapter(named: Adapters) -> Adapters:
-    """Take the file of a neighbour on the disk for each adapter."""
+    """Replace the file of each adapter by that of another adapter next to it on the disk."""
     return [(name, _neighbour(path), weight) for name, path, weight in named]
 
 
@@ -118,13 +117,13 @@ HEAVIER = "unet held twice"
 def blindness(
     setups: Sequence[CandidateSetup], checks: Callable[[CandidateSetup], Check]
 ) -> list[BlindnessOutcome]:
-    """Put every fault into the candidate and judge it against its own healthy baseline.
+    """Put every fault into the candidate and judge it against the candidate without a fault.
 
-    ``checks`` returns a setup's quality checks of a candidate's measurements. A fault
-    that no setup can show is left out.
+    ``checks`` returns, for a setup, the function that makes its checks on measurements. A
+    fault that no setup can show is left out.
     """
     outcomes = []
-    for fault in track((*SAMPLE_FAULTS, *FAULTS), "faults judged by figures"):
+    for fault in track((*SAMPLE_FAULTS, *FAULTS), "faults judged by metrics"):
         fitting = [s for s in setups if _can_show(fault, s.cell)]
         if fitting:
             images = draw(fitting[0].worker, fitting[0].cell, fault)

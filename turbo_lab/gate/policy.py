@@ -1,7 +1,7 @@
-"""What a release has to pass: the fields of ``conf/gate/*.yaml``, typed and validated.
+"""The policy of a gate: the fields of ``conf/gate/*.yaml``, typed and validated.
 
-Owns every field's rule and its message. A field that no check reads does not
-exist; a name that no metric, tier or feature has is refused before any image.
+Owns every field's rule and its message. Refuses unknown fields, and names that no metric,
+tier or feature has, before any image is drawn.
 """
 
 from __future__ import annotations
@@ -17,54 +17,59 @@ from turbo_lab.golden.coverage import FEATURES
 from turbo_lab.golden.tiers import TIERS
 from turbo_lab.metrics.table import metric_info
 
-# Figures with a value an image; the others cannot be paired.
-PAIRED_FIGURES = ("clip_score", "r_precision")
+PAIRED_METRICS = ("clip_score", "r_precision")
+"""Metrics with a value per image; other metrics cannot be paired."""
 
 
 @dataclass(frozen=True)
 class QualityRule:
-    """What one figure may lose."""
+    """How much one metric may lose."""
 
     margin: float
-    """In the figure's own unit."""
+    """Largest loss, in the metric's own unit."""
     two_sided: bool = False
-    """Better is suspicious too, as in MLPerf's bands."""
+    """True if a gain beyond the margin is suspicious too, as in MLPerf's bands."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What a release has to pass. ``None`` and empty: not asked."""
+    """The checks that a release has to pass, with their margins.
+
+    A field that is ``None`` or empty asks for no check, unless it says otherwise.
+    """
 
     name: str
-    """Of its file."""
+    """Name of the policy's file."""
     baseline: str
-    """Name of the stored baseline that serves where the command line gives none."""
+    """Name of the stored baseline to use if the command line gives no baseline."""
     goldens: tuple[str, ...] | None
-    """Cases; empty: all of them; ``None``: goldens are not asked, nor how many nor of what."""
+    """Golden cases that must pass; empty: all of them. ``None``: goldens are not checked, and
+    neither are their number and coverage."""
     golden_tier: Tier
-    """The loosest tier that may decide a case; one that only a looser tier covers is uncovered."""
+    """Loosest tier that may decide a case; a case that only a looser tier covers is
+    ``uncovered``."""
     min_goldens: int
-    """Fewer covered cases are ``uncovered``."""
+    """Number of cases that must be covered; with fewer, the check is ``uncovered``."""
     coverage: tuple[str, ...]
     """Features that some covered golden must have; see :mod:`turbo_lab.golden.coverage`."""
     invariance: tuple[str, ...] | None
     """Golden cases that must be invariant to batch position, prompt order, threads; empty: all."""
     mutation: tuple[str, ...] | None
-    """Goldens' cases that must catch every fault they can show; empty: all of them."""
+    """Golden cases that must catch every fault that they can show; empty: all of them."""
     quality: Mapping[str, QualityRule]
-    """By metric."""
+    """Rule of each metric, by name."""
     frechet: float | None
-    """How much the Frechet distance may grow, in its own unit."""
+    """How much the Fréchet distance may grow, in its own unit."""
     licenses: tuple[str, ...]
-    """Allowed ones."""
+    """Licences that are allowed."""
     latency: float | None
-    """How much slower, as a share of the baseline."""
+    """How much slower the candidate may be, as a share of the baseline's latency."""
     memory: float | None
     """How much more memory the pipeline may take, as a share of the baseline's."""
     energy: float | None
     """How much more energy an image may take, as a share of the baseline's."""
     retries: int
-    """Of the latency check, where it did not pass."""
+    """How often the latency check is repeated if it does not pass."""
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> Policy:
@@ -75,7 +80,7 @@ class Policy:
                 raise unknown_name("gate key", str(key), known)
         if values["name"] == "none":
             raise InputError("gate: name a policy, as in turbo-lab gate gate=release")
-        found = cls(
+        policy = cls(
             name=_text("name", values["name"]),
             baseline=_text("baseline", values.get("baseline", values["name"])),
             goldens=_cases("goldens", values.get("goldens")),
@@ -92,15 +97,15 @@ class Policy:
             energy=_share("energy", values.get("energy")),
             retries=_count("retries", values.get("retries", 0)),
         )
-        if found.goldens is None and found.coverage:
+        if policy.goldens is None and policy.coverage:
             raise InputError(
-                f"gate.coverage={','.join(found.coverage)}: is of goldens, and gate.goldens=none "
-                "asks none; set gate.goldens to all, or gate.coverage to null"
+                f"gate.coverage={','.join(policy.coverage)}: needs goldens, and gate.goldens=none "
+                "checks none; set gate.goldens to all, or gate.coverage to null"
             )
-        return found
+        return policy
 
     def named_cases(self) -> tuple[str, ...]:
-        """Every case that the policy names, for a look whether it is there."""
+        """Return every golden case that the policy names."""
         lists = (self.goldens, self.invariance, self.mutation)
         return tuple(name for cases in lists for name in cases or ())
 
@@ -118,7 +123,7 @@ def _cases(field: str, value: Any) -> tuple[str, ...] | None:
         return ()
     if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
         return tuple(value)
-    raise InputError(f"gate.{field}={value}: must be all, none or a list of the goldens' cases")
+    raise InputError(f"gate.{field}={value}: must be all, none or a list of golden cases")
 
 
 def _tier(value: Any) -> Tier:
@@ -148,15 +153,15 @@ def _quality(values: Any) -> dict[str, QualityRule]:
     if values is None:
         return {}
     if not isinstance(values, Mapping):
-        raise InputError(f"gate.quality={values}: must be a figure a line, each with a margin")
+        raise InputError(f"gate.quality={values}: must be one metric per line, each with a margin")
     return {str(name): _rule(str(name), rule) for name, rule in values.items() if rule is not None}
 
 
 def _rule(name: str, rule: Any) -> QualityRule:
     metric_info(name)
-    if name not in PAIRED_FIGURES:
-        remedy = "gate.frechet asks for fd" if name == "fd" else _listed(PAIRED_FIGURES)
-        raise InputError(f"gate.quality.{name}: has no values an image to pair; {remedy}")
+    if name not in PAIRED_METRICS:
+        remedy = "use gate.frechet for fd" if name == "fd" else _listed(PAIRED_METRICS)
+        raise InputError(f"gate.quality.{name}: has no values per image to pair; {remedy}")
     if not isinstance(rule, Mapping) or not set(rule) <= {"margin", "two_sided"}:
         raise InputError(f"gate.quality.{name}={rule}: must have a margin (and two_sided)")
     margin = _share(f"quality.{name}.margin", rule.get("margin"))
@@ -169,7 +174,7 @@ def _rule(name: str, rule: Any) -> QualityRule:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return f"must be one of {', '.join(names)}"
+    return f"use one of {', '.join(names)}"
 
 
 def _share(field: str, value: Any) -> float | None:

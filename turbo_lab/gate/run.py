@@ -1,4 +1,4 @@
-"""A gate from its inputs to its verdict, its document and its pictures. Prints nothing."""
+"""Run a gate: from its inputs to its verdict, its report and its pictures. Prints nothing."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from turbo_lab.documents.gate import (
 from turbo_lab.errors import JudgementError
 from turbo_lab.gate.checks import decide
 from turbo_lab.gate.inputs import GateInputs
+from turbo_lab.gate.performance_checks import INSTRUMENTS, Instruments
 from turbo_lab.gate.run_checks import DrawnSides, all_checks, draw_sides
 from turbo_lab.golden.tiers import choose_tier
 from turbo_lab.verdict import Direction, Verdict
@@ -28,32 +29,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GateResult:
-    """A gate's verdict, and what it rests on."""
+    """Verdict of a gate, with its checks and its sides."""
 
     inputs: GateInputs
     """The policy and its sides."""
     verdict: Verdict
     """Verdict of all checks together."""
     checks: tuple[CheckResult, ...]
-    """Results of the checks; false alarms are held over all of them."""
+    """Results of the checks, corrected for their number."""
     drawn: DrawnSides | None
     """The sides as drawn; ``None`` if one of them could not be drawn."""
 
 
-def run_gate(inputs: GateInputs) -> GateResult:
+def run_gate(inputs: GateInputs, instruments: Instruments = INSTRUMENTS) -> GateResult:
     """Draw the sides and make every check; a side that cannot be drawn is an ``error``."""
     drawn = None
     try:
         drawn = draw_sides(inputs)
-        return judge(drawn)
+        return judge(drawn, instruments)
     except JudgementError as error:
         failed = CheckResult.without_value("drawing", Verdict.ERROR, str(error))
         return GateResult(inputs, Verdict.ERROR, (failed,), drawn)
 
 
-def judge(drawn: DrawnSides) -> GateResult:
+def judge(drawn: DrawnSides, instruments: Instruments = INSTRUMENTS) -> GateResult:
     """Make every check of the policy on sides that are drawn."""
-    verdict, checks = decide(list(all_checks(drawn)))
+    verdict, checks = decide(list(all_checks(drawn, instruments)))
     return GateResult(drawn.inputs, verdict, tuple(checks), drawn)
 
 

@@ -1,6 +1,6 @@
-"""The gate put to the test: equal pipelines that must pass, and faults that must not.
+"""Trials of the gate: equal pipelines must pass it, and faults must not.
 
-Owns drawing what the trials need. The statistics of equal pipelines are in
+Owns drawing the images of the trials. The statistics of equal pipelines are in
 :mod:`turbo_lab.gate.calibration`, the faults in :mod:`turbo_lab.gate.mutation`.
 """
 
@@ -26,7 +26,7 @@ from turbo_lab.documents.gate import (
 )
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import worker_for
-from turbo_lab.gate.calibration import Figures, calibrate_distance, calibrate_gate
+from turbo_lab.gate.calibration import MetricPool, calibrate_distance, calibrate_gate
 from turbo_lab.gate.checks import ratio_check
 from turbo_lab.gate.inputs import gate_inputs
 from turbo_lab.gate.mutation import (
@@ -41,7 +41,7 @@ from turbo_lab.gate.mutation import (
 )
 from turbo_lab.gate.policy import Policy
 from turbo_lab.gate.run import GateResult, judge
-from turbo_lab.gate.run_checks import draw_sides, features_of, loaded_cases, quality_checks
+from turbo_lab.gate.run_checks import draw_sides, features_of, quality_checks
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, measuring, vary, with_store
 from turbo_lab.request.request import LoraUse, Request
 from turbo_lab.verdict import Verdict
@@ -65,7 +65,7 @@ def calibrate(
 ) -> GateCalibration:
     """Draw ``seeds`` images per prompt and calibrate the policy's margins on them."""
     if not policy.quality:
-        raise InputError("gate calibrate: the policy has no quality figure to calibrate")
+        raise InputError("gate calibrate: the policy has no quality metric to calibrate")
     count = num_prompts(candidate) * seeds
     pool = vary(candidate, lambda request: dataclasses.replace(request, num_images=count))
     drawn = draw_side("the candidate", measuring(pool, tuple(policy.quality)))
@@ -79,8 +79,7 @@ def calibrate(
 def real_gate(policy: Policy, candidate: ResolvedSweep, first_seed: int) -> RealGate:
     """Run a whole gate of one pipeline on two seed sets, in a store that is removed afterwards.
 
-    Images pair by prompt. Equal pipelines with other seeds: the most noise that a gate can
-    meet.
+    Images pair by prompt. Different seeds are the most noise that a gate can meet.
     """
     second_seed = first_seed + num_prompts(candidate)
     with tempfile.TemporaryDirectory(prefix="turbo-lab-gate-") as folder:
@@ -102,11 +101,11 @@ def num_prompts(sweep: ResolvedSweep) -> int:
     return len(sweep.library.prompt_sets[sweep.cells[0].prompt_set].prompts)
 
 
-def _pool(pool: Baseline) -> dict[str, Figures]:
+def _pool(pool: Baseline) -> dict[str, MetricPool]:
     """Return the values of each metric, by prompt and seed."""
     order = by_prompt(pool.keys)
     return {
-        m.name: Figures(np.array(m.per_image)[order], m.direction, m.unit)
+        m.name: MetricPool(np.array(m.per_image)[order], m.direction, m.unit)
         for m in pool.measurements
     }
 
@@ -134,12 +133,12 @@ def _calibrate_distance(drawn: Side, margin: float) -> MetricCalibration:
 def mutate(policy: Policy, candidate: ResolvedSweep) -> list[BlindnessOutcome]:
     """Put every fault into the candidate and make every check of the policy on it.
 
-    A fault that the candidate cannot show is tried at a further setting of it.
+    A fault that the candidate cannot show is tried with further settings.
     """
     setups = _setups(policy, candidate)
 
     def checks(setup: CandidateSetup) -> Check:
-        return lambda figures: apply_holm(quality_checks(policy, figures, setup.baseline))
+        return lambda measured: apply_holm(quality_checks(policy, measured, setup.baseline))
 
     found = blindness(setups, checks)
     if policy.goldens is not None:
@@ -193,7 +192,8 @@ def _setup(name: str, side: Side) -> CandidateSetup:
 def _with_goldens(
     found: Sequence[BlindnessOutcome], names: Sequence[str]
 ) -> list[BlindnessOutcome]:
-    """Add what the goldens say about the same faults, at T0."""
+    """Add the verdicts of the goldens on the same faults, at T0."""
+    from turbo_lab.gate.golden_checks import loaded_cases
     from turbo_lab.golden.check import library_judge
     from turbo_lab.golden.library import open_libraries
     from turbo_lab.trials.faults import FAULTS
@@ -202,24 +202,24 @@ def _with_goldens(
     libraries = open_libraries()
     cases, faults = loaded_cases(libraries, names), (*SAMPLE_FAULTS, *FAULTS)
     tried = mutate_goldens(cases, library_judge(libraries[0]), faults=faults, changes=())
-    said = {fault.name: fault.caught for fault in tried.faults if fault.cases}
+    is_caught = {fault.name: fault.caught for fault in tried.faults if fault.cases}
     return [
         dataclasses.replace(
             outcome,
-            caught=outcome.caught or said[outcome.name],
+            caught=outcome.caught or is_caught[outcome.name],
             verdicts={
                 **outcome.verdicts,
-                "goldens": Verdict.REGRESSION if said[outcome.name] else Verdict.PASS,
+                "goldens": Verdict.REGRESSION if is_caught[outcome.name] else Verdict.PASS,
             },
         )
-        if outcome.name in said
+        if outcome.name in is_caught
         else outcome
         for outcome in found
     ]
 
 
 def _slower(setup: CandidateSetup, margin: float) -> BlindnessOutcome:
-    """Make the latency check on a candidate whose UNet takes twice as long."""
+    """Check the latency of a candidate whose UNet takes twice as long."""
     from turbo_lab.runtime.paired_timing import compare_calls
 
     worker, cell = setup.worker, setup.cell
@@ -231,12 +231,13 @@ def _slower(setup: CandidateSetup, margin: float) -> BlindnessOutcome:
             call()
 
     with worker.thread_count():
-        found = compare_calls(call, slow, "short", worker.resident.device)
-    return _by_one_check(SLOWER, ratio_check("latency", found.blocks_b_s, found.blocks_a_s, margin))
+        timed = compare_calls(call, slow, "short", worker.resident.device)
+    row = ratio_check("latency", timed.blocks_b_s, timed.blocks_a_s, margin)
+    return _by_one_check(SLOWER, row)
 
 
 def _heavier(setup: CandidateSetup, margin: float) -> BlindnessOutcome:
-    """Make the memory check on a candidate that holds its UNet twice."""
+    """Check the memory of a candidate that holds its UNet twice."""
     from turbo_lab.execute.peak_memory import MemorySubject, compare_footprints
 
     worker, resident = setup.worker, setup.worker.resident
@@ -259,7 +260,7 @@ def _by_one_check(fault: str, row: CheckResult) -> BlindnessOutcome:
 
 
 def catch_rates(found: Sequence[BlindnessOutcome]) -> dict[str, CatchRate]:
-    """Return, per check and for the whole gate, the faults caught and those asked about."""
+    """Return, per check and for the whole gate, how many faults were tried and caught."""
     verdicts: dict[str, list[str]] = {}
     for outcome in found:
         for name, verdict in outcome.verdicts.items():
