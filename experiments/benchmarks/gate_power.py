@@ -71,7 +71,7 @@ def latency_calls(factor: float, count: int, num_threads: int) -> list[str]:
                                                f"num_threads={num_threads}"])  # fmt: skip
     worker, cell = worker_for(sweep), sweep.cells[0]
     worker.prepare(cell.recipe)
-    call = worker.stock_call(cell)
+    call = worker.timed_call(cell)
     verdicts = []
     with worker.thread_count():
         for seed in range(count):

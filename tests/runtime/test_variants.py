@@ -122,7 +122,7 @@ def traced(*overrides: str) -> tuple[Worker, ResolvedSweep]:
 def test_timing_a_compiled_unet_compiles_nothing_anew() -> None:
     """A clock inside what is compiled would be traced, and its marks be guarded, at each call."""
     worker, sweep = traced()
-    call = worker.stock_call(sweep.cells[0])
+    call = worker.timed_call(sweep.cells[0])
     counters = torch._dynamo.utils.counters["stats"]
     with worker.thread_count(), StageClock(worker.resident.pipeline, "cpu") as stages:
         call()

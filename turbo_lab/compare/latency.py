@@ -67,7 +67,7 @@ def time_sides(
     for sweep in (baseline, candidate):
         worker, cell = worker_for(sweep), sweep.cells[0]
         worker.prepare(cell.recipe)
-        calls.append(worker.stock_call(cell))
+        calls.append(worker.timed_call(cell))
     rule = baseline.options.timed()
     with worker.thread_count():
         meter = open_meter(baseline.device) if with_energy else None

@@ -100,7 +100,7 @@ def _round(subject: MemorySubject, calls: int, fault: Fault | None) -> list[int]
     worker.prepare(cell.recipe)
     if fault is not None:
         fault(worker.resident.pipeline)
-    call, found = worker.stock_call(cell), []
+    call, found = worker.timed_call(cell), []
     with worker.thread_count():
         for _ in range(calls):
             memory = PeakMemory(device)

@@ -18,9 +18,12 @@ from turbo_lab.request.recipe import Recipe
 from turbo_lab.runtime import seams
 
 if TYPE_CHECKING:
+    import torch
     from diffusers import StableDiffusionXLPipeline
 
     from turbo_lab.request.resolve import Library
+    from turbo_lab.runtime.exact import ExactStages
+    from turbo_lab.runtime.graphs import GraphBackend
 
 PutOn = Callable[[Any, seams.Adapters], None]
 
@@ -49,6 +52,13 @@ class Weights:
         return cls(models, adapters, vaes)
 
 
+def cuda_graphs(device: torch.device) -> GraphBackend:
+    """Return the graphs of a CUDA device."""
+    from turbo_lab.runtime.graphs import CudaGraphs
+
+    return CudaGraphs(device)
+
+
 @dataclass
 class ResidentPipeline:
     """The one pipeline that this process has loaded on a device."""
@@ -57,10 +67,16 @@ class ResidentPipeline:
     """Files of all recipes that may be asked for."""
     device: str
     """Device of the weights: ``cpu``, ``cuda`` or ``mps``."""
+    graph_backend: Callable[[torch.device], GraphBackend] = cuda_graphs
+    """Makes the device that captures graphs."""
     load_s: float = field(default=0.0, init=False)
     """Seconds spent on imports and loading so far."""
     not_covered: str | None = field(default=None, init=False)
     """Part of the loaded pipeline that the sampler does not cover; ``None`` if it covers all."""
+    keys: PipelineKeys = field(default=PipelineKeys(), init=False)
+    """Settings of the loaded pipeline."""
+    exact: ExactStages | None = field(default=None, init=False)
+    """Stages of the exact loop; ``None``: the recipe asks for the stock call."""
     version: int = field(default=0, init=False)
     """Count of changes to the weights or adapters; text encodings are valid for one version."""
     _pipeline: StableDiffusionXLPipeline | None = field(default=None, init=False)
@@ -108,7 +124,7 @@ class ResidentPipeline:
         from turbo_lab.runtime.pipeline import load_pipeline
         from turbo_lab.runtime.stock import why_not_covered
 
-        self._pipeline, self._model, self._adapters = None, None, None
+        self._pipeline, self._model, self._adapters, self.exact = None, None, None, None
         self.version += 1
         source, variant = self.weights.models[recipe.model], dict(recipe.variant)
         vae = self.weights.vaes[variant["vae"]] if "vae" in variant else None
@@ -118,14 +134,27 @@ class ResidentPipeline:
         )
         torchao_version = variant.get("quantization", "").partition(" torchao ")[2] or None
         accelerate(pipeline, keys, torchao_version)
-        self.not_covered = why_not_covered(pipeline)
+        self.not_covered, self.keys = why_not_covered(pipeline), keys
+        if keys.loop == "exact" and self.not_covered is None:
+            self.exact = self._exact_stages(pipeline, device)
         self._pipeline, self._model = pipeline, _model_key(recipe)
+
+    def _exact_stages(
+        self, pipeline: StableDiffusionXLPipeline, device: torch.device
+    ) -> ExactStages:
+        from turbo_lab.runtime.exact import ExactStages
+        from turbo_lab.runtime.graphs import GraphPool
+
+        backend = self.graph_backend(device) if self.keys.graphs == "cuda" else None
+        return ExactStages(pipeline, device, None if backend is None else GraphPool(backend))
 
     def _take_off(self) -> None:
         if self._adapters is not None:
             from turbo_lab.runtime import lora
 
             lora.take_off(self.pipeline)
+        if self.exact is not None:
+            self.exact.weights_changed()
         self._adapters = None
         self.version += 1
 

@@ -7,9 +7,11 @@ it through ``prepare``, ``new_group``, ``run`` and ``time_cell`` only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from turbo_lab.environment import Fingerprint
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from turbo_lab.runtime.runners import BatchRunner, Drawn
     from turbo_lab.runtime.sampler import Sampler
     from turbo_lab.runtime.seams import Observer
+    from turbo_lab.runtime.timed_call import TimedCall
 
 
 @dataclass
@@ -81,7 +84,28 @@ class Worker:
         any other exception is a bug in turbo-lab.
         """
         with self.image_lane(), cell_failures():
-            return self._current_runner().run(batch, negative_prompt, observe)
+            drawn = self._current_runner().run(batch, negative_prompt, observe)
+        return replace(drawn, notes=(*drawn.notes, *self._pipeline_notes()))
+
+    def _pipeline_notes(self) -> tuple[str, ...]:
+        """Return what a reader of a result must know of the pipeline that made it."""
+        exact, keys, not_covered = (
+            self.resident.exact,
+            self.resident.keys,
+            self.resident.not_covered,
+        )
+        if keys.loop == "exact" and not_covered is not None:
+            return (f"loop=exact: does not cover {not_covered}; timed by the stock call",)
+        return () if exact is None else exact.notes()
+
+    def _prove(self, lane: str, batch: Batch, negative_prompt: str | None) -> None:
+        """Compare the exact loop with the stock call, once for a loaded pipeline and lane."""
+        from turbo_lab.runtime.proof import prove
+
+        exact = self.resident.exact
+        if exact is not None and lane not in exact.proved:
+            prove(exact, batch, negative_prompt)
+            exact.proved.add(lane)
 
     def _current_runner(self) -> BatchRunner:
         if self._version != self.resident.version:
@@ -104,29 +128,47 @@ class Worker:
             sampler = StockSampler(pipeline, device, self.work, self.seams)
             return StockRunner(sampler, self.may_split, self.resident.not_covered)
         if self._sampler is None:
-            self._sampler = Sampler(pipeline, device, self.work, self.seams)
+            exact = self.resident.exact
+            self._sampler = Sampler(pipeline, device, self.work, self.seams, stages=exact)
+        prove = partial(self._prove, "image")
         if self.share == "batched":
-            return BatchedRunner(self._sampler, self._group, self.may_split)
-        return ExactRunner(self._sampler, self.may_split)
+            return BatchedRunner(self._sampler, self._group, self.may_split, prove)
+        return ExactRunner(self._sampler, self.may_split, prove)
 
     @contextmanager
     def image_lane(self) -> Iterator[None]:
         """Set the deterministic settings for everything run inside."""
-        from turbo_lab.runtime.determinism import SDPA_BACKENDS, image_lane
+        from turbo_lab.runtime.determinism import SDPA_BACKENDS, attention_order, image_lane
 
-        with image_lane(self.num_threads, self.seams.sdpa_backends or SDPA_BACKENDS):
+        order = attention_order(self.resident.keys.attention, self.resident.device)
+        with image_lane(self.num_threads, self.seams.sdpa_backends or order or SDPA_BACKENDS):
             yield
 
-    def stock_call(self, cell: Cell) -> Callable[[], object]:
-        """Return the stock pipeline's call on the cell's first batch; weights must be resident."""
-        from turbo_lab.runtime.stock import stock_arguments
+    def timed_call(self, cell: Cell) -> TimedCall:
+        """Return the call of the cell's first batch that the timing lane times.
 
-        pipeline, batch, seams = self.resident.pipeline, cell.batches[0], self.seams
-        pipeline.scheduler = seams.make_scheduler(cell.recipe.scheduler)
-        return lambda: pipeline(**stock_arguments(batch, cell.negative_prompt, seams))
+        It is the stock pipeline's, or the exact loop's where the recipe asks for it.
+        Weights must be resident.
+        """
+        from turbo_lab.runtime.determinism import attention
+        from turbo_lab.runtime.timed_call import exact_call, stock_call
+
+        batch, negative, exact = cell.batches[0], cell.negative_prompt, self.resident.exact
+        keys, device = self.resident.keys, self.resident.device
+        began = time.perf_counter()
+        with self.thread_count(), attention(keys.attention, device):
+            self._prove("timing", batch, negative)
+        if exact is None or "loop" in exact.given_back:
+            call = stock_call(self.resident.pipeline, batch, negative, self.seams)
+        else:
+            call = exact_call(exact, batch, negative, self.seams)
+            call.preparation_s = time.perf_counter() - began
+        if keys.attention == "auto":
+            return call
+        return call.within(partial(attention, keys.attention, device))
 
     def time_cell(self, cell: Cell, rule_name: str, fingerprint: Fingerprint) -> Timing:
-        """Time the stock call on the cell's first batch; nothing is shared.
+        """Time the cell's first batch; nothing is shared.
 
         Raises as :meth:`run`.
         """
@@ -135,9 +177,15 @@ class Worker:
 
         device = self.resident.device
         with cell_failures():
-            call = self.stock_call(cell)
-            with self.thread_count(), StageClock(self.resident.pipeline, device) as stages:
+            call = self.timed_call(cell)
+            clock = StageClock(self.resident.pipeline, device, call.methods)
+            with self.thread_count(), clock as stages:
                 taken = measure_call(call, timing_rule(rule_name), device, stages)
+        taken = replace(
+            taken,
+            first_call_s=taken.first_call_s + call.preparation_s,
+            warnings=(*taken.warnings, *self._pipeline_notes()),
+        )
         return timing(
             taken,
             cell.cell_id,

@@ -224,7 +224,7 @@ def _slower(setup: CandidateSetup, margin: float) -> BlindnessOutcome:
 
     worker, cell = setup.worker, setup.cell
     worker.prepare(cell.recipe)
-    call = worker.stock_call(cell)
+    call = worker.timed_call(cell)
 
     def slow() -> None:
         with slower_unet(worker.resident.pipeline):

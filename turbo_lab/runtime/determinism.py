@@ -7,14 +7,41 @@ context manager sets one. ``docs/determinism.md`` says what each one mends.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 # In this order of preference; recorded in the fingerprint as ``sdpa_backend``.
 SDPA_BACKENDS = (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH)
+
+_FLASH, _EFFICIENT, _MATH = (
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.MATH,
+)
+# A GPU's flash attention takes heads of up to 256; the VAE's one head has 512 and needs the next.
+_ORDERS: Mapping[str, Sequence[SDPBackend]] = {
+    "flash": (_FLASH, _EFFICIENT, _MATH),
+    "efficient": (_EFFICIENT, _MATH),
+    "math": (_MATH,),
+}
+
+
+def attention_order(attention: str, device: str) -> Sequence[SDPBackend] | None:
+    """Return the backends of ``attention=`` by preference; ``None``: the lane's own order."""
+    if attention == "flash" and device == "cpu":  # a CPU has no efficient attention
+        return _FLASH, _MATH
+    return _ORDERS.get(attention)
+
+
+@contextmanager
+def attention(name: str, device: str) -> Iterator[None]:
+    """Set the backends of ``attention=`` for everything run inside; ``auto`` sets none."""
+    order = attention_order(name, device)
+    with nullcontext() if order is None else sdpa_kernel(list(order), set_priority=True):
+        yield
 
 
 @contextmanager

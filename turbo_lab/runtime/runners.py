@@ -6,7 +6,7 @@ common passes, and the result says so. A runner serves the batches of one group.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -35,6 +35,14 @@ class Drawn:
     """Whether the batch was drawn in parts, so that its rows have the bits of other layouts."""
 
 
+Prepare = Callable[[Batch, str | None], None]
+"""Called with a batch and its negative prompt."""
+
+
+def _nothing(batch: Batch, negative_prompt: str | None) -> None:
+    """Prepare nothing."""
+
+
 class BatchRunner(Protocol):
     """A way to draw the batches of one group."""
 
@@ -50,12 +58,15 @@ class ExactRunner:
     """Sampler on the resident pipeline."""
     may_split: bool
     """Whether a batch that does not fit is drawn in halves; if not, it fails."""
+    prepare: Prepare = _nothing
+    """Called before each batch is drawn."""
     _shared: dict[Layout, SharedWork] = field(default_factory=dict)
 
     def run(self, batch: Batch, negative_prompt: str | None, observe: Observer) -> Drawn:
         """Draw one batch, in parts if it does not fit and may be split."""
 
         def draw(part: Batch) -> np.ndarray:
+            self.prepare(part, negative_prompt)
             shared = self._shared.setdefault(part.layout, SharedWork())
             return self.sampler.run(part, negative_prompt, shared, observe)
 
@@ -93,10 +104,13 @@ class BatchedRunner:
     """Batches that are drawn together, each with its negative prompt."""
     may_split: bool
     """Whether passes that do not fit are made smaller; if not, the batch fails."""
+    prepare: Prepare = _nothing
+    """Called before each batch is drawn."""
     _together: BatchedGroup | None = None
 
     def run(self, batch: Batch, negative_prompt: str | None, observe: Observer) -> Drawn:
         """Draw one batch from the group's passes; a batch outside of the group by itself."""
+        self.prepare(batch, negative_prompt)
         if self._together is None:
             self._together = BatchedGroup(self.sampler, self.group)
         together = self._together

@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 from collections import OrderedDict
 from collections.abc import Hashable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,9 @@ from diffusers import StableDiffusionXLPipeline
 
 from turbo_lab.planning.work import WorkDone, end_key, start_key
 from turbo_lab.request.recipe import Batch
-from turbo_lab.runtime import noise
 from turbo_lab.runtime.finite import all_finite, refuse_non_finite
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on
+from turbo_lab.runtime.stages import Conditioning, Stages, StockStages
 
 if TYPE_CHECKING:
     from turbo_lab.runtime.seams import Observer
@@ -101,6 +102,8 @@ class Run:
     """(N or 2N, 6)."""
     timestep_cond: torch.Tensor | None
     """(N, width): guidance as an embedding; ``None`` for a UNet that takes none."""
+    during_step: AbstractContextManager[object]
+    """Context of the scheduler's steps, in which their noise is at hand."""
 
     def model_input(self, timestep: torch.Tensor) -> torch.Tensor:
         """Return the latents, doubled if guided, and scaled: (N or 2N, C, h, w)."""
@@ -113,9 +116,10 @@ class Run:
         if self.guided:
             uncond, text = noise_pred.chunk(2)
             noise_pred = uncond + self.batch.recipe.guidance_scale * (text - uncond)
-        self.latents = self.scheduler.step(
-            noise_pred, timestep, self.latents, return_dict=False, **self.step_options
-        )[0]
+        with self.during_step:
+            self.latents = self.scheduler.step(
+                noise_pred, timestep, self.latents, return_dict=False, **self.step_options
+            )[0]
 
 
 @dataclass
@@ -130,7 +134,12 @@ class Sampler:
     """Counts of the evaluated rows."""
     seams: Seams = SWEEP_SEAMS
     """Steps that a trial may have replaced."""
+    stages: Stages | None = None
+    """Way to run the stages; ``None``: that of the stock call."""
     _encodings: OrderedDict[tuple[Any, ...], Encoding] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self._stages: Stages = self.stages or StockStages(self.pipeline, self.device)
 
     @torch.inference_mode()
     def run(
@@ -147,25 +156,46 @@ class Sampler:
         (see ``golden/stages.py``) and tensor, and its tensor is used from there on.
         Raises :class:`NonFiniteError` for NaN or infinity.
         """
+        encoding = self._encode(batch.layout.prompts, negative_prompt)
+        return self._draw(batch, encoding, shared, observe)
+
+    @torch.inference_mode()
+    def run_alone(
+        self, batch: Batch, negative_prompt: str | None, observe: Observer = pass_on
+    ) -> np.ndarray:
+        """Return the batch's images and share nothing with other batches, texts included."""
+        encoding = self._encode_new(
+            batch.layout.prompts, negative_prompt, both=batch.recipe.is_guided
+        )
+        return self._draw(batch, encoding, None, observe)
+
+    def _draw(
+        self, batch: Batch, encoding: Encoding, shared: SharedWork | None, observe: Observer
+    ) -> np.ndarray:
         stages: dict[str, torch.Tensor] = {}
 
         def watch(stage: str, tensor: torch.Tensor) -> torch.Tensor:
             stages[stage] = observe(stage, tensor)
             return stages[stage]
 
-        run = self.begin(batch, negative_prompt, watch)
+        run = self._begin(batch, encoding, watch)
         for index, timestep in enumerate(run.scheduler.timesteps):
             model_input = run.model_input(timestep)
-            if index == 0:
+            if index == 0 and shared is not None:
                 noise_pred = self._first_evaluation(run, model_input, timestep, shared)
             else:
                 noise_pred = self.evaluate(run, model_input, timestep)
             run.step(watch(f"unet.{index}", noise_pred), timestep)
             run.latents = watch(f"latents.{index}", run.latents)
-        images, is_finite = to_uint8(watch("vae", self._decode_shared(run, shared)))
+        decoded = self.decode(run.latents) if shared is None else self._decode_shared(run, shared)
+        images, is_finite = self.to_images(watch("vae", decoded))
         if not is_finite:
             refuse_non_finite(stages, self.pipeline, batch.recipe)
         return images
+
+    def to_images(self, decoded: torch.Tensor) -> tuple[np.ndarray, bool]:
+        """Convert decoded images; see :func:`to_uint8`."""
+        return to_uint8(decoded)
 
     def _encode(self, prompts: tuple[str, ...], negative: str | None) -> Encoding:
         key = (prompts, negative)
@@ -174,30 +204,24 @@ class Sampler:
             return self._encodings[key]
         # Asking for both halves costs nothing where the negative one is zeros,
         # and the positive half has the same bits either way.
-        positive, negative_half, pooled, negative_pooled = self.seams.encode_prompt(
-            self.pipeline.encode_prompt,
-            prompt=list(prompts),
-            device=self.device,
-            num_images_per_prompt=1,
-            do_classifier_free_guidance=True,
-            negative_prompt=negative,
-        )
-        zeros = negative is None and self.pipeline.config.force_zeros_for_empty_prompt
-        self.work.text_rows += len(prompts) * (1 if zeros else 2)
-        encoding = Encoding(positive, pooled, negative_half, negative_pooled)
+        encoding = self._encode_new(prompts, negative, both=True)
         self._encodings[key] = encoding
         while len(self._encodings) > _KEPT_ENCODINGS:
             self._encodings.popitem(last=False)
         return encoding
 
-    def _time_ids(self, batch: Batch, dtype: torch.dtype) -> torch.Tensor:
-        """Return original size, crop corner and target size, as the stock call defaults: (1, 6)."""
-        size = (batch.recipe.height, batch.recipe.width)
-        projection = self.pipeline.text_encoder_2.config.projection_dim
-        time_ids: torch.Tensor = self.pipeline._get_add_time_ids(  # the stock call's own helper
-            size, (0, 0), size, dtype=dtype, text_encoder_projection_dim=projection
+    def _encode_new(self, prompts: tuple[str, ...], negative: str | None, both: bool) -> Encoding:
+        positive, negative_half, pooled, negative_pooled = self.seams.encode_prompt(
+            self._stages.encode_prompt,
+            prompt=list(prompts),
+            device=self.device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=both,
+            negative_prompt=negative,
         )
-        return time_ids.to(self.device)
+        zeros = negative is None and self.pipeline.config.force_zeros_for_empty_prompt
+        self.work.text_rows += len(prompts) * (1 if zeros or not both else 2)
+        return Encoding(positive, pooled, negative_half, negative_pooled)
 
     def begin(self, batch: Batch, negative: str | None, observe: Observer | None) -> Run:
         """Prepare text, noise and scheduler of a batch, in the order of the stock call.
@@ -205,21 +229,21 @@ class Sampler:
         ``observe``: ``None`` where several batches begin at once, whose stages
         would be taken for each other's.
         """
-        observe = observe or pass_on
+        return self._begin(batch, self._encode(batch.layout.prompts, negative), observe or pass_on)
+
+    def _begin(self, batch: Batch, encoding: Encoding, observe: Observer) -> Run:
         recipe, rows = batch.recipe, len(batch.layout.seeds)
         guided = recipe.is_guided
-        encoding = self._encode(batch.layout.prompts, negative)
         embeds, pooled = encoding.prompt_embeds, encoding.pooled_prompt_embeds
-        scheduler = self.seams.make_scheduler(recipe.scheduler)
-        scheduler.set_timesteps(recipe.num_inference_steps, device=self.device)
+        scheduler = self._stages.scheduler(recipe, self.seams.make_scheduler)
         generators = self.seams.make_generators(batch.layout.seeds)
         factor = self.pipeline.vae_scale_factor
         channels = self.pipeline.unet.config.in_channels
         shape = (channels, recipe.height // factor, recipe.width // factor)
-        latents = noise.initial_noise(generators, shape, embeds.dtype, self.device)
-        latents = observe("noise", latents)
+        drawn = self._stages.noise(recipe, generators, shape, embeds.dtype)
+        latents = observe("noise", drawn.initial)
         latents = latents * scheduler.init_noise_sigma
-        time_ids = self._time_ids(batch, embeds.dtype)
+        time_ids = self._stages.time_ids((recipe.height, recipe.width), embeds.dtype)
         if guided:
             embeds = torch.cat([encoding.negative_prompt_embeds, embeds])
             pooled = torch.cat([encoding.negative_pooled_prompt_embeds, pooled])
@@ -237,24 +261,17 @@ class Sampler:
             pooled_prompt_embeds=observe("pooled_prompt_embeds", pooled),
             time_ids=time_ids.repeat(rows, 1),
             timestep_cond=self._guidance_embedding(recipe.guidance_scale, rows, latents),
+            during_step=drawn.during_step,
         )
 
     def evaluate(self, run: Run, model_input: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         """Call the UNet once: (N or 2N, C, h, w); ``timestep``: a scalar, or one per row."""
         self.work.unet_rows += len(model_input)
         self.work.unet_calls += 1
-        noise_pred: torch.Tensor = self.pipeline.unet(
-            model_input,
-            timestep,
-            encoder_hidden_states=run.prompt_embeds,
-            timestep_cond=run.timestep_cond,
-            added_cond_kwargs={
-                "text_embeds": run.pooled_prompt_embeds,
-                "time_ids": run.time_ids,
-            },
-            return_dict=False,
-        )[0]
-        return noise_pred
+        given = Conditioning(
+            run.prompt_embeds, run.pooled_prompt_embeds, run.time_ids, run.timestep_cond
+        )
+        return self._stages.unet(model_input, timestep, given)
 
     def _first_evaluation(
         self, run: Run, model_input: torch.Tensor, timestep: torch.Tensor, shared: SharedWork
@@ -294,17 +311,7 @@ class Sampler:
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Decode (N, C, h, w) latents to (N, 3, H, W) in [-1, 1]."""
-        vae = self.pipeline.vae
-        upcast = vae.dtype == torch.float16 and vae.config.force_upcast
-        if upcast:
-            self.pipeline.upcast_vae()
-            latents = latents.to(next(iter(vae.post_quant_conv.parameters())).dtype)
-        decoded: torch.Tensor = self.seams.decode(
-            lambda scaled: vae.decode(scaled, return_dict=False)[0],
-            latents / vae.config.scaling_factor,
-        )
-        if upcast:
-            vae.to(dtype=torch.float16)
+        decoded = self._stages.decode(latents, self.seams.decode)
         self.work.vae_rows += len(latents)
         return decoded
 
@@ -316,8 +323,13 @@ def to_uint8(decoded: torch.Tensor) -> tuple[np.ndarray, bool]:
     """
     is_finite = all_finite(decoded)
     scaled = (decoded / 2 + 0.5).clamp(0, 1).float().mul(255).round()
-    images = scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return images, bool(is_finite)
+    pixels = scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    if pixels.is_cuda:  # into pinned memory, which a copy reaches several times as fast
+        host = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=True)
+        host.copy_(pixels, non_blocking=True)
+        torch.cuda.current_stream(pixels.device).synchronize()
+        pixels = host
+    return pixels.numpy(), bool(is_finite)
 
 
 def _same_inputs(start: CachedUnetCall, model_input: torch.Tensor, timestep: torch.Tensor) -> bool:

@@ -17,19 +17,29 @@ from typing import Any
 from turbo_lab.runtime.wrapping import call_name, wrapped
 
 STAGES = ("text", "unet", "vae", "post", "other")
+Methods = Mapping[str, tuple[Any, str]]
+"""Owner and name of the method of each stage but ``other``."""
+
+
+def stock_methods(pipeline: Any) -> Methods:
+    """Return the methods of the stock call's stages."""
+    return {
+        "text": (pipeline, "encode_prompt"),
+        # __call__ of a module looks forward up on the instance first
+        "unet": (pipeline.unet, call_name(pipeline.unet)),
+        "vae": (pipeline.vae, "decode"),
+        "post": (pipeline.image_processor, "postprocess"),
+    }
 
 
 class StageClock:
-    """``with StageClock(pipeline, device) as stages: measure_call(..., stages=stages)``."""
+    """``with StageClock(pipeline, device) as stages: measure_call(..., stages=stages)``.
 
-    def __init__(self, pipeline: Any, device: str = "cpu") -> None:
-        self._targets = {
-            "text": (pipeline, "encode_prompt"),
-            # __call__ of a module looks forward up on the instance first
-            "unet": (pipeline.unet, call_name(pipeline.unet)),
-            "vae": (pipeline.vae, "decode"),
-            "post": (pipeline.image_processor, "postprocess"),
-        }
+    ``methods``: owner and name of each stage's method; ``None``: those of the stock call.
+    """
+
+    def __init__(self, pipeline: Any, device: str = "cpu", methods: Methods | None = None) -> None:
+        self._targets = stock_methods(pipeline) if methods is None else methods
         self._cuda = device.startswith("cuda")
         self._marks: list[tuple[str, Any, Any]] = []
         self._wrapped = ExitStack()
