@@ -7,8 +7,8 @@ A line is a list of requests, whose sweeps run at once; the answer is a list::
 
 ``code`` is the exit code, negative for a signal. ``steps`` are the file
 operations of the sweep inside its store, counted by an audit hook, such as
-``open tmp/*.png``. ``at_event`` kills right before the one of that number (from
-1), ``at_step`` before the first of a name and ``after_s`` sends ``signal``.
+``open tmp/*.png``. ``signal`` is sent right before the one of number ``at_event``
+(from 1), before the first one named ``at_step``, or after ``after_s``.
 ``largest_file`` makes the kernel refuse a write in the middle of a file, which
 ``dies_of_it`` makes deadly.
 """
@@ -37,7 +37,7 @@ def _step(event: str, path: Path) -> str:
 
 
 def _watch(request: dict[str, Any], steps: list[str]) -> None:
-    """Write down the sweep's file operations, and kill it at the one it asks for."""
+    """Write down the sweep's file operations, and send it a signal at the one it asks for."""
     store = str(Path(request["cwd"]).resolve() / "turbo-lab-store")
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
@@ -46,7 +46,7 @@ def _watch(request: dict[str, Any], steps: list[str]) -> None:
         step = _step(event, Path(str(args[0])).relative_to(store))
         steps.append(step)
         if len(steps) == request.get("at_event") or step == request.get("at_step"):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), request["signal"])
 
     sys.addaudithook(hook)
 
