@@ -8,7 +8,7 @@ report can name exactly what it compared with.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from turbo_lab.compare.paired import Key, ScoredImages
@@ -107,7 +107,9 @@ def _content_digest(values: Mapping[str, object]) -> str:
 
 def write_baseline(baseline: Baseline, folder: Path) -> Path:
     """Write ``<folder>/<name>.json`` atomically."""
-    values = {**records.document("baseline", baseline), "digest": baseline.content_digest}
+    # One that was read from a file of an earlier version has more keys now, and another digest.
+    new = replace(baseline, digest=None)
+    values = {**records.document("baseline", new), "digest": new.content_digest}
     folder.mkdir(parents=True, exist_ok=True)
     path = _path(folder, baseline.name)
     replace_file(path, records.dump(values).encode())
