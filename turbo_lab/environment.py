@@ -1,4 +1,4 @@
-"""The environment as a fingerprint: what decides an image's bits, and what is only noted.
+"""The environment as a fingerprint: facts that decide an image's bits, and facts on record.
 
 Owns the split into *keys* (another value may mean other bits, so they select
 goldens and guard reuse) and *options* (recorded only). Reads text files and

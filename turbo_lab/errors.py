@@ -1,4 +1,4 @@
-"""The exception tree: what a user can get wrong, each with its exit code.
+"""The exception tree: mistakes of users and failures, each with its exit code.
 
 Owns the mapping from failure to exit code. A ``TurboLabError`` is printed as
 one line without a traceback; anything else is our own bug (exit code 4).
@@ -17,7 +17,7 @@ class TurboLabError(Exception):
 
 
 class InputError(TurboLabError):
-    """A config value, file or argument the user gave is wrong."""
+    """A config value, file or argument that is wrong."""
 
 
 class MissingFilesError(TurboLabError):
@@ -38,19 +38,19 @@ class StoreError(TurboLabError):
 
 
 class WriteError(StoreError):
-    """A write into the store failed; what is committed stays, the same command resumes."""
+    """A write into the store failed; committed work is kept and the same command resumes."""
 
     exit_code = 3
 
 
 class IncompleteError(TurboLabError):
-    """The work could not be finished; what is done is kept."""
+    """The work could not be finished; finished parts are kept."""
 
     exit_code = 3
 
 
 class JudgementError(TurboLabError):
-    """A verdict was asked for and could not be reached."""
+    """A verdict that could not be reached."""
 
     exit_code = 4
 

@@ -10,14 +10,14 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-# Seconds between two plain lines: often enough to see life, too few to flood a log.
+# Seconds between two plain lines: often enough to show progress, too few to flood a log.
 _LINE_EVERY_S = 5.0
 
 _Item = TypeVar("_Item")
 
 
 class StderrProgress:
-    """Counts what is done; see :class:`turbo_lab.execute.driver.Progress`."""
+    """Reporter of progress on standard error; see :class:`turbo_lab.execute.driver.Progress`."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -27,7 +27,7 @@ class StderrProgress:
         self._last_line = 0.0
 
     def begin(self, total: int, what: str = "images") -> None:
-        """Set how many are left to do."""
+        """Set the number of items left to do."""
         self._total, self._what = total, what
         if total and sys.stderr.isatty():
             self._bar = Progress(
@@ -41,7 +41,7 @@ class StderrProgress:
             self._bar.start()
 
     def advance(self, done: int) -> None:
-        """Count that many more as done; a sweep calls this on the commit thread."""
+        """Count ``done`` more items as done; a sweep calls this on the commit thread."""
         self._done += done
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self._done)
@@ -54,7 +54,7 @@ class StderrProgress:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def end(self) -> None:
-        """Take the bar down."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -128,7 +128,7 @@ def test_figures_an_image_are_those_of_the_document(store: Store) -> None:
         (["abc", "abd"], "name one sweep"),
         (["ab"], "fits 2 sweeps"),
         (["abc124"], "unknown. Did you mean abc123"),
-        (["abc", "store=empty"], "empty holds no sweep"),
+        (["abc", "store=empty"], "empty has no sweeps"),
         (["abc", "--format", "pdf"], "'pdf' is not one of 'html', 'markdown'"),
         (["abc", "--images", "many"], "'many' is not a valid integer range"),
         (["abc", "--output"], "Option '--output' requires an argument"),

@@ -70,7 +70,7 @@ def test_what_is_no_sweep_leaves_none_that_was_cut_off(
     assert main(["generate", "a key on a red background", "num_threads=1", "store=made"]) == 0
     capsys.readouterr()
     assert main(["sync", "store=made"]) == 0
-    assert "holds no sweep" in capsys.readouterr().out
+    assert "has no sweeps" in capsys.readouterr().out
 
 
 def test_a_store_that_another_process_has_open_keeps_its_open_ends(

@@ -94,7 +94,7 @@ def test_other_pixels_and_a_cut_document_are_found_and_removed(
     code, values = said(capsys, "verify")
     assert code == 3
     reasons = {Path(row["path"]).name: row["reason"] for row in values["damaged"]}
-    assert "other pixels" in reasons[KEYS[0]]
+    assert "pixels that were not committed" in reasons[KEYS[0]]
     assert "is damaged" in reasons[KEYS[1]]
     assert "missing or damaged" in reasons[f"{RECORD}.json"]
     assert len(reasons) == 3

@@ -168,7 +168,7 @@ def test_newer_schema_is_refused(tmp_path: Path) -> None:
 
 def test_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(StoreError, match="not empty and no store"):
+    with pytest.raises(StoreError, match="is not a turbo-lab store and not empty"):
         Store(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -230,5 +230,5 @@ def test_image_that_is_gone_or_was_changed_is_no_image(tmp_path: Path) -> None:
     path.write_bytes(encode_png(pixels, {}))
     assert (read_image(path, pixel_sha256(pixels)) == pixels).all()
     path.write_bytes(encode_png(pixels + 1, {}))
-    with pytest.raises(StoreError, match="other pixels"):
+    with pytest.raises(StoreError, match="pixels are not those that were committed"):
         read_image(path, pixel_sha256(pixels))

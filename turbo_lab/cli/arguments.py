@@ -1,4 +1,4 @@
-"""Flags, options and keys, taken off a command line."""
+"""Keys and numbers on a command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from turbo_lab.errors import InputError
 
 
 def take_key(arguments: list[str], key: str) -> str | None:
-    """The value of ``key=VALUE``, as the config's grammar has it; it is taken out."""
+    """Remove ``key=VALUE`` from the words and return the value as Hydra's grammar reads it."""
     for index, word in enumerate(arguments):
         if word.startswith(f"{key}="):
             del arguments[index]
@@ -15,7 +15,7 @@ def take_key(arguments: list[str], key: str) -> str | None:
 
 
 def whole_number(text: str, name: str, least: int = 0) -> int:
-    """What ``name=text`` says. Raises ``InputError``; ``²`` is a digit and no number."""
+    """Return the number in ``name=text``. Raises ``InputError``, also for digits such as ``²``."""
     if not text.isdecimal() or int(text) < least:
         raise InputError(f"{name}={text}: must be a whole number of at least {least}")
     return int(text)

@@ -97,7 +97,7 @@ def _digest_there(name: str, folder: Path) -> str:
 
 
 def _record(store: Store, sweep: str, cell: str | None) -> str:
-    """The record id of a sweep's only cell, or of its ``cell``-th."""
+    """Return the record id of a sweep's only cell, or of its cell number ``cell``."""
     cells = read_sweep(find_sweep(sweep, str(store.root)), None).cells
     if cell is None and len(cells) > 1:
         axes = "\n".join(f"  cell={i}  {dict(row.axes)}" for i, row in enumerate(cells))

@@ -1,4 +1,4 @@
-"""``turbo-lab bench``: the timing lane of a grid, or two pipelines against each other."""
+"""``turbo-lab bench``: the latency of a grid, or of two pipelines against each other."""
 
 from __future__ import annotations
 

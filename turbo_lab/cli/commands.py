@@ -1,4 +1,4 @@
-"""The table of commands: each name, its one line of help, and the module that holds it.
+"""The table of commands: the name of each, its one line of help, and its module.
 
 A command ``NAME`` is the click command ``command`` of ``turbo_lab/cli/NAME.py``, which is
 imported only when it runs, so that ``--help`` stays light.
@@ -46,7 +46,7 @@ Exit codes: 0 done, 1 regression, 2 wrong input, 3 incomplete, 4 internal error.
 
 
 class Commands(click.Group):
-    """The commands of the table, imported when they run."""
+    """The commands of the table; each is imported when it runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the table's order."""
@@ -75,7 +75,7 @@ class Commands(click.Group):
 
 
 class Subcommands(click.Group):
-    """A command with subcommands, which must be one of those there are."""
+    """A command that needs one of its subcommands."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -1,7 +1,7 @@
 """``turbo-lab doctor``: what this machine can run, and why not.
 
-Reads package metadata, cards and folders; starts no torch and writes nothing
-but a probe into the store's folder, which it takes away again.
+Reads package metadata, cards and folders. Imports no torch and writes nothing but a probe into
+the store's folder, which it removes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MARKS = {"ok": "ok", "note": "--", "problem": "!!"}
 @json_option
 @words_argument("[store=DIR]")
 def command(words: tuple[str, ...], as_json: bool) -> int:
-    """Show what this machine can run, and why not; exit code 3 if something must be mended."""
+    """Show what this machine can run, and why not; exit code 3 if something must be fixed."""
     rest, keys = take_keys(words, "store")
     if rest:
         raise InputError(f"doctor: {rest[0]}: unexpected; usage: doctor [store=DIR] [--json]")
@@ -50,7 +50,7 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
 
 
 def _packages() -> Iterator[Finding]:
-    """Every requirement of turbo-lab, and the extras that are there."""
+    """Yield every requirement of turbo-lab and every optional package."""
     from packaging.requirements import Requirement
 
     for text in metadata.requires("turbo-lab") or []:
@@ -158,7 +158,7 @@ def _baselines() -> Iterator[Finding]:
 
 
 def _disk(store: Path) -> Iterator[Finding]:
-    """Whether the store's folder, or the nearest above it that is there, can be written to."""
+    """Yield whether the store's folder, or its nearest existing parent, can be written to."""
     parent = next(path for path in (store.resolve(), *store.resolve().parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=parent):

@@ -10,12 +10,12 @@ from typing import NoReturn
 
 
 def leave(code: int) -> NoReturn:
-    """End the process with an exit code, without taking torch and diffusers apart.
+    """End the process with an exit code, without freeing torch and diffusers.
 
     Python frees their half a million objects one by one, which takes more than a second
     after the result is printed. Exit handlers run and output is flushed as always. A
-    process that never imported torch, or whose other threads are still at work, ends as
-    Python does it; so does one whose caller captures the output, and may catch the exit.
+    process that never imported torch, or whose other threads still run, ends in
+    Python's own way; so does one whose caller captures the output and may catch the exit.
     """
     is_captured = sys.stdout is not sys.__stdout__ or sys.stderr is not sys.__stderr__
     if "torch" not in sys.modules or is_captured or _waits_for_threads():

@@ -24,7 +24,7 @@ _COMPLETE = "_TURBO_LAB_COMPLETE"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command and return its exit code."""
     if instruction := os.environ.get(_COMPLETE):
         return shell_complete(turbo_lab, {}, "turbo-lab", _COMPLETE, instruction)
     words = list(sys.argv[1:] if arguments is None else arguments)

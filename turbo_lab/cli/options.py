@@ -30,7 +30,7 @@ html_option = click.option(
 
 
 class GridCommand(click.Command):
-    """A command that takes a grid; its help lists all keys with their values."""
+    """A command that takes a grid; its help lists all keys and their values."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the keys, the groups and how a grid is written."""

@@ -35,7 +35,7 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
 
 
 def plan_points(points: Sequence[GridPoint], as_json: bool) -> int:
-    """Plan a grid and print it; returns the exit code."""
+    """Plan a grid, print the plan and return the exit code."""
     sweep = resolve_points(points)
     resolve_metric_context(sweep)
     result = plan_result(sweep)

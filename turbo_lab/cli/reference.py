@@ -1,6 +1,6 @@
-"""``turbo-lab reference build``: the statistics that distances are taken to, from images.
+"""``turbo-lab reference build``: image statistics that distances are measured to.
 
-Owns which files of a folder count and what a folder must be like.
+Owns which files of a folder are read and which folders are refused.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ _ORIENTATION = 0x0112  # of EXIF; 1 is upright
 
 @dataclass(frozen=True)
 class Source:
-    """Images that are not all in memory at once."""
+    """A stream of images, which are not all in memory at once."""
 
     name: str
-    """For display, and the file's name."""
+    """Name for display, and of the file."""
     count: int
-    """How many there are."""
+    """Number of images."""
     batches: Iterable[Images]
-    """(n, H, W, 3) uint8 each, of one size; read when iterated."""
+    """Batches of (n, H, W, 3) uint8 of one size; read when iterated."""
     about: dict[str, str]
-    """What the file says of them."""
+    """Description of the images that is written into the file."""
     turned: list[Path] = field(default_factory=list)
     """Files that were turned upright as their EXIF orientation says; filled while they are read."""
 
@@ -113,7 +113,7 @@ def write(
 
 
 def folder_source(folder: Path) -> Source:
-    """All images below a folder, by name; raises :class:`InputError` where there are none."""
+    """Return the images below a folder, by name. Raises :class:`InputError` if there are none."""
     if not folder.is_dir():
         raise InputError(f"reference build {folder}: is not a folder; name one with images")
     files = sorted(path for path in folder.rglob("*") if _is_picture(path))
@@ -134,7 +134,7 @@ def _is_picture(path: Path) -> bool:
 def build(
     source: Source, extractor: ExtractorSource, keep_features: bool, device: str, path: Path
 ) -> tuple[Reference, int]:
-    """Write the reference of all images; returns it and how many of them are distinct."""
+    """Write the reference of all images; return it and the number of distinct images."""
     from turbo_lab.metrics.cache import CachedExtractor, FeatureCache
     from turbo_lab.metrics.reference import build_reference, save_reference
 
@@ -158,7 +158,7 @@ def build(
     reference = build_reference(
         np.concatenate(rows), source.name, cached.digest, extractor.name, keep_features
     )
-    # In no order: the statistics do not depend on one.
+    # The statistics do not depend on the order.
     save_reference(path, reference, {"images": digest(sorted(hashes)), **source.about})
     return reference, len(set(hashes))
 
@@ -206,7 +206,7 @@ def _size(pixels: Images) -> str:
 
 
 def _check_output(path: Path) -> None:
-    """Before any image is read. A reference that figures name must not change under its name."""
+    """Refuse a file that exists: measurements name it, and its content must not change."""
     if path.suffix != ".safetensors":
         raise InputError(f"--output {path}: must end in .safetensors")
     if path.exists():

@@ -35,7 +35,7 @@ _FORMATS = {"html": "report.html", "markdown": "report.md"}
 def command(
     words: tuple[str, ...], form: str, output: str | None, images: int | None, as_json: bool
 ) -> int:
-    """Write a sweep as one file: figures, plots and images.
+    """Write a sweep as one file: metrics, plots and images.
 
     SWEEP is a sweep's id or its first digits, or a sweep.json. Exit code 3 if images that the
     sweep names are missing.
@@ -61,7 +61,7 @@ def command(
 
 
 def find_sweep(name: str, store: str | None) -> Path:
-    """The sweep document that a name means. Raises :class:`InputError`."""
+    """Return the sweep document that a name means. Raises :class:`InputError`."""
     given = Path(name)
     if given.is_file():
         return given
@@ -78,16 +78,14 @@ def find_sweep(name: str, store: str | None) -> Path:
     if name and any(one.begun.exists() for one in layout.sweeps(name)):
         raise InputError(f"{name}: that sweep was cut off; the same command again finishes it")
     if not known:
-        raise InputError(
-            f"{name}: no such file, and {layout.root} holds no sweep; name its store with store=DIR"
-        )
+        raise InputError(f"{name}: no such file, and {layout.root} has no sweeps; set store=DIR")
     raise unknown_name("sweep", name, [one.sweep_id for one in known])
 
 
 def read_sweep(path: Path, store: str | None) -> SweepResult:
     """Return a sweep, its paths moved to ``store`` or else to the store that its file is in.
 
-    Raises :class:`StoreError` where it names files outside its store.
+    Raises :class:`StoreError` if it names files outside its store.
     """
     content = read_object(path, "run the same sweep again")
     sweep = SweepResult.from_document(content, str(path))
@@ -136,7 +134,7 @@ def _html(sweep: SweepResult, shown: int | None) -> tuple[str, int]:
     cells = sweep.cells
     limit = pictures_per_cell(len(cells)) if shown is None else shown
     paths = [image.path for row in cells for image in row.images[:limit]]
-    # A document may name any folder of the user's as its store.
+    # A document may name any folder as its store.
     is_store = StoreLayout(sweep.store).exists
     try:
         pictures = read_pictures(paths) if is_store else {}

@@ -1,4 +1,4 @@
-"""``turbo-lab reproduce``: run a record's cell again, and say what is identical."""
+"""``turbo-lab reproduce``: draw a recorded cell again and say what is identical."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _drawing(word: str, store: Path, uri: str | None) -> Drawing:
 
 
 def _by_id(store: Store, word: str) -> Record:
-    """A record by record id or cell id, or the beginning of one."""
+    """Return the record with a record id or cell id, or the beginning of one."""
     found = [
         record
         for record in store.records()

@@ -20,7 +20,7 @@ from turbo_lab.untrusted.typed_json import to_plain
 @click.argument("image", type=click.Path(path_type=Path), metavar="IMAGE.png")
 @json_option
 def command(image: Path, as_json: bool) -> int:
-    """Show the recipe inside a PNG file, and whether its pixels are those that were drawn."""
+    """Show the recipe in a PNG file, and whether its pixels were changed since it was drawn."""
     pixels, text = images.read_png(image)
     if "turbo-lab" not in text:
         raise InputError(f"{image}: holds no turbo-lab recipe")
@@ -34,7 +34,7 @@ def command(image: Path, as_json: bool) -> int:
 
 
 def _read(path: Path, text: str, pixel_sha256: str) -> ShownImage:
-    """Return what an image says of itself. Raises :class:`StoreError` if that is damaged."""
+    """Return the recipe in an image. Raises :class:`StoreError` if it is damaged."""
     try:
         about = json.loads(text)
     except json.JSONDecodeError as error:

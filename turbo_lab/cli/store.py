@@ -20,7 +20,10 @@ from turbo_lab.store.store import Store
 
 @click.group("store", cls=Subcommands)
 def command() -> None:
-    """Look after a store; store=DIRECTORY names it (default: turbo-lab-store)."""
+    """Check a store, show its size or clean it up.
+
+    store=DIRECTORY names it (default: turbo-lab-store).
+    """
 
 
 @command.command()
@@ -40,8 +43,7 @@ def verify(words: tuple[str, ...], remove_damaged: bool, as_json: bool) -> int:
         print_document("store verify", verified)
     else:
         _print_damage(store, removed, damaged)
-    # Damage is no mistake of the user's and no verdict on a model: what was made is not all
-    # there, which is "incomplete".
+    # Damage is neither a mistake of the user nor a verdict on a model: the work is incomplete.
     return 3 if damaged else 0
 
 
@@ -81,7 +83,7 @@ def du(words: tuple[str, ...], as_json: bool) -> int:
 @json_option
 @words_argument("[store=DIR]")
 def gc(words: tuple[str, ...], orphans: bool, dry_run: bool, as_json: bool) -> int:
-    """Remove unfinished writes and what nothing needs."""
+    """Remove unfinished writes; with --orphans, also batches that no record names."""
     store = _open(words)
     found = maintenance.gc(store, orphans, dry_run)
     freed_bytes = sum(garbage.size_bytes for garbage in found)

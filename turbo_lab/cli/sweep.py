@@ -1,4 +1,4 @@
-"""``turbo-lab sweep``: run a grid, measure it and show what came out."""
+"""``turbo-lab sweep``: run a grid, measure it and show the results."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
 
 
 def with_default_sweep(words: list[str]) -> list[str]:
-    """Add the default sweep where no axis and no preset is named."""
+    """Add the default sweep if neither an axis nor a preset is named."""
     from turbo_lab.config import is_grid_named
 
     asks_hydra = "--hydra-help" in words

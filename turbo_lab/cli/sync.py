@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @grid_options
 @words_argument()
 def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
-    """Replay every sweep of a store into MLflow; what is there already is not added again.
+    """Replay every sweep of a store into MLflow; runs that exist are completed, not added again.
 
     \b
     turbo-lab sync tracking=server tracking.uri=http://localhost:5000
@@ -65,7 +65,7 @@ def _sync(point: GridPoint, as_json: bool) -> int:
         )
         print_document("sync", result)
     elif not synced:
-        print(f"{store.root}: holds no sweep")
+        print(f"{store.root}: has no sweeps")
     return 3 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""Commits off the critical path: hashing, PNG encoding and the rename on a thread.
+"""Commits on a thread of their own: hashing, PNG encoding and the rename.
 
 Owns the queue between the device and the disk. The queue is bounded: if the disk is
 slower than the model, the model waits, and memory does not grow with the sweep.
@@ -49,7 +49,7 @@ class Committer:
         self._queue.put(on_done)
 
     def drain(self) -> None:
-        """Wait until everything queued is on disk; raises what went wrong."""
+        """Wait until everything queued is on disk; raise the error of a failed commit."""
         self._queue.join()
         self._raise()
 
@@ -74,7 +74,7 @@ class Committer:
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             try:
-                if self._error is None:  # after a failure the rest is let go
+                if self._error is None:  # after a failure the rest is dropped
                     item()
             except Exception as error:  # noqa: BLE001  (raised in the driver's thread)
                 self._error = error

@@ -1,9 +1,8 @@
-"""The driver of a sweep: plan in, committed batches, records and figures out.
+"""The driver of a sweep: plan in, committed batches, records and timings out.
 
-Owns the order of events: cheap checks first, then batches group by group, the
-timing lane while a model is still resident, records when a cell's last batch is
-on disk, and measurements at the end. A cell that fails is recorded and the rest
-goes on. Committed work stays, so that the same command resumes.
+Owns the order of events: batches group by group, the timing lane while a model is still resident,
+and a record when a cell's last batch is on disk. A cell that fails is recorded and the other
+cells go on. Committed work stays, so that the same command resumes.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ class SweepContext:
     keys: CellKeys
     """Ids of its batches and records."""
     fingerprint: Fingerprint
-    """This environment."""
+    """Fingerprint of this environment."""
     timing: TimingRuleName | None
     """Rule of the timing lane; ``None``: cells are not timed."""
     origins: Mapping[str, CellOrigin]
@@ -89,7 +88,7 @@ class Progress(Protocol):
 
 @dataclass
 class SweepOutcome:
-    """Work done by one run of the driver."""
+    """Records and times of one run of the driver."""
 
     records: dict[str, Record] = field(default_factory=dict)
     """Record by cell id, failed cells included."""
@@ -112,7 +111,7 @@ def run_plan(plan: Plan, worker: Worker, context: SweepContext, progress: Progre
     """
     driver = _Driver(plan, worker, context, progress)
     outcome = SweepOutcome(work={"unet_rows": 0, "vae_rows": 0, "text_rows": 0})
-    # A run that was killed between a cell's last batch and its record left that to us.
+    # A run may have been killed between a cell's last batch and its record.
     for planned in plan.cells:
         if planned.in_store:
             driver.finish(planned.cell)
@@ -137,7 +136,7 @@ class _Driver:
         self.bug: Exception | None = None
         self.told: set[str] = set()
         self.interrupts = Interrupts()
-        # Reuse keys in our hands, and what another sweep on this store has in its own.
+        # Reuse keys that this process has locked, and jobs that another process has locked.
         self.claimed: set[str] = set()
         self.put_off: list[Group] = []
         # By cell: batches that are not yet on disk. Counted down on the commit thread only.
@@ -154,7 +153,7 @@ class _Driver:
                 self._run_groups(committer, outcome)
         except KeyboardInterrupt:
             raise IncompleteError(
-                "interrupted: what is committed stays; run the same command again to resume"
+                "interrupted: committed work is kept; run the same command again to resume"
             ) from None
         finally:
             for key in list(self.claimed):
@@ -180,7 +179,7 @@ class _Driver:
 
     def _run_group(self, group: Group, committer: Committer) -> None:
         if self.worker.share == "batched":
-            # Drawn in common passes: all must be in hand before the first one.
+            # Drawn in common passes: all must be locked before the first one.
             jobs: Iterable[Job] = list(self._claim_jobs(group, committer))
             self.worker.new_group([(job.batch, job.cells[0].negative_prompt) for job in jobs])
         else:
@@ -304,7 +303,7 @@ class _Driver:
         return f"a bug in turbo-lab: {reason(error)}"
 
     def fail(self, cells: Iterable[Cell], text: str) -> None:
-        """Give cells up, with the line that says why; their records say it too."""
+        """Mark cells as failed with a one-line reason, which their records repeat."""
         for cell in cells:
             self.failed[cell.cell_id] = text
             axes = " ".join(f"{k}={v}" for k, v in cell.axes) or "the cell"
@@ -346,8 +345,7 @@ class _Driver:
             batches = self._batch_keys(cell)
             is_split = batches != tuple(keys.reuse_key(batch) for batch in cell.batches)
             record = store.read_record(keys.record_id(cell, is_split))
-            # If it was done once, its batch has been removed and it failed now, the record on
-            # disk stays.
+            # A cell that was done, lost a batch and failed now keeps the record on disk.
             if record is None or record.status == CellStatus.FAILED or cell.cell_id in self.failed:
                 record = self._record(cell, batches, is_split)
                 store.write_record(record)

@@ -1,9 +1,9 @@
-"""Ctrl-C where a sweep can take it.
+"""Ctrl-C at points where a sweep can stop.
 
-Owns the handler of SIGINT while a plan runs. The signal may come anywhere, and
-an exception inside a lock's own code leaves the lock in a state that nobody
-expects: the sweep would hang on its own queue. So it is noted, and raised where
-the current work can be dropped: while the model is at it, and between batches.
+Owns the handler of SIGINT while a plan runs. The signal may come at any point, and an exception
+inside the code of a lock leaves the lock in an undefined state: the sweep would hang on its own
+queue. The signal is therefore noted, and raised where the current work can be dropped: while the
+model draws, and between batches.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 class Interrupts:
     """A context in which Ctrl-C is ``KeyboardInterrupt`` at chosen points only.
 
-    A second one is raised at once, wherever it comes. Elsewhere than on the main
-    thread, or where somebody else handles the signal, nothing is changed.
+    A second Ctrl-C is raised at once. Nothing is changed on other threads than the main one, or
+    if another handler of the signal is installed.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Interrupts:
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
-        """Raised inside, and on entry if it came before."""
+        """Let Ctrl-C be raised inside, and on entry if it was pressed before."""
         self._allowed = True
         try:
             self._check()

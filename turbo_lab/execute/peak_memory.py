@@ -1,8 +1,7 @@
-"""Peak memory of a pipeline, over what the process held before.
+"""Peak memory of a pipeline, above that of the process before loading.
 
-Owns the measurement in separate processes, because a process's peak remembers
-all that the process ever loaded. Imports are left out: torch and diffusers take
-more than a small model does, and would hide what it takes.
+Owns the measurement in separate processes, because a process's peak includes everything that it
+ever loaded. Imports are left out: torch and diffusers take more memory than a small model.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Fault = Callable[[Any], None]
 """Change to a loaded pipeline; a module's function, because it is sent to another process."""
 
 NUM_PAIRS = 8
-"""Fewer have no interval."""
+"""Pairs of measurements; with fewer there is no interval."""
 # Imported once, by the process that the measured ones are forked from. It runs nothing.
 _PRELOAD = ["turbo_lab.runtime.sampler", "turbo_lab.runtime.lora"]
 
@@ -58,7 +57,7 @@ def compare_footprints(
     num_pairs: int = NUM_PAIRS,
     fault: Fault | None = None,
 ) -> tuple[list[int], list[int]]:
-    """Return (candidate's, baseline's) peaks in bytes, ``num_pairs`` each, taken by turns.
+    """Return (candidate's, baseline's) peaks in bytes, ``num_pairs`` each, measured in turn.
 
     One process per peak on a CPU, where a peak cannot be reset; one per side on a
     GPU, whose allocator's can. ``fault`` is put into the candidate. Raises

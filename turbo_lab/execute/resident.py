@@ -1,6 +1,6 @@
-"""The resident pipeline of a process: which weights are loaded, and which adapters are on them.
+"""The resident pipeline of a process: the loaded weights and the adapters on them.
 
-Owns loading and swapping. The old weights go before the new ones come, because
+Owns loading and swapping. The old weights are dropped before the new ones are loaded, because
 two models may not fit.
 """
 

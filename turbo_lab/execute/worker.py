@@ -1,8 +1,8 @@
 """A worker: draws and times batches on the resident pipeline.
 
-Owns which runner draws a batch and how long its shared work lives: text
-encodings until the weights change, all else for one group. The driver talks to
-it through ``prepare``, ``new_group``, ``run`` and ``time_cell`` only.
+Owns which runner draws a batch and how long shared work is kept: text encodings until the
+weights change, everything else for one group. The driver uses it through ``prepare``,
+``new_group``, ``run`` and ``time_cell`` only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Worker:
-    """Generates on one device, by one way of sharing work."""
+    """Draws batches on one device, with one way of sharing work."""
 
     resident: ResidentPipeline
     """Pipeline that the worker draws with."""

@@ -32,7 +32,7 @@ Features = npt.NDArray[np.float32]
 
 
 class FeatureCache:
-    """Rows of float32 by content."""
+    """A folder of feature rows, float32, by content."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Keep rows in ``folder``; by default ``features`` of the user cache."""
@@ -113,7 +113,7 @@ class CachedExtractor:
         return np.stack([rows[key] for key in keys])
 
     def text_features(self, prompts: Sequence[str]) -> Features:
-        """N texts to (N, d) float32; each distinct text is read or encoded once."""
+        """Return (N, d) float32 for N texts; each distinct text is read or encoded once."""
         if not prompts:
             raise InputError("prompts: at least one is needed")
         unknown = [text for text in dict.fromkeys(prompts) if text not in self._texts]

@@ -23,7 +23,7 @@ def compute(inputs: MetricInputs) -> Score:
 
 
 def diversity(image_features: Floats, prompts: Sequence[str], seed: int = 0) -> Score:
-    """Mean over prompts of the mean pairwise ``1 - cosine`` of their images.
+    """Compute the mean over prompts of the mean pairwise ``1 - cosine`` of their images.
 
     ``image_features``: (N, d). In [0, 2], higher is more diverse; n counts the
     prompts with at least two images, 4 or more images each are advised. Unbiased

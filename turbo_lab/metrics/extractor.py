@@ -55,7 +55,7 @@ class ClipExtractor:
         self._texts: dict[str, Features] = {}
 
     def image_features(self, images: Images) -> Features:
-        """Projected image embeddings, not normalised.
+        """Compute projected image embeddings, not normalised.
 
         ``images``: (N, H, W, 3) uint8 in [0, 255], RGB. Returns (N, d) float32.
         Raises :class:`InputError` for another dtype or shape, ``ValueError`` if
@@ -71,7 +71,7 @@ class ClipExtractor:
         return _finite("image features", np.concatenate(rows))
 
     def text_features(self, prompts: Sequence[str]) -> Features:
-        """Projected text embeddings, (N, d) float32, not normalised.
+        """Compute projected text embeddings, (N, d) float32, not normalised.
 
         Each distinct prompt is encoded once in the life of this object. Raises
         :class:`InputError` for no prompts.

@@ -53,7 +53,7 @@ PRESETS: Mapping[str, Preset] = {
         "ViT-g-14", "laion2b_s12b_b42k", "laion/CLIP-ViT-g-14-laion2B-s12B-b42K", "ViT-g-14"
     ),
 }
-"""The models behind most published CLIP scores; found without importing open_clip."""
+"""Models of most published CLIP scores; found without importing open_clip."""
 
 INCEPTION = "inception-2015-12-05"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -81,7 +81,7 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class ExtractorSource:
-    """An extractor on this machine: what to load, and what it is by content."""
+    """An extractor on this machine: the files to load, and their identity."""
 
     name: str
     """Short name, as in ``fd/<name>``: ``nano-clip`` or ``ViT-B-32-openai``."""

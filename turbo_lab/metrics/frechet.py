@@ -23,7 +23,7 @@ from turbo_lab.metrics.reference import Reference, check_extractor, finite_rows
 Array = npt.NDArray[np.float64]
 BOOTSTRAP_RESAMPLES = 400
 BOOTSTRAP_MAX_FEATURES = 512
-"""Above it one resample costs a tenth of a second and more: no interval is computed."""
+"""Number of features above which no interval is computed: one resample takes 0.1 s or more."""
 
 
 def compute(inputs: MetricInputs) -> Score:
@@ -213,7 +213,7 @@ def difference_interval(
     seed: int = 0,
     resamples: int = BOOTSTRAP_RESAMPLES,
 ) -> Interval | None:
-    """Percentile 95% interval of ``fd(candidate) - fd(baseline)``, rows paired.
+    """Compute the percentile 95% interval of ``fd(candidate) - fd(baseline)``, rows paired.
 
     (N, d) each, row i of both from the same prompt and seed; clusters are drawn
     jointly, so what the samples share cancels, and so does most of the bias. It

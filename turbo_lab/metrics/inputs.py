@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class Extractor(Protocol):
-    """What metrics need of an extractor, such as :class:`~.extractor.ClipExtractor`."""
+    """Interface of extractors, such as :class:`~.extractor.ClipExtractor`."""
 
     name: str
     digest: str
@@ -31,7 +31,7 @@ class Extractor(Protocol):
         ...
 
     def text_features(self, prompts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """N texts to (N, d) float32."""
+        """Return (N, d) float32 for N texts."""
         ...
 
 
@@ -40,15 +40,15 @@ class Score:
     """A metric's result before its provenance is added."""
 
     value: float | None
-    """``None``: unscored, ``note`` says why."""
+    """The value. ``None``: unscored; ``note`` says why."""
     n: int
-    """Independent samples behind it."""
+    """Number of independent samples."""
     ci95: Interval | None = None
-    """``None`` where n is too small."""
+    """95% confidence interval. ``None``: n is too small."""
     note: str | None = None
     """A note for readers; ``None`` if there is nothing to say."""
     per_image: tuple[float, ...] | None = None
-    """One value an image, where ``value`` is their mean."""
+    """One value per image if ``value`` is their mean, else ``None``."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class MetricInputs:
     images: Sequence[npt.NDArray[Any]] | npt.NDArray[Any]
     """N images (H, W, 3) uint8 in [0, 255], RGB, of one size."""
     prompts: tuple[str, ...]
-    """One an image."""
+    """One per image."""
     seeds: tuple[int, ...]
-    """One an image."""
+    """One per image."""
     extractor_loader: Callable[[], Extractor]
-    """Loads the extractor; called at the first use of a feature."""
+    """Function that loads the extractor; called at the first use of a feature."""
     reference_loader: Callable[[], Any]
-    """Loads a :class:`~turbo_lab.metrics.frechet.Reference`."""
+    """Function that loads a :class:`~turbo_lab.metrics.reference.Reference`."""
     prompt_set: tuple[str, ...] = field(default=())
     """Captions that r_precision chooses from."""
 
@@ -106,7 +106,7 @@ def check_images(images: npt.NDArray[Any]) -> None:
 def stack_images(
     images: Sequence[npt.NDArray[Any]] | npt.NDArray[Any], num_prompts: int, num_seeds: int
 ) -> npt.NDArray[np.uint8]:
-    """N images as one (N, H, W, 3) uint8 array, or an :class:`InputError` that says why not."""
+    """Return N images as one (N, H, W, 3) uint8 array. Raises :class:`InputError`."""
     if not len(images):
         raise InputError("images: there are none")
     if not len(images) == num_prompts == num_seeds:

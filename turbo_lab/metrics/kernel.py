@@ -35,7 +35,7 @@ def compute_cmmd(inputs: MetricInputs) -> Score:
 
 
 def kid(features: Floats, reference: Floats) -> float:
-    """Unbiased squared MMD with a cubic kernel, of (N, d) and (M, d); lower is better.
+    """Compute the unbiased squared MMD of (N, d) and (M, d), cubic kernel; lower is better.
 
     Binkowski et al. 2018 (arXiv 1801.01401), section 4; N, M >= 2. May be
     negative near zero. Raises ``ValueError`` for fewer rows or unequal d.
@@ -44,7 +44,7 @@ def kid(features: Floats, reference: Floats) -> float:
 
 
 def cmmd(features: Floats, reference: Floats, biased: bool = False) -> float:
-    """1000 x squared MMD with a Gaussian kernel of sigma 10, of rows as given.
+    """Compute 1000 times the squared MMD, Gaussian kernel of sigma 10, of rows as given.
 
     Jayasumana et al. 2024 (arXiv 2401.09603), equation 4, on normalised CLIP
     embeddings. ``biased``: the published code's estimate, diagonals included,
@@ -79,7 +79,7 @@ def mmd2(a: Array, b: Array, kernel: Kernel, biased: bool = False) -> float:
 def jackknife_interval(
     a: Array, b: Array, kernel: Kernel, clusters: Sequence[Hashable], level: float = 0.95
 ) -> tuple[float, float] | None:
-    """Interval of :func:`mmd2` by leaving out one cluster of ``a`` at a time; b is fixed.
+    """Compute the interval of :func:`mmd2`, leaving out one cluster of ``a`` at a time.
 
     Efron and Stein 1981: the spread of the leave-one-out values, Student's t.
     ``None`` below 8 clusters.

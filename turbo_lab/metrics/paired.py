@@ -26,20 +26,20 @@ WINDOW_TOLERANCE = 2
 
 @dataclass(frozen=True)
 class PairedFigure:
-    """One figure over all pairs."""
+    """One metric over all pairs."""
 
     name: str
     """Name, such as ``psnr``."""
     unit: str
     """Unit, such as ``dB``."""
     direction: Direction
-    """Values at which two images are more alike."""
+    """Which values mean that two images are more alike."""
     mean: float | None
-    """Over the pairs; ``None``: unscored."""
+    """Mean over the pairs. ``None``: unscored."""
     worst: float | None
     """Value of the pair that differs most."""
     n: int
-    """Pairs."""
+    """Number of pairs."""
     ci95: Interval | None
     """95% interval of the mean, over prompts; ``None`` below 8 prompts or for an infinite mean."""
     per_image: tuple[float, ...]

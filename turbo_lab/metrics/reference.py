@@ -33,11 +33,11 @@ class Reference:
     """Mean and covariance of a reference set's features, with the extractor they are from."""
 
     mean: Array
-    """(d,) float64."""
+    """Mean, (d,) float64."""
     covariance: Array
-    """(d, d) float64, symmetric, of n - 1 degrees of freedom."""
+    """Covariance, (d, d) float64, symmetric, of n - 1 degrees of freedom."""
     n: int
-    """Images behind it."""
+    """Number of images."""
     extractor: str
     """Digest of the extractor; another extractor's features are refused."""
     name: str
@@ -47,7 +47,7 @@ class Reference:
     extractor_name: str = "unnamed"
     """Name of the extractor, for messages."""
     features: npt.NDArray[np.floating[Any]] | None = None
-    """(n, d), for kernel distances; ``None`` where only the moments were kept."""
+    """Features, (n, d), for kernel distances. ``None``: only the moments were kept."""
     kept_root: Array | None = None
     """:attr:`root` as the file has it; ``None``: it is computed at the first use."""
 
@@ -94,9 +94,10 @@ def build_reference(
     extractor_name: str = "unnamed",
     keep_features: bool = False,
 ) -> Reference:
-    """Statistics of (N, d) features, N >= 2, in float64; ``extractor`` is the extractor's digest.
+    """Compute statistics of (N, d) features, N >= 2, in float64.
 
-    ``keep_features``: the features as well, as float16, for kernel distances.
+    ``extractor``: digest of the extractor. ``keep_features``: keep the features as well, as
+    float16, for kernel distances.
     """
     data = finite_rows(features)
     if len(data) < 2:
@@ -110,9 +111,9 @@ def build_reference(
 def save_reference(
     path: Path, reference: Reference, extra: Mapping[str, str] | None = None
 ) -> None:
-    """Write everything that distances to it need, by one rename.
+    """Write everything that distances to it need, atomically.
 
-    ``extra``: such as the seed and the digest of the images.
+    ``extra``: more facts, such as the seed and the digest of the images.
     """
     from safetensors.numpy import save
 

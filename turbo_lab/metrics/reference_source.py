@@ -19,7 +19,7 @@ class ReferenceSource:
     name: str
     """Short name, such as ``scenes-heldout``."""
     path: Path
-    """A safetensors file as :func:`turbo_lab.metrics.reference.save_reference` writes it."""
+    """File that :func:`turbo_lab.metrics.reference.save_reference` wrote."""
 
     def digest(self, cache: DigestCache) -> str:
         """Return the sha256 of the file; raises :class:`MissingFilesError` if it is absent."""

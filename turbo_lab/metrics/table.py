@@ -30,17 +30,17 @@ class MetricInfo:
     unit: str
     """Unit of the value, such as ``cosine``."""
     direction: Direction
-    """Values that are better."""
+    """Which values are better."""
     version: int
-    """Raised when the value for equal input changes."""
+    """Version; it is raised when the value for equal input changes."""
     path: str
     """``module:function`` that computes it; imported only when it is measured."""
     needs_text: bool
-    """True if the metric compares images with their prompts."""
+    """Whether the metric compares images with their prompts."""
     needs_reference: bool
-    """True if the metric compares with the stored statistics of a reference set."""
+    """Whether the metric compares with the stored statistics of a reference set."""
     same_n_only: bool
-    """True if the expected value depends on n, so that only values of equal n compare."""
+    """Whether the expected value depends on n, so that only values of equal n compare."""
     summary: str
     """One line for ``--help`` and reports."""
     extractor: Literal["chosen", "inception"] = "chosen"
@@ -164,7 +164,7 @@ def metric_info(name: str) -> MetricInfo:
 
 
 def provider(name: str) -> dict[str, str]:
-    """Which package an added metric is from, for its fingerprint; empty for our own."""
+    """Return the package that an added metric is from; empty for our own."""
     root = name.partition("/")[0]
     if root in METRICS:
         return {}
@@ -175,7 +175,7 @@ def provider(name: str) -> dict[str, str]:
 
 @cache
 def _added() -> Mapping[str, EntryPoint]:
-    """Metrics of other packages; looked for only where a name is none of ours."""
+    """Return the metrics of other packages; they are read only if a name is not one of ours."""
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=ENTRY_POINTS):
         if point.name in METRICS or point.name in SETS or not point.name.isidentifier():

@@ -1,7 +1,7 @@
-"""A drawn batch as the files of the store: PNG images and their record.
+"""Encoding of a drawn batch as the files of the store: PNG images and their record.
 
-Pure: pixels in, bytes out. Owns what a PNG says about itself, so that an image
-that was copied out of the store can be drawn again and compared.
+Pure: pixels in, bytes out. Owns the text in a PNG file, so that an image that was copied out of
+the store can be drawn again and compared.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 EncodePng = Callable[[np.ndarray, Mapping[str, str]], bytes]
-"""Pixels, (H, W, 3) uint8, and the texts of a PNG, to its bytes."""
+"""Function from pixels, (H, W, 3) uint8, and the texts of a PNG file to its bytes."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Names and places of everything in a store, and of nothing else.
+"""Names and paths of all files in a store.
 
 Pure paths: nothing is read or written here. A name that comes from a file is refused
 unless it is hexadecimal, so that no path leads out of the store.
@@ -28,7 +28,7 @@ from turbo_lab.errors import StoreError
 from turbo_lab.untrusted.paths import hex_name, is_hex_name
 
 DEFAULT_STORE = "turbo-lab-store"
-"""Folder of a store that is not named, in the working directory."""
+"""Default folder of the store, in the working directory."""
 BATCHES, RECORDS, SWEEPS = "batches", "records", "sweeps"
 KINDS = (BATCHES, RECORDS, "measurements", "timings", SWEEPS, "tmp")
 """The folders of a store."""

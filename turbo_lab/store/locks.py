@@ -1,10 +1,10 @@
 """Advisory file locks: visible to all processes on the store, released when the holder exits.
 
-Owns one file of locked bytes. A name is a byte far beyond the file's end, locked
-by ``fcntl``; the kernel gives it back when the process ends, however it ends. So
-a killed sweep blocks nobody, no process number is taken for another's, and
-containers or machines that share the folder see each other wherever its file
-system has locks. The threads of one process own its claims together.
+Owns one file of locked bytes. A name is a byte far beyond the file's end, locked by ``fcntl``;
+the kernel releases it when the process ends, however it ends. A killed sweep therefore blocks
+nobody, no process id can be mistaken for another, and containers or machines that share the
+folder see each other's locks if its file system supports them. The threads of one process share
+its locks.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from turbo_lab.untrusted.paths import check_regular
 # 60 bits of a digest do not collide, and fit a file offset with room for one more.
 _DIGITS = 15
 _EVERYTHING = 16**_DIGITS
-# By device and inode: closing any handle of a file drops all of a process's locks on
-# it, so that one is opened and kept, however many claims there are on its folder.
+# By device and inode: closing any handle of a file drops all of the process's locks on it, so
+# one handle per file is opened and kept.
 _HANDLES: dict[tuple[int, int], int] = {}
 
 
 class Claims:
-    """The claims on what lies in one folder."""
+    """Locks on the contents of one folder."""
 
     def __init__(self, path: Path) -> None:
-        """Open, or make, the file whose bytes are locked.
+        """Open the file whose bytes are locked, or make it.
 
-        Raises :class:`StoreError` for what is not a regular file, and ``OSError``.
+        Raises :class:`StoreError` if it is not a regular file, and ``OSError``.
         """
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
         with suppress(FileExistsError):
@@ -55,16 +55,16 @@ class Claims:
         return self._lock(fcntl.LOCK_EX, _offset(name), wait)
 
     def give_back(self, name: str) -> None:
-        """Let go of ``name``."""
+        """Release ``name``."""
         fcntl.lockf(self._handle, fcntl.LOCK_UN, 1, _offset(name))
 
     def join(self) -> None:
-        """Be one of those who have the folder open, until the process ends."""
+        """Mark the folder as open by this process until the process ends."""
         self._lock(fcntl.LOCK_SH, _EVERYTHING, wait=True)
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
-        """Whether no other process has the folder open; while inside, none comes in."""
+        """Yield whether no other process has the folder open; inside, no other can open it."""
         is_alone = self._lock(fcntl.LOCK_EX, _EVERYTHING, wait=False)
         try:
             yield is_alone

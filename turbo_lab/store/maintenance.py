@@ -117,7 +117,7 @@ def _batch_damage(store: Store, folder: Path) -> str | None:
         for entry in batch.images:
             pixels, _ = images.read_png(folder / entry.file, follow_links=False)
             if images.pixel_sha256(pixels) != entry.pixel_sha256:
-                return f"{entry.file} has other pixels than were committed"
+                return f"{entry.file} has pixels that were not committed"
     except TurboLabError as error:
         return _line(error)
     return None

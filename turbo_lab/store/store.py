@@ -1,9 +1,9 @@
-"""The store: what has been made, by content, on disk.
+"""The store: images, records and measurements on disk, by content.
 
-Owns the way anything gets into it: written aside, synced once, renamed into place.
-So a reader sees a batch whole or not at all, however
-kills the writer, and two sweeps may write at once: the second finds the first
-one's folder in place and keeps it. Its paths are in :mod:`turbo_lab.store.layout`.
+Owns every write into the store: a file or folder is written under ``tmp``, synced once and
+renamed into place. A reader therefore sees a batch whole or not at all, even if the writer was
+killed. Two sweeps may write at once: the second one finds the folder of the first and keeps it.
+The paths are in :mod:`turbo_lab.store.layout`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 T = TypeVar("T")
-# What an unwritable place answers; /proc, for one, says that it does not exist.
+# Error numbers of a place that cannot be written to; /proc, for example, gives ENOENT.
 _UNWRITABLE = (
     errno.EACCES,
     errno.EPERM,
@@ -45,20 +45,20 @@ _UNWRITABLE = (
 
 
 def reuse_key(batch_id: str, fingerprint_keys: Keys, exactness: Exactness) -> str:
-    """Equal keys are the only licence to reuse a batch."""
+    """Return the key of a batch in one environment; only a batch with an equal key is reused."""
     return digest({"batch": batch_id, "keys": dict(fingerprint_keys), "exactness": exactness})
 
 
 def record_id(cell_id: str, fingerprint_keys: Keys, exactness: Exactness) -> str:
-    """Names a cell as made in one environment."""
+    """Return the id of a cell's record in one environment."""
     return digest({"cell": cell_id, "keys": dict(fingerprint_keys), "exactness": exactness})
 
 
 class Store:
-    """A folder of batches, records and what was measured on them."""
+    """A folder of batches, records, measurements and timings."""
 
     def __init__(self, root: Path) -> None:
-        """Open, or make, the store at ``root``; raises :class:`StoreError`."""
+        """Open the store at ``root``, or make it. Raises :class:`StoreError`."""
         self.root = root.expanduser().resolve()
         self._batches: set[str] | None = None
         self.layout = layout = StoreLayout(self.root)
@@ -74,7 +74,7 @@ class Store:
             if not os.access(layout.tmp, os.W_OK):
                 raise StoreError(f"store={self.root}: cannot be written to; choose another folder")
             self.claims = Claims(layout.claims)
-            # From here on gc leaves alone what nothing names yet.
+            # From here on gc keeps batches that no record names yet.
             self.claims.join()
         if not marker.exists():
             try:
@@ -84,31 +84,33 @@ class Store:
 
     @classmethod
     def existing(cls, root: Path) -> Store:
-        """Open a store that must be there: a command that only reads makes none."""
+        """Open a store that must exist. Raises :class:`InputError` if it does not."""
         if not StoreLayout(root.expanduser()).exists:
             raise InputError(f"store={root}: is not a turbo-lab store; set store=DIRECTORY")
         return cls(root)
 
     def _refuse_other_folder(self, marker: Path) -> None:
-        """A maker that was killed, or is at it, leaves ``tmp`` and ``claims`` and nothing else."""
+        """Refuse a folder with other files; a killed maker leaves ``tmp`` and ``claims`` only."""
         names = {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
         if names - {self.layout.tmp.name, self.layout.claims.name} and not marker.exists():
-            raise StoreError(f"store={self.root}: the folder is not empty and no store")
+            raise StoreError(
+                f"store={self.root}: is not a turbo-lab store and not empty; set store=DIRECTORY"
+            )
 
     # batches
 
     def has_batch(self, key: str) -> bool:
-        """Whether a batch was committed under this reuse key (listed once, then kept)."""
+        """Return whether a batch has this reuse key; the folders are listed once and remembered."""
         if self._batches is None:
             self._batches = {path.name for path in self.layout.batches()}
         return key in self._batches
 
     def batch_folder(self, key: str) -> Path:
-        """Where a batch lies, or will."""
+        """Return the folder of a batch, which need not exist."""
         return self.layout.batch(key)
 
     def holds(self, key: str) -> bool:
-        """Return whether a batch is in place at this moment, written by any process."""
+        """Return whether a batch is on disk now, whichever process wrote it."""
         return self.layout.batch_document(key).exists()
 
     def claim(self, key: str, wait: bool = False) -> bool:
@@ -120,16 +122,16 @@ class Store:
             return self.claims.take(key, wait)
 
     def release(self, key: str) -> None:
-        """Give a claimed batch back: it is committed, or failed."""
+        """Release the lock on a batch that was committed or has failed."""
         with _explained(self.root):
             self.claims.give_back(key)
 
     def read_batch(self, key: str) -> BatchRecord:
-        """A committed batch."""
+        """Read the document of a committed batch."""
         return self._read(self.layout.batch_document(key), records.read_batch)
 
     def commit_batch(self, batch: BatchRecord, files: Mapping[str, bytes]) -> None:
-        """Put a batch's images and its document in place by one rename."""
+        """Write a batch's images and its document atomically."""
         final = self.batch_folder(batch.reuse_key)
         refuse_links(self.root, final.parent, StoreError)
         with _explained(self.root), self._aside() as partial:
@@ -150,19 +152,19 @@ class Store:
         if self._batches is not None:
             self._batches.add(batch.reuse_key)
 
-    # records and what lies beside them
+    # records, measurements, timings and sweeps
 
     def record_path(self, name: str) -> Path:
-        """Where a record lies, or will."""
+        """Return the file of a record, which need not exist."""
         return self.layout.record(name)
 
     def read_record(self, name: str) -> Record | None:
-        """A record by its id; ``None`` where there is none."""
+        """Read a record by its id; ``None`` if there is none."""
         path = self.record_path(name)
         return self._read(path, records.read_record) if path.exists() else None
 
     def write_record(self, record: Record) -> Path:
-        """Write a record once; a failed one may be followed by a better one."""
+        """Write a record unless there is one; a failed record is replaced."""
         path, name = self.record_path(record.record_id), record.record_id
         # Two sweeps end with the same cell: the second must see the first one's record.
         self.claim(name, wait=True)
@@ -175,7 +177,7 @@ class Store:
         return path
 
     def records(self) -> Iterator[Record]:
-        """All records, in the order of their ids."""
+        """Yield all records, in the order of their ids."""
         for path in self.layout.records():
             yield self._read(path, records.read_record)
 
@@ -186,28 +188,28 @@ class Store:
         return path
 
     def measurements(self, name: str) -> list[Measurement]:
-        """All figures of a record."""
+        """Read all measurements of a record."""
         folder = self.layout.measurements(name)
         return [self.read_measurement(path) for path in sorted(folder.glob("*.json"))]
 
     def read_measurement(self, path: Path) -> Measurement:
-        """One figure."""
+        """Read one measurement."""
         return self._read(path, records.read_measurement)
 
     def write_timing(self, name: str, timing: Timing) -> Path:
-        """Add a run of the timing lane; earlier ones stay."""
+        """Add a timing to a record; earlier ones stay."""
         moment = f"{time.time_ns()}-{uuid.uuid4().hex[:8]}"
         path = self.layout.timings(name) / f"{moment}.json"
         self._write(path, records.document("timing", timing))
         return path
 
     def timings(self, name: str) -> list[Timing]:
-        """All runs of the timing lane on a cell, oldest first."""
+        """Read all timings of a record, oldest first."""
         folder = self.layout.timings(name)
         return [self.read_timing(path) for path in sorted(folder.glob("*.json"))]
 
     def read_timing(self, path: Path) -> Timing:
-        """One run of the timing lane."""
+        """Read one timing."""
         return self._read(path, records.read_timing)
 
     def read_document(self, cls: type[T], kind: str, path: Path) -> T:
@@ -228,7 +230,7 @@ class Store:
         return [one for one in sweeps if one.begun.exists() and not one.document.exists()]
 
     def read_note(self, path: Path) -> dict[str, Any]:
-        """Read a note that only saves work; empty if it is absent or damaged."""
+        """Read a file whose loss only costs time; return an empty object if it is unreadable."""
         try:
             values = json.loads(read_regular(path, error=StoreError).decode())
         except (OSError, ValueError, StoreError):
@@ -244,11 +246,11 @@ class Store:
         return files
 
     def write_document(self, path: Path, values: Mapping[str, Any]) -> None:
-        """A JSON document inside the store, by one rename."""
+        """Write a JSON document into the store, atomically."""
         self._write(path, values)
 
     def write_file(self, path: Path, content: bytes) -> None:
-        """Any file inside the store, by one rename."""
+        """Write a file into the store, atomically."""
         refuse_links(self.root, path.parent, StoreError)
         with _explained(self.root), self._aside() as partial:
             file = partial / path.name
@@ -263,7 +265,7 @@ class Store:
         self.write_file(path, records.dump(values).encode())
 
     def _read(self, path: Path, read: Callable[[dict[str, Any], str], T]) -> T:
-        """A document, read by its own reader; what the reader trips over is damage."""
+        """Read a document; raise :class:`StoreError` if it is damaged."""
         with _explained(path, StoreError, reading=True):
             refuse_links(self.root, path, StoreError)
             values = _read_json(path)
@@ -278,7 +280,7 @@ class Store:
     def _aside(self) -> Iterator[Path]:
         """Provide a folder under ``tmp`` that is removed afterwards in every case."""
         name = uuid.uuid4().hex
-        # Claimed before it is there: gc takes what nobody has in hand.
+        # Locked before it exists: gc removes what no process has locked.
         self.claims.take(name)
         partial = self.layout.tmp / name
         try:
@@ -290,7 +292,7 @@ class Store:
 
 
 def images_of(store: Store, record: Record) -> list[tuple[Path, str, str, int]]:
-    """(path, pixel hash, prompt, seed) of every image of a record, in order."""
+    """Return (path, pixel hash, prompt, seed) of every image of a record, in order."""
     rows = []
     for key in record.batches:
         folder = store.batch_folder(key)
@@ -300,7 +302,7 @@ def images_of(store: Store, record: Record) -> list[tuple[Path, str, str, int]]:
 
 
 def read_image(path: Path, pixel_sha256: str) -> np.ndarray:
-    """Pixels of a committed image, (H, W, 3) uint8; raises where they are not those committed."""
+    """Read a committed image, (H, W, 3) uint8. Raises :class:`StoreError` if its pixels differ."""
     from turbo_lab import images  # numpy and Pillow; planning needs neither
 
     try:
@@ -308,7 +310,7 @@ def read_image(path: Path, pixel_sha256: str) -> np.ndarray:
     except InputError as error:
         raise _damaged(path, str(error).removeprefix(f"{path}: ")) from error
     if images.pixel_sha256(pixels) != pixel_sha256:
-        raise _damaged(path, "it has other pixels than were committed")
+        raise _damaged(path, "its pixels are not those that were committed")
     return pixels
 
 
@@ -324,8 +326,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path, reason: str) -> StoreError:
     return StoreError(
-        f"{path}: is damaged ({reason}); turbo-lab store verify --remove-damaged takes out what "
-        "is, then run the same command again"
+        f"{path}: is damaged ({reason}); turbo-lab store verify --remove-damaged removes it, "
+        "then run the same command again"
     )
 
 
@@ -333,16 +335,16 @@ def _damaged(path: Path, reason: str) -> StoreError:
 def _explained(
     path: Path, kind: type[StoreError] = WriteError, reading: bool = False
 ) -> Iterator[None]:
-    """Turn what the file system refuses into one line for the user."""
+    """Turn an ``OSError`` into one line for the user."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             kind = WriteError
-            remedy = "the disk is full; free some room and run the same command again to resume"
+            remedy = "the disk is full; free some space and run the same command again to resume"
         elif reading and error.errno == errno.ENOENT:
             remedy = (
-                "is missing; turbo-lab store verify --remove-damaged takes out what names it, "
+                "is missing; turbo-lab store verify --remove-damaged removes what refers to it, "
                 "then run the same command again"
             )
         elif error.errno in _UNWRITABLE:
@@ -350,12 +352,12 @@ def _explained(
         else:
             remedy = error.strerror or str(error)
             if kind is WriteError:
-                remedy += "; what is committed stays, and the same command resumes"
+                remedy += "; committed work is kept: run the same command again to resume"
         raise kind(f"store: {error.filename or path}: {remedy}") from error
 
 
 def _sync_filesystem(folder: Path) -> None:
-    """One ``syncfs`` for all files of a commit: an ``fsync`` each costs as many waits."""
+    """Sync all files of a commit with one ``syncfs``; an ``fsync`` per file is slower."""
     libc = ctypes.CDLL(None, use_errno=True)
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -80,7 +80,7 @@ def is_hex_name(name: Any) -> bool:
 
 
 def _checked(name: Any, field: str, error: type[TurboLabError]) -> str:
-    """Return ``name`` where its text alone cannot lead out of a folder."""
+    """Return ``name`` if its text alone cannot lead out of a folder."""
     if not isinstance(name, str) or not name:
         raise _refused(field, name, "must be a text that is not empty", error)
     try:
@@ -132,7 +132,7 @@ def open_regular(
 def check_regular(
     path: Path, *, follow_links: bool = False, error: type[TurboLabError] = InputError
 ) -> None:
-    """Raise ``error`` for what is there and not a regular file; ``OSError`` if nothing is."""
+    """Raise ``error`` if a path is not a regular file, ``OSError`` if it does not exist."""
     mode = (path.stat() if follow_links else path.lstat()).st_mode
     if not stat.S_ISREG(mode):
         raise error(
@@ -151,7 +151,7 @@ def _kind(mode: int) -> str:
 
 
 def refuse_links(root: Path, path: Path, error: type[TurboLabError] = InputError) -> None:
-    """Raise ``error`` where a part of ``path`` below ``root`` is a symbolic link."""
+    """Raise ``error`` if a part of ``path`` below ``root`` is a symbolic link."""
     at = root
     for part in path.relative_to(root).parts:
         at = at / part
@@ -163,7 +163,7 @@ def refuse_links(root: Path, path: Path, error: type[TurboLabError] = InputError
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file under a name of its own next to ``path``, then rename it to ``path``.
+    """Write a file under another name next to ``path``, then rename it to ``path``.
 
     A link at ``path`` is replaced, never written through. Raises ``OSError``.
     """
