@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cards.test_cards import TO_Q, lora
+from tests.cards.checkpoints import TO_Q, lora
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab import images
 from turbo_lab.cards import locate_adapter

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cards.test_cards import TO_Q, lora
+from tests.cards.checkpoints import TO_Q, lora
 from turbo_lab import config, environment
 from turbo_lab.cards import locate_adapter
 from turbo_lab.errors import InputError
@@ -257,12 +257,6 @@ def test_a_plan_takes_split_batches_only_where_splitting_is_allowed(
         ("batched", "fail"): 1,
         ("batched", "split"): 1,
     }
-
-
-@pytest.mark.parametrize("value", ["never", "true"])
-def test_wrong_answer_to_out_of_memory_names_the_right_ones(value: str) -> None:
-    with pytest.raises(InputError, match="unknown. .*Valid: fail, split"):
-        compose(f"on_out_of_memory={value}")
 
 
 def test_what_a_card_leaves_open_is_held_to_its_first_use(tmp_path: Path) -> None:

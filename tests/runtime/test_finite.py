@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.cards.test_cards import TO_Q
+from tests.cards.checkpoints import TO_Q
 from tests.runtime.test_sampler import LAYOUT, SCHEDULERS, recipe, scheduler_json
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab.cards import ModelSource

@@ -234,7 +234,7 @@ def test_an_index_that_the_weights_make_superfluous_is_not_loaded(
     tiny_sdxl_dir: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """diffusers prefers it to the whole file, and would follow its names."""
-    from tests.cards.test_cards import local
+    from tests.cards.checkpoints import local
     from turbo_lab.cards import locate
 
     unet = model / "unet"

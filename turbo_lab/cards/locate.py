@@ -159,7 +159,7 @@ def _from_folder(
         for path in own.values():
             if path.is_relative_to(folder):
                 cached_file(folder, path.relative_to(folder).as_posix())
-    return _assembled(card, folder, sources, revision, cache)
+    return _assembled(card, folder, sources, revision=revision, cache=cache)
 
 
 def _assembled(
@@ -211,9 +211,9 @@ def _from_file(card: ModelCard, path: Path, revision: str | None, cache: DigestC
                 f"{where}: is the UNet of a full LCM, which takes guidance as an embedding; pass "
                 "the folder that has its config.json"
             )
-        return _assembled(card, path.parent, sources, revision, cache)
+        return _assembled(card, path.parent, sources, revision=revision, cache=cache)
     _check_prediction(card, contents, where)
-    return _lone_file(card, path, contents, revision, cache)
+    return _lone_file(card, path, contents, revision=revision, cache=cache)
 
 
 def _lone_file(

@@ -116,7 +116,8 @@ def vary(sweep: ResolvedSweep, change: Callable[[Request], Request]) -> Resolved
     def resolved(cell: Cell) -> Cell:
         model = library.cards[cell.request.model, cell.recipe.model]
         prompts = library.prompt_sets[cell.prompt_set]
-        found = resolve_request(change(cell.request), model, prompts, cell.axes, library)
+        request = change(cell.request)
+        found = resolve_request(request, model, prompts, axes=cell.axes, library=library)
         return replace(found, notes=cell.notes)
 
     return replace(sweep, cells=tuple(resolved(cell) for cell in sweep.cells))

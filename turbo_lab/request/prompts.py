@@ -87,7 +87,13 @@ def read_prompts(path: Path, name: str | None = None, file_format: str = "auto")
 
 def _make(name: str, rows: Iterable[tuple[str, str]], source: str) -> PromptSet:
     ids, prompts = zip(*rows, strict=True)
-    return PromptSet(name, prompts, ids, digest({"prompts": list(prompts)}), source)
+    return PromptSet(
+        name=name,
+        prompts=prompts,
+        ids=ids,
+        digest=digest({"prompts": list(prompts)}),
+        source=source,
+    )
 
 
 def _read_text(path: Path) -> str:

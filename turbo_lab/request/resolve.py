@@ -155,7 +155,8 @@ def resolve(
     if is_own(request.model, request.model_path, given):
         notes = assumptions(request.model, files, request, given)
     request = replace(request, model=card.name, prompts=prompts.name)
-    return replace(resolve_request(request, (card, files), prompts, axes, library), notes=notes)
+    cell = resolve_request(request, (card, files), prompts, axes=axes, library=library)
+    return replace(cell, notes=notes)
 
 
 def resolve_request(
@@ -195,7 +196,15 @@ def resolve_request(
     )
     batches = tuple(Batch(recipe, layout) for layout in layouts)
     misfit = library.misfit(files, [adapter for adapter, _ in stack])
-    return Cell(request, recipe, batches, negative, axes, prompts.digest, misfit)
+    return Cell(
+        request=request,
+        recipe=recipe,
+        batches=batches,
+        negative_prompt=negative,
+        axes=axes,
+        prompt_set=prompts.digest,
+        misfit=misfit,
+    )
 
 
 def pin_revisions(library: Library, lock: Path) -> None:

@@ -49,16 +49,34 @@ def list_models() -> list[ModelRow]:
         ("pipeline", model_card(name)) for name in model_names() if name != "local"
     ]
     cards += [("adapter", adapter_card(name)) for name in adapter_names()]
-    rows = [
-        ModelRow(card.name, kind, card.title, card.source, card.license, _status(card))
-        for kind, card in cards
-    ]
+    rows = [_row(card, kind) for kind, card in cards]
     runnable = {card.name for _, card in cards}
-    for name in (name for name in packaged_names() if name not in runnable):
-        part = read_packaged_card(name)
-        title = part.title or _PARTS[part.kind]
-        rows.append(ModelRow(name, part.kind, title, "packaged", part.license, "ready"))
+    rows += [_part_row(name) for name in packaged_names() if name not in runnable]
     return [*rows, _LOCAL] if "local" in model_names() else rows
+
+
+def _row(card: ModelCard | AdapterCard, kind: str) -> ModelRow:
+    return ModelRow(
+        name=card.name,
+        kind=kind,
+        title=card.title,
+        source=card.source,
+        license=card.license,
+        status=_status(card),
+    )
+
+
+def _part_row(name: str) -> ModelRow:
+    """Return the row of a shipped part that is neither a pipeline nor an adapter."""
+    part = read_packaged_card(name)
+    return ModelRow(
+        name=name,
+        kind=part.kind,
+        title=part.title or _PARTS[part.kind],
+        source="packaged",
+        license=part.license,
+        status="ready",
+    )
 
 
 def show_model(name: str) -> ModelShown:

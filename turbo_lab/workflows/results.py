@@ -71,7 +71,9 @@ def measure_cells(
         }
         lacking = [n for n, full in zip(names, wanted, strict=True) if full not in have]
         if lacking:
-            have |= {m.name: m for m in _measure(record, lacking, context, store, cache)}
+            have |= {
+                m.name: m for m in _measure(record, lacking, context, store=store, cache=cache)
+            }
         found[record.record_id] = [have[name] for name in wanted if name in have]
     return found
 
@@ -93,7 +95,15 @@ def _measure(
     rows = images_of(store, record)
     pixels = [read_image(path, pixel_sha256) for path, pixel_sha256, *_ in rows]
     prompts, seeds = [row[2] for row in rows], [row[3] for row in rows]
-    measured = measure(pixels, prompts, seeds, names, context, cache=cache, features=FeatureCache())
+    measured = measure(
+        pixels,
+        prompts,
+        seeds,
+        names=names,
+        context=context,
+        cache=cache,
+        features=FeatureCache(),
+    )
     for measurement in measured:
         store.write_measurement(record.record_id, measurement)
     return measured
@@ -136,7 +146,7 @@ def cell_result(
 ) -> CellResult:
     """Return the result of one cell of a plan."""
     axes, aliases = dict(planned.cell.axes), [dict(axes) for axes in planned.aliases]
-    found = CellResult.of(record, store, axes, aliases, measurements)
+    found = CellResult.of(record, store, axes, aliases, measurements=measurements)
     is_reused = planned.in_store and found.status == CellStatus.DONE
     return replace(found, status=CellStatus.REUSED) if is_reused else found
 

@@ -138,7 +138,14 @@ def _execute(
     began = time.perf_counter()
     measurements = _measure(sweep, measured_with, outcome, store)
     metrics_s = time.perf_counter() - began
-    return Executed(sweep, plan, store, outcome, measurements, metrics_s)
+    return Executed(
+        sweep=sweep,
+        plan=plan,
+        store=store,
+        outcome=outcome,
+        measurements=measurements,
+        metrics_s=metrics_s,
+    )
 
 
 def run_tracked(sweep: ResolvedSweep, progress: Progress) -> FinishedSweep:

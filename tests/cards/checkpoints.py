@@ -1,0 +1,35 @@
+"""Cards, LoRA files and tensor names for the tests of cards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from safetensors.numpy import save_file
+
+from turbo_lab.cards import ModelCard, conf_dir, model_card_from_config
+
+# One tensor for each part of a checkpoint in the names of SDXL's original code.
+SINGLE_FILE = {
+    "model.diffusion_model.input_blocks.0.0.weight": (8, 4, 3, 3),
+    "model.diffusion_model.label_emb.0.0.weight": (8, 16),
+    "first_stage_model.decoder.conv_in.weight": (8, 4, 3, 3),
+    "conditioner.embedders.0.transformer.text_model.final_layer_norm.weight": (8,),
+    "conditioner.embedders.1.model.ln_final.weight": (8,),
+}
+TO_Q = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+
+
+def local(where: Path, **changes: Any) -> ModelCard:
+    """Return a card for a folder or file of the user's."""
+    values = yaml.safe_load((conf_dir() / "model" / "local.yaml").read_text())
+    return model_card_from_config(values | {"path": str(where)} | changes)
+
+
+def lora(path: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
+    """Write a LoRA file of zeros, and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: np.zeros(shape, np.float32) for key, shape in shapes.items()}, path)
+    return path

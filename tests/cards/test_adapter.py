@@ -1,0 +1,101 @@
+"""LoRAs by name and path; one that does not fit is refused from its header."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cards.checkpoints import TO_Q, local, lora
+from turbo_lab.cards import (
+    check_adapter_fits,
+    locate,
+    locate_adapter,
+    model_card,
+)
+from turbo_lab.errors import InputError, MissingFilesError
+
+
+def test_adapters_by_name_and_path(packaged_weights: Path, tmp_path: Path) -> None:
+    shapes = {f"unet.{TO_Q}.lora_A.weight": (4, 32), f"unet.{TO_Q}.lora_B.weight": (32, 4)}
+    path = lora(packaged_weights / "flat" / "pytorch_lora_weights.safetensors", shapes)
+    by_name, by_folder = locate_adapter("flat"), locate_adapter(str(path.parent))
+    assert by_name.path == by_folder.path == path
+    assert by_name.digest == by_folder.digest
+    assert by_name.modules == {TO_Q: (4, 32, 32)}
+    assert (by_name.base, by_folder.base) == ("nano-sdxl", None)
+    check_adapter_fits(by_name, locate(model_card("nano-turbo")))
+
+
+@pytest.mark.parametrize(
+    ("names", "fits"),
+    [
+        (("unet.{}.lora_A.weight", "unet.{}.lora_B.weight"), True),
+        (("unet.{}.lora.down.weight", "unet.{}.lora.up.weight"), True),
+        (("lora_unet_{_}.lora_down.weight", "lora_unet_{_}.lora_up.weight"), True),
+        (("text_encoder.{}.lora_A.weight", "text_encoder.{}.lora_B.weight"), False),
+        (("base.{}.down", "base.{}.up"), False),
+    ],
+)
+def test_naming_schemes(tmp_path: Path, names: tuple[str, str], fits: bool) -> None:
+    keys = [n.replace("{}", TO_Q).replace("{_}", TO_Q.replace(".", "_")) for n in names]
+    path = lora(tmp_path / "a.safetensors", {keys[0]: (4, 32), keys[1]: (48, 4)})
+    assert list(locate_adapter(str(path)).modules.values()) == ([(4, 32, 48)] if fits else [])
+
+
+@pytest.mark.parametrize(
+    ("module", "width", "problem"),
+    [
+        (TO_Q, 640, f"{TO_Q} is 640x640 in the LoRA and 32x32 in the model"),
+        (f"mid_{TO_Q}", 32, f"adapts mid_{TO_Q}, which this model does not have"),
+    ],
+)
+def test_a_lora_for_another_architecture(
+    tiny_sdxl_dir: Path, tmp_path: Path, module: str, width: int, problem: str
+) -> None:
+    shapes = {
+        f"unet.{module}.lora_A.weight": (4, width),
+        f"unet.{module}.lora_B.weight": (width, 4),
+    }
+    adapter = locate_adapter(str(lora(tmp_path / "big.safetensors", shapes)))
+    with pytest.raises(InputError) as caught:
+        check_adapter_fits(adapter, locate(local(tiny_sdxl_dir)))
+    assert f"is for another architecture than model=local: {problem}" in str(caught.value)
+    trained = replace(adapter, base="sdxl-base")
+    with pytest.raises(InputError, match=r"\(it was trained on sdxl-base\)"):
+        check_adapter_fits(trained, locate(local(tiny_sdxl_dir)))
+
+
+def test_what_peft_saves_fits(tiny_sdxl_dir: Path, tmp_path: Path) -> None:
+    from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
+    from peft import LoraConfig
+    from peft.utils import get_peft_model_state_dict
+
+    unet = UNet2DConditionModel.from_pretrained(str(tiny_sdxl_dir / "unet"))
+    targets = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "proj_in", "ff.net.0.proj"]
+    unet.add_adapter(LoraConfig(r=4, target_modules=targets))
+    StableDiffusionXLPipeline.save_lora_weights(
+        str(tmp_path), unet_lora_layers=get_peft_model_state_dict(unet), safe_serialization=True
+    )
+    adapter = locate_adapter(str(tmp_path))
+    assert len(adapter.modules) > 20
+    check_adapter_fits(adapter, locate(local(tiny_sdxl_dir)))
+
+
+def test_wrong_adapters(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"lora=flatt: unknown. Did you mean flat\?"):
+        locate_adapter("flatt")
+    with pytest.raises(MissingFilesError, match="there is no such file or folder"):
+        locate_adapter(str(tmp_path / "none.safetensors"))
+    with pytest.raises(MissingFilesError, match="has no pytorch_lora_weights.safetensors"):
+        locate_adapter(str(tmp_path))
+    pickled = tmp_path / "a.bin"
+    pickled.write_bytes(b"x")
+    with pytest.raises(InputError, match="must be a .safetensors file"):
+        locate_adapter(str(pickled))
+    for text in (b"", b"12345678", b"\x02\0\0\0\0\0\0\0[]", b"\x09\0\0\0\0\0\0\0{\xff"):
+        broken = tmp_path / "a.safetensors"
+        broken.write_bytes(text)
+        with pytest.raises(InputError, match="is not a safetensors file|is cut off"):
+            locate_adapter(str(broken))
