@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from turbo_lab.documents.sweep import read_sweep_file
+from turbo_lab.documents.cut_off import read_sweep_file
 from turbo_lab.errors import IncompleteError
 from turbo_lab.store import maintenance
 from turbo_lab.store.store import Store

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.results import ENERGY, cell_result, figure, sweep_result
+from tests.report.results import ENERGY, cell_result, metric_value, sweep_result
 from turbo_lab.tracking.projection import (
     MAX_PARAMETER,
     MAX_RUN_NAME,
@@ -45,7 +45,7 @@ def test_safe_keys_are_distinct_and_accepted_ones_unchanged() -> None:
 
 
 def test_interval_has_the_name_of_its_metric() -> None:
-    found = figure(1.0, Direction.LOWER, (0.5, 1.5))
+    found = metric_value(1.0, Direction.LOWER, (0.5, 1.5))
     key, untimed = safe_key("fd/a (b)"), {"latency_s": None, "throughput_images_per_s": None}
     cell = replace(cell_result(0, {}, None), metrics={"fd/a (b)": found}, **untimed)
     assert cell_metrics(cell) == {key: 1.0, f"{key}.ci95_low": 0.5, f"{key}.ci95_high": 1.5}

@@ -9,9 +9,9 @@ import click
 
 from turbo_lab.cli.commands import Subcommands
 from turbo_lab.cli.options import json_option, take_keys, words_argument
+from turbo_lab.documents.cut_off import read_sweep_file
 from turbo_lab.documents.output import print_document
 from turbo_lab.documents.store import StoreCollected, StoreUsage, StoreVerified
-from turbo_lab.documents.sweep import read_sweep_file
 from turbo_lab.errors import InputError
 from turbo_lab.store import maintenance
 from turbo_lab.store.layout import DEFAULT_STORE

@@ -203,7 +203,7 @@ def _rows(candidate: Contender, baseline: Contender, way: str) -> list[CheckResu
 
 
 def compare_report(found: Comparison, published: PublishedTables | None = None) -> CompareReport:
-    """Return what a comparison reports; ``published``: figures to show in tables of their own."""
+    """Return what a comparison reports; ``published``: values to show in separate tables."""
     contenders = found.contenders
     return CompareReport(
         verdict=found.verdict,

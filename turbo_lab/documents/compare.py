@@ -21,7 +21,7 @@ class ContenderMetric:
     ci95: Interval | None
     """95% confidence interval. ``None``: it cannot be given."""
     n: int
-    """Number of independent samples behind the value."""
+    """Number of independent samples."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ContenderResult:
     """One model at one setting."""
 
     label: str
-    """Model, steps and what else was set for this side alone."""
+    """Model, number of steps, and other settings that only this side has."""
     metrics: Mapping[str, ContenderMetric]
     """Metrics, by name."""
     latency_s: ContenderLatency
@@ -69,21 +69,21 @@ class PromptExtremes:
     """Prompts on which the candidate differs most from one baseline."""
 
     gains: tuple[PromptChange, ...]
-    """Where it gains most, as pairs of prompt and difference."""
+    """Prompts with the largest gains, as pairs of prompt and difference."""
     losses: tuple[PromptChange, ...]
-    """Where it loses most, as pairs of prompt and difference."""
+    """Prompts with the largest losses, as pairs of prompt and difference."""
 
 
 @dataclass(frozen=True)
 class FidelityMetric:
-    """One measure of how far images of the same prompts and seeds are from each other."""
+    """One distance or similarity between images of the same prompts and seeds."""
 
     name: str
     """Name, such as ``psnr``."""
     unit: str
     """Unit, such as ``dB``."""
     direction: Direction
-    """Which values mean that two images are more alike."""
+    """Direction in which two images are more alike."""
     mean: float | None
     """Mean over the pairs. ``None``: not scored."""
     worst: float | None
@@ -93,23 +93,23 @@ class FidelityMetric:
     ci95: Interval | None
     """95% interval of the mean, over prompts. ``None``: fewer than 8 prompts, or infinite."""
     note: str | None
-    """Why there is no value. ``None``: there is one."""
+    """Reason for a missing value. ``None``: there is a value."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """One row of published figures, as it was printed; empty where nothing was reported."""
+    """One row of published values, as printed; empty if nothing was reported."""
 
     id: str
     """Id of the row."""
     protocol: str
     """Id of its protocol; rows of different protocols cannot be compared."""
     model: str
-    """Name, as the publication has it."""
+    """Name in the publication."""
     num_inference_steps: str
-    """Steps, with the number of network evaluations if it was given."""
+    """Number of steps, with the number of network evaluations if it was given."""
     guidance_scale: str
-    """Guidance."""
+    """Guidance scale."""
     resolution: str
     """Size, in pixels."""
     n: str
@@ -129,9 +129,9 @@ class Published:
     publication: str
     """Paper or page, and the table in it."""
     read_in: str
-    """Where the figure was read."""
+    """Source in which the value was read."""
     verification: str
-    """How sure it is: ``repo-confirmed``, ``transcription`` or ``excerpt``."""
+    """Certainty: ``repo-confirmed``, ``transcription`` or ``excerpt``."""
 
 
 @dataclass(frozen=True)
@@ -141,17 +141,17 @@ class PublishedProtocol:
     id: str
     """Id of the protocol."""
     measured: str
-    """How it measures."""
+    """Description of the measurement."""
     rows: tuple[Published, ...]
     """The rows."""
 
 
 @dataclass(frozen=True)
 class PublishedTables:
-    """Figures that papers report: for reading, never a baseline."""
+    """Values that papers report: for reading, never a baseline."""
 
     note: str
-    """Why they cannot be compared with what is measured here."""
+    """Reason why they cannot be compared with values that are measured here."""
     protocols: tuple[PublishedProtocol, ...]
     """One table per protocol."""
 
@@ -173,6 +173,6 @@ class CompareReport:
     prompts: Mapping[str, PromptExtremes]
     """Prompts on which the candidate gains and loses most, by label of the baseline."""
     fidelity: Mapping[str, tuple[FidelityMetric, ...]]
-    """How far its images are from those of each variant of the same model, by label."""
+    """Distances of its images from those of each variant of the same model, by label."""
     published: PublishedTables | None = field(default=None, metadata=OMITTED)
-    """Published figures. Absent unless ``published=on``."""
+    """Published values. Absent unless ``published=on``."""

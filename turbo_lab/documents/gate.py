@@ -29,7 +29,7 @@ class CheckResult:
     ci95: tuple[float, float] | None = None
     """95% interval of the difference; ``None`` if there is none."""
     margin: float | None = None
-    """How much worse the candidate may be; ``None`` if the check has no margin."""
+    """Largest loss that the candidate may have; ``None`` if the check has no margin."""
     n: int
     """Number of pairs, or of clusters of them."""
     minimum_detectable_effect: float | None = None
@@ -37,14 +37,14 @@ class CheckResult:
     unit: str = ""
     """Unit of the value."""
     direction: Direction = Direction.NONE
-    """Which values are better."""
+    """Direction in which the value is better."""
     note: str | None = None
     """Remark for the reader; ``None`` if there is none."""
     p_value: float | None = None
     """p-value of "the difference is within the margin", adjusted by Holm; ``None``: not tested."""
     needed_n: int | None = None
-    """About how many pairs would decide an undecided check; ``None``: it is decided, or no number
-    would."""
+    """Approximate number of pairs that would decide an undecided check; ``None``: it is decided, or
+    no number would decide it."""
 
     @classmethod
     def without_value(
@@ -71,9 +71,9 @@ class BaselineKey:
     key: str
     """Name of the key."""
     baseline: object
-    """Its value for the baseline."""
+    """Value of the key for the baseline."""
     here: object
-    """Its value for the candidate."""
+    """Value of the key for the candidate."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class GateReport:
 
 @dataclass(frozen=True)
 class MetricCalibration:
-    """What equal pipelines say of one margin."""
+    """Calibration of one margin with equal pipelines."""
 
     name: str
     """Name of the metric."""
@@ -118,14 +118,14 @@ class MetricCalibration:
     smallest_margin: float
     """Smallest margin that equal pipelines pass."""
     holds: bool
-    """Whether the margin is above the noise."""
+    """``true`` if the margin is above the noise."""
     power: float | None
-    """Share of losses of twice the margin that are called a regression. ``None``: not measured."""
+    """Share of losses of twice the margin that are detected. ``None``: not measured."""
 
 
 @dataclass(frozen=True)
 class GateCalibration:
-    """How often a gate would fail equal pipelines."""
+    """Rate at which a gate would fail equal pipelines."""
 
     false_alarms: int
     """Number of simulated gates of equal pipelines that fail."""
@@ -149,7 +149,7 @@ class GateCalibrated:
 
 @dataclass(frozen=True)
 class CatchRate:
-    """How many faults one check caught."""
+    """Number of faults that one check caught."""
 
     caught: int
     """Number of faults that the check did not pass."""
@@ -159,14 +159,14 @@ class CatchRate:
 
 @dataclass(frozen=True)
 class BlindnessOutcome:
-    """What the checks of a gate said of one fault."""
+    """Verdicts of the checks of a gate on one fault."""
 
     name: str
     """Name of the fault."""
     setting: str
     """Settings at which it was tried; empty: those of the candidate."""
     caught: bool
-    """Whether any check did not pass."""
+    """``true`` if any check did not pass."""
     verdicts: Mapping[str, str]
     """Verdict of each check, by name."""
     differences: Mapping[str, float | None]

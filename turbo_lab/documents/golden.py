@@ -10,17 +10,17 @@ from typing import Literal
 from turbo_lab.verdict import Verdict
 
 Tier = Literal["T0", "T1", "T2"]
-"""``T0``: identical to the bit; ``T1``: numerically close; ``T2``: looks the same."""
+"""``T0``: bit for bit equal; ``T1``: numerically close; ``T2``: perceptually equal."""
 
 
 @dataclass(frozen=True)
 class StageDifference:
-    """How far one stage of a run is from the golden's."""
+    """Difference of one stage of a run from the golden's."""
 
     stage: str
     """Name of the stage."""
     equal: bool
-    """Whether it is identical to the bit."""
+    """``true`` if it is bit for bit equal."""
     max_abs: float | None
     """Largest absolute difference. ``None``: the golden does not keep this tensor, or the shapes
     differ."""
@@ -28,23 +28,23 @@ class StageDifference:
     """Norm of the difference over the golden's. ``None``: the shapes differ, or the stage is
     missing."""
     estimated: bool
-    """Whether ``relative_l2`` is estimated from a sketch, because the tensor was not kept."""
+    """``true`` if ``relative_l2`` is estimated from a sketch, because the tensor was not kept."""
 
 
 @dataclass(frozen=True)
 class CaseDistance:
-    """One figure that a tier compares with its threshold."""
+    """One distance that a tier compares with its threshold."""
 
     value: float | None
     """A distance: larger is worse. ``None``: it could not be computed."""
     threshold: float
     """Largest value that is harmless."""
     note: str | None = None
-    """Why there is no value. ``None``: there is one."""
+    """Reason for a missing value. ``None``: there is a value."""
 
     @property
     def holds(self) -> bool:
-        """Whether there is a value within the threshold; NaN is not."""
+        """``True`` if there is a value within the threshold; NaN is not."""
         return self.value is not None and self.value <= self.threshold
 
 
@@ -55,9 +55,9 @@ class GoldenKey:
     key: str
     """Name of the key."""
     golden: object
-    """Its value when the golden was recorded."""
+    """Value of the key when the golden was recorded."""
     here: object
-    """Its value on this machine."""
+    """Value of the key on this machine."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ class CheckedCase:
     fingerprint_difference: tuple[GoldenKey, ...] = ()
     """Keys of the environment that differ from the golden's."""
     figures: Mapping[str, CaseDistance] = field(default_factory=dict)
-    """Figures of the tier, by name."""
+    """Distances that the tier computed, by name."""
     stages: tuple[StageDifference, ...] = ()
     """Every stage, in order; empty if nothing ran."""
     identical: bool = False
-    """Whether everything is identical to the bit, which the tier may not require."""
+    """``true`` if everything is bit for bit equal, which the tier may not require."""
     own: tuple[StageDifference, ...] = ()
     """With ``--explain``: the difference of each stage when it is fed the golden's tensors."""
     causes: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ class GoldenRejected:
     outcome: str
     """sha256 of all stages."""
     reason: str
-    """Why it is known to be bad."""
+    """Reason why it is known to be bad."""
 
 
 @dataclass(frozen=True)
@@ -161,11 +161,11 @@ class ListedCase:
     outcome: str | None
     """sha256 of all stages of its golden. ``None``: it has no golden."""
     accepted_by: str | None
-    """Who accepted the golden. ``None``: it has no golden."""
+    """Person who accepted the golden. ``None``: it has no golden."""
     accepted_at: str | None
-    """When, in ISO 8601. ``None``: it has no golden."""
+    """Time of acceptance, in ISO 8601. ``None``: it has no golden."""
     reason: str | None
-    """Why. ``None``: it has no golden."""
+    """Reason for accepting it. ``None``: it has no golden."""
     beside: int
     """Number of outcomes that are accepted next to the golden for a time."""
     known_bad: int
@@ -199,16 +199,16 @@ class Margin:
     observed: float
     """Largest value that harmless changes gave."""
     n: int
-    """Number of values behind ``observed``."""
+    """Number of values that ``observed`` is the largest of."""
 
 
 Thresholds = Mapping[str, Mapping[str, Margin]]
-"""By tier, then by figure."""
+"""Thresholds, by tier and then by distance."""
 
 
 @dataclass(frozen=True)
 class ThresholdProvenance:
-    """How thresholds were measured."""
+    """Origin of the thresholds."""
 
     safety: float
     """Factor from the largest observed value to the threshold."""
@@ -217,9 +217,9 @@ class ThresholdProvenance:
     cases: int
     """Number of cases that ran under each change."""
     by_change: Mapping[str, Mapping[str, float]]
-    """Worst value of each figure, by harmless change."""
+    """Worst value of each distance, by harmless change."""
     identical: Mapping[str, int]
-    """Number of cases that a change left identical to the bit, by harmless change."""
+    """Number of cases that stayed bit for bit equal, by harmless change."""
     keys: Mapping[str, object]
     """Keys of the environment."""
     packages: Mapping[str, str]
@@ -233,42 +233,42 @@ class GoldenCalibration:
     loose: tuple[str, ...]
     """Stored thresholds that are far above what is observed now."""
     thresholds: Thresholds
-    """Thresholds, by tier, then by figure."""
+    """Thresholds, by tier and then by distance."""
     provenance: ThresholdProvenance
-    """How they were measured."""
+    """Origin of the thresholds."""
 
 
 @dataclass(frozen=True)
 class FaultOutcome:
-    """What the goldens said of one fault."""
+    """Outcome of the goldens on one fault."""
 
     name: str
     """Name of the fault."""
     caught: bool
-    """Whether a case caught it at T0."""
+    """``true`` if a case caught it at T0."""
     by_tier: Mapping[str, bool | None]
-    """Whether a case caught it, by tier. ``None``: no case can show it at that tier."""
+    """``true`` if a case caught it, by tier. ``None``: no case can show it at that tier."""
     cases: int
     """Number of cases that can show it."""
     first_divergence: StageDifference | None
     """First stage that differs in the first case that caught it. ``None``: none did."""
     figures: Mapping[str, float] = field(default_factory=dict)
-    """Worst value of each figure over its threshold, by ``T1 window_density``: below 1 is not
-    seen."""
+    """Worst value of each distance as a fraction of its threshold, by name, such as
+    ``T1 window_density``. Values up to 1 are not detected."""
     above_noise: tuple[Tier, ...] = ()
-    """Tiers that missed it although a figure is above everything that harmless changes do."""
+    """Tiers that missed it although a distance exceeds every harmless change."""
 
 
 @dataclass(frozen=True)
 class HarmlessOutcome:
-    """What the goldens said of one harmless change."""
+    """Outcome of the goldens on one harmless change."""
 
     name: str
     """Name of the change."""
     alarm: bool
-    """Whether any case alarmed at the tier meant for it."""
+    """``true`` if any case raised an alarm at the tier of the change."""
     tier: Tier
-    """That tier."""
+    """Tier of the change."""
     cases: int
     """Number of cases that ran."""
 
@@ -287,20 +287,20 @@ class GoldenMutation:
 
 @dataclass(frozen=True)
 class Invariance:
-    """One thing that must not matter."""
+    """One change that must not affect the result."""
 
     name: str
     """Name, such as batch position or prompt order."""
     tier: Tier
-    """``T0``: to the bit; ``T1``: within the golden's calibrated thresholds."""
+    """``T0``: bit for bit; ``T1``: within the golden's calibrated thresholds."""
     holds: bool | None
-    """Whether it did not matter in any case. ``None``: no case could be asked."""
+    """``true`` if it affected no case. ``None``: it applies to no case."""
     cases: int
-    """Number of cases that could be asked."""
+    """Number of cases that it applies to."""
     max_abs: int | None
     """Largest difference of a pixel, in levels of 255. ``None``: hashes were compared."""
     note: str
-    """What was compared."""
+    """Description of the comparison."""
 
 
 @dataclass(frozen=True)
@@ -308,6 +308,6 @@ class GoldenInvariance:
     """The ``golden invariance`` document."""
 
     verdict: Verdict
-    """``pass``, or ``regression`` if anything mattered that must not."""
+    """``pass``, or ``regression`` if any change affected a result."""
     rows: tuple[Invariance, ...]
-    """Everything that must not matter."""
+    """Changes that must not affect the result."""

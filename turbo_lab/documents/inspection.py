@@ -12,14 +12,14 @@ from turbo_lab.verdict import Verdict
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that ``doctor`` looked at."""
+    """One item that ``doctor`` checked."""
 
     name: str
     """Name, such as ``torch`` or ``model sdxl-turbo``."""
     status: Literal["ok", "note", "problem"]
     """``ok``; ``note``: something cannot be run here; ``problem``: nothing can."""
     detail: str
-    """What was found and, if it is not ``ok``, what to do."""
+    """Finding and, if it is not ``ok``, the remedy."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Diagnosis:
     verdict: Literal["ok", "problem"]
     """``problem`` if any finding is one."""
     findings: tuple[Finding, ...]
-    """Everything that was looked at."""
+    """All items that were checked."""
 
 
 @dataclass(frozen=True)
 class PixelDivergence:
-    """Where a redrawn image left the recorded one."""
+    """First difference of a redrawn image from the recorded one."""
 
     stage: str
     """First stage that differs."""
@@ -53,9 +53,9 @@ class RecordedKey:
     key: str
     """Name of the key."""
     recorded: object
-    """Its value in the record."""
+    """Value of the key in the record."""
     here: object
-    """Its value on this machine."""
+    """Value of the key on this machine."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ class Reproduction:
     verdict: Verdict
     """``pass``; ``regression``; ``uncovered``: no rule says what may differ."""
     identical: bool
-    """Whether every image, and every stage whose hash was kept, is identical to the bit."""
+    """``true`` if every image, and every stage whose hash was kept, is bit for bit equal."""
     num_images: int
     """Number of images that were compared."""
     num_identical: int
-    """Number of images whose pixels are identical to the bit."""
+    """Number of images whose pixels are equal."""
     message: str
     """The outcome in one line."""
     first_divergence: PixelDivergence | None
@@ -93,7 +93,7 @@ class ReferenceBuilt:
     num_features: int
     """Number of features per image."""
     features: bool
-    """Whether the file keeps the features of each image."""
+    """``true`` if the file keeps the features of each image."""
     extractor_name: str
     """Name of the extractor."""
     extractor: str
@@ -101,7 +101,7 @@ class ReferenceBuilt:
     digest: str
     """sha256 of the file."""
     warnings: tuple[str, ...]
-    """What limits its use."""
+    """Limits on its use."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,12 @@ class BatchRows:
 
 @dataclass(frozen=True)
 class ShownImage:
-    """The ``show`` document: what a PNG file says of its image."""
+    """The ``show`` document: recipe and hashes in a PNG file."""
 
     recipe: Mapping[str, object]
-    """What was run: weights and scheduler by content, and all settings that decide the pixels."""
+    """Recipe: weights and scheduler by content, and all settings that decide the pixels."""
     prompt: str
-    """Prompt that it was drawn from."""
+    """Prompt of the image."""
     seed: int
     """Seed of the image's own generator."""
     batch_id: str
@@ -137,7 +137,7 @@ class ShownImage:
     keys: Mapping[str, object]
     """Keys of the environment."""
     pixels_intact: bool
-    """Whether the file's pixels are those that were drawn."""
+    """``true`` if the pixels of the file are those that were drawn."""
     models: Mapping[str, str] = field(default_factory=dict)
     """Names of the weights, by digest; empty if written by a version that recorded none."""
     stages: Mapping[str, str] | None = None

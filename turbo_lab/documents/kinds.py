@@ -67,4 +67,4 @@ KINDS: Mapping[str, type] = {
     "store gc": StoreCollected,
     "sync": SyncResult,
 }
-"""By the ``kind`` in the document, which is also the command that prints it."""
+"""Dataclasses by the ``kind`` in the document, which is also the command that prints it."""

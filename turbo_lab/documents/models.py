@@ -33,23 +33,23 @@ class ModelList:
     """The ``models list`` document."""
 
     models: tuple[ModelRow, ...]
-    """Everything that can be run, and the parts that ship."""
+    """All models and adapters, and the parts that ship."""
 
 
 @dataclass(frozen=True)
 class ModelMetric:
-    """One figure on a card, measured when the model was trained."""
+    """One metric on a card, measured when the model was trained."""
 
     value: float | None
     """The value. ``None``: not scored."""
     unit: str
     """Unit."""
     n: int
-    """Number of independent samples behind the value."""
+    """Number of independent samples."""
     ci95: tuple[float, float] | None = field(default=None, metadata=OMITTED)
     """95% confidence interval. Absent if the card has none."""
     note: str | None = field(default=None, metadata=OMITTED)
-    """What a reader must know. Absent if there is nothing."""
+    """Remark for the reader. Absent if there is none."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,15 @@ class ModelShown:
     license: str
     """Licence, as its own card states it."""
     license_source: str
-    """Where the licence was read."""
+    """Source of the licence statement."""
     base: str | None
-    """Model that it was trained from or is an addition to. ``None``: none."""
+    """Model that it was trained from, or that it extends. ``None``: there is none."""
     trained_on: str | None
-    """What it was trained on. ``None``: it is not one of ours."""
+    """Training data. ``None``: it does not ship with turbo-lab."""
     parameters: int | None
-    """Number of parameters. ``None``: it is not one of ours."""
+    """Number of parameters. ``None``: it does not ship with turbo-lab."""
     figures: Mapping[str, ModelMetric] | None
-    """Figures that were measured when it was trained, by name. ``None``: it is not one of ours."""
+    """Metrics measured after training, by name. ``None``: it does not ship with turbo-lab."""
     path: Path | None
     """Folder or file. ``None``: its files are not on this machine."""
     digest: str | None
@@ -87,7 +87,7 @@ class ModelShown:
     size_bytes: int | None
     """Size on disk, in bytes. ``None``: its files are not on this machine."""
     missing: str | None
-    """What to get. ``None``: nothing is missing."""
+    """Files to get. ``None``: nothing is missing."""
     components: Mapping[str, str] | None = field(default=None, metadata=OMITTED)
     """sha256 of each component, by name. Only of a pipeline that is there."""
     scheduler: Mapping[str, object] | None = field(default=None, metadata=OMITTED)
@@ -97,7 +97,7 @@ class ModelShown:
     recommended: Recommended | None = field(default=None, metadata=OMITTED)
     """Settings to start from. Only of a pipeline."""
     supported_steps: str | None = field(default=None, metadata=OMITTED)
-    """Numbers of steps that make sense. Only of a pipeline."""
+    """Supported numbers of steps. Only of a pipeline."""
     adapter: str | None = field(default=None, metadata=OMITTED)
     """Adapter that belongs to the pipeline, such as an LCM-LoRA. Only of a pipeline with one."""
 

@@ -18,7 +18,7 @@ class PlanCounts:
     in_store: int
     """Cells whose images are all in the store."""
     to_run: int
-    """Cells of which images are missing."""
+    """Cells with missing images."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class PlanWork:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What the plan is expected to take, from measurements in this store."""
+    """Expected time, memory and disk space of the plan, from measurements in this store."""
 
     wall_s: float | None
     """Time, in seconds. ``None``: nothing like it was measured on this machine."""
@@ -66,7 +66,7 @@ class PlanCell:
     aliases: tuple[Mapping[str, object], ...]
     """Axes of other points of the grid that are the same cell."""
     status: Literal["in_store", "to_run"]
-    """Whether all its images are in the store."""
+    """``in_store`` if all its images are in the store, otherwise ``to_run``."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class PlanResult:
     work: PlanWork
     """Rows that will be computed, next to those of each cell alone."""
     forecast: Forecast
-    """What the plan is expected to take."""
+    """Expected time, memory and disk space."""
     cells: tuple[PlanCell, ...]
     """The cells, in the order of the grid."""
     warnings: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Documents of commands with little to say: ``generate``, ``report``, ``sync``, ``baseline``."""
+"""The ``generate``, ``report``, ``sync`` and ``baseline`` documents."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class WrittenReport:
     sweep_id: str
     """Id of the sweep."""
     missing_images: int
-    """Images that the sweep names and that are not there."""
+    """Number of the sweep's images that were not found."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class FailedSync:
     sweep_id: str
     """Id of the sweep."""
     error: str
-    """Why."""
+    """Reason of the failure."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class SyncResult:
     """The ``sync`` document."""
 
     tracking_uri: str
-    """Where MLflow keeps the runs."""
+    """Address of MLflow."""
     sweeps: tuple[str, ...]
-    """Ids of the sweeps that were replayed whole."""
+    """Ids of the sweeps that were replayed completely."""
     cut_off: tuple[str, ...]
     """Ids of the sweeps that had been cut off, and were replayed as far as they came."""
     failed: tuple[FailedSync, ...]

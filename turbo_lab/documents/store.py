@@ -15,9 +15,9 @@ class StoreVerified:
     store: Path
     """Folder of the store, an absolute path."""
     removed: tuple[Damage, ...]
-    """What was removed; empty without ``--remove-damaged``."""
+    """Files and folders that were removed; empty without ``--remove-damaged``."""
     damaged: tuple[Damage, ...]
-    """What is damaged or incomplete now."""
+    """Files and folders that are damaged or incomplete now."""
 
 
 @dataclass(frozen=True)
@@ -43,4 +43,4 @@ class StoreCollected:
     freed_bytes: int
     """Disk space that this frees, in bytes."""
     dry_run: bool
-    """Whether everything was left in place."""
+    """``true`` if nothing was removed."""

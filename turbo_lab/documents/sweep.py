@@ -14,7 +14,6 @@ from turbo_lab.documents.document import read_document
 from turbo_lab.documents.timing import CellTiming
 from turbo_lab.errors import StoreError
 from turbo_lab.request.parameters import Parameters
-from turbo_lab.store.layout import SWEEP_FILE
 from turbo_lab.store.provenance import Provenance
 from turbo_lab.store.record import CellStatus, LatencySummary, Measurement, Record, Timing
 from turbo_lab.store.store import Store, images_of
@@ -26,22 +25,22 @@ Axes = Mapping[str, object]
 
 @dataclass(frozen=True)
 class MetricValue:
-    """One metric's value."""
+    """Value of one metric."""
 
     value: float | None
     """The value. ``None``: not scored, or it failed; ``note`` says why."""
     unit: str
     """Unit, such as ``cosine`` or ``squared distance``."""
     n: int
-    """Number of independent samples behind the value."""
+    """Number of independent samples."""
     direction: Direction
-    """Which values are better: ``higher``, ``lower``, or ``none`` for neither."""
+    """Direction in which the value is better: ``higher``, ``lower``, or ``none`` for neither."""
     fingerprint: str
     """sha256 of the extractor, its preprocessing, the reference and the metric's version."""
     ci95: tuple[float, float] | None
     """95% confidence interval. ``None``: it cannot be given; see ``note``."""
     note: str | None
-    """What a reader must know. ``None``: nothing."""
+    """Remark for the reader. ``None``: there is none."""
 
     @classmethod
     def of(cls, measurement: Measurement) -> MetricValue:
@@ -68,7 +67,7 @@ class ImageFile:
     seed: int
     """Seed of the image's own generator."""
     prompt: str
-    """Prompt that it was drawn from."""
+    """Prompt of the image."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class CellResult:
     parameters: Parameters
     """All settings of the cell, by config key."""
     provenance: Provenance
-    """What the cell was made from."""
+    """Sources of the cell: weights, licences, prompts and code."""
     record: Path
     """File of the record, an absolute path."""
     mlflow_run_id: str | None
@@ -102,7 +101,7 @@ class CellResult:
     throughput_images_per_s: float | None
     """Images per second over all timed calls. ``None``: the cell was not timed."""
     timing: CellTiming | None
-    """More about the timing. ``None``: the cell was not timed."""
+    """Details of the timing. ``None``: the cell was not timed."""
     images: tuple[ImageFile, ...]
     """The images, in order; empty if the cell failed."""
 
@@ -144,7 +143,7 @@ class CellResult:
 
     @property
     def is_failed(self) -> bool:
-        """Whether the cell failed."""
+        """``True`` if the cell failed."""
         return self.status == CellStatus.FAILED
 
 
@@ -201,7 +200,7 @@ class SweepResult:
     store: Path
     """Folder of the store, an absolute path."""
     tracking_uri: str | None
-    """Where MLflow keeps the runs. ``None``: the sweep is not tracked."""
+    """Address of MLflow. ``None``: the sweep is not tracked."""
     load_s: float
     """Time of imports and loading, in seconds."""
     wall_s: float
@@ -270,87 +269,6 @@ class SweepResult:
             for cell in self.cells
         )
         return replace(self, store=root, cells=tuple(cells))
-
-
-@dataclass(frozen=True)
-class CutOffSweep:
-    """A sweep that was cut off, as far as it came."""
-
-    sweep_id: str
-    """Id of the sweep."""
-    store: Path
-    """Folder of the store, an absolute path."""
-    counts: SweepCounts
-    """Numbers of cells; ``distinct`` also counts those that were not reached."""
-    cells: tuple[CellResult, ...]
-    """The cells that have a record; they have no metrics, which are measured at the end."""
-
-
-@dataclass(frozen=True)
-class BegunCell:
-    """One cell that a sweep is about to make."""
-
-    axes: Axes
-    """Values of the keys that vary, by key."""
-    aliases: tuple[Axes, ...]
-    """Axes of other points of the grid that are the same cell."""
-    records: tuple[str, ...]
-    """Every id that the cell's record may get, the preferred one first."""
-
-
-@dataclass(frozen=True)
-class BegunSweep:
-    """The note that a sweep leaves in its store before it draws anything."""
-
-    sweep_id: str
-    """Id of the sweep."""
-    requested: int
-    """Points of the grid."""
-    cells: tuple[BegunCell, ...]
-    """The cells, in the order of the grid."""
-
-    @classmethod
-    def read(cls, store: Store, path: Path) -> BegunSweep:
-        """Return a note of a store. Raises :class:`StoreError` for one that is damaged."""
-        begun = store.read_document(cls, "begun", path)
-        hex_name(begun.sweep_id, f"{path}: sweep_id", StoreError)
-        for cell in begun.cells:
-            for name in cell.records:
-                hex_name(name, f"{path}: records", StoreError)
-        return begun
-
-    def cut_off(self, store: Store) -> CutOffSweep:
-        """Return the sweep as it was cut off: the cells whose records are in the store."""
-        cells = [cell for one in self.cells if (cell := _left_by(one, store)) is not None]
-        failed = sum(cell.is_failed for cell in cells)
-        counts = SweepCounts(
-            requested=self.requested,
-            distinct=len(self.cells),
-            reused=0,
-            done=len(cells) - failed,
-            failed=failed,
-        )
-        return CutOffSweep(self.sweep_id, store.root, counts, tuple(cells))
-
-
-def read_sweep_file(store: Store, path: Path) -> SweepResult | BegunSweep:
-    """Return a sweep's document or its note. Raises :class:`StoreError` if it is damaged."""
-    if path.name == SWEEP_FILE:
-        return SweepResult.read(store, path)
-    return BegunSweep.read(store, path)
-
-
-def _left_by(begun: BegunCell, store: Store) -> CellResult | None:
-    """Return a cell of a sweep that was cut off; ``None``: it has no record yet.
-
-    Metrics are measured at the end of a whole sweep, so there are none.
-    """
-    found = [record for name in begun.records if (record := store.read_record(name))]
-    if not found:
-        return None
-    # One that is done counts before one that failed.
-    record = next((one for one in found if one.status == CellStatus.DONE), found[0])
-    return CellResult.of(record, store, begun.axes, begun.aliases)
 
 
 def image_files(store: Store, record: Record) -> tuple[ImageFile, ...]:

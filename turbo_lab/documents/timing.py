@@ -28,7 +28,7 @@ class CellTiming:
     first_call_s: float
     """Duration of the first call after loading, in seconds."""
     warnings: tuple[str, ...]
-    """What disturbed the clock: another busy process, throttling, drift."""
+    """Disturbances of the timing: another busy process, throttling, drift."""
     unet_steps_s: tuple[float, ...] | None
     """Mean time of each UNet call within a call, in seconds. ``None``: not split, or the calls did
     not all have the same number of steps."""
@@ -42,7 +42,7 @@ class CellTiming:
 
     @classmethod
     def of(cls, timing: Timing) -> CellTiming:
-        """Return what a stored timing says, without its samples."""
+        """Return a stored timing without its samples."""
         return cls(
             batch_size=timing.batch_size,
             stages_s=timing.stages_s,
@@ -140,6 +140,6 @@ class PairResult:
     calls_a_block: int
     """Calls per block."""
     warnings: tuple[str, ...]
-    """What disturbed the clock."""
+    """Disturbances of the timing."""
     energy: PairEnergy | None = None
     """Energy of both sides. ``None``: the device has no meter, or ``timing=full`` was not given."""

@@ -1,8 +1,8 @@
-"""The projection of sweeps into MLflow: the only package that imports it.
+"""Projection of sweeps into MLflow; the only package that imports it.
 
-The store is the truth and this is a copy: it can be made again at any time, adds
-nothing twice, completes runs that a killed projection left RUNNING, and never
-stops a sweep. ``settings`` says where to, ``tracker`` when, ``runs`` what.
+The store is the source and MLflow gets a copy, which can be made again at any time. A projection
+adds nothing twice, completes runs that a killed projection left RUNNING, and never stops a sweep.
+``settings`` owns the place, ``tracker`` the time, and ``runs`` the content.
 """
 
 from turbo_lab.tracking.runs import EXPERIMENT

@@ -1,9 +1,9 @@
-"""The SQLite file of a local MLflow: how it is made, mended and moved.
+"""SQLite file of a local MLflow: how it is created, repaired and moved.
 
-MLflow creates its schema in dozens of transactions; a kill between two of them leaves a
-file that no version of MLflow opens again. So the file is made under another name and
-renamed once it is complete. What such a kill left is replaced; a database that holds
-anything is never replaced or migrated. The caller holds the lock.
+MLflow creates its schema in dozens of transactions. If it is killed between two of them, it
+leaves a file that no version of MLflow opens again. The file is therefore created under another
+name and renamed once it is complete. A half-made file is replaced; a database with any content
+is never replaced or migrated. The caller holds the lock.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _RELOCATE = (
 
 
 def ensure(path: Path, uri: str, artifacts: Path | None) -> None:
-    """Make the database unless it is there, complete and of this MLflow's schema.
+    """Create the database, unless it exists with the complete schema of this MLflow.
 
     ``artifacts``: folder for the artifacts of its default experiment; ``None``: MLflow's own.
     Raises ``IncompleteError`` for a file that this MLflow cannot use.
@@ -52,11 +52,11 @@ def ensure(path: Path, uri: str, artifacts: Path | None) -> None:
 
 
 def relocate(path: Path, experiment: str, artifacts: Path) -> None:
-    """Let the artifacts of a project that was moved or copied be in its own folder.
+    """Point the artifacts of a project that was moved or copied to its own folder.
 
-    MLflow keeps their place as an absolute address, by which a copy would write into the
-    original. A place that somebody chose is kept: ours has the same name, and the project's
-    database next to it unless the folder is gone.
+    MLflow stores their place as an absolute address, so that a copy would write into the
+    original. A place that a user chose is kept. A place of ours has the same name, and the
+    project's database next to it unless the folder no longer exists.
     """
     new = artifacts.as_uri()
     with _read(path) as connection, connection:
@@ -71,7 +71,7 @@ def relocate(path: Path, experiment: str, artifacts: Path) -> None:
 
 
 def _is_of_a_project(location: str, database: str, artifacts: str) -> bool:
-    """Return whether a place of artifacts is what a project in some folder is given."""
+    """Return whether a place of artifacts is the default of a project in any folder."""
     if not location.startswith("file:"):
         return False
     folder = Path(url2pathname(urlsplit(location).path))
@@ -89,7 +89,7 @@ def sqlite_uri(path: Path) -> str:
 
 
 def _is_half_made(path: Path) -> bool:
-    """Return whether a first opening that was killed left the file: no table has a row."""
+    """Return whether a killed first start left the file, so that no table has a row."""
     with _read(path) as connection:
         return not any(
             connection.execute(f"SELECT 1 FROM {_quoted(name)} LIMIT 1").fetchone()
@@ -98,7 +98,7 @@ def _is_half_made(path: Path) -> bool:
 
 
 def _check_schema(path: Path, uri: str) -> None:
-    """Refuse a database of another MLflow: opening one makes MLflow migrate it unasked."""
+    """Refuse a database of another MLflow version, which MLflow would migrate without asking."""
     from mlflow.store.db.utils import _get_latest_schema_revision
 
     with _read(path) as connection:
@@ -115,7 +115,7 @@ def _check_schema(path: Path, uri: str) -> None:
 
 
 def _make(path: Path, artifacts: Path | None) -> None:
-    """Create the schema aside, then rename the file into place."""
+    """Create the schema in another file, then rename that into place."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     aside = path.with_name(path.name + _UNFINISHED)
@@ -134,7 +134,7 @@ def _make(path: Path, artifacts: Path | None) -> None:
 
 
 def _settle(path: Path) -> None:
-    """Bring a finished database to the disk, with no file next to it."""
+    """Write a finished database to disk, without a log file next to it."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
     handle = os.open(path, os.O_RDONLY)
@@ -145,7 +145,7 @@ def _settle(path: Path) -> None:
 
 
 def _reconnect(uri: str) -> None:
-    """Drop this process's connections to the file that was there before."""
+    """Close this process's connections to the previous file."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     engine = SqlAlchemyStore._engine_map.get(uri)
@@ -160,7 +160,7 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def _read(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection; an unreadable file is an error with its remedy."""
+    """Open a connection to read. Raises ``IncompleteError`` for a file that cannot be read."""
     try:
         with closing(sqlite3.connect(path, timeout=20)) as connection:
             yield connection
@@ -180,10 +180,10 @@ def _quoted(name: str) -> str:
 
 
 def listen() -> None:
-    """Set the journal of every SQLite database that SQLAlchemy opens from now on.
+    """Set the journal mode of every SQLite database that SQLAlchemy opens from now on.
 
-    With a write-ahead log MLflow's nine commits per run cost no sync each. A power cut may
-    lose the last runs, never the file; ``turbo-lab sync`` makes them again.
+    With a write-ahead log, the nine commits of MLflow per run need no sync each. A power cut may
+    lose the last runs but not the file; ``turbo-lab sync`` projects them again.
     """
     from sqlalchemy import event
     from sqlalchemy.engine import Engine

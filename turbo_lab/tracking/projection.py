@@ -1,6 +1,7 @@
-"""What a sweep looks like in MLflow: names, tags, parameters and figures.
+"""Names, tags, parameters and metrics of a sweep in MLflow.
 
-Pure: a sweep's result comes in, plain values go out. Also owns which changes are news.
+Pure: the result of a sweep comes in, plain values go out. Also owns the digest that tells whether
+a projection would add anything.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import posixpath
 import re
 from dataclasses import dataclass
 
-from turbo_lab.documents.sweep import CellResult, CutOffSweep, SweepResult
+from turbo_lab.documents.cut_off import CutOffSweep
+from turbo_lab.documents.sweep import CellResult, SweepResult
 from turbo_lab.identity import digest
 from turbo_lab.store.record import encode_floats
 from turbo_lab.untrusted.typed_json import to_plain
@@ -38,9 +40,10 @@ _PROJECTED = (
 
 
 def content_digest(sweep: SweepResult) -> str:
-    """Return the digest of all that a projection writes: equal ones have nothing new.
+    """Return the digest of everything that a projection writes.
 
-    Durations and what was reused belong to the last invocation, not to the sweep.
+    Two sweeps with equal digests need only one projection. Durations and the number of reused
+    cells belong to one invocation, so they are left out.
     """
     cells = [{name: to_plain(getattr(c, name)) for name in _PROJECTED} for c in sweep.cells]
     failed = [cell.is_failed for cell in sweep.cells]
@@ -52,14 +55,14 @@ def content_digest(sweep: SweepResult) -> str:
 
 @dataclass(frozen=True)
 class SweepHead:
-    """What is known of a sweep when it begins: enough to open its run."""
+    """Properties of a sweep that are known when it begins; they are enough to open its run."""
 
     sweep_id: str
     """Id of the sweep."""
     store: str
-    """Folder of its store."""
+    """Folder of the store."""
     models: tuple[str, ...]
-    """Names of its models, each once."""
+    """Names of the models, each once."""
 
     @classmethod
     def of(cls, sweep: SweepResult | CutOffSweep) -> SweepHead:
@@ -83,7 +86,7 @@ def sweep_tags(sweep: SweepHead) -> dict[str, str]:
 
 
 def cell_name(cell: CellResult) -> str:
-    """Return the name of a child run: what the sweep varies, as written."""
+    """Return the name of a child run: its values of the keys that vary."""
     name = " ".join(f"{k}={v}" for k, v in cell.axes.items()) or cell.cell_id[:8]
     return shortened(name, MAX_RUN_NAME)
 
@@ -109,15 +112,15 @@ def cell_tags(sweep: SweepHead, cell: CellResult) -> dict[str, str]:
 
 
 def cell_metrics(cell: CellResult) -> dict[str, float]:
-    """Return the figures that have a value, under flat names that MLflow accepts."""
+    """Return the metrics that have a value, under flat names that MLflow accepts."""
     metrics: dict[str, float] = {}
-    for name, figure in cell.metrics.items():
-        if figure.value is None:
+    for name, metric in cell.metrics.items():
+        if metric.value is None:
             continue
         key = safe_key(name)
-        metrics[key] = figure.value
-        if figure.ci95 is not None:
-            metrics[f"{key}.ci95_low"], metrics[f"{key}.ci95_high"] = figure.ci95
+        metrics[key] = metric.value
+        if metric.ci95 is not None:
+            metrics[f"{key}.ci95_low"], metrics[f"{key}.ci95_high"] = metric.ci95
     call, throughput = cell.latency_s, cell.throughput_images_per_s
     if call is not None:
         metrics |= {"latency_mean_s": call.mean, "latency_p50_s": call.p50}
@@ -134,16 +137,16 @@ def cell_metrics(cell: CellResult) -> dict[str, float]:
 
 
 def parameter_text(value: object) -> str:
-    """Return a parameter as MLflow can store it; one that is cut ends with an ellipsis."""
+    """Return a parameter as MLflow can store it; an ellipsis ends a text that was cut."""
     return _cut("none" if value is None else str(value), MAX_PARAMETER)
 
 
 def safe_key(name: str) -> str:
     """Return the name of a metric, parameter or tag as MLflow accepts it.
 
-    MLflow takes letters, digits, ``_ - . : /`` and spaces, in a normal relative path. Any
-    other name gets ``_`` for the rest and eight digits of its digest: distinct names stay
-    distinct, and a name is the same each time.
+    MLflow accepts letters, digits, ``_ - . : /`` and spaces, in a normalised relative path. In
+    any other name, ``_`` replaces the rest and eight digits of the digest follow, so that distinct
+    names stay distinct and a name is the same each time.
     """
     parts = re.sub(r"[^\w\-. :/]", "_", name).split("/")
     key = "/".join(part for part in parts if part not in ("", ".", ".."))
@@ -153,7 +156,7 @@ def safe_key(name: str) -> str:
 
 
 def shortened(name: str, limit: int) -> str:
-    """Return a name of at most ``limit`` characters; distinct ones stay distinct."""
+    """Return a name of at most ``limit`` characters; distinct names stay distinct."""
     return name if len(name) <= limit else f"{name[: limit - 9]}-{digest(name)[:8]}"
 
 

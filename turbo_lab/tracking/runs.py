@@ -1,6 +1,6 @@
-"""A sweep's runs in MLflow: a parent, and a child for each cell.
+"""Runs of a sweep in MLflow: one parent, and one child per cell.
 
-Owns what is written where, and that writing again adds nothing twice.
+Owns the content of each run, and writes nothing twice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from turbo_lab.documents.sweep import CellResult, CutOffSweep, SweepResult
+from turbo_lab.documents.cut_off import CutOffSweep
+from turbo_lab.documents.sweep import CellResult, SweepResult
 from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.tracking import database
 from turbo_lab.tracking.projection import (
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 EXPERIMENT = "turbo-lab"
-# How much was asked for when a run's files were logged; a parent has it with its sheet.
+# Value of tracking.images when the files of a run were logged; on a parent, once it has its sheet.
 _IMAGES = PREFIX + "images"
-# Numbers of cells that do not depend on what the store already held.
+# Counts that do not depend on the previous content of the store.
 _STABLE_COUNTS = ("requested", "distinct", "failed")
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -56,10 +57,10 @@ _ENVIRONMENT = {
 
 
 class Runs:
-    """The runs of this project's experiment at one place."""
+    """Runs of this project's experiment at one place."""
 
     def __init__(self, settings: TrackingSettings) -> None:
-        """Open it, which imports MLflow and makes what is not there: that takes seconds."""
+        """Import MLflow, and create the database and the experiment if needed; takes seconds."""
         self.settings = settings
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -68,7 +69,7 @@ class Runs:
         from mlflow.tracking import MlflowClient
 
         if settings.login is not None:
-            # MLflow reads them for each request, and quotes an address that holds them.
+            # MLflow reads them for each request, and would quote an address that contains them.
             os.environ["MLFLOW_TRACKING_USERNAME"] = settings.login[0]
             os.environ["MLFLOW_TRACKING_PASSWORD"] = settings.login[1]
         self._running: set[str] = set()
@@ -82,7 +83,7 @@ class Runs:
             self._experiment = self._open_experiment()
 
     def _open_experiment(self) -> str:
-        """Return the id of our experiment, which is created if it is not there."""
+        """Return the id of our experiment, which is created if it does not exist."""
         found = self._client.get_experiment_by_name(EXPERIMENT)
         if found is None:
             artifacts = self.settings.artifacts
@@ -98,7 +99,10 @@ class Runs:
         return str(found.experiment_id)
 
     def record_of(self, run_id: str) -> str:
-        """The record that a run projects. Raises ``InputError`` for a run that is not ours."""
+        """Return the id of the record that a run projects.
+
+        Raises ``InputError`` for a run that is not ours.
+        """
         from mlflow.exceptions import MlflowException
 
         try:
@@ -107,21 +111,21 @@ class Runs:
             raise InputError(f"{run_id}: {self.settings.public_uri} has no such run") from error
         if PREFIX + "record_id" not in tags:
             raise InputError(
-                f"{run_id}: is not a run of one cell; name one of the sweep's child runs"
+                f"{run_id}: is not the run of a cell; pass one of the sweep's child runs"
             )
         return str(tags[PREFIX + "record_id"])
 
     def begin(self, sweep: SweepHead) -> str:
-        """Open the run of a sweep that goes on from now; return the run's id."""
+        """Open the run of a sweep that is starting or resuming, and return its id."""
         with self._alone():
             parent = self._parent(self._known(sweep.sweep_id), sweep)
-            if parent.info.status != "RUNNING":  # of an invocation before this one
+            if parent.info.status != "RUNNING":  # an earlier invocation closed it
                 self._client.update_run(parent.info.run_id, status="RUNNING")
             self._running.add(parent.info.run_id)
         return str(parent.info.run_id)
 
     def add(self, sweep: SweepHead, parent_id: str, cell: CellResult) -> None:
-        """Project a finished cell while its sweep goes on."""
+        """Project a finished cell while its sweep is running."""
         with self._alone():
             known = self._known(sweep.sweep_id, cell.record_id)
             self._complete(self._child(known, sweep, parent_id, cell), cell)
@@ -132,13 +136,13 @@ class Runs:
         self._running.discard(run_id)
 
     def abandon(self) -> None:
-        """Close as ``KILLED`` what this object left RUNNING; a later projection completes it."""
+        """Close runs that are RUNNING as ``KILLED``; a later projection completes them."""
         for run_id in tuple(self._running):
             self.end(run_id, "KILLED")
 
     @contextmanager
     def _complete_or_killed(self) -> Iterator[None]:
-        """Leave no run RUNNING where one cannot be completed: its artifacts may have no place."""
+        """Close the running runs if one cannot be completed, such as one with missing files."""
         try:
             yield
         except BaseException:
@@ -147,9 +151,9 @@ class Runs:
             raise
 
     def project(self, result: SweepResult | CutOffSweep, sheet: Path | None) -> dict[str, str]:
-        """Bring a sweep into MLflow; return run ids by record id.
+        """Project a sweep into MLflow, and return run ids by record id.
 
-        One that was cut off is ``KILLED`` until it has been resumed.
+        The run of a sweep that was cut off is ``KILLED`` until the sweep is resumed.
         """
         with self._alone(), self._complete_or_killed():
             return self._project(result, sheet)
@@ -168,7 +172,7 @@ class Runs:
             check_regular(sheet, error=StoreError)
             self._client.log_artifact(parent_id, str(sheet))
             self._client.set_tag(parent_id, _IMAGES, "sheet")
-        # How many were reused is another number each time; these are the sweep's own.
+        # The number of reused cells changes with each invocation; these counts do not.
         counts = {f"cells_{k}": float(getattr(result.counts, k)) for k in _STABLE_COUNTS}
         changed = {k: v for k, v in counts.items() if parent.data.metrics.get(k) != v}
         is_whole = isinstance(result, SweepResult)
@@ -180,10 +184,10 @@ class Runs:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One process at a time for a local database.
+        """Lock a local database, so that only one process uses it.
 
-        First openings collide while its schema is created, and two projections of
-        one sweep would make each run twice.
+        Otherwise two first starts would collide while they create the schema, and two
+        projections of one sweep would create each run twice.
         """
         path = self.settings.database
         if path is None:
@@ -194,10 +198,10 @@ class Runs:
             yield
 
     def _known(self, sweep_id: str, record_id: str | None = None) -> dict[str, Run]:
-        """Runs of a sweep, or of one of its cells, by record id; the parent's is empty.
+        """Return the runs of a sweep, or of one of its cells, by record id; the parent's is empty.
 
-        Where two projections at once made two of one, the finished one counts,
-        and the other is closed if it was left RUNNING.
+        If two simultaneous projections created two runs of one cell, the finished one counts, and
+        the other is closed if it is RUNNING.
         """
         query = f"tags.`{PREFIX}sweep_id` = '{sweep_id}'"
         if record_id is not None:
@@ -254,13 +258,13 @@ class Runs:
         return run
 
     def _complete(self, run: Run, cell: CellResult) -> bool:
-        """What a run still lacks; ``False`` where that is nothing."""
+        """Add what a run still lacks; return ``False`` if there was nothing to add."""
         run_id, error = run.info.run_id, cell.error
         status = "FAILED" if cell.is_failed else "FINISHED"
-        # Logging appends: a figure that is there is left alone.
+        # Logging appends, so a metric that exists is not logged again.
         metrics = {k: v for k, v in cell_metrics(cell).items() if k not in run.data.metrics}
         is_closed = run.info.status == status
-        # It may have been projected with fewer before.
+        # An earlier projection may have had fewer images.
         lacks_images = self.settings.images == "all" != run.data.tags.get(_IMAGES)
         if is_closed:
             self._log(run, metrics, {})
@@ -272,7 +276,7 @@ class Runs:
         self._log(run, metrics, parameters)
         self._log_datasets(run, cell)
         self._log_files(run, cell)
-        if error is None and PREFIX + "error" in run.data.tags:  # it has been tried again
+        if error is None and PREFIX + "error" in run.data.tags:  # a retry succeeded
             self._client.delete_tag(run_id, PREFIX + "error")
         self.end(run_id, status)
         return True
@@ -280,10 +284,10 @@ class Runs:
     def _log(
         self, run: Run, metrics: Mapping[str, float], parameters: Mapping[str, object]
     ) -> None:
-        """Figures and parameters in one call."""
+        """Log metrics and parameters in one call."""
         from mlflow.entities import Metric, Param
 
-        # Of two values of one moment MLflow shows the larger, not the later.
+        # Of two values with one timestamp, MLflow shows the larger one, not the later one.
         stamp = time.time_ns() // 1_000_000
         points = [Metric(k, v, stamp, 0) for k, v in metrics.items() if math.isfinite(v)]
         params = [Param(k, parameter_text(v)) for k, v in parameters.items()]
@@ -291,7 +295,7 @@ class Runs:
             self._client.log_batch(run.info.run_id, metrics=points, params=params)
 
     def _log_datasets(self, run: Run, cell: CellResult) -> None:
-        """The prompt sets by digest, so that runs can be filtered by them."""
+        """Log the prompt sets by digest, so that runs can be filtered by them."""
         from mlflow.entities import Dataset, DatasetInput
 
         known = {entry.dataset.name for entry in run.inputs.dataset_inputs}
@@ -307,7 +311,7 @@ class Runs:
             self._client.log_inputs(run.info.run_id, sets)
 
     def _log_files(self, run: Run, cell: CellResult) -> None:
-        """The record, and the images by prompt and seed, in one call."""
+        """Log the record, and the images by prompt and seed, in one call."""
         run_id, wanted = run.info.run_id, self.settings.images
         with tempfile.TemporaryDirectory() as aside:
             folder = Path(aside)
@@ -318,7 +322,7 @@ class Runs:
                 for index, image in enumerate(cell.images):
                     slug = re.sub(r"[^a-z0-9]+", "-", image.prompt.lower()).strip("-")[:60]
                     name = f"{index:04d}-{slug}-seed{image.seed}.png"
-                    # Copied, not linked: a link would be followed, wherever it leads by then.
+                    # A copy, not a link: the target of a link could change before MLflow reads it.
                     content = read_regular(image.path, error=StoreError)
                     (folder / "images" / name).write_bytes(content)
             self._client.log_artifacts(run_id, aside)

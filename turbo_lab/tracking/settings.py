@@ -1,4 +1,4 @@
-"""Where a sweep is projected to, how much of it, and how long a sweep waits for that."""
+"""Place and extent of a projection, and how long a sweep waits for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from turbo_lab.untrusted.redaction import redact
 
 @dataclass(frozen=True)
 class TrackingSettings:
-    """Where to project, and how much."""
+    """Place and extent of a projection."""
 
     uri: str = field(repr=False)
     """``sqlite:///`` of a local file, or the address of a server; may hold a password."""
@@ -25,7 +25,7 @@ class TrackingSettings:
     images: str
     """``all``, ``sheet`` or ``none``."""
     timeout_s: float = DEFAULT_TIMEOUT_S
-    """How long a sweep waits for its projection, in seconds."""
+    """Longest time that a sweep waits for its projection, in seconds."""
 
     @classmethod
     def from_options(cls, options: TrackingOptions) -> TrackingSettings | None:
@@ -46,7 +46,7 @@ class TrackingSettings:
 
     @property
     def public_uri(self) -> str:
-        """The address without credentials: all that may be written or printed."""
+        """Address without credentials, which may be written and printed."""
         return redact(self.uri)
 
     @property
@@ -59,7 +59,7 @@ class TrackingSettings:
 
     @property
     def client_uri(self) -> str:
-        """The address for MLflow, which quotes it in errors: without :attr:`login`."""
+        """Address for MLflow without :attr:`login`, because MLflow quotes it in errors."""
         if self.login is None:
             return self.uri
         parts = urlsplit(self.uri)
@@ -67,14 +67,14 @@ class TrackingSettings:
 
     @property
     def database(self) -> Path | None:
-        """The SQLite file; ``None`` for a server or another kind of database."""
+        """SQLite file; ``None`` for a server or another kind of database."""
         found = re.match(r"sqlite(?:\+\w+)?:///(?!file:|:memory:)([^?]+)", self.uri)
         return None if found is None else Path(unquote(found[1])).resolve()
 
     def mark(self, sweep: SweepResult) -> dict[str, object] | None:
         """Return what a projection of a sweep would leave behind, by content and place.
 
-        Equal marks mean that nothing is new. ``None``: the local database is gone.
+        Equal marks mean that there is nothing to project. ``None``: the local database is missing.
         """
         place: dict[str, object] = {"uri": self.public_uri, "images": self.images}
         if self.database is not None:

@@ -1,7 +1,7 @@
-"""When a sweep is projected: cell by cell on a thread while it goes on, and whole at its end.
+"""Timing of a projection: cell by cell on a thread during the sweep, and the whole at its end.
 
-Owns the thread, how long a sweep waits for it, and what becomes of MLflow's failures: they
-never stop a sweep.
+Owns the thread, how long a sweep waits for it, and the handling of MLflow's failures, which never
+stop a sweep.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from turbo_lab.documents.cut_off import CutOffSweep
 from turbo_lab.documents.document import to_document
-from turbo_lab.documents.sweep import CellResult, CutOffSweep, SweepResult
+from turbo_lab.documents.sweep import CellResult, SweepResult
 from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.identity import digest
 from turbo_lab.planning.options import TrackingOptions
@@ -28,16 +29,16 @@ from turbo_lab.tracking.settings import TrackingSettings
 from turbo_lab.untrusted.redaction import redact
 
 _Result = TypeVar("_Result")
-# How long an interrupted sweep, or one out of time, waits for its runs to be closed.
+# Longest time that an interrupted or late sweep waits for its runs to be closed, in seconds.
 _CLOSING_S = 10.0
 _LIBRARIES = ("mlflow", "alembic", "sqlalchemy", "sqlite3", "requests", "urllib3")
 
 
 class Tracker:
-    """Projects sweeps to one place.
+    """Projector of sweeps to one place.
 
-    What it has queued are calls that read the store, so that a place slower than
-    the model neither holds it up nor fills the memory.
+    The queue contains calls that read the store, so that a place that is slower than the model
+    neither delays it nor fills the memory.
     """
 
     def __init__(self, settings: TrackingSettings) -> None:
@@ -54,7 +55,7 @@ class Tracker:
 
     @property
     def is_lost(self) -> bool:
-        """``True`` once no further sweep can be projected: not opened, or out of time."""
+        """``True`` if no further sweep can be projected, because opening failed or time ran out."""
         return self._is_late or (self._runs is None and self._error is not None)
 
     @classmethod
@@ -64,11 +65,11 @@ class Tracker:
         return None if settings is None else cls(settings)
 
     def begin(self, sweep: SweepHead) -> None:
-        """Name the sweep whose cells follow; its run is opened by :meth:`start`."""
+        """Set the sweep whose cells follow; :meth:`start` opens its run."""
         self._sweep = sweep
 
     def start(self) -> None:
-        """Start the thread, which imports MLflow and opens the sweep's run; do it once.
+        """Start the thread that imports MLflow and opens the sweep's run, if it is not running.
 
         A sweep calls this after its first batch: before that, the import would compete
         with the loading of the model for the interpreter.
@@ -78,12 +79,12 @@ class Tracker:
             self._thread.start()
 
     def add(self, row: Callable[[], CellResult]) -> None:
-        """A cell is finished; ``row`` makes its row of the document, on the thread."""
+        """Queue a finished cell; the thread calls ``row`` to get its result."""
         self._jobs.put(partial(self._add, row))
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Nothing is projected meanwhile: a latency is measured."""
+        """Pause the projection, so that a latency can be measured."""
         seconds = 0.0 if self._is_late else self.settings.timeout_s
         is_quiet = self._at_work.acquire(timeout=seconds)
         self._is_late = not is_quiet
@@ -94,15 +95,15 @@ class Tracker:
                 self._at_work.release()
 
     def give_up(self) -> None:
-        """The sweep was cut off: its run is ``KILLED`` until it is resumed."""
+        """Close the run of a sweep that was cut off as ``KILLED``, until the sweep is resumed."""
         self._is_given_up = True
         if self._thread is not None:
             self._submit(lambda runs: runs.abandon(), min(_CLOSING_S, self.settings.timeout_s))
 
     def project_news(self, result: SweepResult, sheet: Path | None, store: Store) -> dict[str, str]:
-        """:meth:`project`, unless the store remembers that nothing is new.
+        """Call :meth:`project`, unless the store has a note that there is nothing new.
 
-        MLflow is then not even opened; once a sweep has begun, its run has to be closed.
+        In that case MLflow is not even imported, unless the run of the sweep is open.
         """
         files = store.sweep_files(result.sweep_id)
         path = files.folder / f"projected-{digest(self.settings.public_uri)[:12]}.json"
@@ -117,10 +118,10 @@ class Tracker:
         return runs
 
     def project(self, result: SweepResult | CutOffSweep, sheet: Path | None) -> dict[str, str]:
-        """Bring one sweep into MLflow; return run ids by record id.
+        """Project one sweep into MLflow, and return run ids by record id.
 
-        Raises :class:`IncompleteError` where MLflow cannot be reached, fails, or takes
-        longer than ``tracking.timeout_s``.
+        Raises :class:`IncompleteError` if MLflow cannot be reached, fails, or takes longer than
+        ``tracking.timeout_s``.
         """
         try:
             return self._call(lambda runs: runs.project(result, sheet))
@@ -134,7 +135,10 @@ class Tracker:
             ) from error
 
     def record_of(self, run_id: str) -> str:
-        """Return the record that a run projects. Raises ``InputError`` for another's run."""
+        """Return the id of the record that a run projects.
+
+        Raises ``InputError`` for a run that is not ours.
+        """
         path = self.settings.database
         if path is not None and not path.exists():
             raise InputError(
@@ -144,13 +148,13 @@ class Tracker:
         return self._call(lambda runs: runs.record_of(run_id))
 
     def _call(self, task: Callable[[Runs], _Result]) -> _Result:
-        """Return the result of a task, after what is queued, or raise what hindered it."""
+        """Return the result of a task that runs after the queue, or raise what prevented it."""
         future = None if self._is_late else self._submit(task, self.settings.timeout_s)
         if future is not None and future.done():
             return future.result()
         self._is_late = True
         if self._runs is not None:
-            # A store of artifacts may hang while the server of runs answers.
+            # The artifact store may hang although the tracking server answers.
             closing = threading.Thread(target=_abandon, args=(self._runs,), daemon=True)
             closing.start()
             closing.join(_CLOSING_S)
@@ -161,7 +165,7 @@ class Tracker:
         )
 
     def _submit(self, task: Callable[[Runs], _Result], timeout_s: float) -> Future[_Result]:
-        """Run a task on the thread, as its last, and wait for it no longer than a time."""
+        """Run a task as the last one on the thread, and wait for it up to a limit."""
         future: Future[_Result] = Future()
         self.start()
         assert self._thread is not None
@@ -179,13 +183,13 @@ class Tracker:
                     self._runs = Runs(self.settings)
                     if self._sweep is not None:
                         self._parent_id = self._runs.begin(self._sweep)
-        except Exception as error:  # noqa: BLE001  (for whoever projects the whole)
+        except Exception as error:  # noqa: BLE001  (raised when the whole is projected)
             self._error = error
         while (job := self._jobs.get()) is not None:
             job()
 
     def _add(self, row: Callable[[], CellResult]) -> None:
-        """Project one cell; a failure ends that until the whole is projected."""
+        """Project one cell, unless a cell before it failed: the end of the sweep tries again."""
         if self._is_given_up or self._error is not None:
             return
         assert self._runs is not None
@@ -193,11 +197,11 @@ class Tracker:
         try:
             with self._at_work:
                 self._runs.add(self._sweep, self._parent_id, row())
-        except Exception as error:  # noqa: BLE001  (for whoever projects the whole)
+        except Exception as error:  # noqa: BLE001  (raised when the whole is projected)
             self._error = error
 
     def _finish(self, task: Callable[[Runs], _Result], future: Future[_Result]) -> None:
-        """Settle a future by its task, or by an error that the task cannot make good."""
+        """Complete a future with the result of its task, or with an error that no retry mends."""
         error = self._error
         if self._runs is None or (error is not None and not _is_tracking_failure(error)):
             assert error is not None
@@ -213,16 +217,16 @@ class Tracker:
 
 
 def _abandon(runs: Runs) -> None:
-    """Close what is RUNNING, for a caller that has a better error to raise."""
+    """Close the running runs; errors are ignored, because the caller raises a better one."""
     with suppress(Exception):
         runs.abandon()
 
 
 def _is_tracking_failure(error: Exception) -> bool:
-    """Return whether MLflow or a library below it failed; anything else is our own bug.
+    """Return whether MLflow or a library below it failed; any other failure is our own bug.
 
-    What they raise depends on the place (a bucket needs a package that is not there, ...),
-    so that where it was raised decides, not a list of types.
+    The types of their errors depend on the place, for example if a bucket needs a missing
+    package. The decision therefore uses the modules in the traceback, not a list of types.
     """
     frames = [
         str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)

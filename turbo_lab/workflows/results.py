@@ -9,15 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from turbo_lab.documents.sweep import (
-    BegunCell,
-    BegunSweep,
-    CellResult,
-    RowsDone,
-    SweepCounts,
-    SweepResult,
-    SweepWork,
-)
+from turbo_lab.documents.cut_off import BegunCell, BegunSweep
+from turbo_lab.documents.sweep import CellResult, RowsDone, SweepCounts, SweepResult, SweepWork
 from turbo_lab.execute.driver import SweepOutcome
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.context import MetricContext, metric_fingerprints

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from turbo_lab.documents.sweep import BegunSweep, SweepResult
+from turbo_lab.documents.cut_off import BegunSweep
+from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.errors import StoreError, TurboLabError
 from turbo_lab.store.layout import SweepFiles
 from turbo_lab.store.store import Store

@@ -1,1 +1,1 @@
-"""What the terminal shows: tables and verdicts as text."""
+"""Tables and verdicts as text for the terminal."""
