@@ -74,9 +74,10 @@ def test_the_life_of_a_golden(suite: Path) -> None:
     assert code == 4 and "name the tests" in text
     code, text = run(suite, "--golden-accept", "a brighter blue", "-k", "gradient or stages")
     assert code == 0 and "accepted  test_it.py::test_gradient  (not identical" in text
-    assert "a brighter blue" in (
-        suite / "goldens" / "test_it" / "test_gradient" / "golden.json"
-    ).read_text()  # fmt: skip
+    assert (
+        "a brighter blue"
+        in (suite / "goldens" / "test_it" / "test_gradient" / "golden.json").read_text()
+    )
     assert run(suite)[0] == 0
 
 

@@ -27,8 +27,12 @@ def test_an_unknown_verdict_is_refused() -> None:
 
 def test_every_verdict_has_its_exit_code_and_looks() -> None:
     assert {str(one): one.exit_code for one in Verdict} == {
-        "pass": 0, "regression": 1, "inconclusive": 3, "uncovered": 3, "error": 4,
-    }  # fmt: skip
+        "pass": 0,
+        "regression": 1,
+        "inconclusive": 3,
+        "uncovered": 3,
+        "error": 4,
+    }
     assert all(one.style and one.emoji and 0 < len(one.short) <= 6 for one in Verdict)
     assert len({one.emoji for one in Verdict}) == len(WORST_FIRST)
 

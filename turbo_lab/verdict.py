@@ -1,7 +1,7 @@
-"""The verdict on a comparison, and which way a metric is better.
+"""The verdict on a comparison, and the direction in which a metric is better.
 
-Owns the words, their exit codes, their severity and their colour on a terminal.
-A verdict is text in every JSON document, and an enum everywhere else.
+Owns the words, with their exit codes, their severity and their colour on a terminal. A verdict
+is text in every JSON document, and an enum everywhere else.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Direction(StrEnum):
-    """Which values of a metric are better."""
+    """Direction in which values of a metric are better."""
 
     HIGHER = "higher"
     LOWER = "lower"

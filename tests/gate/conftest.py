@@ -18,9 +18,17 @@ Inputs = Callable[..., GateInputs]
 @pytest.fixture
 def small_gate(tmp_path: Path) -> Inputs:
     """Return a function from further words to the inputs of a gate on eight prompts."""
-    common = ("gate=release", "gate.goldens=none", "gate.quality.r_precision.margin=0.5",
-              "prompts=scenes-demo", "num_images=8", "batch_size=8", "num_threads=1",
-              "tracking=none", f"store={tmp_path / 'store'}")  # fmt: skip
+    common = [
+        "gate=release",
+        "gate.goldens=none",
+        "gate.quality.r_precision.margin=0.5",
+        "prompts=scenes-demo",
+        "num_images=8",
+        "batch_size=8",
+        "num_threads=1",
+        "tracking=none",
+        f"store={tmp_path / 'store'}",
+    ]
 
     def inputs(*words: str) -> GateInputs:
         points = config.compose("gate", [*common, *words])

@@ -198,10 +198,14 @@ def test_a_ratio_of_equal_memory_has_no_spread_and_passes() -> None:
 
 
 def test_a_distance_regresses_only_beyond_its_margin() -> None:
-    row = gate.distance_check("fd/nano-clip", (5.0, 2.0), (2.5, 3.5), 0.001, 1.0, 128)
+    row = gate.distance_check(
+        "fd/nano-clip", (5.0, 2.0), ci95=(2.5, 3.5), p_value=0.001, margin=1.0, num_images=128
+    )
     assert (row.verdict, row.difference, row.n) == ("regression", 3.0, 128)
     assert gate.decide([row])[0] == "regression"
-    row = gate.distance_check("fd/nano-clip", (2.1, 2.0), (-0.4, 0.6), 0.9, 1.0, 128)
+    row = gate.distance_check(
+        "fd/nano-clip", (2.1, 2.0), ci95=(-0.4, 0.6), p_value=0.9, margin=1.0, num_images=128
+    )
     assert row.verdict == "pass"
 
 
@@ -270,8 +274,10 @@ def report() -> GateReport:
 def test_junit_is_well_formed_and_counts() -> None:
     suite = ElementTree.fromstring(gate_junit(report()))
     assert {k: suite.get(k) for k in ("tests", "failures", "errors")} == {
-        "tests": "4", "failures": "2", "errors": "1",
-    }  # fmt: skip
+        "tests": "4",
+        "failures": "2",
+        "errors": "1",
+    }
     cases = {case.get("name"): case for case in suite}
     failure = cases["r_precision"].find("failure")
     assert failure is not None and NASTY in (failure.get("message") or "")

@@ -97,7 +97,15 @@ def recorded(library: GoldenLibrary, seen: Observation, name: str = "case") -> G
         fingerprint=seen.fingerprint,
         stages=tuple(mark(value) for value in seen.stages),
         processes=3,
-        accepted=(Accepted(seen.outcome, keys, "me", "2026-01-01T00:00:00+00:00", "first"),),
+        accepted=(
+            Accepted(
+                outcome=seen.outcome,
+                keys=keys,
+                by="me",
+                at="2026-01-01T00:00:00+00:00",
+                reason="first",
+            ),
+        ),
         known_bad={},
         parent=None,
         thresholds={},

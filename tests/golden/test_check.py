@@ -79,7 +79,7 @@ def test_explain_separates_the_cause_from_what_it_passes_on(loaded: Loaded) -> N
     assert passed_on == ["unet.0", "latents.0", "unet.1", "latents.1", "vae", "pixels"]
     assert checked.causes == ("unet.0", "unet.1")
     assert reported.explanation is not None
-    assert reported.explanation.endswith("still differ: unet.0, unet.1")
+    assert reported.explanation.endswith("their inputs are the golden's: unet.0, unet.1")
 
 
 def test_a_stage_that_could_not_be_fed_is_not_called_a_cause(loaded: Loaded) -> None:
@@ -87,7 +87,7 @@ def test_a_stage_that_could_not_be_fed_is_not_called_a_cause(loaded: Loaded) -> 
     assert "prompt_embeds" not in loaded[1].stored.tensors
     checked, reported = explained_with("last layer of the text encoders", loaded[1])
     assert checked.causes == ("prompt_embeds",)
-    assert "may only pass on what the golden does not keep: unet.0" in (reported.explanation or "")
+    assert "inputs that the golden does not store: unet.0" in (reported.explanation or "")
 
 
 def test_a_report_has_both_fingerprints(loaded: Loaded) -> None:

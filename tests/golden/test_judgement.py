@@ -37,6 +37,13 @@ def embed(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32) + 1
 
 
+def accepted_by_me(
+    outcome: str, keys: dict[str, Any], reason: str, expires: str | None = None
+) -> Accepted:
+    at = "2026-05-01T00:00:00+00:00"
+    return Accepted(outcome=outcome, keys=keys, by="me", at=at, reason=reason, expires=expires)
+
+
 def verdict(
     library: GoldenLibrary, golden: Golden, seen: Observation, **options: Any
 ) -> CaseVerdict:
@@ -150,7 +157,7 @@ def test_a_known_bad_outcome_fails_wherever_it_is_seen(
 
 def test_an_acceptance_ends_on_its_day(library: GoldenLibrary, golden: Golden) -> None:
     seen = changed(observation(), "vae", 1.0)
-    until = Accepted(seen.outcome, KEYS, "me", "2026-05-01", "known bug", expires="2026-06-01")
+    until = accepted_by_me(seen.outcome, KEYS, "known bug", expires="2026-06-01")
     accepted = golden.with_accepted(until)
     stored = library.stored_tensors(golden)
     day = datetime.timedelta(days=1)
@@ -163,7 +170,7 @@ def test_another_environment_with_an_outcome_of_its_own_is_held_to_the_bit(
     library: GoldenLibrary, golden: Golden
 ) -> None:
     own = changed(observation(), "latents.0", 1e-5, UPGRADED)
-    accepted = golden.with_accepted(Accepted(own.outcome, UPGRADED, "me", "2026-05-01", "new"))
+    accepted = golden.with_accepted(accepted_by_me(own.outcome, UPGRADED, "new"))
     assert verdict(library, accepted, own).tier == "T0"
     moved = changed(own, "latents.0", 1e-5)
     assert verdict(library, accepted, moved).verdict == "regression"
@@ -175,7 +182,7 @@ def test_there_the_first_stage_beyond_rounding_is_named(
 ) -> None:
     """The anchor's stages are another environment's: all of them differ a little."""
     own = changed(observation(), "latents.0", 1e-5, UPGRADED)
-    accepted = golden.with_accepted(Accepted(own.outcome, UPGRADED, "me", "2026-05-01", "new"))
+    accepted = golden.with_accepted(accepted_by_me(own.outcome, UPGRADED, "new"))
     found = verdict(library, accepted, changed(own, "vae", 1.0))
     assert found.first_divergence is not None and found.first_divergence.stage == "vae"
     assert found.fingerprint_difference == (("torch", "2.13", "2.14"),)
@@ -214,13 +221,13 @@ def test_accepting_what_was_rejected_lifts_the_rejection(
 ) -> None:
     seen = changed(observation(), "vae", 1.0)
     bad = golden.with_known_bad(seen.outcome, "washed out")
-    lifted = bad.with_accepted(Accepted(seen.outcome, KEYS, "me", "2026-05-01", "it was meant"))
+    lifted = bad.with_accepted(accepted_by_me(seen.outcome, KEYS, "it was meant"))
     assert verdict(library, lifted, seen).verdict == "pass"
 
 
 def test_one_outcome_stands_in_each_environment_that_accepted_it(golden: Golden) -> None:
     for keys in (UPGRADED, ELSEWHERE, UPGRADED):
-        golden = golden.with_accepted(Accepted("o", keys, "me", "2026-05-01", "the same there"))
+        golden = golden.with_accepted(accepted_by_me("o", keys, "the same there"))
     assert [a.keys["device_class"] for a in golden.accepted[1:]] == ["cuda sm_90", "cpu x86-64"]
 
 
@@ -277,7 +284,7 @@ def test_what_stands_beside_the_anchor_says_so_until_it_expires(
     library: GoldenLibrary, golden: Golden
 ) -> None:
     seen = changed(observation(), "vae", 1e-4)
-    until = Accepted(seen.outcome, KEYS, "me", "", "known bug", "2026-06-01")
+    until = accepted_by_me(seen.outcome, KEYS, "known bug", expires="2026-06-01")
     bad = golden.with_known_bad(seen.outcome, "washed out")
     found = verdict(library, bad.with_accepted(until), seen)
     assert (found.verdict, found.identical) == ("pass", False)

@@ -41,8 +41,9 @@ def test_a_substituted_stage_reaches_the_pixels(loaded: Loaded, runner: CaseRunn
 
     case, golden, _ = loaded[0]
     seen = runner.run(case, zero)
-    equal = {mark.stage for mark, known in zip(seen.marks, golden.stages, strict=True)
-             if mark == known}  # fmt: skip
+    equal = {
+        mark.stage for mark, known in zip(seen.marks, golden.stages, strict=True) if mark == known
+    }
     assert {"noise", "unet.0", "latents.1"} <= equal and not {"vae", "pixels"} & equal
 
 

@@ -93,7 +93,12 @@ def test_only_what_was_fed_the_goldens_tensors_can_be_a_cause() -> None:
     ]
 
     def causes_of(off: set[str], fed: set[str]) -> list[str]:
-        own = [StageDifference(name, name not in off, None, None, False) for name in names]
+        own = [
+            StageDifference(
+                name, equal=name not in off, max_abs=None, relative_l2=None, estimated=False
+            )
+            for name in names
+        ]
         return causes(own, fed)
 
     kept = {"noise", "unet.0", "latents.0", "unet.1", "latents.1"}

@@ -13,12 +13,26 @@ EXPECTED = {
     "dtype": None,
     "compile": None,
     **dict.fromkeys(
-        ("device_model", "isa", "torch", "diffusers", "transformers", "tokenizers", "peft", "cuda",
-         "cudnn", "num_threads", "sdpa_backend", "memory_format", "ATEN_CPU_CAPABILITY",
-         "ONEDNN_MAX_CPU_ISA", "MKL_CBWR"),
+        (
+            "device_model",
+            "isa",
+            "torch",
+            "diffusers",
+            "transformers",
+            "tokenizers",
+            "peft",
+            "cuda",
+            "cudnn",
+            "num_threads",
+            "sdpa_backend",
+            "memory_format",
+            "ATEN_CPU_CAPABILITY",
+            "ONEDNN_MAX_CPU_ISA",
+            "MKL_CBWR",
+        ),
         "T1",
     ),
-}  # fmt: skip
+}
 
 
 def test_the_list_covers_every_key_of_this_machine() -> None:

@@ -114,7 +114,7 @@ def calibrate_(words: tuple[str, ...], seeds: int, resamples: int, real: int, as
     """
     from turbo_lab.cli import gate_trials
 
-    return gate_trials.calibrate(words, seeds, resamples, real, as_json)
+    return gate_trials.calibrate(words, seeds, resamples, real=real, as_json=as_json)
 
 
 @command.command("mutate")

@@ -58,12 +58,16 @@ def run_gate_words(
     if as_json:
         print_document("gate", report)
     else:
-        from turbo_lab.report.text.gate import print_gate
-
-        print_gate(report)
-        for form, path in files.items():
-            print(f"{form:15} {path}")
+        _print_report(report, files)
     return result.verdict.exit_code
+
+
+def _print_report(report: GateReport, files: Mapping[str, Path]) -> None:
+    from turbo_lab.report.text.gate import print_gate
+
+    print_gate(report)
+    for form, path in files.items():
+        print(f"{form:15} {path}")
 
 
 def _refuse_policies_of_a_side(arguments: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from turbo_lab.verdict import Verdict
 
 
 def calibrate(
-    arguments: Sequence[str], seeds: int, resamples: int, real: int, as_json: bool
+    arguments: Sequence[str], seeds: int, resamples: int, *, real: int, as_json: bool
 ) -> int:
     """Measure how often the gate fails equal pipelines; return the exit code.
 

@@ -37,7 +37,7 @@ class MetricPool:
     values: np.ndarray
     """(prompts, seeds), one value per image."""
     direction: Direction
-    """Which values are better."""
+    """Direction in which values are better."""
     unit: str
     """Unit of the values."""
 
@@ -47,9 +47,9 @@ class _Rule:
     """Rule that judges a pair of seed sets."""
 
     margin: float
-    """How much worse the candidate may be."""
+    """Largest loss of the candidate that passes."""
     direction: Direction
-    """Which values are better; ``NONE`` for a two-sided rule."""
+    """Direction in which values are better; ``NONE`` for a two-sided rule."""
     unit: str
     """Unit of the values."""
 

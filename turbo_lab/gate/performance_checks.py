@@ -29,7 +29,7 @@ _NO_METER = "energy is read from an NVIDIA GPU through NVML (pip install 'turbo-
 
 @dataclass(frozen=True)
 class Instruments:
-    """What times the two sides of a gate and measures their memory; tests replace it."""
+    """Functions that time the two sides of a gate and measure their memory; tests replace them."""
 
     time_sides: Callable[..., PairedTiming] = latency.time_sides
     """Timing of the baseline and the candidate, in this order, in interleaved blocks."""

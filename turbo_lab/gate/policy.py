@@ -23,7 +23,7 @@ PAIRED_METRICS = ("clip_score", "r_precision")
 
 @dataclass(frozen=True)
 class QualityRule:
-    """How much one metric may lose."""
+    """Rule for the loss of one metric."""
 
     margin: float
     """Largest loss, in the metric's own unit."""
@@ -59,17 +59,17 @@ class Policy:
     quality: Mapping[str, QualityRule]
     """Rule of each metric, by name."""
     frechet: float | None
-    """How much the Fréchet distance may grow, in its own unit."""
+    """Largest growth of the Fréchet distance, in its own unit."""
     licenses: tuple[str, ...]
     """Licences that are allowed."""
     latency: float | None
-    """How much slower the candidate may be, as a share of the baseline's latency."""
+    """Largest growth of the latency, as a share of the baseline's."""
     memory: float | None
-    """How much more memory the pipeline may take, as a share of the baseline's."""
+    """Largest growth of the pipeline's peak memory, as a share of the baseline's."""
     energy: float | None
-    """How much more energy an image may take, as a share of the baseline's."""
+    """Largest growth of the energy per image, as a share of the baseline's."""
     retries: int
-    """How often the latency check is repeated if it does not pass."""
+    """Number of times that the latency check is repeated while it does not pass."""
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> Policy:

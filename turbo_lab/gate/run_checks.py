@@ -205,8 +205,8 @@ def _licenses(library: Library) -> dict[str, str]:
     stated = [(card.name, card.license) for card, _ in library.models.values()]
     stated += [(files.name, files.license) for files in library.adapters.values()]
     stated += [(files.name, files.license) for files in library.vaes.values()]
-    found: dict[str, str] = {}
+    licenses: dict[str, str] = {}
     for name, text in stated:
-        is_new = found.get(name, text) == text
-        found[name if is_new else f"{name} ({text})"] = text
-    return found
+        is_unique = licenses.get(name, text) == text
+        licenses[name if is_unique else f"{name} ({text})"] = text
+    return licenses

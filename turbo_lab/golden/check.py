@@ -90,7 +90,9 @@ def check(
         try:
             if name in duplicates:
                 raise StoreError(duplicate_message(name, duplicates[name]))
-            prepared[name] = _prepare(library, name, overrides_of[name], overrides, judge.today)
+            prepared[name] = _prepare(
+                library, name, overrides_of[name], overrides, today=judge.today
+            )
         except MissingFilesError as error:
             prepared[name] = _without_run(name, Verdict.UNCOVERED, str(error))
         except TurboLabError as error:

@@ -51,7 +51,7 @@ class Distance:
     value: float | None
     """Distance from the golden; ``None`` if it could not be computed."""
     reason: str | None = None
-    """Why there is no value; ``None`` if there is one."""
+    """Reason why there is no value; ``None`` if there is one."""
 
 
 def stage_metric(stage: str) -> str:

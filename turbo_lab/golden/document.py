@@ -43,7 +43,7 @@ class Accepted:
     at: str
     """Time of the acceptance, UTC, ISO 8601."""
     reason: str
-    """Why it was accepted."""
+    """Reason for the acceptance."""
     expires: str | None = None
     """Last day (ISO 8601) on which it is valid; ``None``: it has no end."""
 
@@ -57,7 +57,7 @@ class Acceptance:
     """A person's decision to accept outcomes."""
 
     reason: str
-    """Why they are accepted."""
+    """Reason for the acceptance."""
     by: str
     """Name of the person."""
     expires: str | None = None
@@ -87,7 +87,7 @@ class GoldenContent:
     cell_id: str
     """Id of the cell that the overrides named when the golden was recorded."""
     recipe: CaseRecipe
-    """What the images are made from."""
+    """Recipe of the images."""
     prompts: tuple[str, ...]
     """Prompt of each image."""
     seeds: tuple[int, ...]

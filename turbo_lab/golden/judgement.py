@@ -51,7 +51,7 @@ class CaseVerdict:
     stages: tuple[StageDifference, ...] = ()
     """Every stage, in order; empty if nothing ran."""
     identical: bool = False
-    """Whether every stage is identical to the bit, which the tier may not require."""
+    """True if every stage is identical to the bit, which the tier may not require."""
 
     @classmethod
     def without_tier(

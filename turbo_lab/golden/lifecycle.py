@@ -29,7 +29,7 @@ Overrides = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Recording:
-    """How outcomes are recorded: who vouches for them, and how they are proved."""
+    """Settings of a recording: the person who vouches for it, and its proof."""
 
     acceptance: Acceptance
     """The person's decision that they are right."""
@@ -38,7 +38,7 @@ class Recording:
     processes: int
     """Number of fresh processes that must draw the same bits."""
     drawing: Drawing = SWEEP_DRAWING
-    """How they are drawn."""
+    """Way of drawing the cases."""
 
 
 def record(

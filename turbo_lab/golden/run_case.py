@@ -39,7 +39,7 @@ Substitute = Callable[[str, "torch.Tensor"], "torch.Tensor"]
 
 @dataclass(frozen=True)
 class Drawing:
-    """How cases are drawn; trials and tests replace parts of it."""
+    """Way of drawing cases; trials and tests replace parts of it."""
 
     seams: Seams = SWEEP_SEAMS
     """Steps of drawing in this process."""

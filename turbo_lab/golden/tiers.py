@@ -1,4 +1,4 @@
-"""Which difference of the environment leads to which tier.
+"""The tier of a comparison, chosen by the difference between two environments.
 
 Owns the table in ``docs/goldens.md``. With equal keys, a golden is compared bit for bit. Another
 version, CPU model or kernel choice within one device class is an upgrade, compared
@@ -64,7 +64,7 @@ class TierChoice:
     differs: tuple[KeyDifference, ...]
     """Keys that differ."""
     reason: str | None
-    """Why no tier covers the difference; ``None`` if one does."""
+    """Reason why no tier covers the difference; ``None`` if one does."""
 
 
 def choose_tier(golden: Keys, here: Keys) -> TierChoice:

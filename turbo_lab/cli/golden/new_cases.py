@@ -1,4 +1,4 @@
-"""Which cases ``golden record`` records."""
+"""The cases that ``golden record`` records."""
 
 from __future__ import annotations
 

@@ -70,10 +70,9 @@ def _print_recorded(library: GoldenLibrary, goldens: Sequence[Golden], processes
     for golden in goldens:
         print(f"{golden.name:32} {golden.outcome[:12]}")
     if processes:
-        print(
-            f"\nEvery case had the same bits in this process and in {_fresh(processes)}. With 95% "
-            f"confidence,\nat most {bound95(processes):.0%} of processes would draw other bits."
-        )
+        print(f"\nEvery case had the same bits in this process and in {_fresh(processes)}.")
+        if (bound := bound95(processes)) < 1:
+            print(f"With 95% confidence, at most {bound:.0%} of processes would draw other bits.")
     else:
         print("\nNo fresh process drew these cases, so it is not known whether they reproduce.")
     print(f"\nlook at them    {library.root}/*/image.png\ncheck them      turbo-lab golden check")
