@@ -20,6 +20,7 @@ SINGLE_FILE = {
     "conditioner.embedders.1.model.ln_final.weight": (8,),
 }
 TO_Q = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+PAIR = {f"unet.{TO_Q}.lora_A.weight": (4, 32), f"unet.{TO_Q}.lora_B.weight": (32, 4)}
 
 
 def local(where: Path, **changes: Any) -> ModelCard:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cards.checkpoints import lora
+from tests.cards.checkpoints import PAIR, lora
 from turbo_lab.cards import (
     locate,
     locate_adapter,
@@ -53,7 +53,7 @@ def test_a_revision_left_open_is_that_of_the_cache(
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     home = tmp_path / "models--latent-consistency--lcm-lora-sdxl"
-    lora(home / "snapshots" / ("a" * 40) / "pytorch_lora_weights.safetensors", {"x": (1, 1)})
+    lora(home / "snapshots" / ("a" * 40) / "pytorch_lora_weights.safetensors", PAIR)
     (home / "refs").mkdir()
     (home / "refs" / "main").write_text("a" * 40)
     assert locate_adapter("lcm-lora-sdxl").revision == "a" * 40
@@ -64,7 +64,7 @@ def test_a_download_by_commit_leaves_no_refs(
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     snapshots = tmp_path / "models--latent-consistency--lcm-lora-sdxl" / "snapshots"
-    lora(snapshots / ("a" * 40) / "pytorch_lora_weights.safetensors", {"x": (1, 1)})
+    lora(snapshots / ("a" * 40) / "pytorch_lora_weights.safetensors", PAIR)
     (snapshots / "unfinished").mkdir()
     assert locate_adapter("lcm-lora-sdxl").revision == "a" * 40
     (snapshots / ("b" * 40)).mkdir()

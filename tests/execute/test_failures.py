@@ -122,6 +122,31 @@ def test_a_lora_file_that_is_cut_short_is_refused_before_anything_is_drawn(
     assert not (tmp_path / "turbo-lab-store").exists()
 
 
+def test_a_lora_of_layers_that_no_model_has_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stem = "lora_te1_text_model_encoder_layers_11_mlp_fc1"
+    shapes = {f"{stem}.lora_down.weight": (4, 64), f"{stem}.lora_up.weight": (256, 4)}
+    lora(tmp_path / "deep.safetensors", shapes)
+    assert main(["sweep", "--json", *QUICK, "lora=none,deep.safetensors"]) == 2
+    said = capsys.readouterr().err
+    assert "adapts text_encoder.text_model_encoder_layers_11_mlp_fc1, which this model" in said
+
+
+def test_a_lora_that_changes_nothing_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = save_tiny_sdxl(tmp_path / "tiny")
+    shapes = {f"unet.{TO_Q}.lora_A.weight": (4, 32), f"unet.{TO_Q}.lora_B.weight": (32, 4)}
+    zeros = lora(tmp_path / "zeros.safetensors", shapes)
+    code, swept, said = run_with_loras(folder, capsys, "sweep", "none", zeros)
+    assert code == 0 and "zeros.safetensors: changes no weight: its products are all zero" in said
+    record = json.loads(Path(swept["cells"][1]["record"]).read_text())
+    assert any("changes no weight" in note for note in record["provenance"]["notes"])
+
+
 class OfALibrary(Exception):
     """A type that no list of ours knows."""
 

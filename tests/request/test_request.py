@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.request.requests import GOOD
@@ -88,6 +88,33 @@ weights = st.integers(-200, 200).map(lambda n: n / 100)
 def test_lora_text_and_stack_are_inverse(pairs: list[tuple[str, float]]) -> None:
     uses = tuple(LoraUse(name, weight) for name, weight in pairs)
     assert parse_lora(format_lora(uses)) == uses
+
+
+@given(st.lists(st.text(min_size=1, max_size=8), max_size=3, unique=True), weights)
+def test_any_name_survives_its_text(found: list[str], weight: float) -> None:
+    uses = tuple(LoraUse(name, weight) for name in found if not {"'", '"'} <= set(name))
+    assume(all(use.name.lower() != "none" for use in uses))
+    assert parse_lora(format_lora(uses)) == uses
+
+
+@pytest.mark.parametrize(
+    ("text", "uses"),
+    [
+        ("names/a+b.safetensors@0.8", [("names/a+b.safetensors", 0.8)]),
+        ("a/b+c.safetensors+flat@0.5", [("a/b+c.safetensors", 1.0), ("flat", 0.5)]),
+        ("flat+a/b+c.safetensors@2", [("flat", 1.0), ("a/b+c.safetensors", 2.0)]),
+        ("./folder@1+ink", [("./folder", 1.0), ("ink", 1.0)]),
+        ("./a+folder@0.5", [("./a+folder", 0.5)]),
+        ("Detail (XL) v1.0.safetensors@0.8", [("Detail (XL) v1.0.safetensors", 0.8)]),
+        ("style@2.safetensors", [("style@2.safetensors", 1.0)]),
+        ("style@2.safetensors@0.7", [("style@2.safetensors", 0.7)]),
+        ("style@2+x.safetensors", [("style", 2.0), ("x.safetensors", 1.0)]),
+        ('"style@2+x.safetensors"@0.5 + flat', [("style@2+x.safetensors", 0.5), ("flat", 1.0)]),
+        ("'a+b'", [("a+b", 1.0)]),
+    ],
+)
+def test_names_with_plus_at_and_spaces(text: str, uses: list[tuple[str, float]]) -> None:
+    assert [(use.name, use.weight) for use in parse_lora(text)] == uses
 
 
 @pytest.mark.parametrize("value", [None, "", "none", "None", " none "])

@@ -261,7 +261,7 @@ def test_a_plan_takes_split_batches_only_where_splitting_is_allowed(
 
 def test_what_a_card_leaves_open_is_held_to_its_first_use(tmp_path: Path) -> None:
     library, lock = Library(), tmp_path / "revisions.json"
-    own = locate_adapter(str(lora(tmp_path / "own.safetensors", {"x": (1, 1)})))
+    own = locate_adapter(str(lora(tmp_path / "own.safetensors", SHAPES)))
     open_card = replace(own, name="lcm-lora-sdxl", revision="1" * 40)
     library.adapters = {"own": own, "open": open_card}
     pin_revisions(library, lock)

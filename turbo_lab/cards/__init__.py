@@ -21,6 +21,7 @@ from turbo_lab.cards.card import (
 from turbo_lab.cards.conf import ConfigNode, conf_dir
 from turbo_lab.cards.hub import pin_revision, single_file_config
 from turbo_lab.cards.locate import ModelFiles, ModelSource, check_is_whole, locate
+from turbo_lab.cards.lora_fit import LacksLayersError
 from turbo_lab.cards.packaged import WEIGHTS, assemble, read_packaged_card
 from turbo_lab.cards.vae import VaeFiles, locate_vae
 
@@ -28,6 +29,7 @@ __all__ = [
     "WEIGHTS",
     "AdapterCard",
     "AdapterFiles",
+    "LacksLayersError",
     "ConfigNode",
     "ModelCard",
     "ModelFiles",

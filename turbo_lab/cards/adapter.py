@@ -1,60 +1,63 @@
-"""LoRA files: where they are, and whether they fit a model, from their headers alone.
+"""LoRA files: where they are, and whether they fit a model, from headers alone.
 
-Owns the comparison of a LoRA's shapes with the UNet's. A file in an unknown naming scheme is
-passed on, because only diffusers can tell whether it fits.
+Owns an adapter's identity: its file, and peft's ``adapter_config.json`` next to it, which
+scales it. What cannot be loaded is refused before torch is imported.
 """
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from turbo_lab.cards.card import AdapterCard, adapter_card, adapter_names
+from turbo_lab.cards.folder import read_json
 from turbo_lab.cards.hub import cached_file, cached_snapshot, missing_from_cache
 from turbo_lab.cards.locate import ModelFiles
+from turbo_lab.cards.lora_fit import fit_layers
+from turbo_lab.cards.lora_keys import LoraLayer, read_layers
+from turbo_lab.cards.modules import module_shapes
 from turbo_lab.cards.packaged import WEIGHTS
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
-from turbo_lab.identity import DigestCache
-from turbo_lab.untrusted.headers import read_header
+from turbo_lab.identity import DigestCache, digest
+from turbo_lab.untrusted.headers import Header, read_header
 
 DEFAULT_FILE = "pytorch_lora_weights.safetensors"
-# peft, diffusers and kohya write the same two matrices under three pairs of names.
-_MATRIX = re.compile(
-    r"^(?P<module>.+?)[._](?P<half>lora_A|lora_B|lora\.down|lora\.up|lora_down|lora_up)"
-    r"(?:\.default)?\.weight$"
-)
-_DOWN = ("lora_A", "lora.down", "lora_down")
+PEFT_FILE, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+# Where diffusers keeps the configurations of a file's parts: one JSON object.
+_METADATA_KEY = "lora_adapter_metadata"
 
 
 @dataclass(frozen=True)
 class AdapterFiles:
-    """A LoRA on this machine."""
+    """One LoRA on this machine."""
 
     name: str
-    """Name or path, as the user wrote it."""
+    """The name or path, as the user wrote it."""
     path: Path
-    """Safetensors file."""
+    """The safetensors file."""
     digest: str
-    """sha256 of the file."""
-    modules: Mapping[str, tuple[int, int, int]]
-    """Rank, inputs and outputs by UNet module; empty if the naming scheme is unknown."""
+    """sha256 of the file, together with peft's configuration if that scales it."""
+    layers: tuple[LoraLayer, ...]
+    """Modules that it changes."""
     base: str | None
     """Card of the model it was trained on; ``None`` for the user's own file."""
     revision: str | None
     """Commit in the cache; ``None`` for packaged and local files."""
     license: str
-    """Licence of the weights; ``unknown`` for the user's own file."""
+    """``unknown`` for the user's own file."""
     license_source: str
-    """Place where the licence is stated."""
+    """Where the licence was read."""
+    assumption: str | None = None
+    """What the files leave open and turbo-lab assumes, for people; ``None``: nothing."""
 
 
 def locate_adapter(name: str, cache: DigestCache | None = None) -> AdapterFiles:
     """Find a LoRA by card name, or by the path of its file or folder.
 
-    Raises :class:`InputError` for an unknown name, and
-    :class:`MissingFilesError` for files that are not on this machine.
+    Raises :class:`InputError` for an unknown name and for a file that diffusers does
+    not load, and :class:`MissingFilesError` for files that are not on this machine.
     """
     cache = cache or DigestCache()
     card = adapter_card(name) if name in adapter_names() else None
@@ -62,40 +65,85 @@ def locate_adapter(name: str, cache: DigestCache | None = None) -> AdapterFiles:
         path, revision = _card_file(card)
     else:
         path, revision = _own_file(name), None
+    where = f"lora={name}"
+    header = read_header(path, where)
+    layers = read_layers(header.shapes, where)
+    config = peft_config(path)
+    configs = read_configs(path, header, where)
+    value = cache.file(path)
     return AdapterFiles(
         name=name,
         path=path,
-        digest=cache.file(path),
-        modules=_unet_modules(read_header(path, f"lora={name}").shapes),
+        digest=value if config is None else digest({"file": value, "config": cache.file(config)}),
+        layers=layers,
         base=card.base if card else None,
         revision=revision,
         license=card.license if card else "unknown",
         license_source=card.license_source if card else "the user's own file",
+        assumption=_assumption(name, path, layers, configs),
     )
 
 
 def check_adapter_fits(adapter: AdapterFiles, model: ModelFiles) -> None:
-    """Raise :class:`InputError` for a LoRA whose shapes do not fit the UNet."""
-    weights = _unet_shapes(model)
-    if not weights or not adapter.modules:
+    """Raise :class:`InputError` for a LoRA that is not for this model.
+
+    Nothing is known of a model whose weights are drawn at random.
+    """
+    if model.has_random_weights:
         return
-    kohya = {module.replace(".", "_"): shape for module, shape in weights.items()}
-    for module, (_, width_in, width_out) in adapter.modules.items():
-        shape = weights.get(module) or kohya.get(module)
-        if shape is None and module not in weights and "." not in module:
-            continue  # kohya's own block names, which diffusers converts
-        if shape is None:
-            problem = f"adapts {module}, which this model does not have"
-        elif shape[:2] != (width_out, width_in):
-            problem = f"{module} is {width_out}x{width_in} in the LoRA and "
-            problem += f"{shape[0]}x{shape[1]} in the model"
-        else:
-            continue
-        trained = f" (it was trained on {adapter.base})" if adapter.base else ""
-        raise InputError(
-            f"lora={adapter.name}: is for another architecture than model={model.name}: "
-            f"{problem}; use a LoRA trained for it{trained}"
-        )
+    trained = f" (it was trained on {adapter.base})" if adapter.base else ""
+    fit_layers(
+        adapter.layers,
+        module_shapes(model),
+        f"lora={adapter.name}: is for another architecture than model={model.name}",
+        f"; use a LoRA trained for it{trained}",
+    )
+
+
+def peft_config(path: Path) -> Path | None:
+    """Return the configuration that peft saved next to its own file; ``None`` for others."""
+    config = path.with_name(PEFT_CONFIG)
+    return config if path.name == PEFT_FILE and config.is_file() else None
+
+
+def read_configs(path: Path, header: Header, where: str) -> dict[str, dict[str, object]]:
+    """Return the configurations that scale a LoRA, by part; ``""`` stands for every part.
+
+    Empty where the file has none: then alpha is in its tensors, or equals the rank.
+    Raises :class:`InputError` for another kind of adapter.
+    """
+    if (config := peft_config(path)) is not None:
+        values = read_json(config)
+        if values.get("peft_type", "LORA") != "LORA":
+            raise InputError(
+                f"{where}: {PEFT_CONFIG}: is {values['peft_type']!a}, which diffusers does not "
+                "load for SDXL; use a LoRA"
+            )
+        return {"": values}
+    if _METADATA_KEY not in header.metadata:
+        return {}
+    try:
+        flat = json.loads(header.metadata[_METADATA_KEY])
+    except (ValueError, RecursionError):
+        flat = None
+    if not isinstance(flat, dict):
+        raise InputError(f"{where}: its {_METADATA_KEY} is not a JSON object; get the file again")
+    configs: dict[str, dict[str, object]] = {}
+    for key, value in flat.items():
+        part, _, name = str(key).partition(".")
+        configs.setdefault(part, {})[name] = value
+    return configs
+
+
+def _assumption(
+    name: str, path: Path, layers: tuple[LoraLayer, ...], configs: Mapping[str, object]
+) -> str | None:
+    if path.name != PEFT_FILE or configs or any(layer.alpha for layer in layers):
+        return None
+    return (
+        f"lora={name}: has no {PEFT_CONFIG} next to it, so that its alpha is taken to be its rank "
+        "(a scale of 1); put the file that peft saved there"
+    )
 
 
 def _card_file(card: AdapterCard) -> tuple[Path, str | None]:
@@ -115,46 +163,25 @@ def _card_file(card: AdapterCard) -> tuple[Path, str | None]:
 def _own_file(name: str) -> Path:
     path = Path(name).expanduser()
     if path.is_dir():
-        path = path / DEFAULT_FILE
-        if not path.is_file():
-            raise MissingFilesError(f"lora={name}: the folder has no {DEFAULT_FILE}")
+        return _file_of_folder(name, path)
     if path.is_file():
         if path.suffix != ".safetensors":
             raise InputError(f"lora={name}: must be a .safetensors file; pickles are not loaded")
-        return path.resolve()
+        # peft's configuration is next to the name, not next to what a link leads to.
+        return path.parent.resolve() / path.name
     if "/" in name or path.suffix:
-        raise MissingFilesError(f"lora={name}: there is no such file or folder")
+        hint = "; a name with + in it needs quotes" if "+" in name else ""
+        raise MissingFilesError(f"lora={name}: there is no such file or folder{hint}")
     raise unknown_name("lora", name, ["none", *adapter_names()])
 
 
-def _unet_modules(header: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, int, int]]:
-    """Return rank, inputs and outputs by UNet module, of linear layers and convolutions."""
-    halves: dict[str, dict[str, tuple[int, ...]]] = {}
-    for key, shape in header.items():
-        found = _MATRIX.match(key)
-        if found is None or len(shape) < 2:
-            continue
-        for prefix in ("unet.", "lora_unet_"):
-            if key.startswith(prefix):
-                module = found["module"].removeprefix(prefix)
-                half = "down" if found["half"] in _DOWN else "up"
-                halves.setdefault(module, {})[half] = shape
-    return {
-        module: (pair["down"][0], pair["down"][1], pair["up"][0])
-        for module, pair in halves.items()
-        if len(pair) == 2
-    }
-
-
-def _unet_shapes(model: ModelFiles) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each module's weight; empty for a single file, which has other names."""
-    files = [f for f in model.files if f.startswith("unet/") and f.endswith(".safetensors")]
-    shapes: dict[str, tuple[int, ...]] = {}
-    for relative in files:
-        header = read_header(model.path / relative, f"model={model.name}").shapes
-        shapes |= {
-            key.removesuffix(".weight"): shape
-            for key, shape in header.items()
-            if key.endswith(".weight")
-        }
-    return shapes
+def _file_of_folder(name: str, folder: Path) -> Path:
+    """Return the LoRA of a folder: diffusers' name, peft's, or the only file."""
+    for known in (DEFAULT_FILE, PEFT_FILE):
+        if (folder / known).is_file():
+            return folder.resolve() / known
+    files = sorted(folder.glob("*.safetensors"))
+    if len(files) == 1:
+        return folder.resolve() / files[0].name
+    what = f"; name one of its {len(files)} files" if files else ""
+    raise MissingFilesError(f"lora={name}: the folder has no {DEFAULT_FILE} or {PEFT_FILE}{what}")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from turbo_lab.runtime.exact import ExactStages
     from turbo_lab.runtime.graphs import GraphBackend
 
+_NO_EFFECT = "changes no weight: its products are all zero, as before training"
 PutOn = Callable[[Any, seams.Adapters], None]
 
 
@@ -77,6 +78,8 @@ class ResidentPipeline:
     """Settings of the loaded pipeline."""
     exact: ExactStages | None = field(default=None, init=False)
     """Stages of the exact loop; ``None``: the recipe asks for the stock call."""
+    notes: tuple[str, ...] = field(default=(), init=False)
+    """Remarks on the adapters that are on the pipeline, for the record."""
     version: int = field(default=0, init=False)
     """Count of changes to the weights or adapters; text encodings are valid for one version."""
     _pipeline: StableDiffusionXLPipeline | None = field(default=None, init=False)
@@ -114,6 +117,8 @@ class ResidentPipeline:
             self._take_off()
             named = [(*self.weights.adapters[digest], weight) for digest, weight in recipe.lora]
             put_on_lora(self.pipeline, named)
+            idle = lora.without_effect(self.pipeline, [name for name, _, _ in named])
+            self.notes = tuple(f"lora={name}: {_NO_EFFECT}" for name in idle)
             self._adapters = adapters
         self.load_s += time.perf_counter() - began
 
@@ -155,7 +160,7 @@ class ResidentPipeline:
             lora.take_off(self.pipeline)
         if self.exact is not None:
             self.exact.weights_changed()
-        self._adapters = None
+        self._adapters, self.notes = None, ()
         self.version += 1
 
     def cut_prompts(self, prompts: Sequence[str]) -> dict[str, str]:

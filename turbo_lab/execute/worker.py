@@ -95,8 +95,12 @@ class Worker:
             self.resident.not_covered,
         )
         if keys.loop == "exact" and not_covered is not None:
-            return (f"loop=exact: does not cover {not_covered}; timed by the stock call",)
-        return () if exact is None else exact.notes()
+            own: tuple[str, ...] = (
+                f"loop=exact: does not cover {not_covered}; timed by the stock call",
+            )
+        else:
+            own = () if exact is None else exact.notes()
+        return (*own, *self.resident.notes)
 
     def _prove(self, lane: str, batch: Batch, negative_prompt: str | None) -> None:
         """Compare the exact loop with the stock call, once for a loaded pipeline and lane."""

@@ -79,7 +79,8 @@ class ResolvedSweep:
 def resolve_points(points: Sequence[GridPoint]) -> ResolvedSweep:
     """Resolve all cells of a grid. Raises ``InputError`` for the first cell that is invalid.
 
-    An adapter that does not fit its model is an error only if that is so in every cell.
+    An adapter that does not fit its model is an error if that is so in every cell, or if it
+    names layers that no model of the grid has.
     """
     _check_axes(points)
     options = RunOptions.from_config(points[0].values)
@@ -87,6 +88,7 @@ def resolve_points(points: Sequence[GridPoint]) -> ResolvedSweep:
     cells = tuple(resolve(point.values, point.axes, library, point.given) for point in points)
     if cells[0].misfit is not None and all(cell.misfit is not None for cell in cells):
         raise InputError(cells[0].misfit)
+    library.refuse_unfit()
     fingerprint = environment.fingerprint(device=options.device, num_threads=options.num_threads)
     return ResolvedSweep(options, cells, library, fingerprint)
 
@@ -156,6 +158,7 @@ def plan_result(sweep: ResolvedSweep) -> PlanResult:
     warnings = [
         *cell_notes(sweep.cells),
         *start_warnings(sweep.cells),
+        *sweep.library.assumptions,
         *(f"will fail: {misfit}" for misfit in misfits),
     ]
     return PlanResult(

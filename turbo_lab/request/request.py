@@ -8,6 +8,7 @@ and the remedy. No I/O.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -46,6 +47,10 @@ SCHEDULERS = (
 # torch seeds its CPU generator with the low 32 bits, so seed and seed + 2**32 give the same noise.
 # Two cells must not have the same images.
 MAX_SEED = 2**32 - 1
+
+
+# A name in quotes, and its weight.
+_QUOTED = re.compile(r"""(?P<mark>["'])(?P<name>.+?)(?P=mark)\s*(?:@(?P<weight>.+))?""", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -159,12 +164,13 @@ def parse_resolution(value: object) -> tuple[int, int]:
 def parse_lora(value: str | None) -> tuple[LoraUse, ...]:
     """Return the adapters in ``none`` or ``NAME@WEIGHT+NAME@WEIGHT``.
 
-    A name may be a path, and a weight that is left out is 1.
+    A name may be a path, and a weight that is left out is 1. A ``+`` ends an adapter only
+    after a weight, after ``.safetensors`` and after a plain name; any name may be quoted.
     """
     text = (value or "none").strip()
     if text.lower() in ("none", ""):
         return ()
-    uses = [_parse_lora_use(text, part.strip()) for part in text.split("+")]
+    uses = [_parse_lora_use(text, part) for part in _split_lora(text)]
     names = [use.name for use in uses]
     for name in names:
         if names.count(name) > 1:
@@ -172,14 +178,43 @@ def parse_lora(value: str | None) -> tuple[LoraUse, ...]:
     return tuple(uses)
 
 
-def _parse_lora_use(text: str, part: str) -> LoraUse:
-    name, mark, weight = part.rpartition("@")
-    if not mark:
-        name, weight = part, "1"
+def _split_lora(text: str) -> list[str]:
+    """Return the adapters of a stack; a ``+`` inside a path or quotes is part of the name."""
+    parts, current = [], ""
+    for piece in text.split("+"):
+        current += piece
+        if _QUOTED.fullmatch(part := current.strip()) or (
+            part[:1] not in ("'", '"')
+            and (
+                part.endswith(".safetensors")
+                or _number(part.rpartition("@")[2]) is not None
+                or not {"/", "."} & set(part)
+            )
+        ):
+            parts.append(part)
+            current = ""
+        else:
+            current += "+"
+    return [*parts, current[:-1].strip()] if current else parts
+
+
+def _number(text: str) -> float | None:
     try:
-        number = float(weight)
+        return float(text)
     except ValueError:
-        number = math.nan
+        return None
+
+
+def _parse_lora_use(text: str, part: str) -> LoraUse:
+    if quoted := _QUOTED.fullmatch(part):
+        name, weight = quoted["name"], quoted["weight"] or "1"
+    else:
+        name, mark, weight = part.rpartition("@")
+        # An @ in a file's own name: style@2.safetensors.
+        if not mark or (part.endswith(".safetensors") and _number(weight) is None):
+            name, weight = part, "1"
+    found = _number(weight)
+    number = math.nan if found is None else found
     if not name or name.lower() == "none" or not math.isfinite(number):
         raise InputError(
             f"lora={text}: {part!r} is not NAME or NAME@WEIGHT; for example flat@0.8+ink@0.5"
@@ -188,8 +223,22 @@ def _parse_lora_use(text: str, part: str) -> LoraUse:
 
 
 def format_lora(uses: Sequence[LoraUse]) -> str:
-    """Return the text from which :func:`parse_lora` reads the same adapters."""
-    return "+".join(f"{use.name}@{_weight_text(use.weight)}" for use in uses) or "none"
+    """Return the text from which :func:`parse_lora` reads the same adapters.
+
+    A name is quoted where it would not be read as one.
+    """
+    plain = "+".join(f"{use.name}@{_weight_text(use.weight)}" for use in uses) or "none"
+    try:
+        if parse_lora(plain) == tuple(uses):
+            return plain
+    except InputError:  # it reads as something else; quoted, it does not
+        pass
+    return "+".join(f"{_quoted(use.name)}@{_weight_text(use.weight)}" for use in uses)
+
+
+def _quoted(name: str) -> str:
+    mark = "'" if '"' in name else '"'
+    return f"{mark}{name}{mark}"
 
 
 def _weight_text(weight: float) -> str:

@@ -14,6 +14,7 @@ from turbo_lab.cards import (
     AdapterCard,
     AdapterFiles,
     ConfigNode,
+    LacksLayersError,
     ModelCard,
     ModelFiles,
     VaeFiles,
@@ -64,7 +65,7 @@ class Library:
     _prompts_by_name: dict[str, PromptSet] = field(default_factory=dict)
     _layouts: dict[Hashable, tuple[Layout, ...]] = field(default_factory=dict)
     _recipes: dict[Recipe, Recipe] = field(default_factory=dict)
-    _misfits: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    _misfits: dict[tuple[str, str], InputError | None] = field(default_factory=dict)
 
     def model(self, node: ConfigNode, given: Collection[str] = ()) -> tuple[ModelCard, ModelFiles]:
         """Return the card and the files that a ``model`` node names.
@@ -124,8 +125,21 @@ class Library:
             if pair not in self._misfits:
                 self._misfits[pair] = _misfit(adapter, model)
             if (reason := self._misfits[pair]) is not None:
-                return reason
+                return str(reason)
         return None
+
+    @property
+    def assumptions(self) -> list[str]:
+        """What the files leave open and turbo-lab assumes, one line each."""
+        return [files.assumption for files in self.adapters.values() if files.assumption]
+
+    def refuse_unfit(self) -> None:
+        """Raise :class:`InputError` for an adapter that lacks layers in every model it is for."""
+        for digest in self.adapters:
+            found = [error for (_, one), error in self._misfits.items() if one == digest]
+            if found and all(isinstance(error, LacksLayersError) for error in found):
+                assert found[0] is not None
+                raise found[0]
 
     def intern(self, recipe: Recipe) -> Recipe:
         """Return one object for equal recipes, so that a digest is computed once."""
@@ -261,11 +275,11 @@ def _torchao_version() -> str:
     return version
 
 
-def _misfit(adapter: AdapterFiles, model: ModelFiles) -> str | None:
+def _misfit(adapter: AdapterFiles, model: ModelFiles) -> InputError | None:
     try:
         check_adapter_fits(adapter, model)
     except InputError as error:
-        return str(error)
+        return error
     return None
 
 

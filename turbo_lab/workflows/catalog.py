@@ -125,7 +125,7 @@ def _adapter(card: AdapterCard) -> ModelShown:
         path=files.path,
         digest=files.digest,
         size_bytes=files.path.stat().st_size,
-        ranks=tuple(sorted({rank for rank, _, _ in files.modules.values()})),
+        ranks=tuple(sorted({layer.rank for layer in files.layers})),
     )
 
 

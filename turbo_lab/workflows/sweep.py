@@ -121,7 +121,8 @@ def _execute(
     pin_revisions(sweep.library, store.layout.revisions)
     plan = plan_sweep(sweep, store)
     unfinished = [planned.cell for planned in plan.cells if planned.missing]
-    for text in (*cell_notes(unfinished), *start_warnings(unfinished)):
+    assumptions = sweep.library.assumptions if unfinished else []
+    for text in (*cell_notes(unfinished), *start_warnings(unfinished), *assumptions):
         progress.note(f"warning: {text}")
     if plan.groups and is_resumable:
         store.begin_sweep(sweep.sweep_id, results.begun_sweep(plan, sweep))
