@@ -29,7 +29,7 @@ import torch
 from turbo_lab.cards import locate, model_card
 from turbo_lab.request.prompts import DATA, read_prompts
 from turbo_lab.request.recipe import Layout, image_order, split_layouts
-from turbo_lab.request.resolve import canonical_scheduler
+from turbo_lab.request.scheduler import canonical_scheduler
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import load_pipeline
 

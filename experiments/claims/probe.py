@@ -27,7 +27,7 @@ from experiments.claims.lab import FAMILIES, Family, with_loras
 from turbo_lab.cards import ConfigNode, ModelSource, conf_dir, locate, locate_adapter, model_card
 from turbo_lab.errors import InputError
 from turbo_lab.request.prompts import prompts_from_config
-from turbo_lab.request.resolve import canonical_scheduler
+from turbo_lab.request.scheduler import canonical_scheduler
 from turbo_lab.runtime.lora import put_on, take_off
 from turbo_lab.runtime.pipeline import load_pipeline
 

@@ -10,7 +10,7 @@ import torch
 from turbo_lab.cards import ModelSource, locate, model_card
 from turbo_lab.planning.work import WorkDone
 from turbo_lab.request.recipe import Batch, Layout, Recipe
-from turbo_lab.request.resolve import canonical_scheduler
+from turbo_lab.request.scheduler import canonical_scheduler
 from turbo_lab.runtime import pipeline
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.sampler import Sampler, SharedWork

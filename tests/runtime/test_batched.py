@@ -26,7 +26,7 @@ from turbo_lab.golden.run_case import resolve_case
 from turbo_lab.identity import canonical_json
 from turbo_lab.planning.work import WorkDone, planned_rows
 from turbo_lab.request.recipe import Batch, Layout, Recipe
-from turbo_lab.request.resolve import canonical_scheduler
+from turbo_lab.request.scheduler import canonical_scheduler
 from turbo_lab.runtime.batched import BatchedGroup
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.pipeline import load_pipeline

@@ -13,7 +13,7 @@ import torch
 from turbo_lab.cards import locate, locate_adapter, model_card
 from turbo_lab.planning.work import WorkDone
 from turbo_lab.request.recipe import Batch, Layout, Recipe
-from turbo_lab.request.resolve import canonical_scheduler
+from turbo_lab.request.scheduler import canonical_scheduler
 from turbo_lab.runtime import lora
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.noise import image_generators

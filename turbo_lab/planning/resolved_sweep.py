@@ -120,7 +120,7 @@ def vary(sweep: ResolvedSweep, change: Callable[[Request], Request]) -> Resolved
         prompts = library.prompt_sets[cell.prompt_set]
         request = change(cell.request)
         found = resolve_request(request, model, prompts, axes=cell.axes, library=library)
-        return replace(found, notes=cell.notes)
+        return replace(found, notes=tuple(dict.fromkeys((*cell.notes, *found.notes))))
 
     return replace(sweep, cells=tuple(resolved(cell) for cell in sweep.cells))
 

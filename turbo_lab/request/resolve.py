@@ -43,6 +43,7 @@ from turbo_lab.request.recipe import (
     split_layouts,
 )
 from turbo_lab.request.request import NATIVE, LoraUse, Request
+from turbo_lab.request.scheduler import canonical_scheduler, check_scheduler, too_many_steps
 
 
 @dataclass
@@ -170,7 +171,7 @@ def resolve(
         notes = assumptions(request.model, files, request, given)
     request = replace(request, model=card.name, prompts=prompts.name)
     cell = resolve_request(request, (card, files), prompts, axes=axes, library=library)
-    return replace(cell, notes=notes)
+    return replace(cell, notes=(*notes, *cell.notes))
 
 
 def resolve_request(
@@ -194,10 +195,12 @@ def resolve_request(
     if not guided or (negative == "" and not files.force_zeros):
         negative = None
     stack = _lora_stack(card, request.lora, library)
+    notes = check_scheduler(files.scheduler, card.scheduler, request.scheduler)
+    scheduler = canonical_scheduler(files.scheduler, card.scheduler, request.scheduler)
     recipe = library.intern(
         Recipe(
             model=files.digest,
-            scheduler=canonical_scheduler(files.scheduler, card.scheduler, request.scheduler),
+            scheduler=scheduler,
             lora=tuple((adapter.digest, weight) for adapter, weight in stack),
             num_inference_steps=request.num_inference_steps,
             guidance_scale=_canonical_guidance(request.guidance_scale, files.has_time_cond),
@@ -217,7 +220,8 @@ def resolve_request(
         negative_prompt=negative,
         axes=axes,
         prompt_set=prompts.digest,
-        misfit=misfit,
+        misfit=misfit or too_many_steps(scheduler, request.num_inference_steps),
+        notes=notes,
     )
 
 
@@ -238,16 +242,6 @@ def pin_revisions(library: Library, lock: Path) -> None:
     for card, revision in cards:
         if card.repository and revision and card.revision is None:
             pin_revision(lock, card.repository, revision)
-
-
-def canonical_scheduler(
-    config: Mapping[str, object], card_override: Mapping[str, object] | None, name: str | None
-) -> str:
-    """Return class and config as canonical JSON: the checkpoint's, the card's, then the user's."""
-    merged = {**config, **(card_override or {})}
-    merged["_class_name"] = name or merged["_class_name"]
-    kept = {k: v for k, v in merged.items() if not k.startswith("_") or k == "_class_name"}
-    return canonical_json(kept)
 
 
 def _canonical_guidance(guidance_scale: float, has_time_cond: bool) -> float:
