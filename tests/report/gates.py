@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from turbo_lab.documents.gate import CheckResult, GateReport, IdenticalImages
+from turbo_lab.documents.gate import BaselineKey, CheckResult, GateReport, IdenticalImages
 from turbo_lab.verdict import Direction, Verdict
 
 
@@ -41,4 +41,53 @@ def gate_report(*checks: CheckResult, verdict: str = "regression") -> GateReport
         from_store=None,
         fingerprint={},
         fingerprint_difference=(),
+    )
+
+
+NASTY = "<b>| `x` & \"y\" <script>errors.push('ran')</script>"
+
+
+def awkward_report() -> GateReport:
+    """Return a report with one check per verdict and text that outputs must escape."""
+    checks = (
+        CheckResult(
+            name="clip_score",
+            verdict=Verdict.REGRESSION,
+            value=0.8,
+            baseline=0.9,
+            difference=-0.1,
+            ci95=(-0.12, -0.08),
+            margin=0.02,
+            n=128,
+            minimum_detectable_effect=0.01,
+            direction=Direction.HIGHER,
+        ),
+        CheckResult(
+            name="r_precision",
+            verdict=Verdict.INCONCLUSIVE,
+            value=0.9,
+            baseline=0.91,
+            difference=-0.01,
+            ci95=(-0.1, 0.05),
+            margin=0.05,
+            n=128,
+            minimum_detectable_effect=0.06,
+            direction=Direction.HIGHER,
+            note=NASTY,
+        ),
+        CheckResult(name="licenses", verdict=Verdict.PASS, n=1),
+        CheckResult(name="goldens", verdict=Verdict.UNCOVERED, n=0, note="none"),
+    )
+    return GateReport(
+        verdict=Verdict.REGRESSION,
+        gate="release",
+        checks=checks,
+        candidate=("model=x",),
+        baseline="release",
+        baseline_digest=None,
+        prompts={"clip_score": ((NASTY, -0.4), ("a | b", -0.1))},
+        identical_images=None,
+        from_store=None,
+        fingerprint={},
+        fingerprint_difference=(BaselineKey("torch", "2.13", NASTY),),
     )

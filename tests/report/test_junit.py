@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from tests.report.gates import check_result, gate_report
+from tests.report.gates import NASTY, awkward_report, check_result, gate_report
 from turbo_lab.report.junit import gate_junit
 from turbo_lab.verdict import Verdict
 
@@ -31,3 +31,16 @@ def test_characters_that_xml_cannot_hold_are_replaced() -> None:
     assert error is not None
     message = error.get("message") or ""
     assert "red" in message and "\U0001f4a5" in message and "\x1b" not in message
+
+
+def test_junit_is_well_formed_and_counts() -> None:
+    suite = ElementTree.fromstring(gate_junit(awkward_report()))
+    assert {k: suite.get(k) for k in ("tests", "failures", "errors")} == {
+        "tests": "4",
+        "failures": "2",
+        "errors": "1",
+    }
+    cases = {case.get("name"): case for case in suite}
+    failure = cases["r_precision"].find("failure")
+    assert failure is not None and NASTY in (failure.get("message") or "")
+    assert cases["licenses"].find("failure") is None

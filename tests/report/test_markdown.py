@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.report.gates import check_result, gate_report
+from tests.report.gates import awkward_report, check_result, gate_report
 from tests.report.results import ENERGY, sweep_result
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.report.html.gate import gate_page
@@ -58,3 +58,15 @@ def test_energy_is_a_column_with_its_interval_and_says_how_it_was_measured() -> 
     page = sweep_markdown(with_energy(sweep_result(None)))
     assert "J/image ↓" in page and "**12.3 ±0.45**" in page
     assert "(2) J/image: by mean power times time" in page
+
+
+def test_markdown_keeps_its_table_whatever_the_text() -> None:
+    lines = gate_markdown(awkward_report()).splitlines()
+    table = [line for line in lines if line.startswith("| ")][2:6]
+    assert len(table) == 4
+    for line in table:
+        unescaped = line.replace("\\|", "")
+        assert unescaped.count("|") == 9, line
+    text = gate_markdown(awkward_report())
+    assert "<script>" not in text.replace("\\<", "")
+    assert "(-0.40); a \\| b (-0.10)." in text.splitlines()[-5]

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.report.browser import run_in_page
-from tests.report.gates import check_result, gate_report
+from tests.report.gates import NASTY, awkward_report, check_result, gate_report
 from turbo_lab.report.html.gate import gate_page, interval_plot
 
 
@@ -83,3 +83,22 @@ def test_a_two_sided_band_is_drawn_on_both_sides() -> None:
     (field,) = re.findall(r'class="margin" x="([0-9.]+)" y="2" width="([0-9.]+)"', page)
     start, width = map(float, field)
     assert start > 0 and start + width < 168 and start + width / 2 == pytest.approx(84, abs=0.2)
+
+
+def test_the_page_in_the_browser() -> None:
+    found = run_in_page(
+        gate_page(awkward_report()),
+        """
+        const all = (q) => [...document.querySelectorAll(q)];
+        found.verdict = document.querySelector("header .verdict").textContent;
+        found.note = document.querySelector("tbody").rows[1].cells[8].textContent;
+        found.bars = all("svg .bar").length;
+        found.pairs = all(".pair p").map((p) => p.textContent);
+        document.querySelectorAll("th button")[2].click();
+        found.sorted = [...document.querySelector("tbody").rows].map((r) => r.cells[0].textContent);
+        """,
+    )
+    assert found["errors"] == []
+    assert (found["verdict"], found["note"], found["bars"]) == ("regression", NASTY, 2)
+    assert found["pairs"] == [f"{NASTY} -0.400", "a | b -0.100"]
+    assert found["sorted"] == ["clip_score", "r_precision", "licenses", "goldens"]
