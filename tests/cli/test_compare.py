@@ -56,7 +56,7 @@ def test_variants_of_one_model_are_told_apart(
     names = {row["name"] for row in values["rows"]}
     assert any(name.startswith("clip_score / nano-turbo 1 step (own settings") for name in names)
     assert main(["compare", *SMALL, "candidate.num_inference_steps=1"]) == 2
-    assert "is the candidate itself (nano-turbo 1 step)" in capsys.readouterr().err
+    assert "the baseline equals the candidate (nano-turbo 1 step)" in capsys.readouterr().err
     with_lora = [*SMALL, "model=nano-turbo", "lora=ink@1", "baselines=nano-turbo", "--json"]
     assert main(["compare", *with_lora]) == 0
     values = json.loads(capsys.readouterr().out)

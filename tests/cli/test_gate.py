@@ -340,7 +340,7 @@ def test_what_was_drawn_before_is_told_and_drawn_anew_where_wanted(
     code, values = run(capsys, *words)
     assert (code, values["from_store"]) == (0, 8)
     assert main(["gate", "gate=release", MARGIN, *SMALL, *words]) == 0
-    assert "8 of the candidate's images are from the store" in capsys.readouterr().out
+    assert "8 of the candidate's images were reused from the store" in capsys.readouterr().out
     code, values = run(capsys, *words, "--fresh")
     assert (code, values["from_store"], verdicts(values)["clip_score"]) == (1, 0, "regression")
 

@@ -87,7 +87,7 @@ def test_a_stage_that_could_not_be_fed_is_not_called_a_cause(loaded: Loaded) -> 
     assert "prompt_embeds" not in loaded[1].stored.tensors
     checked, reported = explained_with("last layer of the text encoders", loaded[1])
     assert checked.causes == ("prompt_embeds",)
-    assert "inputs that the golden does not store: unet.0" in (reported.explanation or "")
+    assert "whose inputs the golden does not store: unet.0" in (reported.explanation or "")
 
 
 def test_a_report_has_both_fingerprints(loaded: Loaded) -> None:

@@ -8,7 +8,15 @@ from dataclasses import replace
 import pytest
 
 from tests.report.results import TIMING, sweep_result, with_cell, with_metric
-from turbo_lab.report.columns import Column, columns, label, plain_column, varying_axes
+from turbo_lab.report.columns import (
+    Column,
+    columns,
+    footnotes,
+    label,
+    notes_by_stem,
+    plain_column,
+    varying_axes,
+)
 from turbo_lab.verdict import Direction
 
 
@@ -81,3 +89,11 @@ def test_only_axes_that_vary_name_a_cell() -> None:
     assert axes == ["guidance_scale"]
     assert [label(cell, axes) for cell in cells] == ["guidance 0", "guidance 2"]
     assert label(cells[0], []) == "the cell"
+
+
+def test_notes_that_differ_in_numbers_and_processes_share_a_footnote() -> None:
+    first = "host busy: other processes used 1.7 of 2 cores (running now: python)"
+    second = "host busy: other processes used 0.4 of 2 cores (running now: grep, git)"
+    noted = replace(column([1.0, 2.0, 3.0]), notes=(first, second, "drift"))
+    assert list(footnotes([noted]).values()) == [1, 2]
+    assert list(notes_by_stem([noted]).values()) == ["x: drift", f"x: {first}"]

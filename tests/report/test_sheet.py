@@ -78,5 +78,5 @@ def test_long_heads_are_wrapped_and_not_cut(tmp_path: Path) -> None:
 def test_an_image_that_has_changed_is_refused(tmp_path: Path) -> None:
     sweep = sweep_result(tmp_path)
     sweep.cells[0].images[0].path.write_bytes(encode_png(np.full((64, 64, 3), 9, np.uint8), {}))
-    with pytest.raises(StoreError, match="other pixels.*--remove-damaged"):
+    with pytest.raises(StoreError, match="its pixels are not those.*--remove-damaged"):
         draw_sheet(sweep)

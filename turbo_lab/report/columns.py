@@ -173,8 +173,8 @@ def short_axis(name: str) -> str:
 
 
 def stem(note: str) -> str:
-    """Return a note without its numbers; notes of equal stems share a footnote."""
-    return re.sub(r"\d+(\.\d+)?", "#", note)
+    """Return a note without numbers and processes; notes with equal stems share a footnote."""
+    return re.sub(r"\(running now: [^)]*\)|\d+(\.\d+)?", "#", note)
 
 
 def footnotes(shown: Sequence[Column]) -> dict[tuple[str, str], int]:

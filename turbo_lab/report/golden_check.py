@@ -51,7 +51,7 @@ def _explanation(item: CaseCheck) -> str | None:
     rest = [s.stage for s in item.own if not s.equal and s.stage not in item.causes]
     if not rest:
         return text
-    return f"{text}; stages with inputs that the golden does not store: {', '.join(rest)}"
+    return f"{text}; differing stages whose inputs the golden does not store: {', '.join(rest)}"
 
 
 def write_page(path: Path, check: GoldenCheck, checked: Sequence[CaseCheck]) -> None:

@@ -118,9 +118,10 @@ def table_legend(columns: Sequence[Column], marks: Mapping[tuple[str, str], int]
     """Return the meaning of the marks in a table, and its footnotes."""
     parts: list[object] = []
     if any(column.best() for column in columns):
-        parts += [tag("span", "0.00", class_="best"), " Best of its column. "]
+        parts += [tag("span", "0.00", class_="best"), " is the best of its column. "]
     if any(column.level() for column in columns):
-        parts += [tag("span", "0.00", class_="level"), " The interval overlaps that of the best. "]
+        overlaps = " has an interval that overlaps that of the best. "
+        parts += [tag("span", "0.00", class_="level"), overlaps]
     if any(interval for column in columns for interval in column.intervals):
         parts.append("Small numbers are 95% intervals.")
     texts = notes_by_stem(columns)
