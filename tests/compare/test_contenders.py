@@ -16,10 +16,16 @@ from turbo_lab.store.record import LatencySummary, Timing
 def timed(steps: int, p50: float, unet: float) -> Contender:
     latency = LatencySummary(mean=p50, p50=p50, p90=p50, p95=p50, p99=None, n=8, ci95=None)
     timing = Timing(
-        cell_id="c", batch_size=1, latency_s=latency, throughput_images_per_s=1.0,
-        samples_s=(p50,), stages_s={"unet": unet}, first_call_s=1.0, peak_memory_bytes=1,
+        cell_id="c",
+        batch_size=1,
+        latency_s=latency,
+        throughput_images_per_s=1.0,
+        samples_s=(p50,),
+        stages_s={"unet": unet},
+        first_call_s=1.0,
+        peak_memory_bytes=1,
         fingerprint=Fingerprint({}, {}),
-    )  # fmt: skip
+    )
     measured = Baseline(
         name="x",
         record_id="r",
