@@ -17,7 +17,7 @@ _Item = TypeVar("_Item")
 
 
 class StderrProgress:
-    """Reporter of progress on standard error; see :class:`turbo_lab.execute.driver.Progress`."""
+    """Reporter of progress on standard error; see :class:`turbo_lab.execute.context.Progress`."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)

@@ -100,8 +100,11 @@ def _record(store: Store, sweep: str, cell: str | None) -> str:
     """Return the record id of a sweep's only cell, or of its cell number ``cell``."""
     cells = read_sweep(find_sweep(sweep, str(store.root)), None).cells
     if cell is None and len(cells) > 1:
-        axes = "\n".join(f"  cell={i}  {dict(row.axes)}" for i, row in enumerate(cells))
-        raise InputError(f"{sweep}: has {len(cells)} cells; name one:\n{axes}")
+        lines = (
+            f"  cell={index}  {' '.join(f'{key}={value}' for key, value in row.axes.items())}"
+            for index, row in enumerate(cells)
+        )
+        raise InputError("\n".join([f"{sweep}: has {len(cells)} cells; add one of", *lines]))
     index = 0 if cell is None else whole_number(cell, "cell")
     if index >= len(cells):
         raise InputError(f"cell={cell}: must be a number from 0 to {len(cells) - 1}")

@@ -169,7 +169,7 @@ def _disk(store: Path) -> Iterator[Finding]:
         return
     free = shutil.disk_usage(parent).free
     room = f"{free / 2**30:.1f} GiB free"
-    state = "is there" if StoreLayout(store).exists else "will be made"
+    state = "exists" if StoreLayout(store).exists else "will be made"
     if free < _FREE_BYTES:
         yield Finding("store", "note", f"{store}: {state}, only {room}")
     else:

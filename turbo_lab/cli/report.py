@@ -139,8 +139,10 @@ def _html(sweep: SweepResult, shown: int | None) -> tuple[str, int]:
     try:
         pictures = read_pictures(paths) if is_store else {}
     except OSError as error:
-        raise StoreError(f"{error}: an image of the sweep cannot be read; "
-                         "turbo-lab store verify says what is damaged") from error  # fmt: skip
+        raise StoreError(
+            f"{error}: an image of the sweep cannot be read; "
+            "turbo-lab store verify lists what is damaged"
+        ) from error
     missing = sum(str(path) not in pictures for path in paths)
     return sweep_report(sweep, cell_details(sweep), pictures), missing
 

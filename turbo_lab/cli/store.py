@@ -93,7 +93,8 @@ def gc(words: tuple[str, ...], orphans: bool, dry_run: bool, as_json: bool) -> i
         return 0
     for garbage in found:
         print(f"{'would remove' if dry_run else 'removed'}  {garbage.path}: {garbage.reason}")
-    print(f"{len(found)} in all, {freed_bytes / 1e6:.1f} MB")
+    done = "would be removed" if dry_run else "removed"
+    print(f"{len(found)} {done}, {freed_bytes / 1e6:.1f} MB" if found else "nothing to remove")
     return 0
 
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from turbo_lab import images
 from turbo_lab.errors import IncompleteError
-from turbo_lab.execute.driver import CellOrigin, SweepContext, run_plan
+from turbo_lab.execute.context import CellOrigin, SweepContext
+from turbo_lab.execute.driver import run_plan
 from turbo_lab.execute.resident import ResidentPipeline, Weights
 from turbo_lab.execute.worker import Worker
 from turbo_lab.golden.run_case import Case, case_threads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from turbo_lab.cards import AdapterFiles, ModelFiles, VaeFiles
 from turbo_lab.environment import GitState
-from turbo_lab.execute.driver import CellOrigin
+from turbo_lab.execute.context import CellOrigin
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import Library
 from turbo_lab.store.provenance import Provenance, WeightsOrigin

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from turbo_lab.documents.cut_off import BegunCell, BegunSweep
 from turbo_lab.documents.sweep import CellResult, RowsDone, SweepCounts, SweepResult, SweepWork
-from turbo_lab.execute.driver import SweepOutcome
+from turbo_lab.execute.context import SweepOutcome
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.context import MetricContext, metric_fingerprints
 from turbo_lab.metrics.extractor_source import extractor_source, inception_source

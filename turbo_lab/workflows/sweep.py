@@ -16,7 +16,8 @@ from turbo_lab import environment
 from turbo_lab.documents.document import to_document
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.errors import IncompleteError
-from turbo_lab.execute.driver import Progress, SweepContext, SweepHooks, SweepOutcome, run_plan
+from turbo_lab.execute.context import Progress, SweepContext, SweepHooks, SweepOutcome
+from turbo_lab.execute.driver import run_plan
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.metrics.context import MetricContext
 from turbo_lab.planning.plan import Plan
