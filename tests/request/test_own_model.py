@@ -37,7 +37,7 @@ def test_a_folder_is_drawn_at_its_own_size_and_what_is_assumed_is_said(folder: P
     assert cell.request.model == "my model"
     assert cell.notes == (
         "model=my model: num_inference_steps=4 and guidance_scale=0 assumed, as for a few-step "
-        "model; give both if it is of another kind",
+        "model; set both if it is another kind of model",
         "model=my model: drawn at 64x64, the size in its configs",
     )
     assert plan_result(sweep).warnings[:2] == cell.notes
@@ -86,8 +86,8 @@ def test_a_size_that_a_card_gives_and_the_folder_contradicts_is_said(folder: Pat
     (cell,) = resolved("model=sdxl-turbo", f"model.path={folder}", STEPS, GUIDANCE).cells
     assert cell.recipe.width == 512
     assert cell.notes == (
-        "model=my model: drawn at 512x512, as for model=sdxl-turbo; its configs say 64x64: "
-        "resolution=native takes that",
+        "model=my model: drawn at 512x512, as for model=sdxl-turbo; its configs name 64x64; "
+        "set resolution=native to draw at that size",
     )
 
 

@@ -1,7 +1,7 @@
-"""A folder or file of the user's own in the place of a card's weights.
+"""Models whose weights are the user's own folder or file, instead of a card's.
 
-Owns what such a model takes over from the card that it is named with, and what it says
-about it: its settings, never the card's name or licence.
+Owns what such a model takes from the card that it is named with: its settings, never its name
+or licence. Also owns the notes that tell the user what was assumed.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from turbo_lab.cards import ModelCard, ModelFiles
 from turbo_lab.errors import InputError
 from turbo_lab.request.request import NATIVE, Request, parse_resolution
 
-# SDXL's own configs, which a lone file is loaded with, say 1024 pixels.
+# A lone file is loaded with SDXL's configs, which say 1024 pixels.
 _SINGLE_FILE_EDGE = 1024
 _UNKNOWN = "unknown"
 LOCAL = "local"
-"""The card that has no weights of its own."""
+"""Name of the card that has no weights."""
 
 
 def is_own(name: str, path: str | None, given: Collection[str]) -> bool:
-    """Return whether weights are not those of the card ``name``, but of the user's own.
+    """Return whether the weights are the user's own, and not those of the card ``name``.
 
-    ``given``: config keys that the user named. A card of the user's own may hold a path: then
-    its name and licence are those of its weights.
+    ``given``: config keys that the user named. The weights of a card with a path are the card's,
+    and so are name and licence.
     """
     return path is not None and (name == LOCAL or "model.path" in given)
 
@@ -57,7 +57,7 @@ def with_native_size(request: Request, files: ModelFiles) -> Request:
     except InputError as error:
         raise InputError(
             f"resolution={NATIVE}: model={files.name} was made for {files.resolution} pixels, "
-            "which is not a multiple of 64; give resolution=WIDTHxHEIGHT"
+            "which is not a multiple of 64; set resolution=WIDTHxHEIGHT"
         ) from error
     return replace(request, width=width, height=height)
 
@@ -67,7 +67,7 @@ def assumptions(
 ) -> tuple[str, ...]:
     """Return what was assumed about the user's own weights, one note each.
 
-    ``card_name``: the card they were named with, which the settings are from.
+    ``card_name``: the card that they were named with, which provides the settings.
     """
     settings = {
         "num_inference_steps": str(request.num_inference_steps),
@@ -78,8 +78,8 @@ def assumptions(
     if assumed:
         source = "a few-step model" if card_name == LOCAL else f"model={card_name}"
         notes.append(
-            f"model={files.name}: {' and '.join(assumed)} assumed, as for {source}; give both if "
-            "it is of another kind"
+            f"model={files.name}: {' and '.join(assumed)} assumed, as for {source}; set both if "
+            "it is another kind of model"
         )
     if "resolution" not in given:
         notes += _about_size(card_name, files, request)
@@ -89,11 +89,11 @@ def assumptions(
 def _about_size(card_name: str, files: ModelFiles, request: Request) -> list[str]:
     size, edge = f"{request.width}x{request.height}", files.resolution
     if edge is None:
-        reason = f"a lone file does not say its size; give resolution= if it is not {size}"
+        reason = f"a lone file does not name its size; set resolution= if it is not {size}"
         return [f"model={files.name}: resolution={size} assumed: {reason}"]
     if size == f"{edge}x{edge}":
         return [f"model={files.name}: drawn at {size}, the size in its configs"]
     return [
-        f"model={files.name}: drawn at {size}, as for model={card_name}; its configs say "
-        f"{edge}x{edge}: resolution={NATIVE} takes that"
+        f"model={files.name}: drawn at {size}, as for model={card_name}; its configs name "
+        f"{edge}x{edge}; set resolution={NATIVE} to draw at that size"
     ]

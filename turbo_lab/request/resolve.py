@@ -189,40 +189,42 @@ def resolve_request(
     card, files = model
     check_is_whole(files, has_vae=request.vae is not None)
     layouts = library.layouts(prompts, request)
-    negative = request.negative_prompt
-    guided = request.guidance_scale > 1 and not files.has_time_cond
-    # Unless zeros are forced, diffusers encodes an empty text if no negative prompt is given.
-    if not guided or (negative == "" and not files.force_zeros):
-        negative = None
+    negative = _negative_prompt(request, files)
     stack = _lora_stack(card, request.lora, library)
     notes = check_scheduler(files.scheduler, card.scheduler, request.scheduler)
     scheduler = canonical_scheduler(files.scheduler, card.scheduler, request.scheduler)
-    recipe = library.intern(
-        Recipe(
-            model=files.digest,
-            scheduler=scheduler,
-            lora=tuple((adapter.digest, weight) for adapter, weight in stack),
-            num_inference_steps=request.num_inference_steps,
-            guidance_scale=_canonical_guidance(request.guidance_scale, files.has_time_cond),
-            negative_prompt=None if negative is None else sha256_text(negative),
-            width=request.width,
-            height=request.height,
-            dtype=request.dtype,
-            variant=_variant(request, files, library),
-        )
+    recipe = Recipe(
+        model=files.digest,
+        scheduler=scheduler,
+        lora=tuple((adapter.digest, weight) for adapter, weight in stack),
+        num_inference_steps=request.num_inference_steps,
+        guidance_scale=_canonical_guidance(request.guidance_scale, files.has_time_cond),
+        negative_prompt=None if negative is None else sha256_text(negative),
+        width=request.width,
+        height=request.height,
+        dtype=request.dtype,
+        variant=_variant(request, files, library),
     )
-    batches = tuple(Batch(recipe, layout) for layout in layouts)
+    recipe = library.intern(recipe)
     misfit = library.misfit(files, [adapter for adapter, _ in stack])
     return Cell(
         request=request,
         recipe=recipe,
-        batches=batches,
+        batches=tuple(Batch(recipe, layout) for layout in layouts),
         negative_prompt=negative,
         axes=axes,
         prompt_set=prompts.digest,
         misfit=misfit or too_many_steps(scheduler, request.num_inference_steps),
         notes=notes,
     )
+
+
+def _negative_prompt(request: Request, files: ModelFiles) -> str | None:
+    """Return the negative prompt; ``None`` if it has no effect."""
+    is_guided = request.guidance_scale > 1 and not files.has_time_cond
+    # Unless zeros are forced, diffusers encodes an empty text if no negative prompt is given.
+    is_default = request.negative_prompt == "" and not files.force_zeros
+    return request.negative_prompt if is_guided and not is_default else None
 
 
 def pin_revisions(library: Library, lock: Path) -> None:
