@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
-from turbo_lab.progress import StderrProgress, track
+from turbo_lab.progress import StderrProgress, track, waiting
 
 
 def test_each_item_passes_and_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,6 +33,26 @@ def test_an_item_counts_when_it_is_done_and_not_when_it_begins(
             if item == 2:
                 raise RuntimeError("second")
     assert capsys.readouterr().err.splitlines() == ["1/2 faults"]
+
+
+def test_long_work_in_one_piece_says_that_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = threading.Event()
+    with waiting("loading", first_s=0.0, every_s=60.0):
+        while not shown.is_set():
+            lines = capsys.readouterr().err.splitlines()
+            if lines:
+                shown.set()
+    assert lines == ["loading: 0 s so far"]
+    assert capsys.readouterr().err.splitlines() == ["loading: 0 s"]
+
+
+def test_short_work_says_nothing_and_an_error_goes_through(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="broken"), waiting("loading", first_s=60.0):
+        raise RuntimeError("broken")
+    assert capsys.readouterr().err == "" and threading.active_count() == before
 
 
 def test_nothing_to_do_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -58,6 +60,38 @@ class StderrProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+@contextmanager
+def waiting(what: str, first_s: float = 3.0, every_s: float = 15.0) -> Iterator[None]:
+    """Say on standard error what is waited for, if it takes longer than ``first_s``.
+
+    For work in one piece, such as loading or compiling. A line every ``every_s`` shows that it
+    is still going on; the last line says how long it took. Nothing is printed for short work.
+    """
+    began, ended = time.monotonic(), threading.Event()
+    is_shown = False
+
+    def tell() -> None:
+        nonlocal is_shown
+        wait_s = first_s
+        while not ended.wait(wait_s):
+            is_shown, wait_s = True, every_s
+            _line(f"{what}: {time.monotonic() - began:.0f} s so far")
+
+    thread = threading.Thread(target=tell, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        if is_shown:
+            _line(f"{what}: {time.monotonic() - began:.0f} s")
+
+
+def _line(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def track(items: Sequence[_Item], what: str) -> Iterator[_Item]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_lab.cards import ModelSource
+from turbo_lab.progress import waiting
 from turbo_lab.request.pipeline import PipelineKeys
 from turbo_lab.request.recipe import Recipe
 from turbo_lab.runtime import seams
@@ -105,13 +106,14 @@ class ResidentPipeline:
         began = time.perf_counter()
         from turbo_lab.runtime.imports import uncollected_imports
 
-        with uncollected_imports():
+        with waiting("importing torch and diffusers"), uncollected_imports():
             from turbo_lab.runtime import lora, runners  # noqa: F401  (all that drawing imports)
 
         keys = PipelineKeys.from_variant(dict(recipe.variant))
         keys.check(self.device, recipe.dtype, bool(recipe.lora))
         if not self.holds(recipe):
-            self._load(recipe, keys)
+            with waiting(f"loading a pipeline onto {self.device}"):
+                self._load(recipe, keys)
         adapters = (recipe.lora, put_on_lora) if recipe.lora else None
         if self._adapters != adapters:
             self._take_off()

@@ -19,6 +19,7 @@ from turbo_lab.analysis.stats import median_ci
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.identity import as_plain
+from turbo_lab.progress import waiting
 from turbo_lab.runtime.conditions import Conditions, ConditionsLog
 from turbo_lab.runtime.energy import (
     BlockEnergy,
@@ -155,7 +156,8 @@ def measure_call(
     memory, conditions = PeakMemory(device), ConditionsLog(device)
     energy = EnergyLog(open_meter(device) if meter is None else meter)
     with no_garbage_collection(2 if rule.collect_all else 1):
-        first_ns = call_ns(fn, wait, clock)
+        with waiting("first call (compiling, capturing or filling caches)"):
+            first_ns = call_ns(fn, wait, clock)
         warmup_ns, stable = warm_up(fn, wait, clock, rule)
         if stages is not None:
             stages.reset()
