@@ -7,7 +7,6 @@ network, no watermark. A checkpoint of another kind is refused with what it is.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,13 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
-from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from turbo_lab.cards import ModelSource
 from turbo_lab.cards.shape import read_seed
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.runtime.failures import refused_as
+from turbo_lab.runtime.quiet import quiet_libraries
 from turbo_lab.runtime.shape import make_pipeline, make_vae
 
 TORCH_DTYPES = {
@@ -51,6 +50,7 @@ def load_pipeline(
     path = source.path
     if not path.exists():
         raise MissingFilesError(f"model: {path} does not exist")
+    quiet_libraries()
     # Our own progress is on standard error; two bars a component are not.
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
@@ -89,7 +89,8 @@ def load_pipeline(
     elif offload == "sequential":
         pipeline.enable_sequential_cpu_offload(device=device)
     else:
-        pipeline.to(device)
+        # float16 runs on a CPU, whatever diffusers warns of once per component.
+        pipeline.to(device, silence_dtype_warnings=True)
     return pipeline
 
 
@@ -163,13 +164,3 @@ def cut_prompts(pipeline: StableDiffusionXLPipeline, prompts: Iterable[str]) -> 
             if len(ids) > window:
                 cut[prompt] = tokenizer.decode(ids[window - 1 : -1]).strip()
     return cut
-
-
-def _is_not_about_cut_prompts(entry: logging.LogRecord) -> bool:
-    """Filter warnings that the libraries give at every call; the driver gives one per prompt."""
-    text = entry.getMessage()
-    return "was truncated because CLIP" not in text and "Token indices sequence" not in text
-
-
-for _name in (StableDiffusionXLPipeline.__module__, PreTrainedTokenizerBase.__module__):
-    logging.getLogger(_name).addFilter(_is_not_about_cut_prompts)

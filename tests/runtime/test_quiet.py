@@ -1,0 +1,51 @@
+"""What the libraries repeat is said once or not at all; what is new still gets through."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import ModelMixin
+
+from tests.tiny_shape import save_tiny_shape
+from turbo_lab.cards.locate import ModelSource
+from turbo_lab.runtime.pipeline import load_pipeline
+from turbo_lab.runtime.quiet import quiet_libraries
+
+
+def test_a_float16_pipeline_loads_and_decodes_without_a_word(
+    tiny_sdxl_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As SDXL's own VAE: cast to float32 and back by the stock call, twice here."""
+    folder = save_tiny_shape(tiny_sdxl_dir, tmp_path / "shape")
+    vae = folder / "vae" / "config.json"
+    vae.write_text(json.dumps(json.loads(vae.read_text()) | {"force_upcast": True}))
+    scheduler = (folder / "scheduler" / "scheduler_config.json").read_text()
+    with warnings.catch_warnings(record=True) as said, caplog.at_level(logging.WARNING):
+        warnings.simplefilter("always")
+        pipeline = load_pipeline(ModelSource(folder), scheduler, "float16", torch.device("cpu"))
+        for _ in range(2):
+            pipeline("a panda", num_inference_steps=1, guidance_scale=0.0, height=64, width=64)
+    assert pipeline.vae.dtype == torch.float16
+    repeated = [one for one in said if "upcast_vae" in str(one.message)]
+    assert repeated == [] and caplog.messages == []
+
+
+def test_a_list_that_is_not_empty_is_still_said(caplog: pytest.LogCaptureFixture) -> None:
+    quiet_libraries()
+    quiet_libraries()
+    logger = logging.getLogger(ModelMixin.__module__)
+    text = "There are modules in X that should be kept in float32: %s. Casting directly"
+    with caplog.at_level(logging.WARNING, logger.name):
+        logger.warning(text, [])
+        logger.warning(text, ["norm"])
+        logger.warning("something else")
+    assert [message[-40:] for message in caplog.messages] == [
+        (text % ["norm"])[-40:], "something else"
+    ]  # fmt: skip
+    with pytest.warns(FutureWarning, match="another is deprecated"):
+        warnings.warn("`another is deprecated", FutureWarning, stacklevel=1)

@@ -1,0 +1,41 @@
+"""Warnings of diffusers and transformers that repeat at every call and ask nothing of the user.
+
+Owns the list, each entry as narrow as its text allows: a warning that names something new still
+gets through. What can be avoided by another call of ours is avoided there instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from functools import partial
+
+from diffusers import ModelMixin, StableDiffusionXLPipeline
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+# By logger: texts of which one is enough.
+_REPEATED: Mapping[str, tuple[str, ...]] = {
+    # The driver says once per prompt what is cut.
+    StableDiffusionXLPipeline.__module__: ("was truncated because CLIP",),
+    PreTrainedTokenizerBase.__module__: ("Token indices sequence",),
+    # The stock call casts a float16 VAE to float32 and back at every decode. With the empty list
+    # there is nothing that should have been kept.
+    ModelMixin.__module__: ("that should be kept in float32: []",),
+}
+# The stock call itself calls what diffusers has deprecated, at every decode.
+_UPCAST = r"`upcast_vae` is deprecated"
+
+
+def quiet_libraries() -> None:
+    """Filter the warnings; calling it again changes nothing."""
+    for name, texts in _REPEATED.items():
+        logger = logging.getLogger(name)
+        if not any(getattr(one, "func", None) is _is_news for one in logger.filters):
+            logger.addFilter(partial(_is_news, texts))
+    warnings.filterwarnings("ignore", message=_UPCAST, category=FutureWarning)
+
+
+def _is_news(texts: tuple[str, ...], entry: logging.LogRecord) -> bool:
+    message = entry.getMessage()
+    return not any(text in message for text in texts)
