@@ -103,7 +103,7 @@ def _prepare(
     timing = subject.worker.time_cell(cell, "short", sweep.fingerprint)
     others = before - subject.own_bytes
     subject.own_bytes += _allocated(setup.device) - before
-    call = subject.worker.stock_call(cell)
+    call = subject.worker.timed_call(cell)
     return call, _without(timing, others)
 
 

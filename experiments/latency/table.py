@@ -21,6 +21,7 @@ def page(results: Results) -> str:
         _where(results),
         figures_table(results),
         _failures(results.figures),
+        _warnings(results.figures),
         _floors(results),
         _steps(results.steps.items()),
         "## Published",
@@ -86,6 +87,16 @@ def _where(results: Results) -> str:
 def _failures(figures: Sequence[Figures]) -> str:
     lines = [f"- {one.point}, {one.pipeline}: {one.error}" for one in figures if one.error]
     return "\n".join(["Not measured:", *lines]) if lines else ""
+
+
+def _warnings(figures: Sequence[Figures]) -> str:
+    """Return what a reader must know of figures, each text once with where it applies."""
+    places: dict[str, list[str]] = {}
+    for one in figures:
+        for text in one.warnings:
+            places.setdefault(text, []).append(f"{one.point}, {one.pipeline}")
+    lines = [f"- {text} ({'; '.join(where)})" for text, where in places.items()]
+    return "\n".join(["Warnings:", *lines]) if lines else ""
 
 
 def _floors(results: Results) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from turbo_lab.environment import Fingerprint
 from turbo_lab.execute.resident import ResidentPipeline, Weights
 from turbo_lab.planning.work import WorkDone
+from turbo_lab.progress import waiting
 from turbo_lab.request.recipe import Batch, Cell, Recipe
 from turbo_lab.runtime.failures import cell_failures
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on
@@ -108,7 +109,8 @@ class Worker:
 
         exact = self.resident.exact
         if exact is not None and lane not in exact.proved:
-            prove(exact, batch, negative_prompt)
+            with waiting("comparing the exact loop with the stock call on this device"):
+                prove(exact, batch, negative_prompt)
             exact.proved.add(lane)
 
     def _current_runner(self) -> BatchRunner:
