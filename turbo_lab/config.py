@@ -237,7 +237,7 @@ def _known_keys() -> set[str]:
     text = (folder / "config.yaml").read_text(encoding="utf-8")
     plain = set(re.findall(r"^([a-z_]\w*):", text, flags=re.MULTILINE)) - {"defaults"}
     groups = {path.name for path in folder.iterdir() if path.is_dir()}
-    return plain | groups - {"adapters"}  # lora= names the cards of adapters
+    return plain | groups - {"adapters", "vaes"}  # lora= names the cards of adapters
 
 
 def _own_keys(config: DictConfig) -> list[str]:

@@ -13,7 +13,7 @@ from turbo_lab.cards import adapter_names, conf_dir
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 # Cards of adapters are named by `lora=`; they are not a group of the command line.
-GROUPS = sorted({path.parent.name for path in conf_dir().glob("*/*.yaml")} - {"adapters"})
+GROUPS = sorted({path.parent.name for path in conf_dir().glob("*/*.yaml")} - {"adapters", "vaes"})
 
 
 def tables(first_heading: str) -> list[dict[str, str]]:

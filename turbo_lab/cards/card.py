@@ -97,6 +97,29 @@ class AdapterCard:
     """Place where the licence is stated."""
 
 
+@dataclass(frozen=True)
+class VaeCard:
+    """Facts about a VAE that are known before its files are opened."""
+
+    name: str
+    """Name, as in ``vae=NAME``."""
+    title: str
+    """One-line description."""
+    source: str
+    """``hub``: the local Hugging Face cache."""
+    repository: str | None
+    """Repository on the hub, a folder that diffusers loads."""
+    revision: str | None
+    """Commit, 40 hex digits; ``None``: left open."""
+    license: str
+    """Licence that the VAE's own card states."""
+    license_source: str
+    """Place where the licence is stated."""
+
+
+Card = ModelCard | AdapterCard | VaeCard
+
+
 def model_names() -> list[str]:
     """Return the names of all model cards."""
     return _names("model")
@@ -105,6 +128,26 @@ def model_names() -> list[str]:
 def adapter_names() -> list[str]:
     """Return the names of all adapter cards."""
     return _names("adapters")
+
+
+def vae_names() -> list[str]:
+    """Return the names of all VAE cards."""
+    return _names("vaes")
+
+
+def vae_card(name: str) -> VaeCard:
+    """Return a VAE's card by name; raises as :func:`model_card`."""
+    card, where = ConfigNode(_read("vaes", "vae", name)), f"vaes/{name}"
+    _check_keys(where, card, VaeCard)
+    return VaeCard(
+        name=card.text("name"),
+        title=card.text("title"),
+        source=_source(where, card),
+        repository=card.optional_text("repository"),
+        revision=_revision(where, card),
+        license=card.text("license"),
+        license_source=card.text("license_source"),
+    )
 
 
 def model_card(name: str) -> ModelCard:

@@ -10,19 +10,22 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from turbo_lab.cards.card import AdapterCard, ModelCard, model_card
+from turbo_lab.cards.card import AdapterCard, Card, ModelCard, VaeCard, model_card
 from turbo_lab.errors import InputError, MissingFilesError, StoreError
 from turbo_lab.untrusted.paths import confined, file_name, read_regular, replace_file
 
 # Files of an SDXL repository that diffusers needs, in half the size of the plain ones.
 MODEL_PATTERNS = ("*.json", "*.txt", "*/*.fp16.safetensors")
+# Of a repository that holds a UNet alone.
+_UNET_PATTERNS = ("config.json", "*.fp16.safetensors")
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def cached_snapshot(card: ModelCard | AdapterCard) -> tuple[Path, str]:
+def cached_snapshot(card: Card) -> tuple[Path, str]:
     """Return folder and commit of a card's repository in the local cache.
 
     Reads the documented layout of the cache, because importing the hub's client takes 0.7 s.
@@ -110,9 +113,9 @@ def cache_dir() -> Path:
     return Path(root).expanduser() / "huggingface" / "hub"
 
 
-def missing_from_cache(card: ModelCard | AdapterCard, what: str = "it") -> MissingFilesError:
+def missing_from_cache(card: Card, what: str = "it") -> MissingFilesError:
     """Return an error that says what is missing, its licence, and how to get it."""
-    kind = "lora" if isinstance(card, AdapterCard) else "model"
+    kind = {AdapterCard: "lora", VaeCard: "vae"}.get(type(card), "model")
     return MissingFilesError(
         f"{kind}={card.name}: {what} is not in the local Hugging Face cache, and turbo-lab "
         f"downloads nothing by itself. Licence: {card.license} ({card.license_source}). "
@@ -120,13 +123,40 @@ def missing_from_cache(card: ModelCard | AdapterCard, what: str = "it") -> Missi
     )
 
 
-def download_command(card: ModelCard | AdapterCard) -> str:
+@dataclass(frozen=True)
+class Download:
+    """Files of one repository that a card needs."""
+
+    card: Card
+    """Card that names the repository and its licence."""
+    files: tuple[str, ...]
+    """Names of files; empty where ``patterns`` say which."""
+    patterns: tuple[str, ...] = ()
+    """Patterns of file names, as the hub's client takes them."""
+
+    @property
+    def command(self) -> str:
+        """Shell command that fetches the files into the local cache."""
+        files = "".join(f" {file}" for file in self.files)
+        revision = f" --revision {self.card.revision}" if self.card.revision else ""
+        patterns = "".join(f' --include "{pattern}"' for pattern in self.patterns)
+        return f"hf download {self.card.repository}{files}{revision}{patterns}"
+
+
+def download_of(card: Card) -> Download:
+    """Return what a card needs of its own repository."""
+    if isinstance(card, ModelCard) and card.file is None:
+        is_part = card.base is not None and model_card(card.base).repository != card.repository
+        return Download(card, (), _UNET_PATTERNS if is_part else MODEL_PATTERNS)
+    if isinstance(card, VaeCard):
+        return Download(card, ("config.json", "diffusion_pytorch_model.safetensors"))
+    assert card.file is not None
+    return Download(card, (card.file,))
+
+
+def download_command(card: Card) -> str:
     """Return the shell command that fetches a card's files into the local cache."""
-    revision = f" --revision {card.revision}" if card.revision else ""
-    if isinstance(card, AdapterCard):
-        return f"hf download {card.repository} {card.file}{revision}"
-    patterns = " ".join(f'--include "{pattern}"' for pattern in MODEL_PATTERNS)
-    return f"hf download {card.repository}{revision} {patterns}"
+    return download_of(card).command
 
 
 def pin_revision(lock: Path, repository: str, revision: str) -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from turbo_lab.cards.card import VaeCard, vae_card, vae_names
+from turbo_lab.cards.folder import check_files
+from turbo_lab.cards.hub import cached_file, cached_snapshot, missing_from_cache
 from turbo_lab.cards.packaged import WEIGHTS, packaged_names, read_packaged_card
 from turbo_lab.cards.shape import SHAPE_FILE
 from turbo_lab.errors import InputError, MissingFilesError
@@ -46,10 +49,14 @@ def locate_vae(name: str, cache: DigestCache | None = None) -> VaeFiles:
     card = read_packaged_card(name) if name in packaged_names() else None
     if card is not None and card.kind != "vae":
         raise InputError(f"vae={name}: is a {card.kind}, not a VAE; name a VAE, or its folder")
+    if card is None and name in vae_names():
+        return _from_hub(vae_card(name), cache)
     folder = WEIGHTS / name if card else Path(name).expanduser().resolve()
     if not folder.is_dir():
+        known = ", ".join(["nano-vae", *vae_names()])
         raise MissingFilesError(
-            f"vae={name}: there is no such folder; name one with {CONFIG_FILE} and {WEIGHTS_FILE}"
+            f"vae={name}: there is no such folder; name one with {CONFIG_FILE} and {WEIGHTS_FILE}, "
+            f"or one of {known}"
         )
     is_shape = (folder / SHAPE_FILE).is_file()
     files = {f: folder / f for f in (CONFIG_FILE, SHAPE_FILE if is_shape else WEIGHTS_FILE)}
@@ -59,6 +66,7 @@ def locate_vae(name: str, cache: DigestCache | None = None) -> VaeFiles:
             f"vae={name}: {folder} lacks {' and '.join(missing)}; a VAE of diffusers has both, as "
             "save_pretrained writes them"
         )
+    check_files(files)
     return VaeFiles(
         name=name,
         path=folder,
@@ -66,4 +74,22 @@ def locate_vae(name: str, cache: DigestCache | None = None) -> VaeFiles:
         license="unknown" if card is None else card.license,
         license_source="the user's own folder" if card is None else card.license_source,
         has_random_weights=is_shape,
+    )
+
+
+def _from_hub(card: VaeCard, cache: DigestCache) -> VaeFiles:
+    """Return a VAE of the local Hugging Face cache."""
+    folder, revision = cached_snapshot(card)
+    for file in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / file).is_file():
+            raise missing_from_cache(card, file)
+    files = {file: cached_file(folder, file) for file in (CONFIG_FILE, WEIGHTS_FILE)}
+    check_files(files)
+    return VaeFiles(
+        name=card.name,
+        path=folder,
+        digest=digest({"vae": {file: cache.file(path) for file, path in files.items()}}),
+        license=card.license,
+        license_source=card.license_source,
+        revision=revision,
     )
