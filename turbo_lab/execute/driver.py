@@ -24,6 +24,7 @@ from turbo_lab.planning.work import Group, Job
 from turbo_lab.request.parameters import Parameters
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.runtime.failures import reason
+from turbo_lab.runtime.library_warnings import is_library_warning
 from turbo_lab.store.encode import DrawnBatch
 from turbo_lab.store.record import CellStatus, Exactness, Record
 
@@ -58,6 +59,8 @@ class _Driver:
         self.failed: dict[str, str] = {}
         self.records: dict[str, Record] = {}
         self.bug: Exception | None = None
+        # Text that the tokenizers cut, by prompt.
+        self.cut: dict[str, str] = {}
         self.told: set[str] = set()
         self.interrupts = Interrupts()
         # Reuse keys that this process has locked, and jobs that another process has locked.
@@ -175,7 +178,7 @@ class _Driver:
             with self.interrupts.allowed():
                 self.worker.prepare(job.batch.recipe)
                 negative = job.cells[0].negative_prompt
-                self._tell_cut_prompts([*group.layout.prompts, *([negative] if negative else [])])
+                cut = self._cut_prompts([*group.layout.prompts, *([negative] if negative else [])])
                 drawn = self.worker.run(job.batch, negative, keep)
         except Exception as error:  # noqa: BLE001  (one cell must not take the others along)
             self._release(key)
@@ -183,15 +186,17 @@ class _Driver:
             return
         if drawn.split:
             stages.clear()  # of an attempt that failed, and of parts
-        for text in drawn.notes:
-            self._note(f"warning: {text}")
+        notes = (*cut, *drawn.notes)
+        for text in notes:
+            if not is_library_warning(text):
+                self._note(f"warning: {text}")
         batch = DrawnBatch(
             batch=job.batch,
             exactness=Exactness.SPLIT if drawn.split else keys.exactness,
             keys=self.context.fingerprint.keys,
             pixels=drawn.pixels,
             stages=stages,
-            notes=drawn.notes,
+            notes=notes,
             names=self.context.origins[job.cells[0].cell_id].names,
         )
         committer.submit(batch, partial(self._committed, job, key, len(drawn.pixels)))
@@ -212,12 +217,15 @@ class _Driver:
             self.told.add(text)
             self.progress.note(text)
 
-    def _tell_cut_prompts(self, prompts: Sequence[str]) -> None:
-        for prompt, lost in self.worker.resident.cut_prompts(prompts).items():
-            self.progress.note(
-                f"warning: prompt {prompt[:40]!r} is longer than the tokenizer's window; "
-                f"cut: {lost!r}"
-            )
+    def _cut_prompts(self, prompts: Sequence[str]) -> list[str]:
+        """Return a note for each prompt that the tokenizers cut."""
+        self.cut |= self.worker.resident.cut_prompts(prompts)
+        return [
+            f"prompt {prompt[:40]!r} is longer than the tokenizer's window; "
+            f"cut: {self.cut[prompt]!r}"
+            for prompt in dict.fromkeys(prompts)
+            if prompt in self.cut
+        ]
 
     def _reason(self, error: Exception) -> str:
         """Return an error in one line; the first bug in turbo-lab is kept for the end."""

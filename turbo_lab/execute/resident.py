@@ -17,6 +17,7 @@ from turbo_lab.progress import waiting
 from turbo_lab.request.pipeline import PipelineKeys
 from turbo_lab.request.recipe import Recipe
 from turbo_lab.runtime import seams
+from turbo_lab.runtime.library_warnings import library_warnings
 
 if TYPE_CHECKING:
     import torch
@@ -81,6 +82,8 @@ class ResidentPipeline:
     """Stages of the exact loop; ``None``: the recipe asks for the stock call."""
     notes: tuple[str, ...] = field(default=(), init=False)
     """Remarks on the adapters that are on the pipeline, for the record."""
+    load_notes: tuple[str, ...] = field(default=(), init=False)
+    """Warnings of the libraries while the weights were loaded, for the record."""
     version: int = field(default=0, init=False)
     """Count of changes to the weights or adapters; text encodings are valid for one version."""
     _pipeline: StableDiffusionXLPipeline | None = field(default=None, init=False)
@@ -118,9 +121,10 @@ class ResidentPipeline:
         if self._adapters != adapters:
             self._take_off()
             named = [(*self.weights.adapters[digest], weight) for digest, weight in recipe.lora]
-            put_on_lora(self.pipeline, named)
+            with library_warnings() as warned:
+                put_on_lora(self.pipeline, named)
             idle = lora.without_effect(self.pipeline, [name for name, _, _ in named])
-            self.notes = tuple(f"lora={name}: {_NO_EFFECT}" for name in idle)
+            self.notes = (*warned, *(f"lora={name}: {_NO_EFFECT}" for name in idle))
             self._adapters = adapters
         self.load_s += time.perf_counter() - began
 
@@ -136,9 +140,11 @@ class ResidentPipeline:
         source, variant = self.weights.models[recipe.model], dict(recipe.variant)
         vae = self.weights.vaes[variant["vae"]] if "vae" in variant else None
         device = torch.device(self.device)
-        pipeline = load_pipeline(
-            source, recipe.scheduler, recipe.dtype, device, vae=vae, offload=keys.offload
-        )
+        with library_warnings() as warned:
+            pipeline = load_pipeline(
+                source, recipe.scheduler, recipe.dtype, device, vae=vae, offload=keys.offload
+            )
+        self.load_notes = tuple(warned)
         torchao_version = variant.get("quantization", "").partition(" torchao ")[2] or None
         accelerate(pipeline, keys, torchao_version)
         self.not_covered, self.keys = why_not_covered(pipeline), keys

@@ -20,6 +20,7 @@ from turbo_lab.planning.work import WorkDone
 from turbo_lab.progress import waiting
 from turbo_lab.request.recipe import Batch, Cell, Recipe
 from turbo_lab.runtime.failures import cell_failures
+from turbo_lab.runtime.library_warnings import library_warnings
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on
 from turbo_lab.store.record import Timing
 
@@ -84,9 +85,10 @@ class Worker:
         with the tensor that it returns. Raises ``TurboLabError`` if it cannot be drawn;
         any other exception is a bug in turbo-lab.
         """
-        with self.image_lane(), cell_failures():
+        with self.image_lane(), cell_failures(), library_warnings() as warned:
             drawn = self._current_runner().run(batch, negative_prompt, observe)
-        return replace(drawn, notes=(*drawn.notes, *self._pipeline_notes()))
+        notes = (*drawn.notes, *self._pipeline_notes(), *self.resident.load_notes, *warned)
+        return replace(drawn, notes=notes)
 
     def _pipeline_notes(self) -> tuple[str, ...]:
         """Return what a reader of a result must know of the pipeline that made it."""
