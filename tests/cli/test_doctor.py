@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,29 @@ def test_unknown_words_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
 def test_no_torch_is_imported(tmp_path: Path) -> None:
     code = "from turbo_lab.cli.main import main\nassert main(['doctor']) == 0"
     assert heavy_after(code, tmp_path) == []
+
+
+def test_memory_needed_is_shown_next_to_what_is_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an H200, SDXL's shape at 512x512 took 7.9, 10.8 and 22.8 GiB (8136 to 23319 MiB)."""
+    monkeypatch.setattr(environment, "resolve_device", lambda device: "cuda")
+    gpu = Gpu("NVIDIA H200", "9.0", "580", 139 << 30)
+    monkeypatch.setattr(environment, "read_gpu", lambda: gpu)
+    status, text = findings(capsys)[1]["memory sdxl-turbo-shape"]
+    assert status == "ok" and "float16, 1, 4, 16 images per call: 512x512 about 7.6, 11, 23" in text
+    assert "1024x1024 about" in text and text.endswith("; cuda has 139")
+    monkeypatch.setattr(environment, "read_gpu", lambda: Gpu("T4", "7.5", "580", 4 << 30))
+    status, text = findings(capsys)[1]["memory sdxl-turbo"]
+    assert status == "note" and text.endswith("; cuda has 4")
+
+
+def test_a_checkout_that_is_not_installed_is_still_looked_at(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> list[str]:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("turbo_lab.cli.doctor.metadata.requires", absent)
+    code, found = findings(capsys)
+    assert code == 0 and found["turbo-lab"][0] == "note"

@@ -36,7 +36,15 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
     if rest:
         raise InputError(f"doctor: {rest[0]}: unexpected; usage: doctor [store=DIR] [--json]")
     store = Path(keys.get("store", DEFAULT_STORE))
-    found = [*_packages(), *_devices(), *_models(), *_goldens(), *_baselines(), *_disk(store)]
+    found = [
+        *_packages(),
+        *_devices(),
+        *_models(),
+        *_memory(),
+        *_goldens(),
+        *_baselines(),
+        *_disk(store),
+    ]
     problems = [row for row in found if row.status == "problem"]
     if as_json:
         verdict: Literal["ok", "problem"] = "problem" if problems else "ok"
@@ -53,7 +61,13 @@ def _packages() -> Iterator[Finding]:
     """Yield every requirement of turbo-lab and every optional package."""
     from packaging.requirements import Requirement
 
-    for text in metadata.requires("turbo-lab") or []:
+    try:
+        required = metadata.requires("turbo-lab") or []
+    except metadata.PackageNotFoundError:
+        text = "not installed: run from a checkout, whose requirements are not checked"
+        yield Finding("turbo-lab", "note", text)
+        required = []
+    for text in required:
         requirement = Requirement(text)
         version = environment.package_version(requirement.name)
         if requirement.marker is not None:
@@ -116,6 +130,26 @@ def _models() -> Iterator[Finding]:
             why = str(show_model(name).missing).partition(": ")[2]
             is_ours = row.source == "packaged"
             yield Finding(f"{kind} {name}", "problem" if is_ours else "note", why)
+
+
+def _memory() -> Iterator[Finding]:
+    """Yield the memory that each model needs at its sizes, next to what is there."""
+    from turbo_lab.workflows.memory_needed import memory_needed, memory_there
+
+    device = environment.resolve_device("auto")
+    there = memory_there(device)
+    for one in memory_needed(device):
+        needed = one.bytes_by_call
+        sizes = dict.fromkeys(size for size, _ in needed)
+        texts = []
+        for size in sizes:
+            calls = (f"{needed[key] / 2**30:.2g}" for key in needed if key[0] == size)
+            texts.append(f"{size}x{size} about {', '.join(calls)} GiB")
+        batches = ", ".join(str(batch) for batch in dict.fromkeys(batch for _, batch in needed))
+        text = f"{one.dtype}, {batches} images per call: {'; '.join(texts)}"
+        text += "" if there is None else f"; {device} has {there / 2**30:.3g}"
+        fits = there is None or min(needed.values()) <= there
+        yield Finding(f"memory {one.model}", "ok" if fits else "note", text)
 
 
 def _goldens() -> Iterator[Finding]:
