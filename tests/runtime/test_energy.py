@@ -133,3 +133,17 @@ def test_a_pair_without_a_meter_or_with_a_silent_one_has_no_energy() -> None:
 
 def test_a_block_without_energy_has_a_ratio_and_no_interval() -> None:
     assert PairedEnergy((0.0, 2.0), (1.0, 1.0), "counter").ci95 is None
+
+
+@pytest.mark.gpu
+def test_a_real_card_reports_the_energy_of_its_work() -> None:
+    import torch
+
+    meter = open_meter("cuda")
+    assert meter is not None, "install the extra gpu"
+    left = torch.randn(8192, 8192, device="cuda", dtype=torch.float16)
+    taken = measure_call(lambda: left @ left, RULE, device="cuda")
+    busy = summarize_energy(taken.energy_blocks, taken.energy_method, images_per_call=1)
+    assert busy is not None and busy.ci95 is not None
+    assert busy.method == "counter"
+    assert 50 < sum(busy.blocks_j) / taken.wall_s < 1500  # watts

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.tiny_shape import save_tiny_shape
-from turbo_lab.cards import ModelSource
+from turbo_lab.cards import ModelSource, locate, model_card
 from turbo_lab.errors import InputError
 from turbo_lab.runtime.pipeline import load_pipeline
 
@@ -120,3 +120,13 @@ def test_a_vae_of_another_class_is_refused(shape: Path, tmp_path: Path) -> None:
         match="_class_name=UNet2DConditionModel: must be AutoencoderKL or AutoencoderTiny",
     ):
         load_pipeline(ModelSource(shape), scheduler(shape), "float32", CPU, vae=tmp_path)
+
+
+@pytest.mark.gpu
+def test_the_true_size_is_made_on_the_card() -> None:
+    files = locate(model_card("sdxl-turbo-shape"))
+    text = json.dumps(dict(files.scheduler))
+    pipeline = load_pipeline(files.source, text, "float16", torch.device("cuda"))
+    assert 6.4 < torch.cuda.memory_allocated() / 2**30 < 7.5
+    image = pipeline("a panda", num_inference_steps=1, guidance_scale=0.0, output_type="np").images
+    assert image.shape == (1, 512, 512, 3) and np.isfinite(image).all()
