@@ -146,3 +146,22 @@ def test_a_grid_shows_no_configuration_and_says_so(capsys: pytest.CaptureFixture
     assert main(["sweep", "--cfg", "job", "num_inference_steps=1,2"]) == 2
     assert "shows one configuration" in capsys.readouterr().err
     assert main(["plan", "-m", "--cfg", "job", "num_inference_steps=1"]) == 0
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        ["seed=range(0,1000000000)"],
+        ["seed=shuffle(range(0,1000000000))"],
+        ["seed=range(0,1000)", "num_inference_steps=range(1,100)"],
+        ["seed=" + ",".join(map(str, range(config.MAX_POINTS + 1)))],
+    ],
+)
+def test_a_grid_without_bound_is_refused_before_it_is_listed(grid: list[str]) -> None:
+    with pytest.raises(InputError, match="the grid has more than 20000 points; split it"):
+        config.compose("plan", grid)
+
+
+def test_a_number_of_thousands_of_digits_is_refused() -> None:
+    with pytest.raises(InputError, match="the number has too many digits"):
+        config.compose("plan", ["seed=" + "9" * 5000])

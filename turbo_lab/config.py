@@ -18,7 +18,13 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig  # noqa: F401  (registers Hydra's own schema)
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType, QuotedString
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Override,
+    OverrideType,
+    QuotedString,
+    RangeSweep,
+)
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
@@ -69,6 +75,10 @@ _OTHER_NAMES = {
     "height": "resolution",
     "count": "num_images",
 }
+
+
+MAX_POINTS = 20_000
+"""Most points of a grid. A plan keeps every point in memory, and composing takes a while."""
 
 
 @dataclass(frozen=True)
@@ -203,9 +213,12 @@ def _in_our_words(error: Exception) -> InputError:
 def _check_overrides(overrides: Sequence[str]) -> None:
     """Refuse overrides that Hydra would accept silently or explain badly."""
     parser = OverridesParser.create()
+    num_points = 1.0
     for text in overrides:
         try:
             override = parser.parse_override(text)
+        except ValueError as error:  # Hydra leaves a number of over 4,300 digits to int()
+            raise InputError(f"{text}: the number has too many digits") from error
         except HydraException as error:
             reason = str(error).splitlines()[0]
             raise InputError(
@@ -213,12 +226,26 @@ def _check_overrides(overrides: Sequence[str]) -> None:
             ) from error
         if override.type is not OverrideType.CHANGE:
             raise InputError(f"{text}: keys cannot be added or removed; write key=value")
+        num_points *= _num_values(override)
+        if num_points > MAX_POINTS:
+            raise InputError(
+                f"{text}: the grid has more than {MAX_POINTS} points; split it into several sweeps"
+            )
         key = override.key_or_group
         root = key.split(".")[0].split("/")[0].split("@")[0]
         if root not in _known_keys() and root != "hydra":
             raise unknown_name("key", key, _known_keys(), _OTHER_NAMES.get(root.lower()))
         if (conf_dir() / key).is_dir():
             _check_choices(key, override)
+
+
+def _num_values(override: Override) -> float:
+    """Return how many values an override lists, without listing them."""
+    value = override.value()
+    if isinstance(value, RangeSweep):
+        assert value.start is not None and value.stop is not None
+        return max(0.0, (value.stop - value.start) / value.step) if value.step else 0.0
+    return len(value.list) if isinstance(value, ChoiceSweep) else 1
 
 
 def _check_choices(group: str, override: Override) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading a document raises where its values have other types than expected."""
+
 
 class TurboLabError(Exception):
     """Base of every failure that has a message for the user."""

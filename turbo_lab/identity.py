@@ -117,7 +117,7 @@ class DigestCache:
             for line in self._path.read_text().splitlines():
                 try:
                     row = json.loads(line)
-                except json.JSONDecodeError:  # cut short by a crash
+                except (ValueError, RecursionError):  # cut short by a crash
                     continue
                 known[row["path"]] = (row["mark"], row["sha256"])
         return known

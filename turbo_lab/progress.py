@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from turbo_lab.untrusted.console import console
 
 # Seconds between two plain lines: often enough to show progress, too few to flood a log.
 _LINE_EVERY_S = 5.0
@@ -22,7 +23,7 @@ class StderrProgress:
     """Reporter of progress on standard error; see :class:`turbo_lab.execute.context.Progress`."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = console(sys.stderr)
         self._bar: Progress | None = None
         self._total = self._done = 0
         self._what = "images"

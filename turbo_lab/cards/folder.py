@@ -6,7 +6,6 @@ pointers and files that are cut off, from their headers.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from turbo_lab.cards.checkpoint import check_folder, missing_components, parts_m
 from turbo_lab.cards.shape import SHAPE_FILE
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.untrusted.headers import read_header, refuse_lfs_pointer
+from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import file_name
 
 INDEX_FILE = "model_index.json"
@@ -144,8 +144,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object of a checkpoint; raises :class:`InputError` for anything else."""
     try:
         refuse_lfs_pointer(path, "model")
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        values = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise InputError(f"model: {path} is not JSON ({error})") from error
     except OSError as error:
         raise MissingFilesError(f"model: {path} cannot be read ({error.strerror})") from error

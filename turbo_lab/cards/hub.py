@@ -15,6 +15,7 @@ from pathlib import Path
 
 from turbo_lab.cards.card import AdapterCard, Card, ModelCard, VaeCard, model_card
 from turbo_lab.errors import InputError, MissingFilesError, StoreError
+from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import confined, file_name, read_regular, replace_file
 
 # Files of an SDXL repository that diffusers needs, in half the size of the plain ones.
@@ -181,7 +182,7 @@ def pin_revision(lock: Path, repository: str, revision: str) -> None:
 def _read_lock(lock: Path) -> dict[str, str]:
     """Return the pinned commits by repository; empty if there are none."""
     try:
-        known = json.loads(read_regular(lock, error=StoreError).decode())
+        known = parse_json(read_regular(lock, error=StoreError).decode())
     except FileNotFoundError:
         return {}
     except ValueError as error:

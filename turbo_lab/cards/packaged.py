@@ -7,7 +7,6 @@ folder of each component. Also owns the user's cache of assembled folders, which
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from turbo_lab.cards.conf import ConfigNode
 from turbo_lab.cards.shape import SHAPE_FILE
 from turbo_lab.errors import InputError, MissingFilesError, StoreError
 from turbo_lab.identity import DigestCache, digest, user_cache
+from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import confined, file_name
 
 WEIGHTS = Path(__file__).parent.parent / "data" / "weights"
@@ -68,7 +68,7 @@ def read_packaged_card(name: str) -> PackagedCard:
         raise MissingFilesError(
             f"model={name}: its weights do not ship with this version; see turbo-lab models list"
         )
-    card = ConfigNode(json.loads(path.read_text(encoding="utf-8")), f"{name}/{CARD_FILE}")
+    card = ConfigNode(parse_json(path.read_text(encoding="utf-8")), f"{name}/{CARD_FILE}")
     return PackagedCard(
         name=card.text("name"),
         kind=card.text("kind"),
@@ -94,7 +94,7 @@ def packaged_files(name: str) -> dict[str, Path]:
     """Return the stored files of a pipeline by their path in the assembled folder."""
     card = read_packaged_card(name)
     home = WEIGHTS / name
-    index = json.loads((home / "model_index.json").read_text(encoding="utf-8"))
+    index = parse_json((home / "model_index.json").read_text(encoding="utf-8"))
     files = {file: home / file for file in _ROOT_FILES if (home / file).is_file()}
     for component, about in index.items():
         if not isinstance(about, list) or about[0] is None:

@@ -6,10 +6,10 @@ is loaded. Latency, memory and energy are those of the real model; its images ar
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from turbo_lab.errors import InputError
+from turbo_lab.untrusted.json_text import parse_json
 
 SHAPE_FILE = "shape.json"
 
@@ -20,8 +20,8 @@ def read_seed(folder: Path) -> int | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        values = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise InputError(f"{path}: is not JSON ({error})") from error
     seed = values.get("seed") if isinstance(values, dict) else None
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:

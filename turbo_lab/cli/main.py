@@ -18,6 +18,7 @@ from click.shell_completion import shell_complete
 from turbo_lab.cli.commands import turbo_lab
 from turbo_lab.cli.leave import leave
 from turbo_lab.errors import TurboLabError
+from turbo_lab.untrusted.printable import printable_output, shortened
 from turbo_lab.untrusted.redaction import redact
 
 _COMPLETE = "_TURBO_LAB_COMPLETE"
@@ -28,6 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if instruction := os.environ.get(_COMPLETE):
         return shell_complete(turbo_lab, {}, "turbo-lab", _COMPLETE, instruction)
     words = list(sys.argv[1:] if arguments is None else arguments)
+    with printable_output():
+        return _run(words)
+
+
+def _run(words: list[str]) -> int:
+    """Run one command and print its failure; returns its exit code."""
     try:
         # Not turbo_lab.main(): it has exit codes and messages of its own for what follows.
         with turbo_lab.make_context("turbo-lab", words) as context:
@@ -35,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
-        print(f"turbo-lab: {redact(_one_line(error))}", file=sys.stderr)
+        _print_error(_one_line(error))
         return 2
     except TurboLabError as error:
-        print(f"turbo-lab: {redact(str(error))}", file=sys.stderr)
+        _print_error(str(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         print(
@@ -54,6 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(redact(traceback.format_exc()), end="", file=sys.stderr)
         print("turbo-lab: internal error; please report the lines above", file=sys.stderr)
         return 4
+
+
+def _print_error(text: str) -> None:
+    """Print a message without credentials, cut where it quotes a value that is too long."""
+    print(f"turbo-lab: {shortened(redact(text))}", file=sys.stderr)
 
 
 def run() -> NoReturn:

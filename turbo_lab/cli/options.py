@@ -14,8 +14,10 @@ import click
 
 from turbo_lab.cli.completion import complete_keys
 from turbo_lab.cli.keys import groups_help, keys_help
-from turbo_lab.errors import unknown_name
+from turbo_lab.errors import InputError, unknown_name
 
+_HYDRA_CFG = ("job", "hydra", "all")
+_HYDRA_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 json_option = click.option(
@@ -65,8 +67,12 @@ def grid_options(function: Function) -> Function:
         click.option("--hydra-help", is_flag=True, help="Print Hydra's own help."),
         click.option("-p", "--package", metavar="KEY", help="With --cfg: show this part only."),
         click.option("--resolve", is_flag=True, help="With --cfg: resolve interpolations."),
-        click.option("-i", "--info", metavar="WHAT", help="What Hydra knows: all, plugins …"),
-        click.option("-c", "--cfg", metavar="WHAT", help="The composed config: job, hydra, all."),
+        click.option(
+            "-i", "--info", type=click.Choice(_HYDRA_INFO), help="Print what Hydra found."
+        ),
+        click.option(
+            "-c", "--cfg", type=click.Choice(_HYDRA_CFG), help="Print the composed config."
+        ),
     ):
         function = decorator(function)
     return function
@@ -92,10 +98,16 @@ def take_keys(words: Sequence[str], *names: str) -> tuple[list[str], dict[str, s
 
 
 def with_hydra(words: Sequence[str], hydra: dict[str, Any]) -> list[str]:
-    """Return the words followed by Hydra's flags, as Hydra reads them."""
+    """Return the words followed by Hydra's flags, as Hydra reads them.
+
+    Raises :class:`InputError` for an option that needs another one.
+    """
     hydra.pop("multirun", None)  # it is always one
+    for option in ("package", "resolve"):
+        if hydra.get(option) and not hydra.get("cfg"):
+            raise InputError(f"--{option}: changes what --cfg prints; add --cfg job")
     flags = [f"--{'hydra-help' if k == 'hydra_help' else k}" for k, v in hydra.items() if v is True]
     for key, value in hydra.items():
         if isinstance(value, str):
-            flags += [f"--{key}", value]
+            flags.append(f"--{key}={value}")
     return [*words, *flags]

@@ -21,7 +21,7 @@ from turbo_lab.documents.inspection import ReferenceBuilt
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache, digest, hash_file
-from turbo_lab.images import pixel_sha256
+from turbo_lab.images import UNREADABLE, pixel_sha256
 from turbo_lab.progress import StderrProgress
 from turbo_lab.untrusted.paths import open_regular
 
@@ -197,7 +197,7 @@ def _pixels(path: Path) -> tuple[Images, bool]:
                 )
             is_turned = image.getexif().get(_ORIENTATION, 1) != 1
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB")), is_turned
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read as an image ({error})") from error
 
 

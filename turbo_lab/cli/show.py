@@ -13,6 +13,7 @@ from turbo_lab.documents.document import read_value
 from turbo_lab.documents.inspection import ShownImage
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError, StoreError
+from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.typed_json import to_plain
 
 
@@ -36,8 +37,8 @@ def command(image: Path, as_json: bool) -> int:
 def _read(path: Path, text: str, pixel_sha256: str) -> ShownImage:
     """Return the recipe in an image. Raises :class:`StoreError` if it is damaged."""
     try:
-        about = json.loads(text)
-    except json.JSONDecodeError as error:
+        about = parse_json(text)
+    except ValueError as error:
         raise StoreError(f"{path}: its turbo-lab recipe is damaged ({error})") from error
     if isinstance(about, dict):
         about["pixels_intact"] = about.get("pixel_sha256") == pixel_sha256

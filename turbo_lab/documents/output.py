@@ -9,13 +9,14 @@ from pathlib import Path
 from turbo_lab.documents.document import to_document
 from turbo_lab.documents.kinds import KINDS
 from turbo_lab.errors import InputError
+from turbo_lab.untrusted.printable import printable_json
 
 
 def print_document(kind: str, value: object) -> None:
     """Print one document with its header, in strict JSON: no NaN, no escapes in plain text."""
     assert type(value) is KINDS[kind], f"{kind}: {type(value).__name__}"
     text = json.dumps(to_document(kind, value), indent=1, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(printable_json(text, sys.stdout.encoding or "utf-8") + "\n")
 
 
 def check_writable(path: Path, option: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden.stages import StageValue
+from turbo_lab.untrusted.json_text import parse_json
 
 Stages = tuple[StageValue, ...]
 DrawFresh = Callable[[Mapping[str, Sequence[str]]], dict[str, Stages]]
@@ -50,7 +51,7 @@ def read_stages(file: Path) -> dict[str, Stages]:
     from safetensors import safe_open
 
     with safe_open(file, "numpy") as tensors:
-        listed = json.loads(tensors.metadata()[_METADATA])
+        listed = parse_json(tensors.metadata()[_METADATA])
         return {
             name: tuple(
                 StageValue(stage, dtype, tensors.get_tensor(f"{name} {stage}"))

@@ -8,7 +8,6 @@ is absent and how to get it.
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from turbo_lab.cards.hub import cached_file, snapshot
 from turbo_lab.cards.packaged import WEIGHTS
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import DigestCache, digest
+from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import confined
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
@@ -191,7 +191,7 @@ def _from_folder(name: str, folder: Path) -> ExtractorSource:
             f"extractor={name}: {folder} lacks {' and '.join(missing)}; "
             "give the folder of an open_clip model in its own format"
         )
-    values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    values = parse_json((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     config, image = values["model_cfg"], values.get("preprocess_cfg", {})
     _check_text_tower(name, folder, config["text_cfg"])
     size = config["vision_cfg"]["image_size"]
@@ -280,7 +280,7 @@ def _builtin_config(name: str) -> dict[str, Any]:
     file = confined(configs, f"{name}.json", "extractor")
     if not file.is_file():
         raise unknown_name("extractor", name, [path.stem for path in configs.glob("*.json")])
-    values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    values: dict[str, Any] = parse_json(file.read_text(encoding="utf-8"))
     return values
 
 

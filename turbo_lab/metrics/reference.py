@@ -156,7 +156,7 @@ def load_reference(path: Path, name: str | None = None) -> Reference:
         n, extractor = int(metadata["n"]), metadata["extractor"]
         mean, covariance = arrays["mean"], arrays["covariance"]
         trace = float(metadata.get("trace", np.trace(covariance)))
-    except (SafetensorError, KeyError, json.JSONDecodeError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"reference={label}: {path} is not a reference file ({error})") from error
     reference = Reference(
         mean=mean.astype(np.float64),

@@ -8,11 +8,12 @@ and the sampler compares the real inputs again at run time.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+
+from turbo_lab.untrusted.json_text import parse_json
 
 # The SDXL family was trained with this number of timesteps; it is diffusers' default.
 NUM_TRAIN_TIMESTEPS = 1000
@@ -68,7 +69,7 @@ class SchedulerConfig:
     @classmethod
     def from_json(cls, text: str) -> SchedulerConfig:
         """Return the entries of a config in JSON; absent ones get the defaults of Euler."""
-        values = json.loads(text)
+        values = parse_json(text)
         known = {name: values[name] for name in _ENTRIES if values.get(name) is not None}
         changed = any(
             values.get(option) not in (None, False, "discrete") for option in _NOT_COMPUTED

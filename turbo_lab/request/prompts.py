@@ -8,14 +8,14 @@ cannot read. Downloads nothing.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from turbo_lab.cards import ConfigNode
-from turbo_lab.errors import InputError, MissingFilesError, unknown_name
+from turbo_lab.errors import MALFORMED, InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import digest
+from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import confined
 
 DATA = Path(__file__).parent.parent / "data" / "prompts"
@@ -130,9 +130,9 @@ def _jsonl_rows(text: str, path: Path) -> _Rows:
             continue
         where = f"line {number}"
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"prompts.path={path}: {where}: is not JSON ({error.msg})") from error
+            row = parse_json(line)
+        except ValueError as error:
+            raise InputError(f"prompts.path={path}: {where}: is not JSON ({error})") from error
         prompt = row.get("prompt", row.get("text")) if isinstance(row, dict) else None
         if not isinstance(prompt, str) or not prompt.strip():
             raise InputError(
@@ -164,9 +164,9 @@ def _coco_rows(text: str, path: Path) -> _Rows:
     The first caption is the annotation with the lowest id, because the order in the file varies.
     """
     try:
-        rows = json.loads(text)["annotations"]
+        rows = parse_json(text)["annotations"]
         found = sorted((int(r["image_id"]), int(r["id"]), str(r["caption"]).strip()) for r in rows)
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(
             f"prompts.path={path}: is not a COCO captions file "
             "(annotations with id, image_id and caption are expected)"

@@ -6,7 +6,6 @@ network, no watermark. A checkpoint of another kind is refused with what it is.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.runtime.failures import refused_as
 from turbo_lab.runtime.quiet import quiet_libraries
 from turbo_lab.runtime.shape import make_pipeline, make_vae
+from turbo_lab.untrusted.json_text import parse_json
 
 TORCH_DTYPES = {
     "float32": torch.float32,
@@ -115,7 +115,7 @@ def _load_vae(
 ) -> AutoencoderKL | AutoencoderTiny:
     if read_seed(folder) is not None:
         return make_vae(folder, dtype, device)
-    name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("_class_name")
+    name = parse_json((folder / "config.json").read_text(encoding="utf-8")).get("_class_name")
     kind = AutoencoderTiny if name == AutoencoderTiny.__name__ else AutoencoderKL
     with refused_as(f"vae: {folder} cannot be loaded as an {kind.__name__}"):
         return kind.from_pretrained(
@@ -141,7 +141,7 @@ def make_scheduler(scheduler: str) -> Any:
 
     Each run needs its own, because a scheduler holds the state of its last run.
     """
-    config = json.loads(scheduler)
+    config = parse_json(scheduler)
     name = config["_class_name"]
     kind = getattr(diffusers, name, None)
     if kind is None or not name.endswith("Scheduler"):

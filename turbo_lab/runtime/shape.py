@@ -7,7 +7,6 @@ are of ordinary size; zeros or constants would let some kernels be faster than t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from turbo_lab.cards.shape import read_seed
 from turbo_lab.errors import InputError
+from turbo_lab.untrusted.json_text import parse_json
 
 _VAES: Mapping[str, Any] = {kind.__name__: kind for kind in (AutoencoderKL, AutoencoderTiny)}
 
@@ -96,5 +96,5 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    values: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
     return values

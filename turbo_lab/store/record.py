@@ -21,6 +21,7 @@ from turbo_lab.errors import StoreError
 from turbo_lab.request.parameters import Parameters
 from turbo_lab.request.recipe import Recipe
 from turbo_lab.store.provenance import Provenance
+from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import file_name, hex_name, read_regular
 from turbo_lab.untrusted.typed_json import read_typed, to_plain
 from turbo_lab.verdict import Direction
@@ -227,12 +228,12 @@ def document(kind: str, value: object) -> dict[str, Any]:
 def read_object(path: Path, remedy: str = "restore it from version control") -> dict[str, Any]:
     """Return the JSON object in a file; :class:`StoreError`, with ``remedy``, for anything else."""
     try:
-        values = json.loads(read_regular(path, follow_links=True, error=StoreError).decode())
+        values = parse_json(read_regular(path, follow_links=True, error=StoreError).decode())
     except FileNotFoundError as error:
         raise StoreError(f"{path}: is missing") from error
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise StoreError(f"{path}: is damaged ({error}); {remedy}") from error
     if not isinstance(values, dict):
         raise StoreError(f"{path}: is damaged (it is not a JSON object); {remedy}")

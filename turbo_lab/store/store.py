@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import json
 import os
 import shutil
 import time
@@ -21,12 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from turbo_lab.environment import Keys
-from turbo_lab.errors import InputError, StoreError, WriteError
+from turbo_lab.errors import MALFORMED, InputError, StoreError, WriteError
 from turbo_lab.identity import digest
 from turbo_lab.store import record as records
 from turbo_lab.store.layout import KINDS, StoreLayout, SweepFiles
 from turbo_lab.store.locks import Claims
 from turbo_lab.store.record import BatchRecord, CellStatus, Exactness, Measurement, Record, Timing
+from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import read_regular, refuse_links
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ class Store:
     def read_note(self, path: Path) -> dict[str, Any]:
         """Read a file whose loss only costs time; return an empty object if it is unreadable."""
         try:
-            values = json.loads(read_regular(path, error=StoreError).decode())
+            values = parse_json(read_regular(path, error=StoreError).decode())
         except (OSError, ValueError, StoreError):
             return {}
         return values if isinstance(values, dict) else {}
@@ -273,7 +273,7 @@ class Store:
             return read(values, str(path))
         except KeyError as error:
             raise _damaged(path, f"has no {error.args[0]}") from error
-        except (TypeError, ValueError, AttributeError) as error:
+        except MALFORMED as error:
             raise _damaged(path, " ".join(str(error).split())) from error
 
     @contextmanager
@@ -316,7 +316,7 @@ def read_image(path: Path, pixel_sha256: str) -> np.ndarray:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(read_regular(path, error=StoreError).decode())
+        values = parse_json(read_regular(path, error=StoreError).decode())
     except ValueError as error:  # neither JSON nor, it may be, text
         raise _damaged(path, str(error)) from error
     if not isinstance(values, dict):

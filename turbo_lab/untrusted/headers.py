@@ -6,7 +6,6 @@ pointer, a web page, a pickle, a download that was cut off. Refuses each of them
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import open_regular
 
 _MAX_HEADER_BYTES = 100 << 20  # the format's own limit
@@ -95,8 +95,8 @@ def _table(file: BinaryIO, size: int, path: Path, field: str) -> tuple[dict[str,
         raise cut_off(path, field, size, 8 + length)
     file.seek(8)
     try:
-        table = json.loads(file.read(length))
-    except (ValueError, RecursionError):
+        table = parse_json(file.read(length))
+    except ValueError:
         table = None
     if not isinstance(table, dict):
         raise _not_safetensors(path, field, "its header is not a JSON object")

@@ -253,7 +253,7 @@ def _read_number(value: Any) -> float:
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
             return float(value)  # JSON has no infinity: it is text
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     raise _wrong(value, _NAMES[float])
 

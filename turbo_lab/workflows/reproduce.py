@@ -7,7 +7,6 @@ would draw another picture.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from turbo_lab.cards import locate, locate_adapter, locate_vae, model_card, mode
 from turbo_lab.documents.document import read_value
 from turbo_lab.documents.inspection import BatchRows, PixelDivergence, RecordedKey, Reproduction
 from turbo_lab.environment import Keys
-from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.errors import MALFORMED, InputError, MissingFilesError
 from turbo_lab.execute.resident import ResidentPipeline, Weights
 from turbo_lab.execute.worker import Worker
 from turbo_lab.golden.distances import WINDOW_TOLERANCE
@@ -32,6 +31,7 @@ from turbo_lab.golden.tiers import choose_tier
 from turbo_lab.request.recipe import Batch, Layout, Recipe
 from turbo_lab.store.record import CellStatus, Exactness, Record
 from turbo_lab.store.store import Store
+from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.verdict import Verdict
 
 
@@ -112,9 +112,9 @@ def drawing_of_png(path: Path) -> Drawing:
         raise InputError(f"{path}: has no turbo-lab recipe; name a PNG that turbo-lab wrote")
     where = f"{path}: its turbo-lab recipe"
     try:
-        about = read_value(_ImageText, json.loads(text["turbo-lab"]), where)
+        about = read_value(_ImageText, parse_json(text["turbo-lab"]), where)
         recipe = Recipe.from_plain(about.recipe)
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(f"{where}: is damaged ({error})") from error
     if about.pixel_sha256 != images.pixel_sha256(pixels):
         raise InputError(

@@ -19,8 +19,16 @@ processes_option = click.option(
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the names of cases, and the overrides that apply to each of them."""
-    return [w for w in words if "=" not in w], [w for w in words if "=" in w]
+    """Return the names of cases, and the overrides that apply to each of them.
+
+    Raises ``InputError`` for a wrong override, once instead of once per case.
+    """
+    overrides = [w for w in words if "=" in w]
+    if overrides:
+        from turbo_lab.config import compose
+
+        compose("golden", overrides)
+    return [w for w in words if "=" not in w], overrides
 
 
 def only_overrides(words: Sequence[str]) -> list[str]:

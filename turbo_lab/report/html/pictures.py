@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from turbo_lab.errors import StoreError
+from turbo_lab.images import UNREADABLE
 from turbo_lab.untrusted.paths import read_regular
 
 # Longest edge on a page, in pixels: a browser does not open a page of 1024 x 1024 PNGs.
@@ -48,7 +49,7 @@ def pictures_per_cell(num_cells: int) -> int:
 def read_pictures(paths: Sequence[Path]) -> dict[str, Picture]:
     """Read image files, by path as text; files that do not exist are left out.
 
-    Raises ``OSError`` for a file that is not an image.
+    Raises :class:`StoreError` for a damaged one.
     """
     there = [path for path in dict.fromkeys(paths) if path.is_file()]
     # Pillow releases the interpreter's lock while it decodes.
@@ -60,15 +61,18 @@ def read_pictures(paths: Sequence[Path]) -> dict[str, Picture]:
 def read_picture(path: Path) -> Picture:
     """Read one image file for a page.
 
-    Raises ``OSError`` for a file that is not an image, and :class:`StoreError` for a symbolic link:
-    pages are passed on to others, and a link may lead to a private file.
+    Raises :class:`StoreError` for a damaged file, and for a symbolic link: pages are passed on to
+    others, and a link may lead to a private file.
     """
     content = read_regular(path, error=StoreError)
-    with Image.open(io.BytesIO(content)) as opened:
-        width, height = opened.size
-        if max(width, height) <= _EDGE and opened.format == "PNG":
-            return Picture(without_text(content), "image/png", width, height)
-        scaled = opened.convert("RGB")
+    try:
+        with Image.open(io.BytesIO(content)) as opened:
+            width, height = opened.size
+            if max(width, height) <= _EDGE and opened.format == "PNG":
+                return Picture(without_text(content), "image/png", width, height)
+            scaled = opened.convert("RGB")
+    except UNREADABLE as error:
+        raise StoreError(f"{path}: is damaged ({error}); run turbo-lab store verify") from error
     scaled.thumbnail((_EDGE, _EDGE), Image.Resampling.BOX, reducing_gap=2.0)
     buffer = io.BytesIO()
     scaled.save(buffer, "WEBP", quality=_QUALITY, method=2)
