@@ -56,6 +56,7 @@ def test_no_other_module_reads_json_of_others_by_itself() -> None:
         "identity.py",
         "metrics/reference.py",
         "pytest_plugin.py",
+        "request/scheduler.py",
         "trials/draw_cases.py",
         "trials/faults.py",
         "untrusted/json_text.py",

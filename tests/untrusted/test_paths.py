@@ -575,7 +575,7 @@ def test_pinned_revisions_are_a_file_of_the_store(tmp_path: Path) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository of the hub's cache, with a LoRA that lies among the blobs, as hf leaves it."""
+    """A repository of the hub's cache, whose LoRA is a link to a blob, as the hub makes it."""
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     home = tmp_path / "hub" / "models--latent-consistency--lcm-lora-sdxl"
     commit = home / "snapshots" / ("a" * 40)
@@ -583,7 +583,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder.mkdir(parents=True)
     (home / "refs" / "main").write_text("a" * 40)
     blob = home / "blobs" / ("b" * 64)
-    save_file({"x": np.zeros((1, 1), np.float32)}, blob)
+    layer = "unet.mid_block.attentions.0.proj_in"
+    halves = {f"{layer}.lora_{half}.weight": np.zeros((1, 1), np.float32) for half in "AB"}
+    save_file(halves, blob)
     (commit / "pytorch_lora_weights.safetensors").symlink_to(f"../../blobs/{'b' * 64}")
     shutil.copytree(commit, tmp_path / "outside")
     shutil.copy(blob, tmp_path / "outside.safetensors")

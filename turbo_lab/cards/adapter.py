@@ -6,7 +6,6 @@ scales it. What cannot be loaded is refused before torch is imported.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from turbo_lab.cards.packaged import WEIGHTS
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import DigestCache, digest
 from turbo_lab.untrusted.headers import Header, read_header
+from turbo_lab.untrusted.json_text import parse_json
 
 DEFAULT_FILE = "pytorch_lora_weights.safetensors"
 PEFT_FILE, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -123,8 +123,8 @@ def read_configs(path: Path, header: Header, where: str) -> dict[str, dict[str, 
     if _METADATA_KEY not in header.metadata:
         return {}
     try:
-        flat = json.loads(header.metadata[_METADATA_KEY])
-    except (ValueError, RecursionError):
+        flat = parse_json(header.metadata[_METADATA_KEY])
+    except ValueError:
         flat = None
     if not isinstance(flat, dict):
         raise InputError(f"{where}: its {_METADATA_KEY} is not a JSON object; get the file again")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from turbo_lab.errors import StoreError
 from turbo_lab.images import encode_png
 from turbo_lab.report.html.pictures import (
     pictures_per_cell,
@@ -46,7 +47,7 @@ def test_small_images_are_kept_and_large_ones_scaled(tmp_path: Path) -> None:
 def test_a_file_that_is_not_an_image_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "broken.png"
     path.write_bytes(b"no image")
-    with pytest.raises(OSError, match="cannot identify"):
+    with pytest.raises(StoreError, match="broken.png: is damaged .*store verify"):
         read_picture(path)
 
 
