@@ -120,7 +120,7 @@ def missing_from_cache(card: Card, what: str = "it") -> MissingFilesError:
     return MissingFilesError(
         f"{kind}={card.name}: {what} is not in the local Hugging Face cache, and turbo-lab "
         f"downloads nothing by itself. Licence: {card.license} ({card.license_source}). "
-        f"If you accept it, run: {download_command(card)}"
+        f"If you accept it, run: {download_command(card)} (or turbo-lab models get {card.name})"
     )
 
 

@@ -27,7 +27,7 @@ COMMANDS: dict[str, str] = {
     "reproduce": "Draw a recorded image or cell again and compare it.",
     "report": "Write a sweep as one HTML or Markdown file.",
     "reference": "Build the image statistics that distances are measured to.",
-    "models": "List, show and verify models.",
+    "models": "List, show, fetch and verify models.",
     "store": "Verify, measure and clean up the store.",
     "doctor": "Show what this machine can run, and why not.",
     "sync": "Replay the store into MLflow.",

@@ -1,6 +1,8 @@
-"""``turbo-lab models``: list, show and verify models."""
+"""``turbo-lab models``: list, show, fetch and verify models."""
 
 from __future__ import annotations
+
+import sys
 
 import click
 
@@ -8,11 +10,12 @@ from turbo_lab.cli.commands import Subcommands
 from turbo_lab.cli.options import json_option
 from turbo_lab.documents.models import ModelList, ModelsVerified
 from turbo_lab.documents.output import print_document
+from turbo_lab.errors import InputError
 
 
 @click.group("models", cls=Subcommands)
 def command() -> None:
-    """Show what can be run; nothing is downloaded."""
+    """Show and fetch what can be run; only get downloads, and it asks first."""
 
 
 @command.command("list")
@@ -43,6 +46,29 @@ def show(name: str, as_json: bool) -> int:
         print_document("models show", card)
     else:
         model_card_text(card)
+    return 0
+
+
+@command.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Accept the licences shown, and do not ask.")
+def get(name: str, yes: bool) -> int:
+    """Fetch a model, an adapter or a VAE from the Hugging Face hub; shows the licence and asks."""
+    from turbo_lab.workflows.download import downloads, fetch
+
+    needed = downloads(name)
+    for one in needed:
+        print(f"{one.card.repository}  {one.card.revision or 'its newest commit'}")
+        print(f"  files    {', '.join(one.files or one.patterns)}")
+        print(f"  licence  {one.card.license}")
+        print(f"  read in  {one.card.license_source}")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InputError(f"models get {name}: nobody is there to ask; add --yes to accept")
+        if not click.confirm("Accept the licences and fetch these files?"):
+            return 3
+    for one in needed:
+        print(f"{one.card.repository} is in {fetch(one)}")
     return 0
 
 
