@@ -117,10 +117,10 @@ def compare_calls(
     The clock is a parameter for tests; nanoseconds. With a ``meter``, energy is
     measured as well, in blocks of at least :data:`METERED_BLOCK_S`.
 
-    Either is warmed up by the rule. Two pairs of blocks are A B B A or B A A B by a
-    seeded coin, with the pairs of A against A in between. A block's calls last
-    together about a ``num_pairs``-th of the rule's floor; ``num_pairs`` is 8 or
-    more. The machine's state is read between pairs.
+    Both are warmed up by the rule. Two pairs of blocks are A B B A or B A A B by a
+    seeded coin, with the pairs of A against A in between. A block lasts about the
+    rule's shortest duration divided by ``num_pairs``, which is 8 or more. The
+    machine's state is read between pairs.
     """
     rule = timing_rule(rule) if isinstance(rule, str) else rule
     if num_pairs < MIN_PAIRS:
@@ -131,20 +131,28 @@ def compare_calls(
     conditions = ConditionsLog(device)
     with no_garbage_collection(2 if rule.collect_all else 1):
         unstable = [*blocks.warm_up("A", call_a, rule), *blocks.warm_up("B", call_b, rule)]
-        slower = max(blocks.mean_s(call_a, 1), blocks.mean_s(call_b, 1))
-        calls = max(1, round(rule.min_duration_s / num_pairs / slower))
-        if meter is not None:
-            faster = min(blocks.mean_s(call_a, 1), blocks.mean_s(call_b, 1))
-            calls = max(calls, math.ceil(METERED_BLOCK_S / faster))
+        calls = blocks.calls_per_block(call_a, call_b, rule.min_duration_s / num_pairs)
         conditions.read()
         order = _orders(num_pairs, seed)
         tested, noise = _interleave(
             blocks, call_a, call_b, calls=calls, orders=order, between=conditions.read
         )
+    warnings = (*unstable, *drift_warnings(_in_order(tested, noise)), *conditions.warnings())
+    return _paired_timing(tested, noise, calls, seed, warnings)
+
+
+def _in_order(tested: Blocks, noise: Blocks) -> tuple[float, ...]:
+    """Return the means of all blocks of A: one of each tested pair, both of each noise pair."""
+    turns = zip(tested[0], *noise, strict=True)
+    return tuple(block.mean_s for turn in turns for block in turn)
+
+
+def _paired_timing(
+    tested: Blocks, noise: Blocks, calls: int, seed: int, warnings: tuple[str, ...]
+) -> PairedTiming:
+    """Return ratios and intervals of the blocks that ran."""
     blocks_a, blocks_b = ([block.mean_s for block in side] for side in tested)
     noise_a, noise_b = ([block.mean_s for block in side] for side in noise)
-    # In the order in which they ran: of a test pair one block is A's, of a noise pair both.
-    all_a = [s for turn in zip(blocks_a, noise_a, noise_b, strict=True) for s in turn]
     ratio_ci = bootstrap_ratio_ci(blocks_b, blocks_a, seed=seed)
     noise_ci = bootstrap_ratio_ci(noise_b, noise_a, seed=seed)
     assert ratio_ci is not None and noise_ci is not None
@@ -158,7 +166,7 @@ def compare_calls(
         blocks_a_s=tuple(blocks_a),
         blocks_b_s=tuple(blocks_b),
         calls_a_block=calls,
-        warnings=(*unstable, *drift_warnings(tuple(all_a)), *conditions.warnings()),
+        warnings=warnings,
         energy=_paired_energy(tested),
     )
 
@@ -176,6 +184,7 @@ class _Block:
 
 
 Blocks = tuple[list[_Block], list[_Block]]
+"""Blocks of A and of B, in the order in which they ran."""
 
 
 def _paired_energy(tested: Blocks) -> PairedEnergy | None:
@@ -237,6 +246,17 @@ class _Blocks:
     def mean_s(self, call: Callable[[], object], calls: int) -> float:
         """Return the mean seconds of ``calls`` calls."""
         return sum(call_ns(call, self._wait, self._now) for _ in range(calls)) / calls / 1e9
+
+    def calls_per_block(
+        self, call_a: Callable[[], object], call_b: Callable[[], object], seconds: float
+    ) -> int:
+        """Return how many calls a block of at least about ``seconds`` has, of either side."""
+        slower = max(self.mean_s(call_a, 1), self.mean_s(call_b, 1))
+        calls = max(1, round(seconds / slower))
+        if self._meter is not None:
+            faster = min(self.mean_s(call_a, 1), self.mean_s(call_b, 1))
+            calls = max(calls, math.ceil(METERED_BLOCK_S / faster))
+        return calls
 
     def measure(self, call: Callable[[], object], calls: int) -> _Block:
         """Return a block of ``calls`` calls, with its energy if there is a meter."""

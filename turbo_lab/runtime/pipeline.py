@@ -54,27 +54,14 @@ def load_pipeline(
     # Our own progress is on standard error; two bars a component are not.
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
-    options: dict[str, Any] = {
-        "dtype": TORCH_DTYPES[dtype],
-        "local_files_only": True,
-        "add_watermarker": False,
-    }
-    if vae is not None:
-        options["vae"] = _load_vae(vae, TORCH_DTYPES[dtype], device)
+    own_vae = None if vae is None else _load_vae(vae, TORCH_DTYPES[dtype], device)
     with refused_as(f"model: {path} cannot be loaded as a StableDiffusionXLPipeline"):
         if read_seed(path) is not None:
             pipeline = make_pipeline(
-                path, make_scheduler(scheduler), TORCH_DTYPES[dtype], device, options.get("vae")
-            )
-        elif path.is_file():
-            given = {part: _load_part(source, part, dtype) for part in source.parts}
-            pipeline = StableDiffusionXLPipeline.from_single_file(
-                str(path), config=str(source.config), **(given | options)
+                path, make_scheduler(scheduler), TORCH_DTYPES[dtype], device, own_vae
             )
         else:
-            pipeline = StableDiffusionXLPipeline.from_pretrained(
-                str(path), use_safetensors=True, **options
-            )
+            pipeline = _read_pipeline(source, dtype, own_vae)
     channels, wanted = pipeline.vae.config.latent_channels, pipeline.unet.config.in_channels
     if vae is not None and channels != wanted:
         raise InputError(
@@ -84,6 +71,34 @@ def load_pipeline(
     pipeline.scheduler = make_scheduler(scheduler)
     pipeline.set_progress_bar_config(disable=True)
     align_weights(pipeline)
+    _place(pipeline, device, offload)
+    return pipeline
+
+
+def _read_pipeline(
+    source: ModelSource, dtype: str, vae: AutoencoderKL | AutoencoderTiny | None
+) -> StableDiffusionXLPipeline:
+    """Read a pipeline from its files; ``vae`` takes the place of the checkpoint's own."""
+    options: dict[str, Any] = {
+        "dtype": TORCH_DTYPES[dtype],
+        "local_files_only": True,
+        "add_watermarker": False,
+    }
+    if source.path.is_file():
+        options |= {part: _load_part(source, part, dtype) for part in source.parts}
+    if vae is not None:
+        options["vae"] = vae
+    if source.path.is_file():
+        return StableDiffusionXLPipeline.from_single_file(
+            str(source.path), config=str(source.config), **options
+        )
+    return StableDiffusionXLPipeline.from_pretrained(
+        str(source.path), use_safetensors=True, **options
+    )
+
+
+def _place(pipeline: StableDiffusionXLPipeline, device: torch.device, offload: str) -> None:
+    """Move a pipeline to a device, or let its weights follow when they are needed."""
     if offload == "model":
         pipeline.enable_model_cpu_offload(device=device)
     elif offload == "sequential":
@@ -91,7 +106,6 @@ def load_pipeline(
     else:
         # float16 runs on a CPU, whatever diffusers warns of once per component.
         pipeline.to(device, silence_dtype_warnings=True)
-    return pipeline
 
 
 def _load_part(source: ModelSource, part: str, dtype: str) -> Any:
