@@ -13,6 +13,7 @@ from turbo_lab.execute.worker import Worker, worker_for
 from turbo_lab.gate.mutation import SAMPLE_FAULTS, draw, slower_unet
 from turbo_lab.gate.trials import catch_rates
 from turbo_lab.request.recipe import Cell
+from turbo_lab.trials.faults import FAULTS
 
 SIX = ["prompts=scenes-demo", "num_images=6", "batch_size=3", "num_threads=1", "tracking=none"]
 Drawn = tuple[Worker, Cell, np.ndarray]
@@ -60,6 +61,14 @@ def test_a_shuffled_prompt_set_gives_other_images(drawn: Drawn) -> None:
 def test_another_adapter_gives_other_images(drawn: Drawn) -> None:
     images = faulty(drawn, "wrong lora").astype(float)
     assert np.abs(images - drawn[2]).mean() > 3
+
+
+def test_a_dropped_adapter_draws_what_the_model_draws_alone(drawn: Drawn) -> None:
+    worker, cell, healthy = drawn
+    (dropped,) = [fault for fault in FAULTS if fault.name == "lora dropped"]
+    images = draw(worker, cell, dropped)
+    assert not np.array_equal(images, healthy)
+    assert np.array_equal(draw(worker, cell), healthy)
 
 
 def test_a_slower_unet_is_called_twice_and_draws_the_same(drawn: Drawn) -> None:

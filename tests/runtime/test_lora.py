@@ -307,3 +307,8 @@ def test_what_does_not_fit_leaves_nothing_behind(
     with pytest.raises(InputError, match=r"adapts down_blocks.7.* which this model does not have"):
         lora.put_on(pipeline, [("flat", locate_adapter("flat").path, 1.0), ("a", path, 1.0)])
     assert not any(isinstance(module, BaseTunerLayer) for module in pipeline.unet.modules())
+
+
+def test_a_lora_that_no_module_has_is_without_effect(pipeline: StableDiffusionXLPipeline) -> None:
+    """As in the trial of the gate whose fault drops every adapter."""
+    assert lora.without_effect(pipeline, ["flat"]) == ["flat"]

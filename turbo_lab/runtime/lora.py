@@ -83,7 +83,10 @@ def change_norms(pipeline: StableDiffusionXLPipeline) -> dict[str, float]:
 
 
 def without_effect(pipeline: StableDiffusionXLPipeline, names: Sequence[str]) -> list[str]:
-    """Return those of the adapters, named in their order, whose products are all zero."""
+    """Return those of the adapters, named in their order, that change no weight.
+
+    Their products are all zero, or no module has them.
+    """
     acting: dict[str, list[torch.Tensor]] = {f"a{index}": [] for index in range(len(names))}
     for _, module in _adapted(pipeline):
         for own, found in acting.items():
@@ -93,7 +96,7 @@ def without_effect(pipeline: StableDiffusionXLPipeline, names: Sequence[str]) ->
     return [
         name
         for name, found in zip(names, acting.values(), strict=True)
-        if not bool(torch.stack(found).any())
+        if not (found and bool(torch.stack(found).any()))
     ]
 
 
