@@ -165,3 +165,14 @@ def test_a_grid_without_bound_is_refused_before_it_is_listed(grid: list[str]) ->
 def test_a_number_of_thousands_of_digits_is_refused() -> None:
     with pytest.raises(InputError, match="the number has too many digits"):
         config.compose("plan", ["seed=" + "9" * 5000])
+
+
+def test_a_word_that_is_not_utf_8_is_refused() -> None:
+    with pytest.raises(InputError, match="is not valid UTF-8"):
+        config.compose("plan", ["prompt=caf\udce9"])
+
+
+@pytest.mark.parametrize("word", ["seed=range(5,1)", "seed=range(1,1)"])
+def test_a_range_without_a_value_is_refused(word: str) -> None:
+    with pytest.raises(InputError, match=r"lists no value; range\(1,5\) is 1, 2, 3, 4"):
+        config.compose("plan", [word])

@@ -158,3 +158,22 @@ def test_it_is_quick() -> None:
     began = time.perf_counter()
     fingerprint("cpu", 2)
     assert time.perf_counter() - began < 0.03
+
+
+def test_a_program_that_hangs_is_said_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("git", "nvidia-smi"):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\nexec sleep 60\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(environment, "_COMMAND_LIMIT_S", 1)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    environment.read_gpu.cache_clear()
+    assert git_state(tmp_path) is None
+    assert environment.read_gpu() is None
+    environment.read_gpu.cache_clear()
+    said = capsys.readouterr().err
+    assert "warning: git gave no answer in 1 s; going on without it" in said
+    assert "warning: nvidia-smi gave no answer in 1 s" in said

@@ -8,6 +8,7 @@ and puts swept values into plain copies. Refuses unknown keys, with the nearest 
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 import sys
@@ -213,8 +214,10 @@ def _in_our_words(error: Exception) -> InputError:
 def _check_overrides(overrides: Sequence[str]) -> None:
     """Refuse overrides that Hydra would accept silently or explain badly."""
     parser = OverridesParser.create()
-    num_points = 1.0
+    num_points = 1
     for text in overrides:
+        if not text.isprintable() and not _is_unicode(text):
+            raise InputError(f"{text}: is not valid UTF-8; write it in UTF-8")
         try:
             override = parser.parse_override(text)
         except ValueError as error:  # Hydra leaves a number of over 4,300 digits to int()
@@ -226,7 +229,9 @@ def _check_overrides(overrides: Sequence[str]) -> None:
             ) from error
         if override.type is not OverrideType.CHANGE:
             raise InputError(f"{text}: keys cannot be added or removed; write key=value")
-        num_points *= _num_values(override)
+        if not (num_values := _num_values(override)):
+            raise InputError(f"{text}: lists no value; range(1,5) is 1, 2, 3, 4")
+        num_points *= num_values
         if num_points > MAX_POINTS:
             raise InputError(
                 f"{text}: the grid has more than {MAX_POINTS} points; split it into several sweeps"
@@ -239,12 +244,22 @@ def _check_overrides(overrides: Sequence[str]) -> None:
             _check_choices(key, override)
 
 
-def _num_values(override: Override) -> float:
+def _is_unicode(text: str) -> bool:
+    """Return whether a word of the command line was valid UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _num_values(override: Override) -> int:
     """Return how many values an override lists, without listing them."""
     value = override.value()
     if isinstance(value, RangeSweep):
         assert value.start is not None and value.stop is not None
-        return max(0.0, (value.stop - value.start) / value.step) if value.step else 0.0
+        steps = (value.stop - value.start) / value.step if value.step else 0
+        return max(0, math.ceil(steps))
     return len(value.list) if isinstance(value, ChoiceSweep) else 1
 
 

@@ -14,6 +14,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,6 +48,8 @@ _ISA_FLAGS = (
     "sse4_2 avx f16c fma avx2 avx_vnni avx512f avx512bw avx512dq avx512vl avx512_vnni avx512_bf16 "
     "avx512_fp16 amx_tile amx_int8 amx_bf16 asimd asimdhp asimddp sve sve2 i8mm bf16"
 )
+# nvidia-smi takes seconds while a driver wakes up; a hung one never answers.
+_COMMAND_LIMIT_S = 20
 
 
 Keys = Mapping[str, str | int]
@@ -239,14 +242,30 @@ def read_gpu() -> Gpu | None:
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not shutil.which("nvidia-smi"):
         return None
     query = "--query-gpu=name,compute_cap,driver_version,memory.total"
-    done = subprocess.run(
-        ["nvidia-smi", query, "--format=csv,noheader,nounits"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    return parse_gpu(done.stdout) if done.returncode == 0 else None
+    text = _output_of("nvidia-smi", query, "--format=csv,noheader,nounits")
+    return None if text is None else parse_gpu(text)
+
+
+def _output_of(*command: str) -> str | None:
+    """Return what a command prints; ``None`` if it fails, or hangs, which is said."""
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_COMMAND_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        print(
+            f"warning: {command[0]} gave no answer in {_COMMAND_LIMIT_S} s; going on without it",
+            file=sys.stderr,
+        )
+        return None
+    except OSError:  # it is there and cannot be run
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def parse_gpu(text: str) -> Gpu | None:
@@ -295,18 +314,9 @@ def git_state(folder: Path) -> GitState | None:
     if not shutil.which("git"):
         return None
 
-    def git(*words: str) -> str | None:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *words],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit = git("rev-parse", "HEAD")
+    git = ("git", "-C", str(folder))
+    commit = _output_of(*git, "rev-parse", "HEAD")
     if commit is None:
         return None
-    status = git("status", "--porcelain", "--untracked-files=no")
+    status = _output_of(*git, "status", "--porcelain", "--untracked-files=no")
     return GitState(commit, dirty=UNKNOWN if status is None else bool(status))

@@ -66,7 +66,7 @@ def unknown_name(
     ``meant``: the name to hint at; by default the name that contains ``value``, or the
     nearest one.
     """
-    names = sorted(valid)
+    names = sorted(set(valid))
     holding = [name for name in names if len(value) > 2 and value.lower() in name.lower()]
     near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
     meant = meant or next(iter(sorted(holding, key=len) or near), None)

@@ -15,6 +15,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from turbo_lab.errors import InputError
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -123,9 +125,15 @@ class DigestCache:
         return known
 
     def _append(self, row: Mapping[str, object]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         line = (json.dumps(row) + "\n").encode()
-        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise InputError(
+                f"{self._path}: cannot be written ({error.strerror}); set TURBO_LAB_CACHE to a "
+                "folder that can be written"
+            ) from error
         try:
             os.write(handle, line)
         finally:
@@ -150,4 +158,9 @@ def user_cache() -> Path:
     """Return the folder of derived files: ``$TURBO_LAB_CACHE``, else the XDG cache folder."""
     if own := os.environ.get("TURBO_LAB_CACHE"):
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "turbo-lab"
+    if home := os.environ.get("XDG_CACHE_HOME"):
+        return Path(home) / "turbo-lab"
+    try:
+        return Path.home() / ".cache" / "turbo-lab"
+    except RuntimeError as error:  # a container with a numeric user and no HOME
+        raise InputError("TURBO_LAB_CACHE: there is no home folder; set it to a folder") from error

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from turbo_lab.cli.commands import COMMANDS
 from turbo_lab.cli.keys import key_names
 from turbo_lab.cli.main import main
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
+from turbo_lab.store.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -217,3 +221,37 @@ def test_record_names_its_own_weights_and_prompts_and_no_others(
         assert list(about["prompt_sets"]) == [asked["prompts"]]
         for weights in (*about["models"].values(), *about["adapters"].values()):
             assert weights["license"] and len(weights["digest"]) == 64
+
+
+def test_a_reader_that_has_gone_is_not_a_regression() -> None:
+    """As in ``turbo-lab models list | true``: rich would end the process with 1."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "turbo_lab.cli", "models", "list"]
+    with os.fdopen(writer, "wb") as closed:
+        assert subprocess.run(command, stdout=closed, check=False).returncode == 0
+
+
+def test_a_word_that_names_nothing_is_refused_before_the_store_is_opened(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", "foo"]) == 2
+    assert "foo: is not a PNG file, a record path, an id" in capsys.readouterr().err
+
+
+def test_a_sweep_named_by_an_absolute_path_is_unknown(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Store(tmp_path / "store")
+    assert main(["report", "/no/such/sweep.json", f"store={tmp_path / 'store'}"]) == 2
+    assert "/no/such/sweep.json" in capsys.readouterr().err
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TURBO_LAB_CACHE", str(tmp_path / "file" / "cache"))
+    assert main(["plan", f"store={tmp_path / 'store'}"]) == 2
+    assert "set TURBO_LAB_CACHE to a folder that can be written" in capsys.readouterr().err

@@ -131,3 +131,19 @@ def test_every_set_has_the_same_keys() -> None:
         values = yaml.safe_load(path.read_text())
         assert values["name"] == path.stem
         assert {"name", "file", "path", "format"} <= set(values)
+
+
+def test_half_a_character_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jsonl"
+    path.write_text('{"prompt": "a key"}\n{"prompt": "a key \\ud83d"}\n')
+    with pytest.raises(InputError, match=r"cut.jsonl: line 2: character 7 is not valid Unicode"):
+        read_prompts(path)
+    with pytest.raises(InputError, match="prompt: character 4 is not valid Unicode"):
+        from_text("caf\udce9")
+
+
+def test_a_field_that_is_too_long_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "huge.tsv"
+    path.write_text("Prompt\tNote\na key\t-\n" + "x" * 200_000 + "\t-\n")
+    with pytest.raises(InputError, match="huge.tsv: line 3: field larger than field limit"):
+        read_prompts(path)

@@ -22,6 +22,7 @@ from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import DigestCache, digest
 from turbo_lab.untrusted.headers import Header, read_header
 from turbo_lab.untrusted.json_text import parse_json
+from turbo_lab.untrusted.paths import user_path
 
 DEFAULT_FILE = "pytorch_lora_weights.safetensors"
 PEFT_FILE, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -161,7 +162,7 @@ def _card_file(card: AdapterCard) -> tuple[Path, str | None]:
 
 
 def _own_file(name: str) -> Path:
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.is_dir():
         return _file_of_folder(name, path)
     if path.is_file():

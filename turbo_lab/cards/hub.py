@@ -16,7 +16,7 @@ from pathlib import Path
 from turbo_lab.cards.card import AdapterCard, Card, ModelCard, VaeCard, model_card
 from turbo_lab.errors import InputError, MissingFilesError, StoreError
 from turbo_lab.untrusted.json_text import parse_json
-from turbo_lab.untrusted.paths import confined, file_name, read_regular, replace_file
+from turbo_lab.untrusted.paths import confined, file_name, read_regular, replace_file, user_path
 
 # Files of an SDXL repository that diffusers needs, in half the size of the plain ones.
 MODEL_PATTERNS = ("*.json", "*.txt", "*/*.fp16.safetensors")
@@ -107,11 +107,11 @@ def single_file_config() -> Path:
 def cache_dir() -> Path:
     """Return the cache folder of the hub's client, by its own environment variables."""
     if own := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(own).expanduser()
+        return user_path(own)
     if home := os.environ.get("HF_HOME"):
-        return Path(home).expanduser() / "hub"
+        return user_path(home) / "hub"
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser() / "huggingface" / "hub"
+    return user_path(root) / "huggingface" / "hub"
 
 
 def missing_from_cache(card: Card, what: str = "it") -> MissingFilesError:

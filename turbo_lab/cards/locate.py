@@ -40,6 +40,7 @@ from turbo_lab.cards.shape import SHAPE_FILE
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache, digest
 from turbo_lab.untrusted.headers import read_header
+from turbo_lab.untrusted.paths import user_path
 
 UNET_CONFIG = "unet/config.json"
 UNET_WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -122,7 +123,7 @@ def locate(card: ModelCard, cache: DigestCache | None = None) -> ModelFiles:
     """
     cache = cache or DigestCache()
     if card.path is not None:
-        path = _checked_path(card, Path(card.path).expanduser().resolve())
+        path = _checked_path(card, user_path(card.path).resolve())
         if path.is_file():
             return _from_file(card, path, None, cache)
         return _from_folder(card, path, None, cache)
@@ -298,7 +299,7 @@ def _base_card(name: str) -> ModelCard:
     """Return the card of ``model.base``: a card's name, or a diffusers folder."""
     if name in model_names():
         return model_card(name)
-    folder = Path(name).expanduser().resolve()
+    folder = user_path(name).resolve()
     if not (folder / INDEX_FILE).is_file():
         names = ", ".join(sorted(set(model_names()) - {"local"}))
         raise MissingFilesError(

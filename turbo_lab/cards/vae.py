@@ -15,6 +15,7 @@ from turbo_lab.cards.packaged import WEIGHTS, packaged_names, read_packaged_card
 from turbo_lab.cards.shape import SHAPE_FILE
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache, digest
+from turbo_lab.untrusted.paths import user_path
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
@@ -51,7 +52,7 @@ def locate_vae(name: str, cache: DigestCache | None = None) -> VaeFiles:
         raise InputError(f"vae={name}: is a {card.kind}, not a VAE; name a VAE, or its folder")
     if card is None and name in vae_names():
         return _from_hub(vae_card(name), cache)
-    folder = WEIGHTS / name if card else Path(name).expanduser().resolve()
+    folder = WEIGHTS / name if card else user_path(name).resolve()
     if not folder.is_dir():
         known = ", ".join(["nano-vae", *vae_names()])
         raise MissingFilesError(

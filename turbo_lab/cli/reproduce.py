@@ -68,18 +68,18 @@ def _drawing(word: str, store: Path, uri: str | None) -> Drawing:
         above = path.resolve().parents
         opened = Store.existing(above[min(2, len(above) - 1)])
         return drawing_of_record(_by_id(opened, path.stem), opened)
+    if not re.fullmatch(r"[0-9a-f]{8,64}", word):
+        raise InputError(
+            f"{word}: is not a PNG file, a record path, an id (8+ hex digits) or an MLflow run id"
+        )
     opened = Store.existing(store)
-    if re.fullmatch(r"[0-9a-f]{32}", word):
+    if len(word) == 32:
         from turbo_lab.tracking import Tracker, TrackingSettings
 
         local = TrackingSettings.local(Path.cwd(), "none")
         settings = TrackingSettings(uri, None, "none") if uri else local
         return drawing_of_record(_by_id(opened, Tracker(settings).record_of(word)), opened)
-    if re.fullmatch(r"[0-9a-f]{8,64}", word):
-        return drawing_of_record(_by_id(opened, word), opened)
-    raise InputError(
-        f"{word}: is not a PNG file, a record path, an id (8+ hex digits) or an MLflow run id"
-    )
+    return drawing_of_record(_by_id(opened, word), opened)
 
 
 def _by_id(store: Store, word: str) -> Record:

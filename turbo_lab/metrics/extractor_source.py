@@ -19,7 +19,7 @@ from turbo_lab.cards.packaged import WEIGHTS
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import DigestCache, digest
 from turbo_lab.untrusted.json_text import parse_json
-from turbo_lab.untrusted.paths import confined
+from turbo_lab.untrusted.paths import confined, user_path
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
 CONFIG_FILE = "open_clip_config.json"
@@ -163,7 +163,7 @@ def inception_source(weights: str | None = None) -> ExtractorSource:
     return ExtractorSource(
         name=INCEPTION,
         model=INCEPTION,
-        weights=Path(weights).expanduser() if weights else hub / INCEPTION_FILE,
+        weights=user_path(weights) if weights else hub / INCEPTION_FILE,
         config={"network": "InceptionV3 of torch-fidelity", "layer": "2048"},
         preprocessing=Preprocessing(299, (128.0,) * 3, (128.0,) * 3, _TF1_BILINEAR),
     )

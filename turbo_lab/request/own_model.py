@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from pathlib import Path
 
 from turbo_lab.cards import ModelCard, ModelFiles
 from turbo_lab.errors import InputError
 from turbo_lab.request.request import NATIVE, Request, parse_resolution
+from turbo_lab.untrusted.paths import user_path
 
 # A lone file is loaded with SDXL's configs, which say 1024 pixels.
 _SINGLE_FILE_EDGE = 1024
@@ -39,7 +39,7 @@ def with_own_name(
     """
     if card.path is None or not is_own(card.name, card.path, given):
         return card, files
-    path = Path(card.path).expanduser().resolve()
+    path = user_path(card.path).resolve()
     name = path.stem if path.is_file() else path.name
     is_given = "model.license" in given
     text = card.license if is_given else _UNKNOWN

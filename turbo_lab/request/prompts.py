@@ -8,7 +8,7 @@ cannot read. Downloads nothing.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from turbo_lab.cards import ConfigNode
 from turbo_lab.errors import MALFORMED, InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import digest
 from turbo_lab.untrusted.json_text import parse_json
-from turbo_lab.untrusted.paths import confined
+from turbo_lab.untrusted.paths import confined, user_path
 
 DATA = Path(__file__).parent.parent / "data" / "prompts"
 _FORMATS_BY_SUFFIX = {".jsonl": "jsonl", ".ndjson": "jsonl", ".tsv": "parti", ".json": "coco"}
@@ -49,7 +49,7 @@ def prompts_from_config(node: ConfigNode, prompt: object = None) -> PromptSet:
     file_format = node.optional_text("format") or "auto"
     file_name, where = node.optional_text("file"), node.optional_text("where")
     if path is not None:
-        own = Path(path).expanduser()
+        own = user_path(path)
         # A set that ships has a name of its own, and so has the file in its place.
         is_named = name != "file" and file_name is None
         return read_prompts(own, name if is_named else own.stem, file_format)
@@ -69,6 +69,7 @@ def from_text(prompt: object) -> PromptSet:
     """Return a set of one prompt."""
     if not isinstance(prompt, str) or not prompt.strip():
         raise InputError(f"prompt={prompt!r}: must be a non-empty text")
+    _check_unicode(prompt, "prompt")
     return _make("prompt", [("0", prompt)], "prompt")
 
 
@@ -82,7 +83,20 @@ def read_prompts(path: Path, name: str | None = None, file_format: str = "auto")
     if not rows:
         raise InputError(f"prompts.path={path}: has no prompts; write one per line")
     _check_ids(rows, path)
+    for _, text, where in rows:
+        _check_unicode(text, f"prompts.path={path}: {where}")
     return _make(name or path.stem, [(key, text) for key, text, _ in rows], str(path))
+
+
+def _check_unicode(text: str, where: str) -> None:
+    """Refuse half of a character, such as an emoji that was cut in JSON."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{where}: character {error.start + 1} is not valid Unicode ({text[error.start]!a}); "
+            "write the whole character"
+        ) from error
 
 
 def _make(name: str, rows: Iterable[tuple[str, str]], source: str) -> PromptSet:
@@ -151,11 +165,19 @@ def _parti_rows(text: str, path: Path) -> _Rows:
             f"prompts.path={path}: line 1: has no column Prompt; "
             "PartiPrompts' PartiPrompts.tsv has one"
         )
-    for index, row in enumerate(reader):
+    for index, row in enumerate(_read_rows(reader, path)):
         prompt = (row["Prompt"] or "").strip()
         if not prompt:
             raise InputError(f"prompts.path={path}: line {index + 2}: the Prompt is empty")
         yield str(index), prompt, f"line {index + 2}"
+
+
+def _read_rows(reader: csv.DictReader[str], path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a table. Raises ``InputError`` for one that csv refuses."""
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise InputError(f"prompts.path={path}: line {reader.line_num + 1}: {error}") from error
 
 
 def _coco_rows(text: str, path: Path) -> _Rows:

@@ -53,6 +53,10 @@ MAX_SEED = 2**32 - 1
 _QUOTED = re.compile(r"""(?P<mark>["'])(?P<name>.+?)(?P=mark)\s*(?:@(?P<weight>.+))?""", re.DOTALL)
 
 
+MAX_IMAGES = 1_000_000
+"""Most images of a cell: a plan keeps a row of each in memory."""
+
+
 @dataclass(frozen=True)
 class LoraUse:
     """An adapter in a stack, with its weight."""
@@ -134,7 +138,7 @@ class Request:
             vae=None if vae == "none" else vae,
             preset=config.node("pipeline").text("name"),
             pipeline=pipeline,
-            num_images=config.optional_integer("num_images", 1),
+            num_images=config.optional_integer("num_images", 1, MAX_IMAGES),
         )
 
 

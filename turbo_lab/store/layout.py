@@ -18,7 +18,6 @@ Layout::
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -123,8 +122,8 @@ class StoreLayout:
 
     def sweeps(self, beginning: str = "") -> list[SweepFiles]:
         """Return the files of every sweep whose id begins so, in the order of their ids."""
-        folders = (self.root / SWEEPS).glob(f"{glob.escape(beginning)}*")
-        return [SweepFiles(folder) for folder in sorted(folders)]
+        folders = (self.root / SWEEPS).glob("*")
+        return [SweepFiles(path) for path in sorted(folders) if path.name.startswith(beginning)]
 
     def _hex(self, name: str, kind: str) -> str:
         return hex_name(name, f"{self.root}: {kind}", StoreError)

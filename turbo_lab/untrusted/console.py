@@ -19,6 +19,10 @@ def console(stream: TextIO, width: int | None = None) -> Console:
 class _PrintableConsole(Console):
     """A rich console that escapes each text it is given."""
 
+    def on_broken_pipe(self) -> None:
+        """Raise the ``BrokenPipeError`` in flight: rich would exit with 1, a regression to us."""
+        raise
+
     def render_str(self, text: str, *arguments: Any, **options: Any) -> Text:
         """Render a text; rich calls this for each string, those in tables included."""
         return super().render_str(printable(text), *arguments, **options)

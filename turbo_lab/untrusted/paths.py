@@ -35,6 +35,14 @@ _HEX = re.compile(r"[0-9a-f]{1,64}")
 _REMEDY = "correct the name, or get the file from a source that you trust"
 
 
+def user_path(text: str) -> Path:
+    """Return a path that a user wrote, ``~`` expanded where there is a home folder."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # a container with a numeric user and no HOME
+        return Path(text)
+
+
 def confined(
     root: Path,
     name: Any,
