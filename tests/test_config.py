@@ -172,6 +172,23 @@ def test_a_word_that_is_not_utf_8_is_refused() -> None:
         config.compose("plan", ["prompt=caf\udce9"])
 
 
+def test_a_comma_in_a_prompt_is_no_grid_in_silence() -> None:
+    with pytest.raises(InputError, match="is one text with a comma, or a list") as refused:
+        config.compose("plan", ["negative_prompt=blurry, low quality"])
+    assert """negative_prompt='"blurry, low quality"' for the text""" in str(refused.value)
+    assert "negative_prompt='choice(blurry, low quality)' for the list" in str(refused.value)
+    (point,) = config.compose("plan", ['negative_prompt="blurry, low quality"'])
+    assert point.values["negative_prompt"] == "blurry, low quality"
+    assert len(config.compose("plan", ["prompt=choice(a key,a cat)"])) == 2
+    assert len(config.compose("plan", ["prompt='a key','a cat'"])) == 2
+
+
+@pytest.mark.parametrize("word", ["hydra/sweeper=basic", "hydra/launcher=basic"])
+def test_hydras_own_groups_are_not_changed(word: str) -> None:
+    with pytest.raises(InputError, match="is turbo-lab's own; leave it out"):
+        config.compose("plan", [word])
+
+
 @pytest.mark.parametrize("word", ["seed=range(5,1)", "seed=range(1,1)"])
 def test_a_range_without_a_value_is_refused(word: str) -> None:
     with pytest.raises(InputError, match=r"lists no value; range\(1,5\) is 1, 2, 3, 4"):

@@ -184,7 +184,7 @@ def test_the_report_is_one_page_whatever_runs_the_tests(suite: Path) -> None:
         (suite / "out" / "page.html").unlink()
     assert pages[0] == pages[1]
     assert "test_it.py::test_gradient" in pages[0] and "test_it.py::test_stages" in pages[0]
-    assert "the whole fingerprint" in pages[0]
+    assert "All keys" in pages[0]
 
 
 @pytest.mark.slow

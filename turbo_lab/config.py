@@ -229,6 +229,9 @@ def _check_overrides(overrides: Sequence[str]) -> None:
             ) from error
         if override.type is not OverrideType.CHANGE:
             raise InputError(f"{text}: keys cannot be added or removed; write key=value")
+        if text.startswith("hydra/"):
+            raise InputError(f"{text}: {text.split('=')[0]} is turbo-lab's own; leave it out")
+        _check_comma(override)
         if not (num_values := _num_values(override)):
             raise InputError(f"{text}: lists no value; range(1,5) is 1, 2, 3, 4")
         num_points *= num_values
@@ -251,6 +254,19 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _check_comma(override: Override) -> None:
+    """Refuse a prompt with a comma that Hydra would take for a list of prompts."""
+    value, key = override.value(), override.key_or_group
+    if key not in ("prompt", "negative_prompt") or not isinstance(value, ChoiceSweep):
+        return
+    if value.simple_form and any(isinstance(one, str) for one in value.list):
+        listed = override.input_line.partition("=")[2]
+        raise InputError(
+            f"{override.input_line}: is one text with a comma, or a list? Write "
+            f"{key}='\"{listed}\"' for the text, or {key}='choice({listed})' for the list"
+        )
 
 
 def _num_values(override: Override) -> int:

@@ -158,7 +158,7 @@ def inception_source(weights: str | None = None) -> ExtractorSource:
 
     The file is looked for only when its digest is computed.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = os.environ.get("XDG_CACHE_HOME") or user_path("~/.cache")
     hub = Path(os.environ.get("TORCH_HOME") or Path(home) / "torch") / "hub" / "checkpoints"
     return ExtractorSource(
         name=INCEPTION,

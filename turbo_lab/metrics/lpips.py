@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import DigestCache
+from turbo_lab.untrusted.paths import user_path
 
 ALEXNET_FILE = "alexnet-owt-7be5be79.pth"
 ALEXNET_SHA256 = "7be5be79"
@@ -24,7 +25,7 @@ _ROWS = 32
 
 def alexnet_file() -> Path:
     """Return the path where torch.hub keeps the file, which may not exist."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = os.environ.get("XDG_CACHE_HOME") or user_path("~/.cache")
     root = Path(os.environ.get("TORCH_HOME") or Path(home) / "torch")
     return root / "hub" / "checkpoints" / ALEXNET_FILE
 

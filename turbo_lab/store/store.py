@@ -27,7 +27,7 @@ from turbo_lab.store.layout import KINDS, StoreLayout, SweepFiles
 from turbo_lab.store.locks import Claims
 from turbo_lab.store.record import BatchRecord, CellStatus, Exactness, Measurement, Record, Timing
 from turbo_lab.untrusted.json_text import parse_json
-from turbo_lab.untrusted.paths import read_regular, refuse_links
+from turbo_lab.untrusted.paths import read_regular, refuse_links, user_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         """Open the store at ``root``, or make it. Raises :class:`StoreError`."""
-        self.root = root.expanduser().resolve()
+        self.root = user_path(root).resolve()
         self._batches: set[str] | None = None
         self.layout = layout = StoreLayout(self.root)
         marker = layout.marker
@@ -85,7 +85,7 @@ class Store:
     @classmethod
     def existing(cls, root: Path) -> Store:
         """Open a store that must exist. Raises :class:`InputError` if it does not."""
-        if not StoreLayout(root.expanduser()).exists:
+        if not StoreLayout(user_path(root)).exists:
             raise InputError(f"store={root}: is not a turbo-lab store; set store=DIRECTORY")
         return cls(root)
 

@@ -35,7 +35,7 @@ _HEX = re.compile(r"[0-9a-f]{1,64}")
 _REMEDY = "correct the name, or get the file from a source that you trust"
 
 
-def user_path(text: str) -> Path:
+def user_path(text: str | Path) -> Path:
     """Return a path that a user wrote, ``~`` expanded where there is a home folder."""
     try:
         return Path(text).expanduser()
