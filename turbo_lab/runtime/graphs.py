@@ -219,7 +219,10 @@ def _does_not_fit(name: str, inputs: Sequence[torch.Tensor], reason: str) -> Gra
 
 
 def _is_from_memory(error: BaseException) -> bool:
-    """Ending a capture that failed raises an error of its own; the cause is in its context."""
+    """Return whether an error, or one in its chain of contexts, is a lack of memory.
+
+    Ending a capture that failed raises another error; the cause is in its context.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if is_out_of_memory(cause):
