@@ -142,7 +142,9 @@ def test_what_is_no_metric_is_refused_with_its_package(
 def test_a_name_is_taken_once(install: Callable[..., None]) -> None:
     install({"kid": "BRIGHTNESS"})
     assert metric_info("kid").unit == "squared MMD"  # ours, whatever is installed
-    with pytest.raises(InputError, match="brightness-metrics 1.2 adds 'kid', which is taken"):
+    with pytest.raises(
+        InputError, match="brightness-metrics 1.2 adds 'kid', which is already in use"
+    ):
         metric_info("another")
 
 

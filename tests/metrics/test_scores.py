@@ -121,7 +121,7 @@ def test_diversity_by_hand() -> None:
     images = np.array([[1, 0], [0, 1], [3, 3], [1, 1], [0, 2], [0, -1], [1, 0]], dtype=float)
     score = diversity(images, ("a", "a", "b", "b", "c", "c", "d"))
     assert score.value == pytest.approx(1.0) and score.n == 3
-    assert score.note is not None and "2 seeds a prompt" in score.note
+    assert score.note is not None and "2 seeds per prompt" in score.note
     equal = diversity(np.ones((4, 5)), ("a",) * 4)
     assert equal.value == pytest.approx(0.0, abs=1e-12)
 

@@ -108,7 +108,7 @@ def test_what_a_cpu_cannot_do_is_refused(own: dict[str, Any], start: str) -> Non
         ({"graphs": "cuda"}, "graphs=cuda: the stock loop waits for the host"),
         (
             {"graphs": "cuda", "loop": "exact", "compile": "max-autotune"},
-            "graphs=cuda: compile=max-autotune has CUDA graphs of its own",
+            "graphs=cuda: compile=max-autotune already uses CUDA graphs",
         ),
         ({"offload": "model", "loop": "exact"}, "offload=model: loop=exact needs all weights"),
         ({"offload": "model", "compile": "default"}, "offload=model: compiled code would hold"),

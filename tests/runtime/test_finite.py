@@ -96,7 +96,7 @@ def test_a_lora_of_nan_is_named(folder: Path, tmp_path: Path) -> None:
 def test_settings_that_overflow_are_named(folder: Path) -> None:
     error = failure(sampler_of(folder), batch_of(folder, guidance=1e308))
     assert error.stage == "latents.0"
-    assert "what is computed from them is too large; lower guidance_scale=1e+308" in str(error)
+    assert "but values computed from them overflow; lower guidance_scale=1e+308" in str(error)
 
 
 def overflowing_vae(folder: Path) -> Path:

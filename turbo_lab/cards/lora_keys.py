@@ -56,7 +56,7 @@ _OTHER_KINDS = (
     (r"\.lora_mid\.weight$", "LoCon with a Tucker decomposition (LyCORIS)"),
     (r"\.diff(_b)?$", "full differences of weights (LyCORIS)"),
     (r"\.[wb]_norm$", "differences of norms (LyCORIS)"),
-    (r"\.(scalar|rescale)$", "a LyCORIS LoRA with a scalar of its own"),
+    (r"\.(scalar|rescale)$", "a LyCORIS LoRA with an extra scalar"),
     (r"\.vera_lambda", "VeRA"),
     (r"\.lora_embedding_[AB]", "a LoRA of embeddings"),
     (r"^bundle_emb\.|string_to_param|^emb_params$", "an embedding (textual inversion)"),

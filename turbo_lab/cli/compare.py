@@ -23,8 +23,8 @@ def command(words: tuple[str, ...], html: Path | None, as_json: bool) -> int:
     turbo-lab compare candidate.dtype=bfloat16
     turbo-lab compare model=nano-turbo baselines=nano-sdxl published=on
 
-    Keys after candidate. and baseline. belong to one side; published=on adds published figures
-    in tables of their own.
+    Keys after candidate. and baseline. belong to one side; published=on adds tables of
+    published figures.
     """
     from turbo_lab.cli.compare_entrants import entrants
     from turbo_lab.cli.sides import split_sides

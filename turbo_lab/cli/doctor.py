@@ -93,14 +93,14 @@ def _devices() -> Iterator[Finding]:
     yield Finding("cpu", "ok", f"{cpu.name}, {count} cores, {cpu.isa}")
     threads = os.environ.get("OMP_NUM_THREADS")
     if count is not None and count < 2:
-        text = "one core: num_threads=1 is faster than the default of 2, and has bits of its own"
+        text = "one core: num_threads=1 is faster than the default of 2, but gives other bits"
         yield Finding("threads", "note", text)
     elif threads:
         text = f"OMP_NUM_THREADS={threads}; num_threads=2 applies to images regardless"
         yield Finding("threads", "note", text)
     gpu, built = environment.read_gpu(), environment.torch_cuda_version()
     if gpu is None:
-        yield Finding("gpu", "note", "nvidia-smi names none: device=cpu")
+        yield Finding("gpu", "note", "nvidia-smi lists no GPU: device=cpu")
     elif built is None:
         yield Finding("gpu", "note", f"{gpu.name}, but this torch is CPU-only: install another")
     else:
@@ -165,10 +165,10 @@ def _goldens() -> Iterator[Finding]:
         counts = {choice.tier: 0 for choice in tiers}
         for choice in tiers:
             counts[choice.tier] += 1
-        told = ", ".join(f"{n} at {tier or 'no tier'}" for tier, n in counts.items())
+        summary = ", ".join(f"{n} at {tier or 'no tier'}" for tier, n in counts.items())
         differs = sorted({name for choice in tiers for name, *_ in choice.differs})
         because = f" (other {', '.join(differs)})" if differs else ""
-        return Finding("goldens", "note" if None in counts else "ok", f"{told}{because}")
+        return Finding("goldens", "note" if None in counts else "ok", f"{summary}{because}")
 
     yield _or_problem("goldens", look)
 

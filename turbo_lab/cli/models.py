@@ -75,7 +75,7 @@ def get(name: str, yes: bool) -> int:
 @command.command()
 @json_option
 def verify(as_json: bool) -> int:
-    """Hash every weight file again that was ever hashed here; exit code 3 if one changed."""
+    """Rehash every known weight file; exit code 3 if one changed."""
     from turbo_lab.identity import DigestCache
 
     found = list(DigestCache().verify())

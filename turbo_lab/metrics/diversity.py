@@ -41,7 +41,7 @@ def diversity(image_features: Floats, prompts: Sequence[str], seed: int = 0) -> 
         notes.append(f"no interval: {len(groups)} prompts, fewer than {MIN_CLUSTERS}")
     fewest = min(len(group) for group in groups)
     if fewest < ADVISED_SEEDS:
-        notes.append(f"{fewest} seeds a prompt, fewer than the advised {ADVISED_SEEDS}")
+        notes.append(f"{fewest} seeds per prompt, fewer than the advised {ADVISED_SEEDS}")
     return Score(float(values.mean()), len(groups), ci95, "; ".join(notes) or None)
 
 

@@ -120,8 +120,11 @@ def _measure_one(
         score = Score(None, len(inputs.prompts), note=f"error: {what}{_where(error)}")
     repeats = len(inputs.prompts) - len(set(zip(inputs.prompts, inputs.seeds, strict=True)))
     if repeats and score.value is not None:
-        told = f"{repeats} of the images repeat a prompt and its seed: no samples of their own"
-        score = replace(score, note=f"{score.note}; {told}" if score.note else told)
+        repeated = (
+            f"{repeats} of the images repeat a prompt and its seed: these repeats are not "
+            "independent samples"
+        )
+        score = replace(score, note=f"{score.note}; {repeated}" if score.note else repeated)
     return Measurement(
         name=measurement_name(name.partition("/")[0], context.extractor.name),
         value=score.value,

@@ -216,7 +216,7 @@ def _check_text_tower(name: str, folder: Path, text: Mapping[str, Any]) -> None:
     if text.get("hf_model_name"):
         raise InputError(
             f"extractor={name}: its text tower is {text['hf_model_name']} of transformers, which "
-            "open_clip fetches by name; take a model with a text tower of its own"
+            "open_clip fetches by name; take a model whose text tower is in open_clip"
         )
     has_tokenizer = any((folder / file).is_file() for file in TOKENIZER_FILES)
     if text.get("hf_tokenizer_name") and not has_tokenizer:

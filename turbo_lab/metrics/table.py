@@ -36,11 +36,11 @@ class MetricInfo:
     path: str
     """``module:function`` that computes it; imported only when it is measured."""
     needs_text: bool
-    """Whether the metric compares images with their prompts."""
+    """``True`` if the metric compares images with their prompts."""
     needs_reference: bool
-    """Whether the metric compares with the stored statistics of a reference set."""
+    """``True`` if the metric compares with the stored statistics of a reference set."""
     same_n_only: bool
-    """Whether the expected value depends on n, so that only values of equal n compare."""
+    """``True`` if the expected value depends on n, so that only values of equal n compare."""
     summary: str
     """One line for ``--help`` and reports."""
     extractor: Literal["chosen", "inception"] = "chosen"
@@ -180,8 +180,8 @@ def _added() -> Mapping[str, EntryPoint]:
     for point in entry_points(group=ENTRY_POINTS):
         if point.name in METRICS or point.name in SETS or not point.name.isidentifier():
             raise InputError(
-                f"metrics: {_package(point)} adds {point.name!r}, which is taken or no name; it "
-                "must be a new word of letters, digits and _"
+                f"metrics: {_package(point)} adds {point.name!r}, which is already in use or not "
+                "a valid name; it must be a new word of letters, digits and _"
             )
         if point.name in found:
             both = f"{_package(found[point.name])} and {_package(point)}"

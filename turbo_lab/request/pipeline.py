@@ -157,7 +157,7 @@ class PipelineKeys:
         refused = {
             "graphs=cuda: the stock loop waits for the host inside its stages; add loop=exact, "
             "or use pipeline=exact": self.graphs == "cuda" and self.loop == "stock",
-            f"graphs=cuda: compile={self.compile} has CUDA graphs of its own; use graphs=none, or "
+            f"graphs=cuda: compile={self.compile} already uses CUDA graphs; use graphs=none, or "
             "compile=default": self.graphs == "cuda" and self.compile in OWN_GRAPHS,
             f"offload={self.offload}: loop=exact needs all weights on the device; use loop=stock "
             "and graphs=none": offloads and self.loop == "exact",

@@ -2,8 +2,8 @@
 
 Owns the check of what the VAE returns, which costs one reduction on the device, and
 the search for the first stage and for the weights at fault, which runs only after
-the check has failed. Non-finite values spread through every later stage, so that
-the last one tells.
+the check has failed. Non-finite values spread through every later stage, so
+checking the last stage is enough.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def all_finite(tensor: torch.Tensor) -> torch.Tensor:
 def refuse_non_finite(
     stages: Mapping[str, torch.Tensor], pipeline: StableDiffusionXLPipeline, recipe: Recipe
 ) -> None:
-    """Raise :class:`NonFiniteError` for stages of which one at least is not finite.
+    """Raise :class:`NonFiniteError` if any stage is not finite.
 
     ``stages``: tensor by the stage's name, in the order of drawing.
     """
@@ -55,7 +55,7 @@ def _cause(stage: str, pipeline: StableDiffusionXLPipeline, recipe: Recipe) -> s
     asked = [f"guidance_scale={recipe.guidance_scale:g}"] if recipe.has_guidance else []
     asked += ["the weight of the LoRA"] if recipe.lora else []
     lower = f"lower {' or '.join(asked)}" if asked else "check the weights of the model"
-    return f"the weights are finite, what is computed from them is too large; {lower}"
+    return f"the weights are finite, but values computed from them overflow; {lower}"
 
 
 def _bad_weights(name: str) -> str:

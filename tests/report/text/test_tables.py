@@ -5,10 +5,18 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from tests.report.results import ENERGY, TIMING, latency, sweep_result
-from turbo_lab.documents.plan import Forecast, PlanCounts, PlanResult, PlanWork, RowsPlanned
+from turbo_lab.documents.plan import (
+    Forecast,
+    PlanCell,
+    PlanCounts,
+    PlanResult,
+    PlanWork,
+    RowsPlanned,
+)
 from turbo_lab.documents.timing import BenchCell
 from turbo_lab.report.text.tables import bench_table, plan_table, sweep_table
 from turbo_lab.store.record import CellStatus
@@ -53,3 +61,16 @@ def test_a_forecast_has_units_and_names_what_is_unknown() -> None:
     assert "forecast: 12.34 s, 3 GiB peak memory, 5 MiB disk space" in known
     unknown = shown(Forecast(wall_s=None, peak_memory_bytes=None, disk_bytes=None))
     assert "forecast: time unknown, peak memory unknown, disk space unknown" in unknown
+
+
+@pytest.mark.parametrize(
+    ("num_aliases", "shown"), [(0, "steps=1\n"), (1, "(+1 equal cell)"), (2, "(+2 equal cells)")]
+)
+def test_a_plan_counts_equal_cells(num_aliases: int, shown: str) -> None:
+    console = Console(width=200, record=True, file=io.StringIO(), color_system=None)
+    rows = RowsPlanned(alone=1, planned=1)
+    cell = PlanCell("0" * 16, {"steps": 1}, ({"steps": 2},) * num_aliases, "to_run")
+    counts = PlanCounts(requested=1 + num_aliases, distinct=1, in_store=0, to_run=1)
+    work, forecast = PlanWork(rows, rows, rows), Forecast(None, None, None)
+    plan_table(PlanResult(counts, work, forecast, (cell,), warnings=()), console)
+    assert shown in console.export_text()

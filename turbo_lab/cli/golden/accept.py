@@ -26,7 +26,7 @@ from turbo_lab.golden.library import check_known, open_own_library
 def command(
     names: tuple[str, ...], reason: str | None, expires: str | None, processes: int, as_json: bool
 ) -> int:
-    """Make what this environment draws the golden.
+    """Accept the images drawn here as the new golden.
 
     \b
     turbo-lab golden accept my-case --reason "new VAE"
@@ -71,7 +71,7 @@ def _print_row(row: AcceptedCase) -> None:
 
 
 def _day(text: str) -> str:
-    """Return a day to come, in ISO 8601. Raises ``InputError``."""
+    """Return a future date, in ISO 8601. Raises ``InputError``."""
     try:
         day = datetime.date.fromisoformat(text)
     except ValueError as error:

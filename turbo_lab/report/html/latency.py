@@ -13,7 +13,7 @@ from turbo_lab.report.html.svg import Scale, fit, line
 from turbo_lab.store.record import LatencySummary
 
 _WIDTH = 1000
-# More marks than this on one strip cannot be told apart.
+# More marks than this on one strip cannot be distinguished.
 _MOST_MARKS = 200
 Cells = Sequence[CellResult]
 

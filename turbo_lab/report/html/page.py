@@ -170,7 +170,7 @@ def page(
             tag("nav", *navigation, aria_label="sections") if links else None,
             tag("main", *body),
             tag("footer", f"turbo-lab {__version__}"),
-            # Each script has a scope of its own, so that names do not clash.
+            # Each script has its own scope, so that names do not clash.
             *(tag("script", Html(f"{{\n{text}}}\n")) for text in code),
         ),
         lang="en",

@@ -16,7 +16,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 12, 44
 SERIES = 8
 # From this ratio of the ends, a range is easier to read on a logarithmic axis.
 _LOG_RATIO = 12
-# Beyond these limits a range is caused by rounding, and its ticks could not be told apart.
+# Beyond these limits a range is caused by rounding, and its ticks could not be distinguished.
 _NO_RATIO, _NO_ROOM = 1e15, 1e-12
 
 

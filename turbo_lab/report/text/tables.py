@@ -128,7 +128,8 @@ def plan_table(plan: PlanResult, console: Console | None = None) -> None:
     console.print(f"forecast: {_forecast(plan.forecast)}", highlight=False)
     for cell in plan.cells[:_MAX_PLAN_ROWS]:
         axes = " ".join(f"{k}={v}" for k, v in cell.axes.items()) or "(one cell)"
-        same = f"  (= {len(cell.aliases)} more)" if cell.aliases else ""
+        equal = len(cell.aliases)
+        same = f"  (+{equal} equal {'cell' if equal == 1 else 'cells'})" if equal else ""
         console.print(f"  {cell.status:8}  {axes}{same}", highlight=False, markup=False)
     if len(plan.cells) > _MAX_PLAN_ROWS:
         console.print(f"  … and {len(plan.cells) - _MAX_PLAN_ROWS} more", highlight=False)
