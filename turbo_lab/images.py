@@ -33,7 +33,7 @@ UNREADABLE = (
     zlib.error,
     Image.DecompressionBombError,
 )
-"""What Pillow raises for a damaged or hostile image, of more than 179 million pixels say."""
+"""Exceptions of Pillow for a damaged or hostile image, such as one of over 179 million pixels."""
 
 
 def pixel_sha256(pixels: np.ndarray) -> str:

@@ -44,7 +44,7 @@ class StderrProgress:
             self._bar.start()
 
     def advance(self, done: int) -> None:
-        """Count ``done`` more items as done; a sweep calls this on the commit thread."""
+        """Add ``done`` to the number of finished items; a sweep calls this on the commit thread."""
         self._done += done
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self._done)

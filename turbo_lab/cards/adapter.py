@@ -51,7 +51,7 @@ class AdapterFiles:
     license_source: str
     """Where the licence was read."""
     assumption: str | None = None
-    """What the files leave open and turbo-lab assumes, for people; ``None``: nothing."""
+    """Assumption about what the files leave open, for people. ``None``: there is none."""
 
 
 def locate_adapter(name: str, cache: DigestCache | None = None) -> AdapterFiles:
@@ -108,7 +108,7 @@ def peft_config(path: Path) -> Path | None:
 
 
 def read_configs(path: Path, header: Header, where: str) -> dict[str, dict[str, object]]:
-    """Return the configurations that scale a LoRA, by part; ``""`` stands for every part.
+    """Return the configurations that scale a LoRA, by part; ``""`` means every part.
 
     Empty where the file has none: then alpha is in its tensors, or equals the rank.
     Raises :class:`InputError` for another kind of adapter.

@@ -49,7 +49,7 @@ _OTHER_PIPELINES = {
 }
 _NEEDED = "turbo-lab draws with SDXL-family text-to-image models"
 _TEXT_TO_IMAGE_CHANNELS = 4
-# The refiner's pooled text and five size embeddings; the base has six beside a projection.
+# The refiner's pooled text and five size embeddings; the base has six, and a projection.
 _REFINER_WIDTH = 2560
 
 
@@ -73,7 +73,7 @@ class FileContents:
 
 
 def identify(shapes: Shapes, where: str) -> FileContents:
-    """Return what a safetensors file holds of an SDXL model.
+    """Return which parts of an SDXL model a safetensors file contains.
 
     ``where`` names the file, for messages. Raises :class:`InputError` that says what
     the file is, for anything else.
@@ -148,7 +148,7 @@ def parts_missing(where: str, missing: Iterable[str]) -> InputError:
 
 
 def _foreign_kind(shapes: Shapes) -> str | None:
-    """Return what a file is that holds no checkpoint of the SDXL family; ``None`` if it may."""
+    """Return the kind of a file that is not an SDXL checkpoint; ``None`` if it may be one."""
     if any(mark in name for name in shapes for mark in _LORA_MARKS):
         return "a LoRA, not a model; pass it as lora=PATH"
     for start, kind in _OTHERS:

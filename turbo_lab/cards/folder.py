@@ -128,7 +128,7 @@ def weight_files(part: Path, variant: str | None) -> dict[str, Path]:
 
 
 def has_unlisted_index(sources: Mapping[str, Path]) -> bool:
-    """Return whether a shard index that ``sources`` leaves out lies next to whole weights.
+    """Return whether a shard index that ``sources`` leaves out is next to whole weights.
 
     diffusers would load the shards that it names, which are neither checked nor hashed.
     """

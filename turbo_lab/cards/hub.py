@@ -145,7 +145,7 @@ class Download:
 
 
 def download_of(card: Card) -> Download:
-    """Return what a card needs of its own repository."""
+    """Return what a card needs from its own repository."""
     if isinstance(card, ModelCard) and card.file is None:
         is_part = card.base is not None and model_card(card.base).repository != card.repository
         return Download(card, (), _UNET_PATTERNS if is_part else MODEL_PATTERNS)

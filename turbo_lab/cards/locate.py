@@ -296,7 +296,7 @@ def _base_files(
 
 
 def _base_card(name: str) -> ModelCard:
-    """Return the card of ``model.base``: a card's name, or a diffusers folder."""
+    """Return the card that ``model.base`` names, or one for the diffusers folder at that path."""
     if name in model_names():
         return model_card(name)
     folder = user_path(name).resolve()

@@ -49,14 +49,14 @@ class ModelModules:
     parts: Mapping[str, Modules]
     """Part (``unet``, ``text_encoder``, ``text_encoder_2``) to its modules."""
     layers_per_block: int
-    """Of the UNet; the original names count by it."""
+    """ResNet blocks per level of the UNet; block numbers in original names depend on it."""
 
     def keys(self, part: str) -> dict[str, str]:
-        """Return the modules of a part by the name that every spelling of theirs leads to."""
+        """Return modules of a part, keyed by a name common to all spellings."""
         return {self.key(part, name): name for name in self.parts.get(part, {})}
 
     def key(self, part: str, name: str) -> str:
-        """Return the one name that all spellings of a module lead to."""
+        """Return the name that is common to all spellings of a module."""
         flat = name.replace(".", "_")
         if part == UNET:
             return diffusers_name(flat, self.layers_per_block)

@@ -19,7 +19,7 @@ _STARTS = {
     TEXT_2: "conditioner.embedders.1.model.",
 }
 _BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)")
-# Modules of the second text encoder under their original names, beside its joint projection.
+# Modules of the second text encoder under their original names, except its joint projection.
 _TEXT_2_MODULES = {
     "attn.out_proj.weight": "self_attn.out_proj",
     "mlp.c_fc.weight": "mlp.fc1",

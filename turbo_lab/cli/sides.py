@@ -27,7 +27,7 @@ class SideWords:
 
     @property
     def has_sides(self) -> bool:
-        """Whether any word belongs to only one side."""
+        """``True`` if any word belongs to only one side."""
         return bool(self.candidate or self.baseline)
 
     def own(self, side: SideName) -> tuple[str, ...]:

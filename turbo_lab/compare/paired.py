@@ -148,7 +148,7 @@ def apply_holm(rows: Sequence[CheckResult], alpha: float = ALPHA) -> list[CheckR
     """Correct a family of checks for its size, by the procedure of Holm (1979).
 
     A regression whose adjusted p-value is above ``alpha`` becomes ``inconclusive``: among many
-    checks, one interval in twenty lies beyond its margin by chance. Every undecided row gets the
+    checks, one interval in twenty is beyond its margin by chance. Every undecided row gets the
     number of pairs that would decide it.
     """
     tested = [index for index, row in enumerate(rows) if row.p_value is not None]

@@ -1,4 +1,4 @@
-"""Commits on a thread of their own: hashing, PNG encoding and the rename.
+"""Commits on a separate thread: hashing, PNG encoding and the rename.
 
 Owns the queue between the device and the disk. The queue is bounded: if the disk is
 slower than the model, the model waits, and memory does not grow with the sweep.

@@ -61,7 +61,7 @@ class _Driver:
         self.bug: Exception | None = None
         # Text that the tokenizers cut, by prompt.
         self.cut: dict[str, str] = {}
-        self.told: set[str] = set()
+        self.noted: set[str] = set()
         self.interrupts = Interrupts()
         # Reuse keys that this process has locked, and jobs that another process has locked.
         self.claimed: set[str] = set()
@@ -213,8 +213,8 @@ class _Driver:
 
     def _note(self, text: str) -> None:
         """Report a message only the first time it occurs."""
-        if text not in self.told:
-            self.told.add(text)
+        if text not in self.noted:
+            self.noted.add(text)
             self.progress.note(text)
 
     def _cut_prompts(self, prompts: Sequence[str]) -> list[str]:

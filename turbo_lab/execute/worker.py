@@ -43,7 +43,7 @@ class Worker:
     share: str = "exact"
     """Work that the batches of a group share: ``exact``, ``batched`` or ``none``."""
     may_split: bool = False
-    """Whether a batch that does not fit is drawn in parts; if not, it fails."""
+    """``True``: a batch that does not fit is drawn in parts. ``False``: it fails."""
     seams: Seams = SWEEP_SEAMS
     """Steps of drawing that a trial may have replaced."""
     work: WorkDone = field(default_factory=WorkDone)

@@ -176,7 +176,7 @@ def _judge_sets(
     *,
     seed: int,
 ) -> _Draw:
-    """Judge the first seed set as a candidate of the second, as it is and after a loss."""
+    """Judge the first seed set against the second, unchanged and after a loss."""
     first, second = (np.take_along_axis(pool.values, s, axis=1).ravel() for s in sets)
     direction = Direction.NONE if quality.two_sided else pool.direction
     rule = _Rule(quality.margin, direction, pool.unit)

@@ -84,7 +84,7 @@ def gate_report(
 
 
 def _with_sides(report: GateReport, drawn: DrawnSides) -> GateReport:
-    """Return the report with what is known because the sides were drawn."""
+    """Return the report with the results that need drawn sides."""
     candidate, reference = drawn.candidate.measured, drawn.reference
     report = replace(
         report,

@@ -1,7 +1,7 @@
 """Check goldens: draw their cases again and judge each.
 
 Owns the order of a check and its rule on failures: a case that cannot be run or judged is an
-``error`` of its own, and the others are still checked.
+``error``, and the others are still checked.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ class Judge:
 def choose_case_tier(golden: Golden, here: Keys, today: datetime.date) -> TierChoice:
     """Return the tier at which a golden applies to an environment.
 
-    It is T0 also in another environment that has a valid acceptance of its own.
+    It is T0 also in another environment that has its own valid acceptance.
     """
     choice = choose_tier(golden.fingerprint.keys, here)
     has_acceptance = any(

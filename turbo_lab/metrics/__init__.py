@@ -1,6 +1,6 @@
 """Quality metrics: the table is light, everything that computes imports torch.
 
-What a package with a metric of its own imports is here: :class:`MetricInfo`.
+A package that adds a metric imports :class:`MetricInfo` from here.
 """
 
 from turbo_lab.metrics.table import MetricInfo

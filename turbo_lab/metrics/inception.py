@@ -77,7 +77,7 @@ def _load(weights: Path) -> Any:
     except Exception as error:  # as many kinds as pickle and zip have
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"fid: {weights} is not a file of weights ({reason})") from error
-    # Its constructor unpickles whatever it is given: here, what has just been read safely.
+    # Its constructor unpickles its argument, which has just been read safely.
     buffer = io.BytesIO()
     torch.save(state, buffer)
     buffer.seek(0)

@@ -1,7 +1,7 @@
 """Paired fidelity: how far each image is from a baseline's of the same seed and prompt.
 
 Joins the figures of :mod:`turbo_lab.analysis.similarity`, the extractor's cosine and LPIPS into
-one row a figure, with an interval over prompts and the worst image. LPIPS needs
+one row per figure, with an interval over prompts and the worst image. LPIPS needs
 weights that do not ship: it is unscored where they are not on this machine.
 """
 

@@ -46,7 +46,7 @@ def r_precision(
         raise ValueError(f"candidates: lack the prompt {absent[0]!r}")
     cosines = unit_rows(image_features) @ unit_rows(candidate_features).T
     own = cosines[np.arange(len(prompts)), [position[prompt] for prompt in prompts]]
-    # one ulp of a float32 feature: equal texts must tie whatever the product's order
+    # one ulp of a float32 feature: equal texts must tie in any order of the product
     nearest = cosines >= cosines.max(axis=1, keepdims=True) - 1e-7
     hits = np.where(own >= cosines.max(axis=1) - 1e-7, 1.0 / nearest.sum(axis=1), 0.0)
     ci95 = proportion_ci(hits, prompts)

@@ -131,7 +131,7 @@ class Library:
 
     @property
     def assumptions(self) -> list[str]:
-        """What the files leave open and turbo-lab assumes, one line each."""
+        """Assumptions about what the files leave open, one line each."""
         return [files.assumption for files in self.adapters.values() if files.assumption]
 
     def refuse_unfit(self) -> None:

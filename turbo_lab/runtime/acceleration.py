@@ -1,4 +1,4 @@
-"""What a recipe changes about a loaded pipeline: quantisation, layout, compilation.
+"""Changes that a recipe makes to a loaded pipeline: quantisation, layout, compilation.
 
 Owns the order in which the changes are made. Which of them go together is
 :mod:`turbo_lab.request.pipeline`'s to decide, before anything is loaded.

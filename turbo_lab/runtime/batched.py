@@ -1,7 +1,7 @@
 """Draw rows of several batches in one forward pass: ``share=batched``.
 
 Owns the order in which a group's batches go through the UNet together: all of
-them take their k-th step in one call, each row with a timestep of its own, and
+them take their k-th step in one call, each row with its own timestep, and
 equal rows of the first evaluation are one row. A row's bits depend on how many
 rows are in its call, so that these images are within a tolerance of the stock
 call's (``tests/runtime/test_batched.py`` states it), never equal by right: they

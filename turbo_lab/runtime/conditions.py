@@ -1,6 +1,6 @@
-"""Under which conditions a timing run's blocks ran, and what of it makes figures doubtful.
+"""Record the conditions of a timing run's blocks, and warn if they make figures doubtful.
 
-Owns one reading a block (clocks, temperatures, throttling, load) and the
+Owns one reading per block (clocks, temperatures, throttling, load) and the
 warnings drawn from them. A reading is taken between timed calls, never in one.
 """
 

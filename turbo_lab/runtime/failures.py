@@ -1,9 +1,9 @@
 """Failures while a cell is loaded or drawn: the cell's own, or a bug in turbo-lab.
 
 Owns the one rule that decides between the two, and the one line that another
-library's exception becomes. Libraries raise types of their own (safetensors,
-diffusers, peft), so the rule asks where an exception was raised, and keeps no
-list of types to grow.
+library's exception becomes. Some libraries (safetensors, diffusers, peft) raise
+their own types, so the rule asks where an exception was raised, and keeps no list
+of types to grow.
 """
 
 from __future__ import annotations

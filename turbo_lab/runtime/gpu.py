@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Bits of nvmlDeviceGetCurrentClocksEventReasons (nvml.h). Idling and clocks that someone
-# has set are no throttling: they are left out.
+# has set do not count as throttling: they are left out.
 _THROTTLE_BITS = {
     0x04: "power cap",
     0x08: "hardware slowdown",

@@ -35,11 +35,11 @@ def release() -> None:
 
 
 def give_back_what_is_freed() -> None:
-    """Return every larger block of this process to the system once it is freed, from now on.
+    """From now on, return freed large blocks to the system.
 
-    Else glibc keeps larger and larger blocks in a heap whose holes are a matter of
-    chance: peaks of one and the same call lay 13% apart (standard deviation), and lie
-    0.4% apart so. Other systems are left as they are.
+    Otherwise glibc keeps larger and larger blocks in a heap whose holes are a matter of
+    chance. Without this setting, peaks of the same call had a standard deviation of 13%;
+    with it, 0.4%. Other systems are left as they are.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):

@@ -3,7 +3,7 @@
 Owns the order of blocks and the verdict. A machine drifts: what is timed first
 is not comparable with what is timed last, so the two are mixed, A B B A or
 B A A B by a seeded coin, and the same is done with A against itself. A difference
-inside what A shows against A is none.
+inside what A shows against A is not reported as a difference.
 """
 
 from __future__ import annotations

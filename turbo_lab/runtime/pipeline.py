@@ -104,7 +104,7 @@ def _place(pipeline: StableDiffusionXLPipeline, device: torch.device, offload: s
     elif offload == "sequential":
         pipeline.enable_sequential_cpu_offload(device=device)
     else:
-        # float16 runs on a CPU, whatever diffusers warns of once per component.
+        # float16 runs on a CPU although diffusers warns about it once per component.
         pipeline.to(device, silence_dtype_warnings=True)
 
 
@@ -140,9 +140,9 @@ def _load_vae(
 def align_weights(pipeline: StableDiffusionXLPipeline) -> None:
     """Put every weight at a multiple of 64 bytes, where torch itself allocates.
 
-    Weights mapped from a safetensors file lie wherever its header's length puts
-    them, and products with few rows add up in another order off such a boundary:
-    the same weights, saved again, gave other bits.
+    The length of a safetensors file's header decides where its mapped weights begin, and
+    products with few rows add up in another order off such a boundary: the same weights,
+    saved again, gave other bits.
     """
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2):
         for weight in part.parameters():

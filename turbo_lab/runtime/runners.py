@@ -32,7 +32,7 @@ class Drawn:
     notes: tuple[str, ...] = ()
     """Notes for readers of the batch, such as ``out of memory at 4 images: drawn as 2+2``."""
     split: bool = False
-    """Whether the batch was drawn in parts, so that its rows have the bits of other layouts."""
+    """``True`` if the batch was drawn in parts, so that its rows have the bits of other layouts."""
 
 
 Prepare = Callable[[Batch, str | None], None]
@@ -57,7 +57,7 @@ class ExactRunner:
     sampler: Sampler
     """Sampler on the resident pipeline."""
     may_split: bool
-    """Whether a batch that does not fit is drawn in halves; if not, it fails."""
+    """``True``: a batch that does not fit is drawn in halves. ``False``: it fails."""
     prepare: Prepare = _nothing
     """Called before each batch is drawn."""
     _shared: dict[Layout, SharedWork] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class StockRunner:
     sampler: StockSampler
     """Sampler on the resident pipeline."""
     may_split: bool
-    """Whether a batch that does not fit is drawn in halves; if not, it fails."""
+    """``True``: a batch that does not fit is drawn in halves. ``False``: it fails."""
     reason: str
     """Part of the pipeline that the sampler does not cover."""
 
@@ -103,13 +103,13 @@ class BatchedRunner:
     group: Sequence[tuple[Batch, str | None]]
     """Batches that are drawn together, each with its negative prompt."""
     may_split: bool
-    """Whether passes that do not fit are made smaller; if not, the batch fails."""
+    """``True``: passes that do not fit are made smaller. ``False``: the batch fails."""
     prepare: Prepare = _nothing
     """Called before each batch is drawn."""
     _together: BatchedGroup | None = None
 
     def run(self, batch: Batch, negative_prompt: str | None, observe: Observer) -> Drawn:
-        """Draw one batch from the group's passes; a batch outside of the group by itself."""
+        """Draw one batch with its group, or alone if it is not in the group."""
         self.prepare(batch, negative_prompt)
         if self._together is None:
             self._together = BatchedGroup(self.sampler, self.group)

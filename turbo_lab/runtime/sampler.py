@@ -87,7 +87,7 @@ class Run:
     batch: Batch
     """Batch that is drawn."""
     guided: bool
-    """Whether each evaluation has an unconditional half, which comes first."""
+    """``True`` if each evaluation has an unconditional half, which comes first."""
     scheduler: Any
     """Scheduler of this run only: it holds the run's state."""
     step_options: dict[str, Any]

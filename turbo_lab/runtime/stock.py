@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def why_not_covered(pipeline: StableDiffusionXLPipeline) -> str | None:
-    """Name what the sampler would draw otherwise than the stock call; ``None`` if nothing."""
+    """Name the feature that the sampler does not support; ``None`` if it supports all."""
     reasons = {
         "an IP adapter": pipeline.unet.encoder_hid_proj is not None,
         "a VAE with latent statistics": getattr(pipeline.vae.config, "latents_mean", None)

@@ -1,4 +1,4 @@
-"""What the timing lane times: one batch by the stock call, or by the exact loop.
+"""Calls that the timing lane times: one batch by the stock call, or by the exact loop.
 
 Owns the two calls, and which methods of each are its stages. Neither shares work.
 """
@@ -36,7 +36,7 @@ class TimedCall:
         return self.call()
 
     def within(self, context: Callable[[], AbstractContextManager[object]]) -> TimedCall:
-        """Return the same call inside a context of its own."""
+        """Return the same call, made inside a fresh context each time."""
 
         def call() -> object:
             with context():

@@ -61,7 +61,7 @@ class TimingRule:
     max_iterations: int = 100_000
     """Most timed calls, for calls that take next to no time."""
     collect_all: bool = False
-    """Whether to collect all garbage first, not only young objects: 0.6 s with diffusers loaded."""
+    """``True``: collect all garbage first, not only young objects; 0.6 s with diffusers loaded."""
 
     def __post_init__(self) -> None:
         counts = (self.warmup_window, self.min_iterations, self.max_iterations)
@@ -149,7 +149,7 @@ def measure_call(
 
     ``synchronize`` waits for the device (default: of ``device``; nothing on a
     CPU). ``stages``: an entered clock of the pipeline that ``fn`` calls. The
-    garbage collector rests while calls are made, after one collection. The
+    garbage collector is paused while calls are made, after one collection. The
     clock is a parameter for tests; nanoseconds. ``meter``: that of ``device`` if ``None``.
     """
     wait = synchronize or synchronizer(device)

@@ -1,1 +1,1 @@
-"""What is kept: the folder layout, records, locks and maintenance."""
+"""Storage: the folder layout, records, locks and maintenance."""

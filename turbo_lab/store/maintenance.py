@@ -32,9 +32,9 @@ class Damage:
     path: Path
     """A batch's folder, a document, or the folder of a record's measurements or timings."""
     reason: str
-    """What is wrong with it."""
+    """Description of the damage."""
     is_broken: bool
-    """Whether removing it repairs the store. If not, the next sweep makes what is missing."""
+    """``True``: removing it repairs the store. ``False``: the next sweep makes what is missing."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,11 @@ class Garbage:
 
 
 def verify(store: Store, read_sweep: ReadSweep) -> Iterator[Damage]:
-    """Yield everything that is damaged, then what lacks another part.
+    """Yield damaged files, then files whose dependencies are missing.
 
     A sweep may run meanwhile: it writes batches, then their record, then the record's
-    measurements. They are listed in the opposite order, so that nothing seems to be missing.
+    measurements. They are listed in the opposite order, so that a running sweep causes no false
+    report.
     """
     folders_of_records = _folders_of_records(store)
     record_paths = _real(store.layout.records())

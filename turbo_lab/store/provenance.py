@@ -25,10 +25,10 @@ class WeightsOrigin:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a cell was made from."""
+    """Models, adapters, prompts and code that a cell was made from."""
 
     models: Mapping[str, WeightsOrigin]
-    """The model, and a VAE in place of its own, by name."""
+    """The model, and a VAE that replaces the model's, by name."""
     adapters: Mapping[str, WeightsOrigin]
     """LoRA adapters, by name."""
     prompt_sets: Mapping[str, str]
@@ -36,5 +36,5 @@ class Provenance:
     git: GitState | None
     """Repository of the working directory. ``None``: it was not in one."""
     notes: tuple[str, ...] | None = field(default=None, metadata=OMITTED)
-    """What was assumed or dropped, and how batches were drawn, such as ``out of memory at 4
+    """Assumptions, dropped settings and how batches were drawn, such as ``out of memory at 4
     images: drawn as 2+2``. Absent if there is nothing to say."""

@@ -129,7 +129,7 @@ class Measurement:
     ci95: tuple[float, float] | None
     """95% confidence interval. ``None``: it cannot be given; ``note`` says why."""
     note: str | None = None
-    """What a reader must know. ``None``: nothing."""
+    """Note for readers. ``None``: there is none."""
     details: Mapping[str, object] | None = None
     """Values whose digest is the fingerprint. ``None`` in old documents."""
     per_image: tuple[float, ...] | None = None
@@ -196,7 +196,7 @@ class Timing:
     fingerprint: Fingerprint
     """Environment that it was timed in."""
     warnings: tuple[str, ...] = ()
-    """What disturbed the clock: another busy process, throttling, drift."""
+    """Disturbances of the timing: another busy process, throttling, drift."""
     rule: str = "short"
     """``short`` or ``full``: how long it was warmed up and sampled."""
     wall_s: float | None = None

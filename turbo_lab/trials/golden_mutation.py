@@ -36,7 +36,7 @@ class Mutation:
 
     @property
     def score(self) -> float:
-        """Share of the faults that some case can show which are caught at T0."""
+        """Share of demonstrable faults that T0 catches."""
         shown = [fault.caught for fault in self.faults if fault.cases]
         return sum(shown) / len(shown)
 

@@ -1,1 +1,1 @@
-"""What other people wrote and may read: confined names, regular files, no credentials."""
+"""Untrusted input: confined names, regular files, no credentials."""
