@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := sweep
-.PHONY: help sweep test test-slow test-all goldens golden-check golden-mutate lint format setup lock wheel sdist clean
+.PHONY: help sweep test test-slow test-all goldens golden-check golden-mutate lint format docs setup lock wheel sdist clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \

@@ -49,7 +49,7 @@ def page() -> str:
     objects: dict[str, type] = {}
     for kind, cls in KINDS.items():
         parts.append(f"## {kind}\n\n{_about(cls)}{_table(cls)}")
-        objects |= {one.__name__: one for one in _objects_in(cls)}
+        objects |= {one.__name__: one for one in objects_in(cls)}
     parts.append("## Objects\n\nObjects inside the documents, by name.")
     for name in sorted(objects):
         cls = objects[name]
@@ -107,14 +107,14 @@ def _type(of: Any) -> str:
     return _NAMES[of]
 
 
-def _objects_in(cls: type) -> Iterator[type]:
+def objects_in(cls: type) -> Iterator[type]:
     """Yield every dataclass below one, also those of inline fields' fields."""
     hints = get_type_hints(cls)
     for one in fields(cls):  # type: ignore[arg-type]
         for found in _dataclasses_in(hints[one.name]):
             if not is_inline(one):
                 yield found
-            yield from _objects_in(found)
+            yield from objects_in(found)
 
 
 def _dataclasses_in(of: Any) -> Iterator[type]:

@@ -1,4 +1,4 @@
-"""Every file and name in "Where does my change go?" of docs/architecture.md exists."""
+"""Every file and name in the way of a cell and the recipes of docs/architecture.md exists."""
 
 from __future__ import annotations
 
@@ -7,21 +7,30 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import json_page
+from turbo_lab.documents.kinds import KINDS
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-RECIPES = PAGE.partition("## Where does my change go?")[2].partition("\n## ")[0]
+SECTIONS = ("The way of one cell", "Where does my change go?")
 PATH = re.compile(r"(?:[\w.-]+/)+(?:[\w-]+\.\w+)?")
-NAME = re.compile(r"[A-Z]\w+")
+# Classes and constants, and functions and fields of several words.
+NAME = re.compile(r"_?[A-Z]\w+|_?[a-z]+(_[a-z]+)+")
+
+
+def section(title: str) -> str:
+    """Return the text below a heading of the second level."""
+    return PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
 def steps() -> list[str]:
-    """Return the steps and paragraphs of all recipes, each on one line."""
+    """Return the steps and paragraphs of the sections, each on one line."""
     found: list[str] = []
-    for line in RECIPES.splitlines():
-        if re.match(r"\d\. ", line) or not line.startswith("   ") or not found:
+    for line in "".join(map(section, SECTIONS)).splitlines():
+        if re.match(r"\d\. ", line) or not line.startswith("  ") or not found:
             found.append(line)
         else:
-            found[-1] += line[2:]
+            found[-1] += " " + line.strip()
     return found
 
 
@@ -41,7 +50,7 @@ def missing_paths(step: str) -> list[str]:
 
 
 def missing_names(step: str) -> list[str]:
-    """Return the classes and constants of a step that are in none of its Python files."""
+    """Return the names of a step that are in none of its Python files."""
     named = [ROOT / path for path in paths(step) if path.endswith(".py")]
     files = [file for file in named if file.exists()]
     code = "\n".join(file.read_text("utf-8") for file in files)
@@ -56,9 +65,23 @@ def test_files_and_names_of_a_step_exist(step: str) -> None:
 
 
 def test_the_recipes_name_files() -> None:
-    titles = re.findall(r"^### (.+)$", RECIPES, flags=re.M)
+    titles = re.findall(r"^### (.+)$", section(SECTIONS[1]), flags=re.M)
     assert {"Add a metric", "Add a command", "Allow a scheduler", "Add a fault"} <= set(titles)
     assert len([path for step in steps() for path in paths(step)]) > 30
+
+
+def test_every_dataclass_of_a_document_outside_documents_is_named() -> None:
+    recipe = PAGE.partition("### Add a field to a JSON document")[2].partition("\n### ")[0]
+    parts = {one for kind in KINDS.values() for one in (kind, *json_page.objects_in(kind))}
+    elsewhere = {one for one in parts if ".documents." not in one.__module__}
+    assert elsewhere
+    assert {one.__name__ for one in elsewhere} - set(quoted(recipe)) == set()
+
+
+def test_every_step_of_a_cell_names_a_file() -> None:
+    way = [line for line in steps() if "**" in line]
+    assert len(way) == 9
+    assert [step for step in way if not any(path.endswith(".py") for path in paths(step))] == []
 
 
 @pytest.mark.parametrize(
@@ -67,6 +90,8 @@ def test_the_recipes_name_files() -> None:
         ("1. `turbo_lab/request/spec.py`: a field.", ["turbo_lab/request/spec.py"]),
         ("1. `turbo_lab/none/`: a field.", ["turbo_lab/none/"]),
         ("1. `turbo_lab/request/request.py`: a field of `Spec`, `Request`.", ["Spec"]),
+        ("1. `turbo_lab/store/store.py`: `commit_all`, `commit_batch`.", ["commit_all"]),
+        ("1. `turbo_lab/planning/work.py`: in `_EQUAL`.", ["_EQUAL"]),
     ],
 )
 def test_this_test_can_fail(step: str, gone: list[str]) -> None:

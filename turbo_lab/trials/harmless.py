@@ -1,7 +1,8 @@
 """Harmless changes, which may move bits and must not raise an alarm.
 
-They are the perturbations of ``docs/determinism.md``: everything that may differ between two
-correct runs of one case. Each runs the case under the change and returns the observation.
+Owns the list of what may differ between two correct runs of one case; ``docs/goldens.md`` shows
+how far each entry moves a case. Each entry runs the case under its change and returns the
+observation.
 """
 
 from __future__ import annotations
