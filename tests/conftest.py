@@ -1,4 +1,4 @@
-"""What every test stands on: a cache of its own, no network, no GPU tests without a GPU."""
+"""Fixtures of all tests: a separate cache, no network, no GPU tests without a GPU."""
 
 from __future__ import annotations
 

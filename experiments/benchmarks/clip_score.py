@@ -1,12 +1,12 @@
-"""CLIP score of images with repeated prompts: ours beside torchmetrics used as it documents.
+"""CLIP score of images with repeated prompts: ours, and torchmetrics used as it documents.
 
     python -m experiments.benchmarks.clip_score [--images 256] [--prompts 64] [--rounds 3]
 
-Both have one and the same ``nano-clip`` in memory; torchmetrics takes it as a
+Both have the same ``nano-clip`` in memory; torchmetrics takes it as a
 callable that returns model and processor, which is how it takes any model. Its
 documentation scores by ``metric(images, texts)``; ``metric.update`` in batches
 of 8 is the faster way that it has. Ours is the judge without any cache. Prints
-one Markdown row a way, and fails where the scores disagree by more than 1e-4.
+one Markdown row per way, and fails where the scores disagree by more than 1e-4.
 """
 
 from __future__ import annotations

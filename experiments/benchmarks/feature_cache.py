@@ -1,4 +1,4 @@
-"""A second evaluation of the same images, by the feature cache, beside the first.
+"""Compare a second evaluation of the same images, by the feature cache, with the first.
 
     python -m experiments.benchmarks.feature_cache [--images 256] [--rounds 3] [--num-threads 1]
 
@@ -6,7 +6,7 @@ Features of images and of their prompts, which every metric starts from, with
 an empty cache and again with a new process's view of the full one (nothing is
 remembered in memory). Two judges: ``nano-clip`` on 64x64 images, the cheapest
 that there is, and a ViT-B-32 of random weights on 512x512. Prints one Markdown
-row a judge; loading the judge is in neither time.
+row per judge; neither time includes loading the judge.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""A sweep beside the same cells as people write them by hand (``hydra_basic/run.py``).
+"""Compare a sweep with the same cells as people write them by hand (``hydra_basic/run.py``).
 
     python -m experiments.benchmarks.hydra_multirun [--images 4] [--rounds 1] [--num-threads 2]
 
 24 cells, each of a few images, logged to a local MLflow. Both are whole
 commands in an empty folder: imports, loading and MLflow's first opening are in
-either. Prints one Markdown row a round.
+either. Prints one Markdown row per round.
 """
 
 from __future__ import annotations

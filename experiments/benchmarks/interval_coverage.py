@@ -77,7 +77,7 @@ def frechet(draws: np.random.Generator) -> tuple[Interval | None, float]:
 
 
 def frechet_of_rows(draws: np.random.Generator) -> tuple[Interval | None, float]:
-    """The same, one image a prompt: the prompts are drawn anew, as are the images."""
+    """Return the same for one image per prompt: prompts and images are drawn again."""
     truth = frechet_distance_of_moments(np.full(D, 0.2), 1.44 * np.eye(D), unit_reference())
     data, seed = 0.2 + 1.2 * draws.standard_normal((PROMPTS * EACH, D)), int(draws.integers(2**31))
     return bootstrap_interval(data, unit_reference(), None, seed, 200), truth

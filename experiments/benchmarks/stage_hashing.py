@@ -1,4 +1,4 @@
-"""What hashing every stage adds to a generation: the same batch with it and without.
+"""Measure the time that hashing every stage adds to a generation.
 
     python -m experiments.benchmarks.stage_hashing [--pairs 12] [--num-threads 1]
 
@@ -6,7 +6,7 @@ Blocks of both take turns in one process (see ``turbo_lab/runtime/paired_timing.
 run from nothing shared, and the clock is the process's own CPU time, which other
 programs do not add to. A sweep hashes on its commit thread; here it is done where the
 images are drawn, so that the figure is the most it can add. A golden's marks have a
-sketch beside the hash. Prints one Markdown row a batch and way.
+sketch and the hash. Prints one Markdown row per batch and way.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""A sweep beside a bare loop over the stock pipeline, and beside the ideal of its own work.
+"""Compare a sweep with a bare loop over the stock pipeline and with the ideal of its own work.
 
     python -m experiments.benchmarks.sweep_vs_stock [--seeds 4] [--rounds 3] [--num-threads 2]
 
 Steps 1 to 4 x guidance 0, 0.5, 1, 1.5, 2, 3 on 16 prompts, batches of 16. The
 bare loop calls the pipeline for each of the 24 cells and keeps nothing. The
 ideal is the least that images of the same bits cost: 45 UNet rows, 16 decodes
-and one encode an image, at the cost that each has in this very run. Rounds
+and one encode per image, at the cost that each has in this very run. Rounds
 alternate, so that a machine whose speed drifts drifts for all. Loading is left
-out everywhere. Prints one Markdown row a variant.
+out everywhere. Prints one Markdown row per variant.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def test_a_batch_lies_on_the_line_by_the_images_that_were_drawn(
     assert main(["bench", "batch_size=1,2,16", *ONE, "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert [row["batch_size"] for row in values["cells"]] == [1, 2, 2]
-    assert values["fits"] == []  # two places, whatever was asked for
+    assert values["fits"] == []  # two places, for any request
     for row in values["cells"]:
         assert sum(row["stages_s"].values()) == pytest.approx(row["latency_s"]["mean"])
         assert row["latency_s"]["n"] >= 6 and row["latency_s"]["p99"] is None

@@ -360,7 +360,7 @@ def test_hydras_flags_show_the_config_and_draw_nothing(
 def test_each_side_is_composed_and_resolved_once(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also with latency and memory, and whatever is retried."""
+    """Also with latency and memory, and if something is retried."""
     composed: list[str] = []
     resolved: list[str] = []
     compose, from_config = config.compose, RunOptions.from_config

@@ -1,4 +1,4 @@
-"""The pytest plugin: its fixture, and a golden that the first release recorded beside this file."""
+"""The pytest plugin: its fixture, and a golden of the first release, recorded next to this file."""
 
 from __future__ import annotations
 

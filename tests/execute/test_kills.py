@@ -296,7 +296,7 @@ def images_drawn(answers: Sequence[Answer]) -> int:
 def test_two_sweeps_at_once_share_the_work(
     server: Server, whole: Whole, tmp_path: Path, share: str
 ) -> None:
-    """Each leaves alone what the other has in hand, and both end with everything."""
+    """Each leaves the other's locked work alone, and both end with all results."""
     request = {"arguments": [*SWEEP, f"share={share}"]}
     answers = server.run_all(tmp_path / "both", [request, request])
     assert [answer.code for answer in answers] == [0, 0], [a.errors for a in answers]

@@ -252,7 +252,7 @@ def test_finished_sweep_runs_again_without_torch_and_mlflow(model: Path) -> None
     drawn = sheet.stat().st_mtime_ns
     assert run_alone() == (["reused", "reused"], "")
     assert sheet.stat().st_mtime_ns == drawn
-    # Where the database is gone, it is made anew.
+    # Where the database is gone, it is made again.
     Path("mlflow.db").unlink()
     statuses, imported = run_alone()
     assert statuses == ["reused", "reused"] and "mlflow" in imported

@@ -141,7 +141,7 @@ def test_what_is_no_metric_is_refused_with_its_package(
 
 def test_a_name_is_taken_once(install: Callable[..., None]) -> None:
     install({"kid": "BRIGHTNESS"})
-    assert metric_info("kid").unit == "squared MMD"  # ours, whatever is installed
+    assert metric_info("kid").unit == "squared MMD"  # ours, also if others are installed
     with pytest.raises(
         InputError, match="brightness-metrics 1.2 adds 'kid', which is already in use"
     ):

@@ -249,7 +249,7 @@ def test_a_presets_file_has_the_presets_architecture(tmp_path: Path) -> None:
 def test_a_model_name_with_a_local_file_loads(
     tmp_path: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch, clip_folder: Path
 ) -> None:
-    """A file without a config beside it takes open_clip's own architecture of that name."""
+    """A file without a config next to it takes open_clip's own architecture of that name."""
     from turbo_lab.metrics import extractor_source as sources
 
     config = json.loads((clip_folder / "open_clip_config.json").read_text())["model_cfg"]

@@ -33,7 +33,7 @@ from turbo_lab.runtime.pipeline import load_pipeline
 from turbo_lab.runtime.runners import Drawn
 from turbo_lab.runtime.sampler import Sampler, SharedWork
 
-# What share=batched promises of an image beside the exact one.
+# How far an image of share=batched may be from the exact one.
 MAX_LEVELS, MAX_SHARE = 1, 0.01
 GUIDANCE = (0.0, 1.5, 2.0, 3.0)
 

@@ -12,7 +12,7 @@ import pytest
 from turbo_lab.store.locks import Claims
 
 ROOT = str(Path(__file__).parents[2])
-# Does as it is told, a line a time, and answers with a line.
+# Runs the command on each input line, and answers with a line.
 OTHER = """
 import sys
 from pathlib import Path

@@ -19,7 +19,7 @@ SWEEP = ("sweep", "num_inference_steps=1,2", "num_images=2", "batch_size=2", "nu
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with two cells of two images, and the MLflow database beside it."""
+    """A store with two cells of two images, and the MLflow database next to it."""
     folder = tmp_path_factory.mktemp("swept")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

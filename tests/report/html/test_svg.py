@@ -25,7 +25,7 @@ def test_ticks_are_round_numbers() -> None:
 def test_a_fitted_scale_covers_every_value(values: list[float], log: bool | None) -> None:
     scale = fit(values, 0, 100, log)
     assert all(-0.1 <= scale(value) <= 100.1 for value in values)
-    # A range of 1e-300 has no ticks that can be told apart; any other has a few.
+    # A range of 1e-300 has no ticks that can be distinguished; any other has a few.
     assert len(scale.ticks()) <= 12
 
 
