@@ -24,6 +24,7 @@ def test_the_defaults_of_the_config_are_typed() -> None:
         num_threads=2,
         share="exact",
         may_split=False,
+        compile_limit_s=600.0,
         timing="short",
         metrics=MetricOptions(
             names=("clip_score", "fd"),

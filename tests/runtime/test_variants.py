@@ -22,7 +22,7 @@ from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.worker import Worker, worker_for
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
 from turbo_lab.request.recipe import Layout, Recipe
-from turbo_lab.runtime.acceleration import compile_unet
+from turbo_lab.runtime.compilation import Compilation
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.stage_clock import StageClock
 from turbo_lab.workflows.reproduce import drawing_of_png, reproduce
@@ -114,7 +114,7 @@ def traced(*overrides: str) -> tuple[Worker, ResolvedSweep]:
     sweep = compose_side("sweep", "candidate", [*SMALL, *overrides])
     worker = worker_for(sweep)
     worker.prepare(sweep.cells[0].recipe)
-    compile_unet(worker.resident.pipeline, backend="eager")
+    Compilation().apply(worker.resident.pipeline, "unet", backend="eager")
     return worker, sweep
 
 
@@ -155,7 +155,7 @@ def test_a_compiled_unet_takes_adapters_and_gives_them_back() -> None:
 
 @pytest.mark.slow
 def test_past_the_limit_of_shapes_is_an_error_of_that_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("turbo_lab.runtime.acceleration._MAX_SHAPES", 1)
+    monkeypatch.setattr("turbo_lab.runtime.compilation._MAX_SHAPES", 1)
     worker, sweep = traced()
     batch = sweep.cells[0].batches[0]
     worker.new_group()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionXLPipeline
 
     from turbo_lab.request.resolve import Library
+    from turbo_lab.runtime.compilation import Compilation
     from turbo_lab.runtime.exact import ExactStages
     from turbo_lab.runtime.graphs import GraphBackend
 
@@ -70,6 +71,8 @@ class ResidentPipeline:
     """Files of all recipes that may be asked for."""
     device: str
     """Device of the weights: ``cpu``, ``cuda`` or ``mps``."""
+    compile_limit_s: float = 600.0
+    """Longest compilation of one call, in seconds."""
     graph_backend: Callable[[torch.device], GraphBackend] = cuda_graphs
     """Makes the device that captures graphs."""
     load_s: float = field(default=0.0, init=False)
@@ -78,6 +81,8 @@ class ResidentPipeline:
     """Part of the loaded pipeline that the sampler does not cover; ``None`` if it covers all."""
     keys: PipelineKeys = field(default=PipelineKeys(), init=False)
     """Settings of the loaded pipeline."""
+    compilation: Compilation | None = field(default=None, init=False)
+    """Compiled parts of the loaded pipeline; ``None``: nothing is compiled."""
     exact: ExactStages | None = field(default=None, init=False)
     """Stages of the exact loop; ``None``: the recipe asks for the stock call."""
     notes: tuple[str, ...] = field(default=(), init=False)
@@ -132,6 +137,7 @@ class ResidentPipeline:
         import torch
 
         from turbo_lab.runtime.acceleration import accelerate
+        from turbo_lab.runtime.compilation import Compilation
         from turbo_lab.runtime.pipeline import load_pipeline
         from turbo_lab.runtime.stock import why_not_covered
 
@@ -147,6 +153,10 @@ class ResidentPipeline:
         self.load_notes = tuple(warned)
         torchao_version = variant.get("quantization", "").partition(" torchao ")[2] or None
         accelerate(pipeline, keys, torchao_version)
+        self.compilation = None
+        if keys.compile != "none":
+            self.compilation = Compilation(keys.compile, self.compile_limit_s)
+            self.compilation.apply(pipeline, keys.compile_scope)
         self.not_covered, self.keys = why_not_covered(pipeline), keys
         if keys.loop == "exact" and self.not_covered is None:
             self.exact = self._exact_stages(pipeline, device)

@@ -87,23 +87,23 @@ class Worker:
         """
         with self.image_lane(), cell_failures(), library_warnings() as warned:
             drawn = self._current_runner().run(batch, negative_prompt, observe)
+            if self.resident.compilation is not None:
+                self.resident.compilation.require()
         notes = (*drawn.notes, *self._pipeline_notes(), *self.resident.load_notes, *warned)
         return replace(drawn, notes=notes)
 
     def _pipeline_notes(self) -> tuple[str, ...]:
         """Return what a reader of a result must know of the pipeline that made it."""
-        exact, keys, not_covered = (
-            self.resident.exact,
-            self.resident.keys,
-            self.resident.not_covered,
-        )
-        if keys.loop == "exact" and not_covered is not None:
-            own: tuple[str, ...] = (
-                f"loop=exact: does not cover {not_covered}; timed by the stock call",
-            )
-        else:
-            own = () if exact is None else exact.notes()
-        return (*own, *self.resident.notes)
+        resident = self.resident
+        notes = [*resident.notes]
+        if resident.compilation is not None:
+            notes += resident.compilation.notes()
+        if resident.exact is not None:
+            notes += resident.exact.notes()
+        elif resident.keys.loop == "exact":
+            reason = resident.not_covered
+            notes.append(f"loop=exact: does not cover {reason}; timed by the stock call")
+        return tuple(notes)
 
     def _prove(self, lane: str, batch: Batch, negative_prompt: str | None) -> None:
         """Compare the exact loop with the stock call, once for a loaded pipeline and lane."""
@@ -218,7 +218,7 @@ class Worker:
 def worker_for(sweep: ResolvedSweep) -> Worker:
     """Return a worker that can draw every cell of a sweep."""
     return Worker(
-        ResidentPipeline(Weights.of(sweep.library), sweep.device),
+        ResidentPipeline(Weights.of(sweep.library), sweep.device, sweep.options.compile_limit_s),
         sweep.options.num_threads,
         share=sweep.options.share,
         may_split=sweep.options.may_split,

@@ -82,7 +82,7 @@ class TrackingOptions:
             kind=kind,
             uri=_address(tracking.get("uri")) if kind == "server" else None,
             images=tracking.choice("images", _TRACKED_IMAGES),
-            timeout_s=_timeout_s(tracking),
+            timeout_s=_seconds(tracking, "timeout_s"),
         )
 
 
@@ -105,6 +105,8 @@ class RunOptions:
     """Work that the batches of a group may share."""
     may_split: bool
     """``True``: a batch that does not fit in memory is drawn in halves; ``False``: it fails."""
+    compile_limit_s: float
+    """Longest compilation of one call, in seconds."""
     timing: TimingRuleName | None
     """Length of the timing of each cell; ``None``: cells are not timed."""
     metrics: MetricOptions
@@ -124,6 +126,7 @@ class RunOptions:
             num_threads=config.integer("num_threads", 1),
             share=config.choice("share", SHARES),
             may_split=config.choice("on_out_of_memory", ON_OUT_OF_MEMORY) == "split",
+            compile_limit_s=_seconds(config, "compile_limit_s"),
             timing=_timing(config),
             metrics=MetricOptions.from_config(config.node("metrics"), reference),
             tracking=TrackingOptions.from_config(config.node("tracking")),
@@ -166,8 +169,8 @@ def _address(value: object) -> str:
     return uri
 
 
-def _timeout_s(tracking: ConfigNode) -> float:
-    seconds = tracking.number("timeout_s")
+def _seconds(config: ConfigNode, key: str) -> float:
+    seconds = config.number(key)
     if seconds <= 0:
-        raise tracking.error("timeout_s", "must be above 0, in seconds")
+        raise config.error(key, "must be above 0, in seconds")
     return seconds

@@ -1,4 +1,4 @@
-"""Changes that a recipe makes to a loaded pipeline: quantisation, layout, compilation.
+"""Changes that a recipe makes to a loaded pipeline: quantisation, layout, the memory of the VAE.
 
 Owns the order in which the changes are made. Which of them go together is
 :mod:`turbo_lab.request.pipeline`'s to decide, before anything is loaded.
@@ -14,17 +14,14 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 
 from turbo_lab.environment import package_version
-from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.errors import MissingFilesError
 from turbo_lab.request.pipeline import PipelineKeys
-
-# Of batches, sizes and adapter stacks that one resident UNet is compiled for.
-_MAX_SHAPES = 256
 
 
 def accelerate(
     pipeline: StableDiffusionXLPipeline, keys: PipelineKeys, torchao_version: str | None
 ) -> None:
-    """Change a loaded pipeline as ``keys`` say, compilation last.
+    """Change a loaded pipeline as ``keys`` say; compilation comes after all of it.
 
     ``torchao_version``: the one that the recipe names; ``None`` without quantisation.
     """
@@ -39,8 +36,6 @@ def accelerate(
         pipeline.vae.enable_slicing()
     if keys.vae_tiling:
         pipeline.vae.enable_tiling()
-    if keys.compile != "none":
-        compile_unet(pipeline)
 
 
 def quantize_unet(pipeline: StableDiffusionXLPipeline, kind: str, version: str) -> None:
@@ -68,31 +63,3 @@ def quantize_unet(pipeline: StableDiffusionXLPipeline, kind: str, version: str) 
         ),
     }
     quantization.quantize_(pipeline.unet, configs[kind]())
-
-
-def compile_unet(pipeline: StableDiffusionXLPipeline, **options: Any) -> None:
-    """Compile the UNet in place, each shape for itself; ``options`` of ``torch.compile``.
-
-    Shapes that torch makes dynamic after the second one would give an image other
-    bits according to what was drawn before it; past the limit of recompilations
-    it would go on uncompiled, and say nothing: that is an error here.
-    """
-    import torch._dynamo.config as dynamo  # seconds, and only here
-    from torch._dynamo.exc import FailOnRecompileLimitHit
-
-    torch.compiler.reset()  # what an earlier model left counts against the limit
-    unet = pipeline.unet
-    unet.compile(dynamic=False, **options)
-    compiled = unet._compiled_call_impl
-
-    def call(*arguments: Any, **named: Any) -> Any:
-        with dynamo.patch(recompile_limit=_MAX_SHAPES, fail_on_recompile_limit_hit=True):
-            try:
-                return compiled(*arguments, **named)
-            except FailOnRecompileLimitHit as error:
-                raise InputError(
-                    f"compile: the UNet was compiled for {_MAX_SHAPES} batches, sizes and adapters "
-                    "in one process; sweep fewer of them at once"
-                ) from error
-
-    unet._compiled_call_impl = call
