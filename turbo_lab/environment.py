@@ -78,7 +78,7 @@ class GitState:
     commit: str
     """Commit, 40 hex digits."""
     dirty: bool | str
-    """Whether tracked files differed from the commit; ``unknown`` if git could not tell."""
+    """``True`` if tracked files differed from the commit; ``unknown`` if git could not tell."""
 
 
 @dataclass(frozen=True)

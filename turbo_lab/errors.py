@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable
 
 MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading a document raises where its values have other types than expected."""
+"""Exceptions raised by reading a document whose values have wrong types."""
 
 
 class TurboLabError(Exception):

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     """Run one command and print its failure; returns its exit code."""
     try:
-        # Not turbo_lab.main(): it has exit codes and messages of its own for what follows.
+        # Not turbo_lab.main(): click has other exit codes and messages for these failures.
         with turbo_lab.make_context("turbo-lab", words) as context:
             return int(turbo_lab.invoke(context) or 0)
     except click.exceptions.Exit as end:

@@ -50,7 +50,7 @@ def prompts_from_config(node: ConfigNode, prompt: object = None) -> PromptSet:
     file_name, where = node.optional_text("file"), node.optional_text("where")
     if path is not None:
         own = user_path(path)
-        # A set that ships has a name of its own, and so has the file in its place.
+        # A packaged set keeps its name, also for a file that the user puts in its place.
         is_named = name != "file" and file_name is None
         return read_prompts(own, name if is_named else own.stem, file_format)
     if file_name is None:

@@ -48,7 +48,7 @@ class StoreLayout:
 
     @property
     def exists(self) -> bool:
-        """Whether the folder is a store."""
+        """``True`` if the folder is a store."""
         return self.marker.exists()
 
     @property
