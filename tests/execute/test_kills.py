@@ -271,7 +271,7 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(
         subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
         resume(server, disk, whole)
     finally:
-        # The handle of its claims is ours until we end: let it go when that does.
+        # The handle of its locks is ours until we end: let it go when that does.
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
@@ -310,7 +310,7 @@ def test_two_sweeps_at_once_share_the_work(
 def test_a_sweep_takes_over_what_a_killed_one_had_in_hand(
     server: Server, whole: Whole, tmp_path: Path, step: str
 ) -> None:
-    """The first dies of its first commit, with more batches claimed."""
+    """The first dies of its first commit, with more batches locked."""
     folder = tmp_path / "both"
     killed, answer = server.run_all(folder, [{"at_step": step}, {}])
     assert killed.code == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""Claims between real processes: one has it, death gives it back, nobody is made to poll."""
+"""Locks between real processes: one holds a lock, its death releases it, and nobody polls."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from pathlib import Path
 
 import pytest
 
-from turbo_lab.store.locks import Claims
+from turbo_lab.store.locks import Locks
 
 ROOT = str(Path(__file__).parents[2])
 # Runs the command on each input line, and answers with a line.
 OTHER = """
 import sys
 from pathlib import Path
-from turbo_lab.store.locks import Claims
-claims = Claims(Path(sys.argv[1]))
+from turbo_lab.store.locks import Locks
+locks = Locks(Path(sys.argv[1]))
 for line in sys.stdin:
     verb, *names = line.split()
     if verb == "alone":
-        with claims.alone() as answer:
+        with locks.alone() as answer:
             print(answer, flush=True)
     else:
-        print(getattr(claims, verb)(*names), flush=True)
+        print(getattr(locks, verb)(*names), flush=True)
 """
 
 
 class Other:
-    """Another process with claims on the same file."""
+    """Another process with locks on the same file."""
 
     def __init__(self, path: Path) -> None:
         self.process = subprocess.Popen(
@@ -64,36 +64,36 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_what_one_has_the_other_has_not_until_it_is_given_back(path: Path) -> None:
-    ours, other = Claims(path), Other(path)
-    assert ours.take("a")
-    assert other.ask("take a") == "False"
-    assert other.ask("take b") == "True"
-    assert not ours.take("b")
-    ours.give_back("a")
-    assert other.ask("take a") == "True"
+    ours, other = Locks(path), Other(path)
+    assert ours.acquire("a")
+    assert other.ask("acquire a") == "False"
+    assert other.ask("acquire b") == "True"
+    assert not ours.acquire("b")
+    ours.release("a")
+    assert other.ask("acquire a") == "True"
     other.kill()
 
 
 def test_a_killed_process_gives_back_what_it_had(path: Path) -> None:
-    ours, other = Claims(path), Other(path)
-    assert other.ask("take a") == "True"
-    assert not ours.take("a")
+    ours, other = Locks(path), Other(path)
+    assert other.ask("acquire a") == "True"
+    assert not ours.acquire("a")
     other.kill()
-    assert ours.take("a")
-    ours.give_back("a")
+    assert ours.acquire("a")
+    ours.release("a")
 
 
 def test_a_waiting_process_takes_over_from_a_killed_one(path: Path) -> None:
     first, second = Other(path), Other(path)
-    assert first.ask("take a") == "True"
-    second.tell("take a wait")
+    assert first.ask("acquire a") == "True"
+    second.tell("acquire a wait")
     first.kill()
     assert second.answer() == "True"
     second.kill()
 
 
 def test_alone_only_while_nobody_else_has_joined(path: Path) -> None:
-    ours, other = Claims(path), Other(path)
+    ours, other = Locks(path), Other(path)
     ours.join()
     assert other.ask("alone") == "False"
     other.ask("join")
@@ -106,10 +106,10 @@ def test_alone_only_while_nobody_else_has_joined(path: Path) -> None:
 
 def test_a_second_opening_of_the_file_keeps_what_the_first_has(path: Path) -> None:
     """POSIX drops a process's locks with any of its handles of the file."""
-    ours, other = Claims(path), Other(path)
-    assert ours.take("a")
-    again = Claims(path)
+    ours, other = Locks(path), Other(path)
+    assert ours.acquire("a")
+    again = Locks(path)
     del again
-    assert other.ask("take a") == "False"
-    ours.give_back("a")
+    assert other.ask("acquire a") == "False"
+    ours.release("a")
     other.kill()

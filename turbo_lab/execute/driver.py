@@ -64,7 +64,7 @@ class _Driver:
         self.noted: set[str] = set()
         self.interrupts = Interrupts()
         # Reuse keys that this process has locked, and jobs that another process has locked.
-        self.claimed: set[str] = set()
+        self.locked: set[str] = set()
         self.put_off: list[Group] = []
         # By cell: batches that are not yet on disk. Counted down on the commit thread only.
         self.missing = {p.cell.cell_id: len(p.missing) for p in plan.cells}
@@ -83,7 +83,7 @@ class _Driver:
                 "interrupted: committed work is kept; run the same command again to resume"
             ) from None
         finally:
-            for key in list(self.claimed):
+            for key in list(self.locked):
                 self._release(key)
         outcome.load_s = self.worker.resident.load_s
         outcome.wall_s = time.perf_counter() - began - outcome.timing_s - outcome.load_s
@@ -107,10 +107,10 @@ class _Driver:
     def _run_group(self, group: Group, committer: Committer) -> None:
         if self.worker.share == "batched":
             # Drawn in common passes: all must be locked before the first one.
-            jobs: Iterable[Job] = list(self._claim_jobs(group, committer))
+            jobs: Iterable[Job] = list(self._lock_jobs(group, committer))
             self.worker.new_group([(job.batch, job.cells[0].negative_prompt) for job in jobs])
         else:
-            jobs = self._claim_jobs(group, committer)
+            jobs = self._lock_jobs(group, committer)
             self.worker.new_group()
         for job in jobs:
             if self._is_given_up(job):
@@ -118,14 +118,14 @@ class _Driver:
             else:
                 self._run_job(group, job, committer)
 
-    def _claim_jobs(self, group: Group, committer: Committer) -> Iterator[Job]:
+    def _lock_jobs(self, group: Group, committer: Committer) -> Iterator[Job]:
         """Yield jobs as they are locked; those that another sweep holds are deferred."""
         theirs = []
         for job in group.jobs:
             if self._is_given_up(job):
                 continue
             key = self.context.keys.reuse_key(job.batch)
-            if not self._claim(key):
+            if not self._lock(key):
                 theirs.append(job)
             elif self._stored_key(job.batch) is not None:
                 # Another sweep was quicker. Counted where all commits are: on the thread.
@@ -145,27 +145,27 @@ class _Driver:
             groups, self.put_off = self.put_off, []
             self._note("waiting for batches that another sweep on this store is drawing")
             with self.interrupts.allowed():
-                self._claim(self.context.keys.reuse_key(groups[0].jobs[0].batch), wait=True)
+                self._lock(self.context.keys.reuse_key(groups[0].jobs[0].batch), wait=True)
             for group in groups:
                 self._run_group(group, committer)
             committer.drain()
 
-    def _claim(self, key: str, wait: bool = False) -> bool:
-        is_ours = self.context.store.claim(key, wait)
+    def _lock(self, key: str, wait: bool = False) -> bool:
+        is_ours = self.context.store.lock(key, wait)
         if is_ours:
-            self.claimed.add(key)
+            self.locked.add(key)
         return is_ours
 
     def _release(self, key: str) -> None:
         self.context.store.release(key)
-        self.claimed.discard(key)
+        self.locked.discard(key)
 
     def _is_given_up(self, job: Job) -> bool:
         """Return whether all cells of a job have failed, so that no cell needs it."""
         return all(cell.cell_id in self.failed for cell in job.cells)
 
     def _run_job(self, group: Group, job: Job, committer: Committer) -> None:
-        """Run a claimed batch; the claim ends with its commit."""
+        """Run a locked batch; its lock ends with its commit."""
         keys = self.context.keys
         key = keys.reuse_key(job.batch)
         stages: dict[str, Any] = {}

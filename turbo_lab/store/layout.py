@@ -57,7 +57,7 @@ class StoreLayout:
         return self.root / "tmp"
 
     @property
-    def claims(self) -> Path:
+    def locks(self) -> Path:
         """File of the locks."""
         return self.root / "claims"
 

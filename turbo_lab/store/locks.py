@@ -28,7 +28,7 @@ _EVERYTHING = 16**_DIGITS
 _HANDLES: dict[tuple[int, int], int] = {}
 
 
-class Claims:
+class Locks:
     """Locks on the contents of one folder."""
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +46,7 @@ class Claims:
             _HANDLES[mark] = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         self._handle = _HANDLES[mark]
 
-    def take(self, name: str, wait: bool = False) -> bool:
+    def acquire(self, name: str, wait: bool = False) -> bool:
         """Lock ``name``; returns ``False`` if another process holds it, unless ``wait`` is set.
 
         Waiting blocks in the kernel. Hold no other lock then, or two processes could
@@ -54,7 +54,7 @@ class Claims:
         """
         return self._lock(fcntl.LOCK_EX, _offset(name), wait)
 
-    def give_back(self, name: str) -> None:
+    def release(self, name: str) -> None:
         """Release ``name``."""
         fcntl.lockf(self._handle, fcntl.LOCK_UN, 1, _offset(name))
 

@@ -243,14 +243,14 @@ def gc(store: Store, with_orphans: bool = False, dry_run: bool = False) -> list[
     """
     found = []
     for path in sorted(store.layout.tmp.iterdir()):
-        if not store.claims.take(path.name):
+        if not store.locks.acquire(path.name):
             continue
         # It may have been finished since it was listed; from here on it is ours.
         if path.exists():
             found.append(Garbage(path, "unfinished write", sum(_sizes(path))))
             if not dry_run:
                 _remove(path)
-        store.claims.give_back(path.name)
+        store.locks.release(path.name)
     if with_orphans:
         with _alone(store):
             unnamed = _unnamed(store)
@@ -269,7 +269,7 @@ def _unnamed(store: Store) -> list[Garbage]:
 
 @contextmanager
 def _alone(store: Store) -> Iterator[None]:
-    with store.claims.alone() as is_alone:
+    with store.locks.alone() as is_alone:
         if not is_alone:
             raise IncompleteError(
                 f"store={store.root}: another process has it open; "

@@ -24,7 +24,7 @@ from turbo_lab.errors import MALFORMED, InputError, StoreError, WriteError
 from turbo_lab.identity import digest
 from turbo_lab.store import record as records
 from turbo_lab.store.layout import KINDS, StoreLayout, SweepFiles
-from turbo_lab.store.locks import Claims
+from turbo_lab.store.locks import Locks
 from turbo_lab.store.record import BatchRecord, CellStatus, Exactness, Measurement, Record, Timing
 from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import read_regular, refuse_links, user_path
@@ -73,9 +73,9 @@ class Store:
             layout.tmp.mkdir(parents=True, exist_ok=True)
             if not os.access(layout.tmp, os.W_OK):
                 raise StoreError(f"store={self.root}: cannot be written to; choose another folder")
-            self.claims = Claims(layout.claims)
+            self.locks = Locks(layout.locks)
             # From here on gc keeps batches that no record names yet.
-            self.claims.join()
+            self.locks.join()
         if not marker.exists():
             try:
                 self._write(marker, records.document("store", {}))
@@ -92,7 +92,7 @@ class Store:
     def _refuse_other_folder(self, marker: Path) -> None:
         """Refuse a folder with other files; a killed maker leaves ``tmp`` and ``claims`` only."""
         names = {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
-        if names - {self.layout.tmp.name, self.layout.claims.name} and not marker.exists():
+        if names - {self.layout.tmp.name, self.layout.locks.name} and not marker.exists():
             raise StoreError(
                 f"store={self.root}: is not a turbo-lab store and not empty; set store=DIRECTORY"
             )
@@ -113,18 +113,18 @@ class Store:
         """Return whether a batch is on disk now, whichever process wrote it."""
         return self.layout.batch_document(key).exists()
 
-    def claim(self, key: str, wait: bool = False) -> bool:
+    def lock(self, key: str, wait: bool = False) -> bool:
         """Lock a batch, so that another sweep on this store leaves it alone.
 
-        See :meth:`turbo_lab.store.locks.Claims.take`.
+        See :meth:`turbo_lab.store.locks.Locks.acquire`.
         """
         with _explained(self.root):
-            return self.claims.take(key, wait)
+            return self.locks.acquire(key, wait)
 
     def release(self, key: str) -> None:
         """Release the lock on a batch that was committed or has failed."""
         with _explained(self.root):
-            self.claims.give_back(key)
+            self.locks.release(key)
 
     def read_batch(self, key: str) -> BatchRecord:
         """Read the document of a committed batch."""
@@ -167,7 +167,7 @@ class Store:
         """Write a record unless there is one; a failed record is replaced."""
         path, name = self.record_path(record.record_id), record.record_id
         # Two sweeps end with the same cell: the second must see the first one's record.
-        self.claim(name, wait=True)
+        self.lock(name, wait=True)
         try:
             old = self.read_record(name)
             if old is None or old.status == CellStatus.FAILED:
@@ -281,14 +281,14 @@ class Store:
         """Provide a folder under ``tmp`` that is removed afterwards in every case."""
         name = uuid.uuid4().hex
         # Locked before it exists: gc removes what no process has locked.
-        self.claims.take(name)
+        self.locks.acquire(name)
         partial = self.layout.tmp / name
         try:
             partial.mkdir(parents=True)
             yield partial
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-            self.claims.give_back(name)
+            self.locks.release(name)
 
 
 def images_of(store: Store, record: Record) -> list[tuple[Path, str, str, int]]:

@@ -40,7 +40,7 @@ def sync_store(
     for files in store.layout.sweeps():
         if files.document.exists():
             yield _replayed(files.sweep_id, tracker, partial(_whole, files, store, tracker))
-    with store.claims.alone() as is_alone:
+    with store.locks.alone() as is_alone:
         begun = store.cut_off_sweeps()
     if begun and not is_alone:
         # The other process may be running one of them.
