@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -255,3 +256,12 @@ def test_a_cache_that_cannot_be_written_is_named(
     monkeypatch.setenv("TURBO_LAB_CACHE", str(tmp_path / "file" / "cache"))
     assert main(["plan", f"store={tmp_path / 'store'}"]) == 2
     assert "set TURBO_LAB_CACHE to a folder that can be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_no_line_of_a_commands_overview_is_cut(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if re.search(r"\w\.\.\.$", line)] == []

@@ -33,7 +33,7 @@ def list_(as_json: bool) -> int:
     return 0
 
 
-@command.command()
+@command.command(short_help="Show the files, digest, revision and licence of a model.")
 @click.argument("name")
 @json_option
 def show(name: str, as_json: bool) -> int:
@@ -49,7 +49,7 @@ def show(name: str, as_json: bool) -> int:
     return 0
 
 
-@command.command()
+@command.command(short_help="Fetch a model, adapter or VAE from the Hugging Face hub.")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Accept the licences shown, and do not ask.")
 def get(name: str, yes: bool) -> int:

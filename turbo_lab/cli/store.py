@@ -26,7 +26,7 @@ def command() -> None:
     """
 
 
-@command.command()
+@command.command(short_help="Check every batch and document.")
 @click.option("--remove-damaged", is_flag=True, help="Remove what is damaged.")
 @json_option
 @words_argument("[store=DIR]")
@@ -77,7 +77,7 @@ def du(words: tuple[str, ...], as_json: bool) -> int:
     return 0
 
 
-@command.command()
+@command.command(short_help="Remove what unfinished writes left.")
 @click.option("--orphans", is_flag=True, help="Also remove batches that no record names.")
 @click.option("--dry-run", is_flag=True, help="Show what would go; remove nothing.")
 @json_option
