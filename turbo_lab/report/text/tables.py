@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from rich.console import Console
@@ -162,22 +162,29 @@ def models_table(rows: Sequence[ModelRow], console: Console | None = None) -> No
 
 
 def model_card_text(card: ModelShown, console: Console | None = None) -> None:
-    """Print one card, one field per line, its metrics last."""
-    console = console or open_console()
+    """Print one card, one value per line, its metrics last."""
+    rows: list[tuple[str, str]] = []
     for one in fields(card):
         value = getattr(card, one.name)
-        if one.name == "figures" or value is None:
-            continue
-        shown = to_plain(value)
-        console.print(f"{one.name:>16}  {shown}", highlight=False, markup=False, soft_wrap=True)
+        if one.name != "figures" and value is not None:
+            rows += _card_rows(one.name, to_plain(value))
     metrics = card.figures or {}
-    for name in sorted(metrics, key=_by_steps):
-        console.print(
-            f"{name:>16}  {_card_metric(metrics[name])}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+    rows += [(name, _card_metric(metrics[name])) for name in sorted(metrics, key=_by_steps)]
+    width = max(len(name) for name, _ in rows)
+    console = console or open_console()
+    for name, shown in rows:
+        console.print(f"{name:>{width}}  {shown}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _card_rows(name: str, value: object) -> list[tuple[str, str]]:
+    """Return the lines of one field; the entries of an object get a line each."""
+    if isinstance(value, Mapping):
+        return [
+            (f"{name}.{key.lstrip('_')}", str(item))
+            for key, item in value.items()
+            if item is not None
+        ]
+    return [(name, str(value))]
 
 
 def _card_metric(metric: ModelMetric) -> str:
