@@ -13,7 +13,7 @@ from turbo_lab.cards import (
     locate,
     model_card,
 )
-from turbo_lab.errors import StoreError
+from turbo_lab.errors import TurboLabError
 
 
 def test_assembling_gives_a_plain_folder(packaged_weights: Path) -> None:
@@ -71,5 +71,5 @@ def test_an_unwritable_cache_is_one_line(
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv("TURBO_LAB_CACHE", str(blocked / "cache"))
-    with pytest.raises(StoreError, match="cannot be used .*set TURBO_LAB_CACHE to a folder"):
+    with pytest.raises(TurboLabError, match="cannot be written .*set TURBO_LAB_CACHE to a folder"):
         locate(model_card("nano-turbo"))

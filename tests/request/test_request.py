@@ -62,7 +62,7 @@ def test_a_request() -> None:
         ("seed_mode", "sam", "seed_mode=sam: unknown. Did you mean same? Valid: increment, same"),
         ("dtype", "double", "dtype=double: unknown. Valid: bfloat16, float16, float32"),
         ("dtype", "fp16", "dtype=fp16: unknown. Did you mean float16?"),
-        ("num_images", 0, "num_images=0: must be an integer, at least 1"),
+        ("num_images", 0, "num_images=0: must be an integer from 1 to 1000000"),
         ("negative_prompt", 5, "negative_prompt=5: must be text, or null for none"),
         ("scheduler", "", "scheduler=: unknown. Valid: DDIM"),
         ("model", {"name": ""}, "model.name=: must be a non-empty text"),

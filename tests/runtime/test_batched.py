@@ -247,5 +247,7 @@ def test_common_passes_shrink_until_they_fit(folder: Path) -> None:
 
 
 def test_goldens_refuse_it() -> None:
-    with pytest.raises(InputError, match=r"golden g: share=batched: .* a golden needs share=exact"):
+    with pytest.raises(
+        InputError, match="golden g: share=batched lets other batches .* set share=exact"
+    ):
         resolve_case("g", ["share=batched", "num_images=1"])

@@ -36,7 +36,7 @@ def test_a_fault_that_does_nothing_is_missed(
     assert (found.score, found.passes) == (0.5, False)
     print_mutation(GoldenMutation(found.score, found.faults, found.harmless))
     text = capsys.readouterr().out
-    assert "score 50% of the faults caught at T0" in text
+    assert "score: T0 catches 50% of the faults" in text
     assert [line.split() for line in text.splitlines() if line.startswith("nothing")] == [
         ["nothing", "missed", "missed", "(0)", "missed", "(0)", "-"]
     ]
@@ -70,7 +70,7 @@ def test_a_fault_above_the_noise_must_be_seen_at_every_tier(
     }
     print_mutation(GoldenMutation(1.0, tuple(found), ()))
     text = " ".join(capsys.readouterr().out.split())
-    assert "vae in bfloat16: missed at T1, T2 though above the harmless noise" in text
+    assert "vae in bfloat16: missed at T1, T2, although it exceeds every harmless change" in text
 
 
 def test_a_fresh_process_of_other_bits_is_an_alarm(loaded: Loaded, fresh_draws: FreshDraws) -> None:
