@@ -204,10 +204,10 @@ def _layer(found: _Found, shapes: Shapes, where: str) -> Iterator[LoraLayer]:
     layer = LoraLayer(
         found.part,
         found.module,
-        roles["down"],
-        roles["up"],
-        down,
-        up,
+        down=roles["down"],
+        up=roles["up"],
+        down_shape=down,
+        up_shape=up,
         alpha=roles.get("alpha"),
         bias=roles.get("bias"),
     )

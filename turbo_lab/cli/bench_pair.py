@@ -65,7 +65,9 @@ def _energy(found: PairedTiming, images_per_call: int) -> PairEnergy | None:
         sum(side) / len(side) / images_per_call
         for side in (found.energy.blocks_a_j, found.energy.blocks_b_j)
     )
-    return PairEnergy(a_j, b_j, found.energy.ratio, found.energy.ci95, found.energy.method)
+    return PairEnergy(
+        a_j, b_j, ratio=found.energy.ratio, ci95=found.energy.ci95, method=found.energy.method
+    )
 
 
 def _result(found: PairedTiming, words: SideWords, energy: PairEnergy | None) -> PairResult:

@@ -79,7 +79,7 @@ def build_(words: tuple[str, ...], features: bool, output: str | None, as_json: 
         keys.get("metrics.extractor", "nano-clip"), keys.get("metrics.pretrained")
     )
     source = folder_source(Path(rest[0]))
-    built = write(source, extractor, features, keys.get("device", "cpu"), output)
+    built = write(source, extractor, keep=features, device=keys.get("device", "cpu"), output=output)
     if as_json:
         print_document("reference build", built)
     else:
@@ -97,7 +97,7 @@ def write(
     """
     path = Path(output or f"{source.name}-{extractor.name}.safetensors")
     _check_output(path)
-    reference, distinct = build(source, extractor, keep, device, path)
+    reference, distinct = build(source, extractor, keep_features=keep, device=device, path=path)
     return ReferenceBuilt(
         path=path.resolve(),
         name=reference.name,
@@ -123,7 +123,9 @@ def folder_source(folder: Path) -> Source:
             f"{', '.join(SUFFIXES)}"
         )
     turned: list[Path] = []
-    return Source(folder.resolve().name, len(files), _read(files, turned), {}, turned)
+    return Source(
+        folder.resolve().name, len(files), batches=_read(files, turned), about={}, turned=turned
+    )
 
 
 def _is_picture(path: Path) -> bool:
@@ -145,7 +147,9 @@ def build(
 
         return open_extractor(extractor, cache, device)
 
-    cached = CachedExtractor(extractor.name, extractor.digest(cache), load, FeatureCache(), device)
+    cached = CachedExtractor(
+        extractor.name, extractor.digest(cache), load=load, cache=FeatureCache(), device=device
+    )
     rows, hashes, progress = [], [], StderrProgress()
     progress.begin(source.count)
     try:
@@ -156,7 +160,11 @@ def build(
     finally:
         progress.end()
     reference = build_reference(
-        np.concatenate(rows), source.name, cached.digest, extractor.name, keep_features
+        np.concatenate(rows),
+        source.name,
+        extractor=cached.digest,
+        extractor_name=extractor.name,
+        keep_features=keep_features,
     )
     # The statistics do not depend on the order.
     save_reference(path, reference, {"images": digest(sorted(hashes)), **source.about})

@@ -69,7 +69,7 @@ def measure(
         for name, info in zip(names, infos, strict=True)
     }
     return [
-        _measure_one(name, info, inputs[info.extractor], context, cache)
+        _measure_one(name, info, inputs=inputs[info.extractor], context=context, cache=cache)
         for name, info in zip(names, infos, strict=True)
     ]
 
@@ -98,9 +98,9 @@ def _cached_extractor(
         _CACHED[key] = CachedExtractor(
             context.extractor.name,
             key[0],
-            lambda: loaded_extractor(context, cache, device),
-            features,
-            device,
+            load=lambda: loaded_extractor(context, cache, device),
+            cache=features,
+            device=device,
         )
     return _CACHED[key]
 

@@ -150,7 +150,9 @@ def extractor_source(name: str = "nano-clip", pretrained: str | None = None) -> 
     model = preset.architecture if preset else name
     config = _builtin_config(model)
     constants = Preprocessing(int(config["vision_cfg"]["image_size"]), _MEAN, _STD)
-    return ExtractorSource(f"{name}-{weights.stem}", model, weights, config, constants)
+    return ExtractorSource(
+        f"{name}-{weights.stem}", model, weights=weights, config=config, preprocessing=constants
+    )
 
 
 def inception_source(weights: str | None = None) -> ExtractorSource:
@@ -208,7 +210,9 @@ def _from_folder(name: str, folder: Path) -> ExtractorSource:
         raise InputError(
             f"extractor={name}: resize_mode={preprocessing.resize_mode}: must be shortest or squash"
         )
-    return ExtractorSource(name, "local-dir", folder / WEIGHTS_FILE, config, preprocessing)
+    return ExtractorSource(
+        name, "local-dir", weights=folder / WEIGHTS_FILE, config=config, preprocessing=preprocessing
+    )
 
 
 def _check_text_tower(name: str, folder: Path, text: Mapping[str, Any]) -> None:

@@ -94,7 +94,7 @@ def frechet_infinity(
     if n < 4 * d:
         return Score(None, n, note=f"unscored: n={n} is fewer than 4 x {d} features")
     generator = np.random.default_rng(seed)
-    subsets = list(_subsets(generator, n, 2 * d, clusters, points))
+    subsets = list(_subsets(generator, n, fewest=2 * d, clusters=clusters, points=points))
     sizes = np.array([len(rows) for rows in subsets])
     if len(set(sizes.tolist())) < 3:
         return Score(None, n, note="unscored: a line needs 3 sizes; raise num_images")
@@ -197,7 +197,9 @@ def bootstrap_interval(
     """
     data = _checked(features, reference)
     within = _repeats(clusters, len(data)) > 0
-    drawn = _resampled_distances([data], reference, clusters, seed, resamples, within)
+    drawn = _resampled_distances(
+        [data], reference, clusters=clusters, seed=seed, resamples=resamples, within=within
+    )
     if drawn is None:
         return None
     value = frechet_distance(data, reference)
@@ -220,7 +222,9 @@ def difference_interval(
     over-covers (about 99%). ``None`` for N < d, below 8 clusters, and above
     :data:`BOOTSTRAP_MAX_FEATURES`. Raises ``ValueError`` for unequal shapes.
     """
-    drawn = resampled_differences(candidate, baseline, reference, clusters, seed, resamples)
+    drawn = resampled_differences(
+        candidate, baseline, reference=reference, clusters=clusters, seed=seed, resamples=resamples
+    )
     if drawn is None:
         return None
     low, high = np.quantile(drawn, [0.025, 0.975])
@@ -241,7 +245,9 @@ def resampled_differences(
         raise ValueError(f"features: {first.shape} and {second.shape} differ; compare equal N")
     if len(first) < first.shape[1]:
         return None
-    drawn = _resampled_distances([first, second], reference, clusters, seed, resamples)
+    drawn = _resampled_distances(
+        [first, second], reference, clusters=clusters, seed=seed, resamples=resamples
+    )
     return None if drawn is None else drawn[0] - drawn[1]
 
 

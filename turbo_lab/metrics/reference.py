@@ -105,7 +105,16 @@ def build_reference(
     mean, covariance = data.mean(axis=0), np.atleast_2d(np.cov(data, rowvar=False))
     content = sha256_text(f"{len(data)}\n{extractor}\n{mean.tobytes()!r}{covariance.tobytes()!r}")
     kept = features.astype(np.float16) if keep_features else None
-    return Reference(mean, covariance, len(data), extractor, name, content, extractor_name, kept)
+    return Reference(
+        mean,
+        covariance,
+        n=len(data),
+        extractor=extractor,
+        name=name,
+        digest=content,
+        extractor_name=extractor_name,
+        features=kept,
+    )
 
 
 def save_reference(

@@ -140,7 +140,9 @@ class ExactStages:
         if "noise" in self.given_back or not isinstance(generators[0], torch.Generator):
             return self._stock.noise(recipe, generators, shape, dtype)
         key = (recipe.scheduler, recipe.num_inference_steps, len(generators), shape, dtype)
-        uploaded = UploadedNoise(generators, shape, dtype, self.device, self._draws.get(key, ()))
+        uploaded = UploadedNoise(
+            generators, shape, dtype=dtype, device=self.device, planned=self._draws.get(key, ())
+        )
         _keep(self._draws, key, uploaded.seen)  # filled while the steps run
         return BatchNoise(uploaded.initial, uploaded)
 

@@ -179,7 +179,7 @@ class GraphPool:
             self.clear()
             raise _does_not_fit(name, inputs, "the device is out of memory") from error
         self.num_captured += 1
-        graph = Graph(name, static, outputs, replay, taken)
+        graph = Graph(name, static, outputs=outputs, replay=replay, num_bytes=taken)
         if all(same_bits(*pair) for pair in zip(graph.run(inputs), eager, strict=True)):
             return graph
         self.differing[name] = None

@@ -120,8 +120,8 @@ def _load(pipeline: StableDiffusionXLPipeline, path: Path, where: str, name: str
             own = [fit for fit in fits if fit.part == part]
             if own:
                 config = configs.get(part) or configs.get("") or {}
-                _load_part(pipeline, part, own, tensors, config, name)
-    _check_is_on(pipeline, fits, tensors, where, name)
+                _load_part(pipeline, part, fits=own, tensors=tensors, config=config, name=name)
+    _check_is_on(pipeline, fits, tensors=tensors, where=where, name=name)
 
 
 def _modules(pipeline: StableDiffusionXLPipeline) -> ModelModules:

@@ -138,7 +138,7 @@ def compare_calls(
             blocks, call_a, call_b, calls=calls, orders=order, between=conditions.read
         )
     warnings = (*unstable, *drift_warnings(_in_order(tested, noise)), *conditions.warnings())
-    return _paired_timing(tested, noise, calls, seed, warnings)
+    return _paired_timing(tested, noise, calls=calls, seed=seed, warnings=warnings)
 
 
 def _in_order(tested: Blocks, noise: Blocks) -> tuple[float, ...]:

@@ -58,7 +58,11 @@ def load_pipeline(
     with refused_as(f"model: {path} cannot be loaded as a StableDiffusionXLPipeline"):
         if read_seed(path) is not None:
             pipeline = make_pipeline(
-                path, make_scheduler(scheduler), TORCH_DTYPES[dtype], device, own_vae
+                path,
+                make_scheduler(scheduler),
+                dtype=TORCH_DTYPES[dtype],
+                device=device,
+                vae=own_vae,
             )
         else:
             pipeline = _read_pipeline(source, dtype, own_vae)

@@ -36,7 +36,9 @@ def prove(stages: ExactStages, batch: Batch, negative_prompt: str | None) -> Non
     sampler = Sampler(stages.pipeline, stages.device, WorkDone(), stages=stages)
     expected, pixels = _stock_stages(sampler, stages, batch, negative_prompt)
     while "loop" not in stages.given_back:
-        stage = _first_difference(sampler, batch, negative_prompt, expected, pixels)
+        stage = _first_difference(
+            sampler, batch, negative_prompt=negative_prompt, expected=expected, pixels=pixels
+        )
         if stage is None:
             return
         part = _PARTS.get(stage.partition(".")[0], "loop")

@@ -162,7 +162,9 @@ def measure_call(
         if stages is not None:
             stages.reset()
         conditions.read()
-        samples_ns, wall_ns = _sample(fn, wait, clock, rule, energy, conditions.read)
+        samples_ns, wall_ns = _sample(
+            fn, wait, clock=clock, rule=rule, energy=energy, between_blocks=conditions.read
+        )
         conditions.read()
     samples_s = tuple(value / 1e9 for value in samples_ns)
     latency_s = summarize(samples_s)
