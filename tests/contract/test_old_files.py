@@ -111,8 +111,8 @@ def test_stored_work_counts_where_the_environment_is_the_same(
 def test_goldens_are_listed_with_their_history(turbo_lab: TurboLab, lab: Path) -> None:
     answer = turbo_lab("golden", "list", "--json", folder=lab)
     assert answer.document["root"] == str(lab.resolve() / "goldens")
-    told = ("name", "outcome", "accepted_by", "reason", "beside", "known_bad")
-    assert [[row[key] for key in told] for row in answer.document["goldens"]] == [
+    listed = ("name", "outcome", "accepted_by", "reason", "beside", "known_bad")
+    assert [[row[key] for key in listed] for row in answer.document["goldens"]] == [
         [
             "guided",
             "939033fd91206fcdb3d7065a4e9e603d82fb4f03b060f8a7a9b797a37fa95e69",

@@ -318,7 +318,9 @@ def test_a_sweep_takes_over_what_a_killed_one_had_in_hand(
     assert deterministic_part(folder) == whole.content
 
 
-def test_verify_and_gc_beside_a_running_sweep(server: Server, whole: Whole, tmp_path: Path) -> None:
+def test_verify_and_gc_next_to_a_running_sweep(
+    server: Server, whole: Whole, tmp_path: Path
+) -> None:
     """Over and over while it runs: nothing seems damaged, and nothing is taken from it."""
     folder, refused = tmp_path / "run", 0
     store = Store(folder / "turbo-lab-store")

@@ -280,7 +280,7 @@ def test_stages_without_a_pipelines_latents_are_held_as_latents_are(
     assert verdict(own, golden, same).verdict == "pass"
 
 
-def test_what_stands_beside_the_anchor_says_so_until_it_expires(
+def test_an_outcome_next_to_the_anchor_says_so_until_it_expires(
     library: GoldenLibrary, golden: Golden
 ) -> None:
     seen = changed(observation(), "vae", 1e-4)

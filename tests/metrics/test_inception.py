@@ -100,7 +100,7 @@ def test_features_are_torchmetrics_without_antialiasing(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("any_weights")
-def test_fid_is_measured_beside_the_chosen_judges_figures(
+def test_fid_is_measured_next_to_the_metrics_of_the_chosen_extractor(
     tmp_path: Path,
     weights: Path,
     source: ExtractorSource,

@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 from tests.report.results import sweep_result
 from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
+from turbo_lab.tracking.runs import Runs, SweepHead
 
 
 def project(folder: Path, sweep_id: str) -> dict[str, str]:
@@ -83,3 +84,22 @@ def test_looking_for_a_run_makes_no_database(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no MLflow database .*mlflow\.db; run this in"):
         Tracker(TrackingSettings.local(tmp_path, "none")).record_of("0" * 32)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_a_run_that_cannot_be_closed_is_noted_on_the_first_error(
+    tmp_path: Path, is_deleted: bool
+) -> None:
+    settings = TrackingSettings.local(tmp_path, "none")
+    runs, first = Runs(settings), ValueError("first")
+    run_id = runs.begin(SweepHead.of(sweep_result(tmp_path)))
+    client = MlflowClient(settings.uri)
+    if is_deleted:
+        client.delete_run(run_id)
+    runs.abandon_after(first)
+    notes = getattr(first, "__notes__", [])
+    if is_deleted:
+        assert len(notes) == 1
+        assert notes[0].startswith("MLflow still shows runs as RUNNING (MlflowException:")
+    else:
+        assert notes == [] and client.get_run(run_id).info.status == "KILLED"

@@ -125,12 +125,11 @@ def _make(path: Path, artifacts: Path | None) -> None:
         store = SqlAlchemyStore(sqlite_uri(aside), root.as_uri())
         store.engine.dispose()
         _settle(aside)
-    except BaseException:
+        # A write-ahead log of a deleted database would be replayed into the new one.
+        _remove(path)
+        aside.replace(path)
+    finally:
         _remove(aside)
-        raise
-    # A write-ahead log of a deleted database would be replayed into the new one.
-    _remove(path)
-    aside.replace(path)
 
 
 def _settle(path: Path) -> None:

@@ -15,7 +15,7 @@ import shlex
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,14 +140,25 @@ class Runs:
         for run_id in tuple(self._running):
             self.end(run_id, "KILLED")
 
+    def abandon_after(self, error: BaseException) -> None:
+        """Call :meth:`abandon` because of ``error``, which says more than a dead server's answer.
+
+        A failure to close the runs is noted on ``error``.
+        """
+        try:
+            self.abandon()
+        except Exception as second:  # noqa: BLE001  (any library below MLflow may raise it)
+            error.add_note(
+                f"MLflow still shows runs as RUNNING ({type(second).__name__}: {second})"
+            )
+
     @contextmanager
     def _complete_or_killed(self) -> Iterator[None]:
         """Close the running runs if one cannot be completed, such as one with missing files."""
         try:
             yield
-        except BaseException:
-            with suppress(Exception):  # the first error says more than that of a dead server
-                self.abandon()
+        except BaseException as error:
+            self.abandon_after(error)
             raise
 
     def project(self, result: SweepResult | CutOffSweep, sheet: Path | None) -> dict[str, str]:

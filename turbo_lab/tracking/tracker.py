@@ -11,7 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -153,16 +153,17 @@ class Tracker:
         if future is not None and future.done():
             return future.result()
         self._is_late = True
-        if self._runs is not None:
-            # The artifact store may hang although the tracking server answers.
-            closing = threading.Thread(target=_abandon, args=(self._runs,), daemon=True)
-            closing.start()
-            closing.join(_CLOSING_S)
-        raise IncompleteError(
+        late = IncompleteError(
             f"tracking: {self.settings.public_uri} did not finish within "
             f"{self.settings.timeout_s:g} s; the results are in the store: run `turbo-lab sync` "
             "once it is faster, or with a larger tracking.timeout_s"
         )
+        if self._runs is not None:
+            # The artifact store may hang although the tracking server answers.
+            closing = threading.Thread(target=self._runs.abandon_after, args=(late,), daemon=True)
+            closing.start()
+            closing.join(_CLOSING_S)
+        raise late
 
     def _submit(self, task: Callable[[Runs], _Result], timeout_s: float) -> Future[_Result]:
         """Run a task as the last one on the thread, and wait for it up to a limit."""
@@ -206,7 +207,7 @@ class Tracker:
         if self._runs is None or (error is not None and not _is_tracking_failure(error)):
             assert error is not None
             if self._runs is not None:
-                _abandon(self._runs)
+                self._runs.abandon_after(error)
             future.set_exception(error)
             return
         self._error = None
@@ -214,12 +215,6 @@ class Tracker:
             future.set_result(task(self._runs))
         except Exception as raised:  # noqa: BLE001  (raised again where the task is waited for)
             future.set_exception(raised)
-
-
-def _abandon(runs: Runs) -> None:
-    """Close the running runs; errors are ignored, because the caller raises a better one."""
-    with suppress(Exception):
-        runs.abandon()
 
 
 def _is_tracking_failure(error: Exception) -> bool:
