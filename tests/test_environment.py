@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from turbo_lab import environment
-from turbo_lab.environment import Cpu, Gpu, fingerprint, git_state, parse_cpuinfo, parse_gpu
+from turbo_lab.environment import (
+    Cpu,
+    CudaDriver,
+    Fingerprint,
+    Gpu,
+    fingerprint,
+    git_state,
+    parse_cpuinfo,
+    parse_gpu,
+)
 from turbo_lab.errors import InputError
 
 X86 = """processor\t: 0
@@ -177,3 +186,39 @@ def test_a_program_that_hangs_is_said_and_left_out(
     said = capsys.readouterr().err
     assert "warning: git gave no answer in 1 s; going on without it" in said
     assert "warning: nvidia-smi gave no answer in 1 s" in said
+
+
+def test_a_driver_library_that_cannot_be_loaded_is_not_taken_for_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that starts now meets the broken library first, on any machine."""
+    (tmp_path / "libcuda.so.1").write_text("not a library")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    environment.read_cuda_driver.cache_clear()
+    assert environment.read_cuda_driver() == CudaDriver(is_loaded=0)
+    assert environment.cuda_failure() == "the driver's library libcuda.so.1 cannot be loaded"
+    environment.read_cuda_driver.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("driver", "failure"),
+    [
+        (None, "gives no answer"),
+        (CudaDriver(1, error=803), "cannot be started (cuInit fails with error 803)"),
+        (CudaDriver(1, num_devices=0, cuda_version=13000), "offers no device"),
+        (CudaDriver(1, 0, 1, 11040), "is for CUDA 11, and this torch for CUDA 13.2"),
+        (CudaDriver(1, 0, 1, 13000), None),  # a minor version may be older
+        (CudaDriver(1, 0, 8, 14010), None),
+    ],
+)
+def test_a_driver_must_start_offer_a_device_and_be_new_enough(
+    driver: CudaDriver | None, failure: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "read_cuda_driver", lambda: driver)
+    monkeypatch.setattr(environment, "torch_cuda_version", lambda: "13.2")
+    assert environment.cuda_failure() == (failure and f"its driver {failure}")
+
+
+def test_keys_that_cannot_be_read_are_named_also_those_in_part() -> None:
+    keys = {"isa": "unknown", "device_model": "AMD family unknown model 1", "num_threads": 2}
+    assert Fingerprint(keys, {"libc": "unknown"}).unknown_keys == ("isa", "device_model")

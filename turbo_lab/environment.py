@@ -48,6 +48,20 @@ _ISA_FLAGS = (
     "sse4_2 avx f16c fma avx2 avx_vnni avx512f avx512bw avx512dq avx512vl avx512_vnni avx512_bf16 "
     "avx512_fp16 amx_tile amx_int8 amx_bf16 asimd asimdhp asimddp sve sve2 i8mm bf16"
 )
+# Prints the fields of a CudaDriver.
+_START_CUDA = """
+import ctypes
+count, version = ctypes.c_int(), ctypes.c_int()
+try:
+    cuda = ctypes.CDLL("libcuda.so.1")
+except OSError:
+    print(0)
+else:
+    error = cuda.cuInit(0)
+    error or cuda.cuDeviceGetCount(ctypes.byref(count))
+    cuda.cuDriverGetVersion(ctypes.byref(version))
+    print(1, error, count.value, version.value)
+"""
 # nvidia-smi takes seconds while a driver wakes up; a hung one never answers.
 _COMMAND_LIMIT_S = 20
 
@@ -69,6 +83,11 @@ class Fingerprint:
     def from_plain(cls, values: Mapping[str, Keys]) -> Fingerprint:
         """Return the fingerprint of a document. Raises ``KeyError`` if a part is missing."""
         return cls(values["keys"], values["options"])
+
+    @property
+    def unknown_keys(self) -> tuple[str, ...]:
+        """Names of the keys that could not be read on this machine, wholly or in part."""
+        return tuple(name for name, value in self.keys.items() if UNKNOWN in str(value).split())
 
 
 @dataclass(frozen=True)
@@ -109,6 +128,25 @@ class Gpu:
     """Version of the driver."""
     memory_bytes: int | None
     """Memory of the whole device, in bytes; ``None`` if the driver does not say."""
+
+
+@dataclass(frozen=True)
+class CudaDriver:
+    """The CUDA driver, as a program meets it that uses the GPU."""
+
+    is_loaded: int
+    """1 if the driver's library could be loaded, otherwise 0."""
+    error: int = 0
+    """Error code of ``cuInit``; 0 if the driver has started."""
+    num_devices: int = 0
+    """Number of devices that a program can use."""
+    cuda_version: int = 0
+    """Newest CUDA version that the driver supports, as 1000 * major + 10 * minor."""
+
+    @property
+    def cuda_major(self) -> int:
+        """Major version of CUDA that the driver supports."""
+        return self.cuda_version // 1000
 
 
 def fingerprint(
@@ -304,6 +342,33 @@ def torch_cuda_version() -> str | None:
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     found = re.search(r"^cuda\b[^=\n]*=\s*['\"]([^'\"]+)['\"]", text, flags=re.MULTILINE)
     return found.group(1) if found else None
+
+
+@lru_cache(maxsize=1)
+def read_cuda_driver() -> CudaDriver | None:
+    """Start the CUDA driver as torch would, in another process; ``None`` if that hangs.
+
+    nvidia-smi may list a GPU that no program can use: a container without the driver's
+    libraries, a module that does not match them, or a driver older than this torch.
+    """
+    text = _output_of(sys.executable, "-c", _START_CUDA)
+    return None if text is None else CudaDriver(*map(int, text.split()))
+
+
+def cuda_failure() -> str | None:
+    """Return why this torch cannot use the GPU that nvidia-smi lists; ``None`` if it can."""
+    driver, built = read_cuda_driver(), torch_cuda_version()
+    if driver is None:
+        return "its driver gives no answer"
+    if not driver.is_loaded:
+        return "the driver's library libcuda.so.1 cannot be loaded"
+    if driver.error:
+        return f"its driver cannot be started (cuInit fails with error {driver.error})"
+    if not driver.num_devices:
+        return "its driver offers no device"
+    if built is not None and driver.cuda_major < int(built.split(".")[0]):
+        return f"its driver is for CUDA {driver.cuda_major}, and this torch for CUDA {built}"
+    return None
 
 
 def git_state(folder: Path) -> GitState | None:

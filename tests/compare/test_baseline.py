@@ -16,11 +16,13 @@ from turbo_lab.compare.baseline import (
     Baseline,
     baseline_from,
     baseline_of,
+    check_baselines,
     names,
     own_folder,
     read_baseline,
     write_baseline,
 )
+from turbo_lab.documents.inspection import FindingStatus
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.store.record import Measurement
@@ -160,3 +162,15 @@ def test_a_missing_baseline_is_refused_with_the_command_that_makes_it(
     monkeypatch.chdir(tmp_path)
     assert main(["baseline", "set", "x", "y"]) == 2
     assert "is not a turbo-lab store" in capsys.readouterr().err
+
+
+def test_a_damaged_baseline_is_a_problem_for_doctor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "baselines").mkdir()
+    (tmp_path / "baselines" / "mine.json").write_text("{")
+    found = {row.name: row for row in check_baselines()}
+    assert found["baseline mine"].status == FindingStatus.PROBLEM
+    assert "is damaged" in found["baseline mine"].detail
+    assert found["baseline release"].status == FindingStatus.OK

@@ -7,13 +7,14 @@ report can name exactly what it compared with.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from turbo_lab.compare.paired import Key, ScoredImages
+from turbo_lab.documents.inspection import Finding, FindingStatus
 from turbo_lab.environment import Fingerprint
-from turbo_lab.errors import InputError, StoreError
+from turbo_lab.errors import InputError, StoreError, TurboLabError
 from turbo_lab.identity import digest as sha256_of
 from turbo_lab.request.parameters import Parameters
 from turbo_lab.request.prompts import DATA
@@ -161,3 +162,20 @@ def names(folder: Path) -> list[str]:
     """Return the names of all baselines, those of ``folder`` and those that ship."""
     found = [*folder.glob("*.json"), *PACKAGED.glob("*.json")]
     return sorted({path.stem for path in found})
+
+
+def check_baselines() -> Iterator[Finding]:
+    """Yield whether each baseline of this folder, and each that ships, can be read."""
+    folder = own_folder()
+    for name in names(folder):
+        yield _check_baseline(name, folder)
+
+
+def _check_baseline(name: str, folder: Path) -> Finding:
+    try:
+        baseline = read_baseline(name, folder)
+    except TurboLabError as error:
+        return Finding(f"baseline {name}", FindingStatus.PROBLEM, str(error))
+    measured = ", ".join(m.name for m in baseline.measurements)
+    text = f"{len(baseline.keys)} images of {baseline.parameters.model}, {measured}"
+    return Finding(f"baseline {name}", FindingStatus.OK, text)

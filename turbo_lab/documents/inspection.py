@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
 from turbo_lab.verdict import Verdict
+
+
+class FindingStatus(StrEnum):
+    """The outcome of one check of ``doctor``."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Something cannot be run here."""
+    PROBLEM = "problem"
+    """Nothing can be run until it is fixed."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +27,7 @@ class Finding:
 
     name: str
     """Name, such as ``torch`` or ``model sdxl-turbo``."""
-    status: Literal["ok", "note", "problem"]
+    status: FindingStatus
     """``ok``; ``note``: something cannot be run here; ``problem``: nothing can."""
     detail: str
     """Finding and, if it is not ``ok``, the remedy."""
@@ -26,10 +37,27 @@ class Finding:
 class Diagnosis:
     """The ``doctor`` document."""
 
-    verdict: Literal["ok", "problem"]
-    """``problem`` if any finding is one."""
+    verdict: Literal[FindingStatus.OK, FindingStatus.PROBLEM]
+    """``problem`` if any finding is one, otherwise ``ok``."""
     findings: tuple[Finding, ...]
     """All items that were checked."""
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding]) -> Diagnosis:
+        """Return the diagnosis that follows from all findings."""
+        found = tuple(findings)
+        is_sound = all(row.status != FindingStatus.PROBLEM for row in found)
+        return cls(FindingStatus.OK if is_sound else FindingStatus.PROBLEM, found)
+
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        """Findings that must be fixed."""
+        return tuple(row for row in self.findings if row.status == FindingStatus.PROBLEM)
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of ``doctor``."""
+        return 3 if self.verdict == FindingStatus.PROBLEM else 0
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from turbo_lab.cards.card import Recommended
 from turbo_lab.untrusted.typed_json import OMITTED
+
+
+class ModelStatus(StrEnum):
+    """State of a model's files on this machine."""
+
+    READY = "ready"
+    MISSING = "missing"
+    NEEDS_PATH = "needs a path"
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,7 @@ class ModelRow:
     """``packaged``, ``hub`` or ``local``."""
     license: str
     """Licence, as its own card states it."""
-    status: str
+    status: ModelStatus
     """``ready``; ``missing``: its files are not on this machine; ``needs a path``: your own."""
 
 

@@ -23,7 +23,7 @@ from turbo_lab.cards import (
 from turbo_lab.cards.hub import cached_snapshot
 from turbo_lab.cards.packaged import PackagedCard, packaged_names
 from turbo_lab.documents.document import read_value
-from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown
+from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown, ModelStatus
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import DigestCache, digest
 
@@ -39,7 +39,7 @@ _LOCAL = ModelRow(
     title="Your own folder or file: model=local model.path=FOLDER_OR_FILE",
     source="local",
     license="unknown",
-    status="needs a path",
+    status=ModelStatus.NEEDS_PATH,
 )
 
 
@@ -75,7 +75,7 @@ def _part_row(name: str) -> ModelRow:
         title=part.title or _PARTS[part.kind],
         source="packaged",
         license=part.license,
-        status="ready",
+        status=ModelStatus.READY,
     )
 
 
@@ -185,11 +185,11 @@ def _figures(card: PackagedCard) -> dict[str, ModelMetric] | None:
     return {key: read_value(ModelMetric, value, where) for key, value in card.figures.items()}
 
 
-def _status(card: ModelCard | AdapterCard) -> str:
+def _status(card: ModelCard | AdapterCard) -> ModelStatus:
     if card.source == "packaged":
-        return "ready" if card.name in packaged_names() else "missing"
+        return ModelStatus.READY if card.name in packaged_names() else ModelStatus.MISSING
     try:
         cached_snapshot(card)
     except MissingFilesError:
-        return "missing"
-    return "ready"
+        return ModelStatus.MISSING
+    return ModelStatus.READY
