@@ -33,6 +33,7 @@ from turbo_lab.untrusted.paths import (
     read_regular,
     refuse_links,
     replace_file,
+    user_path,
 )
 
 SECRET = "a secret of the user's"
@@ -776,3 +777,16 @@ def test_a_png_names_no_files_but_those_of_its_digests(
     capsys.readouterr()
     assert main(["reproduce", "image.png"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+# Paths that a user wrote
+
+
+def test_the_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert user_path("~/models") == Path("/home/me/models")
+    assert user_path("models") == Path("models")
+
+
+def test_a_user_without_a_home_folder_keeps_the_text() -> None:
+    assert user_path("~nobody-has-this-name/models") == Path("~nobody-has-this-name/models")

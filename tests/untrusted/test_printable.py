@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turbo_lab.untrusted.console import console
 from turbo_lab.untrusted.printable import (
     PrintableStream,
     printable,
@@ -63,14 +62,3 @@ def test_what_the_encoding_lacks_is_escaped() -> None:
     stream = PrintableStream(io.TextIOWrapper(buffer, "ascii", write_through=True))
     print("± 0.1", file=stream)
     assert buffer.getvalue() == b"\\xb1 0.1\n"
-
-
-def test_styles_reach_the_terminal_and_other_escapes_do_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    buffer = io.StringIO()
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    terminal = console(buffer, width=80)
-    terminal.print("[bold]ours[/bold] \x1b[31mtheirs", highlight=False)
-    assert "\x1b[1m" in buffer.getvalue()
-    assert "\\x1b[31mtheirs" in buffer.getvalue()
