@@ -29,8 +29,17 @@ def local(where: Path, **changes: Any) -> ModelCard:
     return model_card_from_config(values | {"path": str(where)} | changes)
 
 
-def lora(path: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
+def pair(down: str, width: int = 8) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of one layer; the name of its second matrix follows from the first's."""
+    up = down.replace("lora_A", "lora_B").replace("down.weight", "up.weight")
+    return {down: (4, width), up: (width, 4)}
+
+
+def lora(
+    path: Path, shapes: dict[str, tuple[int, ...]], metadata: dict[str, str] | None = None
+) -> Path:
     """Write a LoRA file of zeros, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({key: np.zeros(shape, np.float32) for key, shape in shapes.items()}, path)
+    zeros = {key: np.zeros(shape, np.float32) for key, shape in shapes.items()}
+    save_file(zeros, path, metadata=metadata)
     return path

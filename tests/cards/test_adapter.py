@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.cards.checkpoints import TO_Q, local, lora
+from tests.cards.checkpoints import TO_Q, local, lora, pair
 from turbo_lab.cards import (
     check_adapter_fits,
     locate,
@@ -83,3 +84,34 @@ def test_wrong_adapters(tmp_path: Path) -> None:
         broken.write_bytes(text)
         with pytest.raises(InputError, match="is not a safetensors file|is cut off"):
             locate_adapter(str(broken))
+
+
+def test_the_folder_of_peft(tmp_path: Path) -> None:
+    shapes = pair(f"base_model.model.{TO_Q}.lora_A.weight", width=96)
+    path = lora(tmp_path / "adapter_model.safetensors", shapes)
+    alone = locate_adapter(str(path))
+    assert alone.assumption is not None and "its alpha is taken to be its rank" in alone.assumption
+    config = tmp_path / "adapter_config.json"
+    config.write_text(json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 8}))
+    found = locate_adapter(str(tmp_path))
+    assert found.path == path and found.assumption is None
+    assert found.digest != alone.digest, "alpha scales it"
+    check_adapter_fits(found, locate(model_card("nano-turbo")))
+    config.write_text(json.dumps({"peft_type": "LOHA"}))
+    with pytest.raises(InputError, match="is 'LOHA', which diffusers does not load"):
+        locate_adapter(str(tmp_path))
+
+
+def test_the_only_file_of_a_folder(tmp_path: Path) -> None:
+    path = lora(tmp_path / "style (v2).safetensors", pair("lora_unet_x.lora_down.weight"))
+    assert locate_adapter(str(tmp_path)).path == path
+    lora(tmp_path / "other.safetensors", pair("lora_unet_x.lora_down.weight"))
+    with pytest.raises(MissingFilesError, match="name one of its 2 files"):
+        locate_adapter(str(tmp_path))
+
+
+def test_damaged_metadata_is_refused(tmp_path: Path) -> None:
+    shapes, key = pair("unet.x.lora_A.weight"), "lora_adapter_metadata"
+    path = lora(tmp_path / "a.safetensors", shapes, {key: "[]"})
+    with pytest.raises(InputError, match="its lora_adapter_metadata is not a JSON object"):
+        locate_adapter(str(path))

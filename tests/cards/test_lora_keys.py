@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
-from safetensors.torch import save_file as save_torch
 
-from tests.original_names import single_file, unet_module
-from turbo_lab.cards import (
-    LacksLayersError,
-    assemble,
-    check_adapter_fits,
-    locate,
-    locate_adapter,
-    model_card,
-)
-from turbo_lab.cards.card import local_card
-from turbo_lab.cards.lora_fit import ModelModules, diffusers_name, fit_layers
+from tests.cards.checkpoints import pair
 from turbo_lab.cards.lora_keys import LoraLayer, read_layers
-from turbo_lab.cards.modules import module_shapes
-from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.errors import InputError
 
 Shapes = dict[str, tuple[int, ...]]
 TO_Q = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
 FLAT = TO_Q.replace(".", "_")
 FC1 = "text_model.encoder.layers.0.mlp.fc1"
-
-
-def pair(down: str, up: str | None = None, width: int = 8) -> Shapes:
-    """Shapes of one layer; the name of ``up`` follows from that of ``down``."""
-    other = down.replace("lora_A", "lora_B").replace("down.weight", "up.weight")
-    return {down: (4, width), up or other: (width, 4)}
 
 
 def only(shapes: Shapes) -> LoraLayer:
@@ -148,140 +125,3 @@ def test_norms_of_a_dora(name: str, shape: tuple[int, ...], is_taken: bool) -> N
     else:
         with pytest.raises(InputError, match=rf"is a DoRA whose {name} has shape"):
             read_layers(shapes, "lora=a")
-
-
-# Against a model
-
-
-@pytest.fixture(scope="module")
-def nano() -> ModelModules:
-    return module_shapes(locate(model_card("nano-turbo")))
-
-
-def layer(module: str, part: str | None, shape: tuple[int, ...], rank: int = 4) -> LoraLayer:
-    down, up = (rank, shape[1], *shape[2:]), (shape[0], rank, *(1 for _ in shape[2:]))
-    return LoraLayer(part, module, f"{module}.down", f"{module}.up", down, up)
-
-
-def test_every_spelling_of_every_module_is_found(nano: ModelModules) -> None:
-    attended = {
-        int(name.split(".")[1])
-        for name in nano.parts["unet"]
-        if "up_blocks" in name and "attn1" in name
-    }
-    for part, modules in nano.parts.items():
-        spellings = {name: [name, name.replace(".", "_")] for name in modules}
-        for name, found in spellings.items():
-            if part == "unet":
-                original = unet_module(name, nano.layers_per_block, attended)
-                assert diffusers_name(original.replace(".", "_"), 1) == name.replace(".", "_")
-                found += [original, original.replace(".", "_")]
-            else:
-                bare = name.removeprefix("text_model.")
-                found += [bare, f"text_model.{bare}", f"text_model.{bare}".replace(".", "_")]
-            for spelling in found:
-                (fit,) = fit_layers([layer(spelling, part, modules[name])], nano, "lora=a")
-                assert (fit.part, fit.module) == (part, name)
-
-
-@pytest.mark.parametrize("dropped", ["first_stage_model.", "conditioner."])
-def test_a_lone_checkpoint_has_the_same_modules(
-    dropped: str, tmp_path: Path, nano: ModelModules
-) -> None:
-    tensors = single_file(assemble("nano-turbo"))
-    kept = {name: value for name, value in tensors.items() if not name.startswith(dropped)}
-    save_torch(kept, tmp_path / "a.safetensors")
-    found = module_shapes(locate(replace(local_card(tmp_path / "a.safetensors"), base="nano-sdxl")))
-    for part, modules in nano.parts.items():
-        ours = {found.key(part, name): shape for name, shape in found.parts[part].items()}
-        assert {key: ours[key] for key in nano.keys(part)} == {
-            nano.key(part, name): shape for name, shape in modules.items()
-        }
-
-
-def test_an_unnamed_part_is_the_one_that_has_all_layers(nano: ModelModules) -> None:
-    for part in ("unet", "text_encoder", "text_encoder_2"):
-        name, shape = next(
-            (n, s) for n, s in nano.parts[part].items() if n.endswith("_proj") or part == "unet"
-        )
-        (fit,) = fit_layers([layer(name, None, shape)], nano, "lora=a")
-        assert fit.part == part
-
-
-@pytest.mark.parametrize(
-    ("layers", "error", "message"),
-    [
-        ([("mid_x", "unet", (8, 8))], LacksLayersError, "adapts mid_x, which this model does not"),
-        (
-            [("encoder.layers.11.mlp.fc1", "text_encoder", (8, 8))],
-            LacksLayersError,
-            "adapts text_encoder.encoder.layers.11.mlp.fc1, which",
-        ),
-        ([(TO_Q, "unet", (640, 640))], InputError, ".*to_q is 640x640 in the LoRA and 96x96"),
-        (
-            [(TO_Q, "unet", (96, 96, 3, 3))],
-            InputError,
-            r".*a kernel of \(3, 3\) in the LoRA",
-        ),
-        (
-            [(TO_Q, "unet", (96, 96)), (FLAT, "unet", (96, 96))],
-            InputError,
-            ".* both change down_blocks.1.attentions.0",
-        ),
-    ],
-)
-def test_layers_that_do_not_fit(
-    nano: ModelModules,
-    layers: list[tuple[str, str, tuple[int, ...]]],
-    error: type[InputError],
-    message: str,
-) -> None:
-    with pytest.raises(error, match=f"^lora=a: {message}"):
-        fit_layers([layer(*one) for one in layers], nano, "lora=a")
-
-
-def test_a_dora_has_norms_for_all_layers_of_a_part(nano: ModelModules) -> None:
-    one = layer(TO_Q, "unet", (96, 96))
-    two = replace(layer(TO_Q.replace("to_q", "to_k"), "unet", (96, 96)), magnitude="m")
-    with pytest.raises(InputError, match=r"some layers have magnitudes \(DoRA\) and others do not"):
-        fit_layers([one, two], nano, "lora=a")
-
-
-# Files and folders
-
-
-def lora(path: Path, shapes: Shapes, metadata: dict[str, str] | None = None) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: np.zeros(s, np.float32) for k, s in shapes.items()}, path, metadata=metadata)
-    return path
-
-
-def test_the_folder_of_peft(tmp_path: Path) -> None:
-    shapes = pair(f"base_model.model.{TO_Q}.lora_A.weight", width=96)
-    path = lora(tmp_path / "adapter_model.safetensors", shapes)
-    alone = locate_adapter(str(path))
-    assert alone.assumption is not None and "its alpha is taken to be its rank" in alone.assumption
-    config = tmp_path / "adapter_config.json"
-    config.write_text(json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 8}))
-    found = locate_adapter(str(tmp_path))
-    assert found.path == path and found.assumption is None
-    assert found.digest != alone.digest, "alpha scales it"
-    check_adapter_fits(found, locate(model_card("nano-turbo")))
-    config.write_text(json.dumps({"peft_type": "LOHA"}))
-    with pytest.raises(InputError, match="is 'LOHA', which diffusers does not load"):
-        locate_adapter(str(tmp_path))
-
-
-def test_the_only_file_of_a_folder(tmp_path: Path) -> None:
-    path = lora(tmp_path / "style (v2).safetensors", pair("lora_unet_x.lora_down.weight"))
-    assert locate_adapter(str(tmp_path)).path == path
-    lora(tmp_path / "other.safetensors", pair("lora_unet_x.lora_down.weight"))
-    with pytest.raises(MissingFilesError, match="name one of its 2 files"):
-        locate_adapter(str(tmp_path))
-
-
-def test_damaged_metadata_is_refused(tmp_path: Path) -> None:
-    shapes, key = pair("unet.x.lora_A.weight"), "lora_adapter_metadata"
-    path = lora(tmp_path / "a.safetensors", shapes, {key: "[]"})
-    with pytest.raises(InputError, match="its lora_adapter_metadata is not a JSON object"):
-        locate_adapter(str(path))

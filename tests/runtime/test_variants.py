@@ -59,11 +59,7 @@ def test_another_vae_decodes_and_the_models_own_by_name_changes_nothing(other_va
     assert 1 < np.abs(other.astype(int) - own).mean() < 40
 
 
-def test_a_vae_is_known_by_its_content(tmp_path: Path, other_vae: Path) -> None:
-    moved = shutil.copytree(other_vae, tmp_path / "moved")
-    shipped, other = locate_vae("nano-vae"), locate_vae(str(other_vae))
-    assert other.digest == locate_vae(str(moved)).digest != shipped.digest
-    assert (shipped.license, other.license) == ("Apache-2.0", "unknown")
+def test_each_variant_is_a_cell_of_its_own(other_vae: Path) -> None:
     ids = {
         compose_side("sweep", "candidate", [*SMALL, *words]).cells[0].cell_id
         for words in ((), ("vae=nano-vae",), (f"vae={other_vae}",), ("compile=default",))
@@ -71,16 +67,8 @@ def test_a_vae_is_known_by_its_content(tmp_path: Path, other_vae: Path) -> None:
     assert len(ids) == 4
 
 
-def test_what_is_no_vae_is_refused(tmp_path: Path, other_vae: Path) -> None:
-    with pytest.raises(MissingFilesError, match="vae=nowhere: there is no such folder"):
-        locate_vae("nowhere")
-    with pytest.raises(InputError, match="vae=nano-clip: is a judge"):
-        locate_vae("nano-clip")
-    config = other_vae / "config.json"
-    config.unlink()
-    with pytest.raises(MissingFilesError, match="lacks config.json"):
-        locate_vae(str(other_vae))
-    # Of another family: its latents have other channels.
+def test_a_vae_of_another_family_is_refused(tmp_path: Path) -> None:
+    # Its latents have other channels.
     from diffusers import AutoencoderKL
 
     wide = AutoencoderKL(latent_channels=8, block_out_channels=(32,), norm_num_groups=8)
