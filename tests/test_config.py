@@ -74,6 +74,11 @@ def test_range_and_choice_are_lists() -> None:
     assert [p.values["seed"] for p in expand("seed=choice(5,1)")] == [5, 1]
 
 
+def test_glob_takes_the_names_of_a_group() -> None:
+    points = expand("model=glob(nano-*,exclude=*-lcm)")
+    assert [point.values["model"]["name"] for point in points] == ["nano-sdxl", "nano-turbo"]
+
+
 def test_points_do_not_share_what_another_point_changes() -> None:
     one, two = expand("tracking.images=all,none")
     assert (one.values["tracking"]["images"], two.values["tracking"]["images"]) == ("all", "none")
@@ -117,6 +122,9 @@ def test_multirun_flag_is_taken_and_changes_nothing() -> None:
         ("seed=interval(0,1)", "list the values"),
         ("prompts.fil=x", "prompts key=fil: unknown"),
         ("model=nano-turbo,nano-turb", "Did you mean nano-turbo?"),
+        ("model=nano-turbo,glob(*)", "glob(...) cannot be one value of a list"),
+        ("model=glob(absent*)", "lists no value; glob(...) takes its values from the names"),
+        ("seed=glob(*)", "lists no value; glob(...) takes its values from the names"),
     ],
 )
 def test_what_hydra_would_take_or_explain_badly_is_refused(argument: str, message: str) -> None:
@@ -132,6 +140,11 @@ def test_cfg_job_prints_the_composed_config(
     assert config.compose("sweep", ["--cfg", "job", "seed=5"]) == []
     assert "seed: 5" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_hydras_own_help_does_not_end_the_process(capsys: pytest.CaptureFixture[str]) -> None:
+    assert config.compose("sweep", ["--hydra-help"]) == []
+    assert "hydra/launcher" in capsys.readouterr().out
 
 
 def test_the_command_line_of_the_process_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:

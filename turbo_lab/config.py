@@ -21,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig  # noqa: F401  (registers Hydra'
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
     ChoiceSweep,
+    Glob,
     Override,
     OverrideType,
     QuotedString,
@@ -186,6 +187,9 @@ def compose(command: str, arguments: Sequence[str]) -> list[GridPoint]:
     ]
     try:
         main(points.extend)()
+    except SystemExit as end:  # --hydra-help has printed its text
+        if end.code:
+            raise
     except (HydraException, OmegaConfBaseException) as error:
         raise _in_our_words(error) from error
     finally:
@@ -233,7 +237,12 @@ def _check_overrides(overrides: Sequence[str]) -> None:
             raise InputError(f"{text}: {text.split('=')[0]} is turbo-lab's own; leave it out")
         _check_comma(override)
         if not (num_values := _num_values(override)):
-            raise InputError(f"{text}: lists no value; range(1,5) is 1, 2, 3, 4")
+            rule = (
+                "glob(...) takes its values from the names of a model, prompt set or other group"
+                if isinstance(override.value(), Glob)
+                else "range(1,5) is 1, 2, 3, 4"
+            )
+            raise InputError(f"{text}: lists no value; {rule}")
         num_points *= num_values
         if num_points > MAX_POINTS:
             raise InputError(
@@ -272,6 +281,8 @@ def _check_comma(override: Override) -> None:
 def _num_values(override: Override) -> int:
     """Return how many values an override lists, without listing them."""
     value = override.value()
+    if isinstance(value, Glob):
+        return len(value.filter(_choices_of(override.key_or_group)))
     if isinstance(value, RangeSweep):
         assert value.start is not None and value.stop is not None
         steps = (value.stop - value.start) / value.step if value.step else 0
@@ -281,12 +292,21 @@ def _num_values(override: Override) -> int:
 
 def _check_choices(group: str, override: Override) -> None:
     """Refuse a choice that is not a file of its config group."""
+    if isinstance(override.value(), Glob):
+        return  # it matches files of the group only
     swept = override.is_sweep_override() and override.is_discrete_sweep()
     choices = list(override.sweep_iterator()) if swept else [override.value()]
-    valid = [path.stem for path in (conf_dir() / group).glob("*.yaml")]
+    valid = _choices_of(group)
     for choice in choices:
+        if isinstance(choice, Glob):
+            raise InputError(f"{override.input_line}: glob(...) cannot be one value of a list")
         if str(_value(choice)) not in valid:
             raise unknown_name(group, str(_value(choice)), valid)
+
+
+def _choices_of(group: str) -> list[str]:
+    """Return the names of a config group's files, sorted."""
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
 def _known_keys() -> set[str]:

@@ -72,6 +72,10 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["golden"], "golden: name one of record, check"),
         (["report", "x", "--images", "many"], "'many' is not a valid integer"),
         (["store", "du", "stor=x"], "key=stor: unknown. Did you mean store?"),
+        (["store", "du", "x=" + "y" * 300], "y: the name is too long; a file name has up to"),
+        (["report", "y" * 300], "y: the name is too long; a file name has up to 255 bytes"),
+        (["reference", "build", "y" * 300], "y: the name is too long; a file name has up to"),
+        (["a\rb"], r"command=a\rb: unknown."),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(

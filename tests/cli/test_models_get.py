@@ -96,7 +96,7 @@ def get(hub: str, cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_the_files_of_a_card_are_fetched(hub: str, tmp_path: Path) -> None:
     done = get(hub, tmp_path, "taesdxl", "--yes")
     assert done.returncode == 0, done.stderr
-    assert "licence  mit" in done.stdout and f"read in  {CARD.license_source}" in done.stdout
+    assert "licence  mit" in done.stderr and f"read in  {CARD.license_source}" in done.stderr
     folder = tmp_path / "models--madebyollin--taesdxl" / "snapshots" / COMMIT
     assert {path.name for path in folder.iterdir()} == set(FILES) - {"README.md"}
 
@@ -104,13 +104,15 @@ def test_the_files_of_a_card_are_fetched(hub: str, tmp_path: Path) -> None:
 def test_a_repository_that_is_not_there_is_one_line(hub: str, tmp_path: Path) -> None:
     done = get(hub, tmp_path, "sdxl-vae-fp16-fix", "--yes")
     assert done.returncode == 3
-    assert done.stderr.count("\n") == 1 and "models get: madebyollin/sdxl-vae" in done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("turbo-lab: ")]
+    assert len(said) == 1 and "models get: madebyollin/sdxl-vae" in said[0]
 
 
 def test_nothing_is_fetched_unasked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "get", "taesdxl"]) == 2
     said = capsys.readouterr()
-    assert "licence  mit" in said.out and "add --yes to accept" in said.err
+    assert "licence  mit" in said.err and "add --yes to accept" in said.err
+    assert said.out == ""
     assert main(["models", "get", "taesdxl", "--yes"]) == 2
     assert "HF_HUB_OFFLINE is set" in capsys.readouterr().err
 

@@ -6,6 +6,7 @@ inconclusive; 4 an internal error, or no verdict was possible.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -18,7 +19,7 @@ from click.shell_completion import shell_complete
 from turbo_lab.cli.commands import turbo_lab
 from turbo_lab.cli.leave import leave
 from turbo_lab.errors import TurboLabError
-from turbo_lab.untrusted.printable import printable_output, shortened
+from turbo_lab.untrusted.printable import printable, printable_output, shortened
 from turbo_lab.untrusted.redaction import redact
 
 _COMPLETE = "_TURBO_LAB_COMPLETE"
@@ -57,7 +58,10 @@ def _run(words: list[str]) -> int:
     except BrokenPipeError:  # the reader has gone, for example `| head`
         sys.stderr.close()
         return 0
-    except Exception:  # noqa: BLE001  (a crash must never look like a regression)
+    except Exception as error:  # noqa: BLE001  (a crash must never look like a regression)
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            _print_error(f"{error.filename}: the name is too long; a file name has up to 255 bytes")
+            return 2
         print(redact(traceback.format_exc()), end="", file=sys.stderr)
         print("turbo-lab: internal error; please report the lines above", file=sys.stderr)
         return 4
@@ -65,7 +69,7 @@ def _run(words: list[str]) -> int:
 
 def _print_error(text: str) -> None:
     """Print a message without credentials, cut where it quotes a value that is too long."""
-    print(f"turbo-lab: {shortened(redact(text))}", file=sys.stderr)
+    print(f"turbo-lab: {shortened(printable(redact(text)))}", file=sys.stderr)
 
 
 def run() -> NoReturn:

@@ -57,15 +57,18 @@ def get(name: str, yes: bool) -> int:
     from turbo_lab.workflows.download import downloads, fetch
 
     needed = downloads(name)
-    for one in needed:
-        print(f"{one.card.repository}  {one.card.revision or 'its newest commit'}")
-        print(f"  files    {', '.join(one.files or one.patterns)}")
-        print(f"  licence  {one.card.license}")
-        print(f"  read in  {one.card.license_source}")
+    for one in needed:  # on standard error, like the question about them
+        click.echo(
+            f"{one.card.repository}  {one.card.revision or 'its newest commit'}\n"
+            f"  files    {', '.join(one.files or one.patterns)}\n"
+            f"  licence  {one.card.license}\n"
+            f"  read in  {one.card.license_source}",
+            err=True,
+        )
     if not yes:
         if not sys.stdin.isatty():
             raise InputError(f"models get {name}: nobody is there to ask; add --yes to accept")
-        if not click.confirm("Accept the licences and fetch these files?"):
+        if not click.confirm("Accept the licences and fetch these files?", err=True):
             return 3
     for one in needed:
         print(f"{one.card.repository} is in {fetch(one)}")
