@@ -30,11 +30,14 @@ def links(path: Path) -> list[str]:
     return re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'src="([^"]+)"', text)
 
 
+def anchor(title: str) -> str:
+    """The anchor of a heading, by GitHub's rule."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
 def anchors(path: Path) -> set[str]:
-    """Anchors of a page's headings, by GitHub's rule."""
-    titles = re.findall(r"^#+ (.+)$", prose(path), flags=re.M)
-    plain = [re.sub(r"[^\w\- ]", "", title.lower()) for title in titles]
-    return {title.replace(" ", "-") for title in plain}
+    """Anchors of a page's headings."""
+    return {anchor(title) for title in re.findall(r"^#+ (.+)$", prose(path), flags=re.M)}
 
 
 def broken(path: Path) -> list[str]:
@@ -43,9 +46,9 @@ def broken(path: Path) -> list[str]:
     for link in links(path):
         if link.startswith(("http://", "https://")):
             continue
-        file, _, anchor = link.partition("#")
+        file, _, heading = link.partition("#")
         target = (path.parent / file).resolve() if file else path
-        if not target.exists() or (anchor and anchor not in anchors(target)):
+        if not target.exists() or (heading and heading not in anchors(target)):
             wrong.append(link)
     return wrong
 
@@ -65,6 +68,24 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
 def test_the_index_links_every_page() -> None:
     linked = {link.partition("#")[0] for link in links(DOCS / "index.md")}
     assert {path.name for path in DOCS.glob("*.md")} - {"index.md"} <= linked
+
+
+def recipes() -> set[str]:
+    """Anchors of the recipes in docs/architecture.md."""
+    page = (DOCS / "architecture.md").read_text("utf-8")
+    part = page.partition("\n## Where does my change go?\n")[2].partition("\n## ")[0]
+    return {anchor(title) for title in re.findall(r"^### (.+)$", part, flags=re.M)}
+
+
+@pytest.mark.parametrize(
+    ("page", "prefix"),
+    [(ROOT / "CONTRIBUTING.md", "docs/architecture.md#"), (DOCS / "architecture.md", "#")],
+    ids=lambda value: value.name if isinstance(value, Path) else "",
+)
+def test_every_recipe_is_linked(page: Path, prefix: str) -> None:
+    assert len(recipes()) > 10
+    linked = {link.removeprefix(prefix) for link in links(page) if link.startswith(prefix)}
+    assert recipes() - linked == set()
 
 
 def test_pictures_are_small() -> None:
