@@ -121,6 +121,7 @@ def test_multirun_flag_is_taken_and_changes_nothing() -> None:
         ("~seed", "keys cannot be added or removed"),
         ("seed=interval(0,1)", "list the values"),
         ("prompts.fil=x", "prompts key=fil: unknown"),
+        ("gate.frechet=1", "gate.frechet: the chosen gate has no such key; gate=release has it"),
         ("model=nano-turbo,nano-turb", "Did you mean nano-turbo?"),
         ("model=nano-turbo,glob(*)", "glob(...) cannot be one value of a list"),
         ("model=glob(absent*)", "lists no value; glob(...) takes its values from the names"),

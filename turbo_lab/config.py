@@ -204,8 +204,12 @@ def _in_our_words(error: Exception) -> InputError:
         root, key = found.groups()
         files = sorted((conf_dir() / root).glob("*.yaml"))
         if files:
-            names = {str(name) for file in files for name in OmegaConf.load(file)}
-            return unknown_name(f"{root} key", key, names - {"defaults"})
+            keys = {file.stem: set(map(str, OmegaConf.load(file))) for file in files}
+            if having := [choice for choice, names in keys.items() if key in names]:
+                return InputError(
+                    f"{root}.{key}: the chosen {root} has no such key; {root}={min(having)} has it"
+                )
+            return unknown_name(f"{root} key", key, set().union(*keys.values()) - {"defaults"})
         if root != "hydra":
             return InputError(f"{root}.{key}: {root} is one value; write {root}=VALUE")
     if "--multirun" in text:
