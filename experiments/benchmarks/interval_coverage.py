@@ -141,7 +141,7 @@ SIMULATIONS: dict[str, Draw] = {
     "median (`p50`)": median,
     "ratio of pairs (`bench A B`)": ratio,
     "Fréchet distance (`fd`, `fd_infinity`)": frechet,
-    "the same, one image a prompt": frechet_of_rows,
+    "the same, one image per prompt": frechet_of_rows,
     "difference of Fréchet distances": difference,
     "jackknife (`kid`)": kernel(polynomial_kernel),
     "jackknife (`cmmd`)": kernel(gaussian_kernel),

@@ -75,7 +75,7 @@ def one_step(lab: Lab) -> list[Row]:
     teacher = lab.sweep(f"model={lab.family.teacher}", size)[0]
     gap = difference(lab, student, teacher)
     steps = teacher["parameters"]["num_inference_steps"]
-    text = f"CLIP score less that of the teacher's {steps} steps: {gap}"
+    text = f"CLIP score minus that of the teacher's {steps} steps: {gap}"
     return [Row("a single step is enough", text, at_least(gap.interval, -MARGIN))]
 
 
@@ -125,7 +125,7 @@ def sizes(lab: Lab) -> list[Row]:
     right = sum(_has_size(cell, name) for cell, name in zip(cells, names, strict=True))
     native, others = cells[0], cells[1:]
     gaps = [difference(lab, cell, native, len(others)) for cell in others]
-    text = f"CLIP score less that at {names[0]}, {listed(names[1:], gaps)}"
+    text = f"CLIP score minus that at {names[0]}, {listed(names[1:], gaps)}"
     return [
         Row("other sizes and shapes are drawn, without retraining",
             f"{right} of {len(cells)} sizes ({', '.join(names)})", exactly(right, len(cells))),
@@ -156,7 +156,7 @@ def _schedulers(
     if failed:
         return Row(claim, f"could not be drawn: {', '.join(failed)}", FAILS)
     gaps = [difference(lab, cell, own, len(cells)) for cell in cells]
-    text = f"CLIP score at 4 steps less that of {names[0]}, {listed(names[1:], gaps)}"
+    text = f"CLIP score at 4 steps minus that of {names[0]}, {listed(names[1:], gaps)}"
     return Row(claim, text, every([at_least(gap.interval, -MARGIN) for gap in gaps]))
 
 
@@ -167,7 +167,7 @@ def quantised(lab: Lab) -> list[Row]:
     gaps = [difference(lab, cell, plain, len(small)) for cell in small]
     return [
         Row("a UNet quantised to 8 bits draws as well",
-            f"CLIP score less that of {lab.family.dtype}, {listed(kinds, gaps)}",
+            f"CLIP score minus that of {lab.family.dtype}, {listed(kinds, gaps)}",
             every([at_least(gap.interval, -MARGIN) for gap in gaps])),
         untested("... and to 4 bits", "turbo-lab's `quantization` knows 8 bits only"),
     ]  # fmt: skip
@@ -202,7 +202,7 @@ def guidance(lab: Lab) -> list[Row]:
             f"recall@1 of the own prompt {figure(recall)}; chance is at most {chance:.3f}",
             at_most(_ends(recall["ci95"]), chance + CHANCE_MARGIN)),
         Row("guidance improves the image",
-            f"CLIP score at one step less that at 0, {listed(scales, gaps)}",
+            f"CLIP score at one step minus that at 0, {listed(scales, gaps)}",
             some([more_than(gap.interval, 0) for gap in gaps])),
     ]  # fmt: skip
 

@@ -83,7 +83,7 @@ def load(model: str) -> StableDiffusionXLPipeline:
 def draw(
     pipeline: StableDiffusionXLPipeline, cell: Cell, prompts: Sequence[str], seeds: Sequence[int]
 ) -> Images:
-    """(N, 64, 64, 3) uint8 RGB, one image a prompt and seed."""
+    """(N, 64, 64, 3) uint8 RGB, one image per prompt and seed."""
     rows = []
     for start in range(0, len(prompts), BATCH_SIZE):
         part = slice(start, start + BATCH_SIZE)
