@@ -81,6 +81,22 @@ def test_the_life_of_a_golden(suite: Path) -> None:
     assert run(suite)[0] == 0
 
 
+def test_only_a_failed_comparison_names_the_options(suite: Path) -> None:
+    """The words of other failures decide nothing, nor does a failure that the test expects."""
+    assert run(suite, "--golden-record")[0] == 0
+    expected = "with pytest.raises(pytest.fail.Exception): golden_image"
+    (suite / "test_it.py").write_text(
+        "import pytest\n"
+        + SUITE.format(offset=1, stage=0).replace(
+            "golden_image.check(draw(1", f"{expected}.check(draw(1"
+        )
+        + "\ndef test_other():\n"
+        "    pytest.fail('golden has no golden; run pytest --golden-record', pytrace=False)\n"
+    )
+    code, text = run(suite)
+    assert code == 1 and "golden images" not in text
+
+
 @pytest.mark.slow
 def test_it_works_under_xdist_and_recording_moves_nothing(suite: Path) -> None:
     assert run(suite, "--golden-record", "-n", "2")[0] == 0

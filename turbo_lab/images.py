@@ -36,6 +36,14 @@ UNREADABLE = (
 """Exceptions of Pillow for a damaged or hostile image, such as one of over 179 million pixels."""
 
 
+class ImageFileError(InputError):
+    """An image file that cannot be read."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
+
+
 def pixel_sha256(pixels: np.ndarray) -> str:
     """Return the sha256 of ``WIDTHxHEIGHT\\n`` and the (H, W, 3) uint8 RGB pixels, rows first."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
@@ -67,15 +75,17 @@ def decode_png(content: bytes) -> np.ndarray:
 def read_png(path: Path, *, follow_links: bool = True) -> tuple[np.ndarray, dict[str, str]]:
     """Read pixels, (H, W, 3) uint8 RGB, and text chunks. Raises :class:`InputError`.
 
+    It is an :class:`ImageFileError` unless the path is not a regular file.
+
     ``follow_links``: whether ``path`` may be a symbolic link; images of a store never are.
     """
     try:
         with open_regular(path, follow_links=follow_links) as file, Image.open(file) as image:
             if image.format != "PNG":
-                raise InputError(f"{path}: is a {image.format} file, not a PNG")
+                raise ImageFileError(path, f"is a {image.format} file, not a PNG")
             image.load()
             return np.asarray(image.convert("RGB")), dict(image.text)  # type: ignore[attr-defined]
     except FileNotFoundError as error:
-        raise InputError(f"{path}: does not exist") from error
+        raise ImageFileError(path, "does not exist") from error
     except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read as a PNG ({error})") from error
+        raise ImageFileError(path, f"cannot be read as a PNG ({error})") from error

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,13 @@ _NEW = "has no golden; run pytest --golden-record"
 _ACCEPT = 'pytest --golden-accept "REASON" TEST'
 
 
+_GOLDEN_FAILED = "turbo_lab_golden_failed"  # attribute of a test's report
+
+
+class GoldenFailed(pytest.fail.Exception):  # type: ignore[misc,name-defined]
+    """A failed comparison with a golden."""
+
+
 @dataclass
 class _Session:
     """Results of one pytest process, and of xdist's workers once they have ended."""
@@ -53,9 +60,11 @@ class _Session:
     written: list[str] = field(default_factory=list)
     """One line per golden that was recorded or replaced."""
 
-    def add_failure(self, name: str, verdict: Verdict, message: str) -> None:
+    def add_failure(
+        self, name: str, verdict: Verdict, message: str, *, has_golden: bool = True
+    ) -> None:
         """Add a case that failed and has no images to show."""
-        self.cases.append(CheckedCase(name, verdict, tier=None, message=message))
+        self.cases.append(CheckedCase(name, verdict, None, message, has_golden=has_golden))
 
 
 _SESSION = pytest.StashKey[_Session]()
@@ -151,10 +160,10 @@ class GoldenImage:
             self._judge(case)
         except StoreError as error:  # damaged, edited, or of a newer schema
             self._session.add_failure(case.title, Verdict.ERROR, str(error))
-            pytest.fail(f"golden {case.name}: error: {error}", pytrace=False)
+            raise GoldenFailed(f"golden {case.name}: error: {error}", pytrace=False) from error
         except NonFiniteError as error:  # neither recorded nor accepted
             self._session.add_failure(case.title, Verdict.REGRESSION, str(error))
-            pytest.fail(f"golden {case.name}: {error}", pytrace=False)
+            raise GoldenFailed(f"golden {case.name}: {error}", pytrace=False) from error
 
     def _judge(self, case: _TestCase) -> None:
         from turbo_lab.golden.embedding import image_embedding
@@ -174,12 +183,12 @@ class GoldenImage:
             self._session.written.append(f"accepted  {case.title}  ({verdict.message})")
             return
         self._add_compared(case, verdict, golden, stored.pixels)
-        pytest.fail(_failure_message(verdict), pytrace=False)
+        raise GoldenFailed(_failure_message(verdict), pytrace=False)
 
     def _record_new(self, case: _TestCase) -> None:
         if not self._config.getoption("--golden-record"):
-            self._session.add_failure(case.title, Verdict.UNCOVERED, _NEW)
-            pytest.fail(f"{case.name}: {_NEW}", pytrace=False)
+            self._session.add_failure(case.title, Verdict.UNCOVERED, _NEW, has_golden=False)
+            raise GoldenFailed(f"{case.name}: {_NEW}", pytrace=False)
         self._write(case, "first recording", None)
         self._session.written.append(f"recorded  {case.title}")
 
@@ -245,19 +254,26 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(str(error)) from error
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Mark the reports of tests that a golden failed; xdist carries the mark to the controller."""
+    report = yield
+    is_golden = call.excinfo is not None and isinstance(call.excinfo.value, GoldenFailed)
+    setattr(report, _GOLDEN_FAILED, is_golden)
+    return report
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None] | None:
     """List the goldens that were written, and the command to run next."""
-    written = terminalreporter.config.stash[_SESSION].written
-    if written:
+    session = terminalreporter.config.stash[_SESSION]
+    if session.written:
         terminalreporter.section("golden images written")
-        for line in sorted(written):
+        for line in sorted(session.written):
             terminalreporter.line(line)
-    failed = [
-        report
-        for report in terminalreporter.stats.get("failed", [])
-        if str(report.longrepr).startswith("golden ") or _NEW in str(report.longrepr)
-    ]
-    if not failed:
+    failed = terminalreporter.stats.get("failed", [])
+    if not any(getattr(report, _GOLDEN_FAILED, False) for report in failed):
         return None
     terminalreporter.section("golden images")
     terminalreporter.line("record new ones     pytest --golden-record")

@@ -22,7 +22,9 @@ def contender(label: str, score: float, p50: float) -> ContenderResult:
     """Return a contender with intervals of 0.02."""
     return ContenderResult(
         label=label,
-        metrics={"clip_score": ContenderMetric(score, (score - 0.01, score + 0.01), 16)},
+        metrics={
+            "clip_score": ContenderMetric(score, (score - 0.01, score + 0.01), 16, Direction.HIGHER)
+        },
         latency_s=ContenderLatency(p50, (p50 - 0.01, p50 + 0.01), 6),
     )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from turbo_lab.report.brief import interval_text
+from tests.report.results import TIMING, sweep_result, with_cell
+from turbo_lab.report.brief import brief_table, interval_text
 
 
 @pytest.mark.parametrize(
@@ -19,3 +22,12 @@ def test_an_interval_is_plus_minus_only_if_it_is_centred(
     value: float, low: float, high: float, text: str
 ) -> None:
     assert interval_text(value, low, high) == text
+
+
+def test_the_note_on_other_processes_is_the_one_that_the_timing_names() -> None:
+    busy = "host busy: other processes used 1.0 of 2 cores"
+    timing = replace(TIMING, warnings=("a busy GPU", busy), host_busy=busy)
+    noted = with_cell(sweep_result(None), 0, timing=timing)
+    assert brief_table(noted.cells).notes[-1] == f"! latency: {busy}"
+    quiet = with_cell(noted, 0, timing=replace(timing, host_busy=None))
+    assert brief_table(quiet.cells).notes == brief_table(sweep_result(None).cells).notes

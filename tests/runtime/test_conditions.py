@@ -7,7 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from turbo_lab.runtime.conditions import Conditions, ConditionsLog, busy_blocks, drifts
+from turbo_lab.runtime.conditions import (
+    Conditions,
+    ConditionsLog,
+    Disturbances,
+    busy_blocks,
+    drifts,
+)
 from turbo_lab.runtime.gpu import GpuReading
 from turbo_lab.runtime.host import CpuReading
 
@@ -27,7 +33,7 @@ def test_steady_conditions_give_no_warning() -> None:
     assert drifts([QUIET, cpu(clock_mhz=2800.0), cpu(temperature_c=69.0)]) == []
     assert drifts([gpu(), gpu(clock_mhz=1900.0, temperature_c=64.0)]) == []
     silent = Conditions(None, None, CpuReading(None, None, None), None)
-    assert drifts([silent, silent]) == [] and busy_blocks([silent]) == []
+    assert drifts([silent, silent]) == [] and busy_blocks([silent]) is None
 
 
 @pytest.mark.parametrize(
@@ -59,9 +65,14 @@ def test_what_the_gpu_did(last: Conditions, warning: str) -> None:
 def test_blocks_that_others_disturbed_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     readings = [replace(QUIET, other_cores=others) for others in (None, 0.1, 1.5, 0.7)]
-    assert busy_blocks(readings) == [
+    assert busy_blocks(readings) == (
         "host busy in 2 of 3 blocks: other processes used up to 1.5 of 2 cores"
-    ]
+    )
+
+
+def test_the_warning_of_other_processes_is_first_and_known_as_such() -> None:
+    assert Disturbances("host busy", ("GPU throttled",)).warnings == ("host busy", "GPU throttled")
+    assert Disturbances(None, ("GPU throttled",)).warnings == ("GPU throttled",)
 
 
 def test_a_log_holds_a_reading_each() -> None:

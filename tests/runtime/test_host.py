@@ -40,7 +40,7 @@ def test_another_busy_process_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(HostLoad, "_now", staticmethod(lambda: next(times)))
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     load = HostLoad()
-    assert load.warnings() == ["host busy: other processes used 1.1 of 2 cores"]
+    assert load.warning() == "host busy: other processes used 1.1 of 2 cores"
 
 
 @pytest.mark.parametrize("others,count", [(0.1, 2), (1.5, 64)])
@@ -50,16 +50,16 @@ def test_a_quiet_host_gives_no_warning(
     times = iter([(0.0, 0.0, 0.0), (1.0, 1.0 + others, 1.0)])
     monkeypatch.setattr(HostLoad, "_now", staticmethod(lambda: next(times)))
     monkeypatch.setattr(os, "cpu_count", lambda: count)
-    assert HostLoad().warnings() == []
+    assert HostLoad().warning() is None
 
 
 def test_without_proc_the_load_average_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("turbo_lab.runtime.host._proc", lambda name: None)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(os, "getloadavg", lambda: (3.5, 0.0, 0.0))
-    assert HostLoad().warnings() == ["host busy: load average 3.5 on 4 cores"]
+    assert HostLoad().warning() == "host busy: load average 3.5 on 4 cores"
     monkeypatch.setattr(os, "getloadavg", lambda: (1.0, 0.0, 0.0))
-    assert HostLoad().warnings() == []
+    assert HostLoad().warning() is None
 
 
 def test_own_work_is_not_others_work() -> None:

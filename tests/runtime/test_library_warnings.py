@@ -11,7 +11,7 @@ import pytest
 
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab.cli.main import main
-from turbo_lab.runtime.library_warnings import is_library_warning, library_warnings
+from turbo_lab.runtime.library_warnings import library_warnings
 
 
 def test_warnings_are_collected_once_and_only_inside() -> None:
@@ -29,7 +29,6 @@ def test_warnings_are_collected_once_and_only_inside() -> None:
         "diffusers warned: filtered out the keys ['dora_scale']",
         "peft warned: invalid value",
     ]
-    assert all(map(is_library_warning, found)) and not is_library_warning("out of memory")
 
 
 def test_what_a_library_drops_while_loading_is_in_the_record(
@@ -46,7 +45,9 @@ def test_what_a_library_drops_while_loading_is_in_the_record(
     file = folder / "unet" / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"attention_sink": 4}))
     assert main(words) == 0
-    (cell,) = json.loads(capsys.readouterr().out)["cells"]
+    captured = capsys.readouterr()
+    (cell,) = json.loads(captured.out)["cells"]
+    assert "warning: diffusers" not in captured.err  # diffusers prints it
     (note,) = [text for text in cell["provenance"]["notes"] if not text.startswith("prompt")]
     assert note.startswith("diffusers warned: The config attributes {'attention_sink': 4}")
 

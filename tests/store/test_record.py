@@ -65,6 +65,28 @@ def measurement(**changes: Any) -> Measurement:
     return Measurement(**values | changes)
 
 
+@pytest.mark.parametrize(
+    ("value", "note", "failed"),
+    [
+        (None, "error: no weights", True),
+        (None, "needs 8 images", False),
+        (0.5, "errors are independent", False),
+    ],
+)
+def test_a_failure_of_an_older_version_is_known_by_its_note(
+    value: float | None, note: str, failed: bool
+) -> None:
+    old = through_json("measurement", measurement(value=value, note=note))
+    del old["failed"]
+    assert read_measurement(old, "old.json").failed == failed
+
+
+def test_a_failure_is_a_field_and_not_a_word_in_the_note() -> None:
+    for failed in (True, False):
+        new = measurement(value=None, note="error: no weights", failed=failed)
+        assert read_measurement(through_json("measurement", new), "new.json") == new
+
+
 def through_json(kind: str, value: Any) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(dump(document(kind, value)))
     return loaded

@@ -6,7 +6,7 @@ inpainting models, LoRAs, single parts. Refuses each of them by name, before tor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,8 +36,9 @@ _OTHERS = (
     ("cond_stage_model.model.", "Stable Diffusion 2.x"),
     ("control_model.", "a ControlNet"),
     ("controlnet_cond_embedding.", "a ControlNet"),
-    ("conditioner.embedders.0.model.", "SDXL's refiner (one text encoder)"),
 )
+# SDXL's base model has another encoder at this place, and this one at the next.
+_REFINER_TEXT_ENCODER = "conditioner.embedders.0.model."
 _PIPELINES = ("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline")
 _OTHER_PIPELINES = {
     "StableDiffusionPipeline": "Stable Diffusion 1.x or 2.x",
@@ -137,13 +138,12 @@ def missing_components(index: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(name for name in COMPONENTS if name not in found)
 
 
-def parts_missing(where: str, missing: Iterable[str]) -> InputError:
+def parts_missing(where: str, missing: Sequence[str]) -> InputError:
     """Return the error for a model that lacks parts which nothing else gives."""
-    names = ", ".join(missing)
-    vae = " (or vae= for the VAE)" if "vae" in names else ""
+    vae = " (or vae= for the VAE)" if "vae" in missing else ""
     return InputError(
-        f"{where}: has no {names}; name the model that they come from: model.base=sdxl-base, "
-        f"or model.base=FOLDER{vae}"
+        f"{where}: has no {', '.join(missing)}; name the model that they come from: "
+        f"model.base=sdxl-base, or model.base=FOLDER{vae}"
     )
 
 
@@ -153,9 +153,9 @@ def _foreign_kind(shapes: Shapes) -> str | None:
         return "a LoRA, not a model; pass it as lora=PATH"
     for start, kind in _OTHERS:
         if any(name.startswith(start) or f".{start}" in name for name in shapes):
-            if kind.startswith("SDXL's") and _has(shapes, _ORIGINAL["text_encoder_2"]):
-                continue
             return f"{kind}; {_NEEDED}"
+    if _has(shapes, _REFINER_TEXT_ENCODER) and not _has(shapes, _ORIGINAL["text_encoder_2"]):
+        return f"SDXL's refiner (one text encoder); {_NEEDED}"
     if set(shapes) <= {"clip_l", "clip_g", "emb_params"}:
         return f"a textual inversion embedding; {_NEEDED}"
     has_unet = _has(shapes, _ORIGINAL["unet"]) or "conv_in.weight" in shapes

@@ -289,7 +289,7 @@ def _contender(item: Contender) -> ContenderResult:
     return ContenderResult(
         label=item.label,
         metrics={
-            one.name: ContenderMetric(one.value, one.ci95, one.n)
+            one.name: ContenderMetric(one.value, one.ci95, one.n, one.direction)
             for one in item.measured.measurements
         },
         latency_s=ContenderLatency(call.p50, call.ci95, call.n),

@@ -24,6 +24,15 @@ Key = tuple[str, int]
 """Prompt and seed of an image."""
 
 
+class NotComparableError(InputError):
+    """Two measurements that cannot be compared."""
+
+    def __init__(self, subject: str, reason: str) -> None:
+        """``subject``: name of the metric, or of both measurements."""
+        super().__init__(f"{subject}: {reason}")
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class ScoredImages:
     """One metric of a set of images, with the keys that its values are paired by."""
@@ -67,8 +76,8 @@ def compare_metric(
     """Compare one metric, paired by prompt and seed and clustered by prompt.
 
     ``margin``: how much worse the candidate may be; with ``two_sided``, how far it may be off in
-    either direction. Raises :class:`InputError` for measurements of two fingerprints and for
-    images that do not pair.
+    either direction. Raises :class:`NotComparableError` for measurements of two fingerprints and
+    for images that do not pair.
     """
     here, there = candidate.measurement, baseline.measurement
     _check_fingerprints(here, there)
@@ -105,13 +114,14 @@ def compare_metric(
 def pair_images(candidate: ScoredImages, baseline: ScoredImages) -> Pairs:
     """Return the values of both sides for the same prompts and seeds, in the candidate's order.
 
-    Raises :class:`InputError` if a side has an image that the other lacks.
+    Raises :class:`NotComparableError` if a side has an image that the other lacks.
     """
     here, there = _by_key(candidate), _by_key(baseline)
     if len(here) != len(candidate.keys) or set(here) != set(there):
-        raise InputError(
-            f"{candidate.measurement.name}: {len(here)} images of the candidate and {len(there)} "
-            "of the baseline do not pair; compare equal prompts and seeds"
+        raise NotComparableError(
+            candidate.measurement.name,
+            f"{len(here)} images of the candidate and {len(there)} of the baseline do not pair; "
+            "compare equal prompts and seeds",
         )
     first, second = (np.array([side[key] for key in here]) for side in (here, there))
     return Pairs(first, second, [prompt for prompt, _ in here])
@@ -232,10 +242,11 @@ def _needed_n(row: CheckResult, alpha: float, beyond: float) -> int | None:
 
 def _check_fingerprints(candidate: Measurement, baseline: Measurement) -> None:
     if candidate.name != baseline.name or candidate.fingerprint != baseline.fingerprint:
-        raise InputError(
-            f"{candidate.name} {candidate.fingerprint[:12]} and {baseline.name} "
-            f"{baseline.fingerprint[:12]}: measured in different ways (extractor, reference, "
-            "preprocessing or version); measure both sides in the same way"
+        names = [f"{one.name} {one.fingerprint[:12]}" for one in (candidate, baseline)]
+        raise NotComparableError(
+            " and ".join(names),
+            "measured in different ways (extractor, reference, preprocessing or version); measure "
+            "both sides in the same way",
         )
 
 

@@ -22,6 +22,8 @@ class ContenderMetric:
     """95% confidence interval. ``None``: it cannot be given."""
     n: int
     """Number of independent samples."""
+    direction: Direction = Direction.NONE
+    """Direction in which the metric is better."""
 
 
 @dataclass(frozen=True)

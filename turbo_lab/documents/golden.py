@@ -90,6 +90,8 @@ class CheckedCase:
     """``causes`` in words. ``None``: not explained."""
     fingerprints: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """All keys of the environment, by ``golden`` and ``here``; empty if either is unknown."""
+    has_golden: bool = True
+    """``false`` if no golden of the case is recorded yet."""
 
 
 @dataclass(frozen=True)
@@ -255,6 +257,8 @@ class FaultOutcome:
     figures: Mapping[str, float] = field(default_factory=dict)
     """Worst value of each distance as a fraction of its threshold, by name, such as
     ``T1 window_density``. Values up to 1 are not detected."""
+    worst_by_tier: Mapping[str, float] = field(default_factory=dict)
+    """Largest value of ``figures`` at each tier. A tier at which no bit changed is absent."""
     above_noise: tuple[Tier, ...] = ()
     """Tiers that missed it although a distance exceeds every harmless change."""
 

@@ -39,6 +39,9 @@ class CellTiming:
     """One reading per block of calls: load, clocks, temperatures, throttling."""
     energy: EnergySummary | None = None
     """Energy per image, in joules. ``None``: the device has no meter, as a CPU."""
+    host_busy: str | None = None
+    """Warning that other processes were busy, one of ``warnings``. ``None``: there is none, or
+    written by a version that did not record it."""
 
     @classmethod
     def of(cls, timing: Timing) -> CellTiming:
@@ -54,6 +57,7 @@ class CellTiming:
             peaks_bytes=timing.peaks_bytes,
             conditions=timing.conditions,
             energy=timing.energy,
+            host_busy=timing.host_busy,
         )
 
 

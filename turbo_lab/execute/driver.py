@@ -24,7 +24,6 @@ from turbo_lab.planning.work import Group, Job
 from turbo_lab.request.parameters import Parameters
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.runtime.failures import reason
-from turbo_lab.runtime.library_warnings import is_library_warning
 from turbo_lab.store.encode import DrawnBatch
 from turbo_lab.store.record import CellStatus, Exactness, Record
 
@@ -188,15 +187,14 @@ class _Driver:
             stages.clear()  # of an attempt that failed, and of parts
         notes = (*cut, *drawn.notes)
         for text in notes:
-            if not is_library_warning(text):
-                self._note(f"warning: {text}")
+            self._note(f"warning: {text}")
         batch = DrawnBatch(
             batch=job.batch,
             exactness=Exactness.SPLIT if drawn.split else keys.exactness,
             keys=self.context.fingerprint.keys,
             pixels=drawn.pixels,
             stages=stages,
-            notes=notes,
+            notes=(*notes, *drawn.library_warnings),
             names=self.context.origins[job.cells[0].cell_id].names,
         )
         committer.submit(batch, partial(self._committed, job, key, len(drawn.pixels)))

@@ -87,7 +87,9 @@ class ResidentPipeline:
     """Stages of the exact loop; ``None``: the recipe asks for the stock call."""
     notes: tuple[str, ...] = field(default=(), init=False)
     """Remarks on the adapters that are on the pipeline, for the record."""
-    load_notes: tuple[str, ...] = field(default=(), init=False)
+    adapter_warnings: tuple[str, ...] = field(default=(), init=False)
+    """Warnings of the libraries while the adapters were put on, for the record."""
+    load_warnings: tuple[str, ...] = field(default=(), init=False)
     """Warnings of the libraries while the weights were loaded, for the record."""
     version: int = field(default=0, init=False)
     """Count of changes to the weights or adapters; text encodings are valid for one version."""
@@ -129,7 +131,8 @@ class ResidentPipeline:
             with library_warnings() as warned:
                 put_on_lora(self.pipeline, named)
             idle = lora.without_effect(self.pipeline, [name for name, _, _ in named])
-            self.notes = (*warned, *(f"lora={name}: {_NO_EFFECT}" for name in idle))
+            self.notes = tuple(f"lora={name}: {_NO_EFFECT}" for name in idle)
+            self.adapter_warnings = tuple(warned)
             self._adapters = adapters
         self.load_s += time.perf_counter() - began
 
@@ -150,7 +153,7 @@ class ResidentPipeline:
             pipeline = load_pipeline(
                 source, recipe.scheduler, recipe.dtype, device, vae=vae, offload=keys.offload
             )
-        self.load_notes = tuple(warned)
+        self.load_warnings = tuple(warned)
         torchao_version = variant.get("quantization", "").partition(" torchao ")[2] or None
         accelerate(pipeline, keys, torchao_version)
         self.compilation = None
@@ -178,7 +181,7 @@ class ResidentPipeline:
             lora.take_off(self.pipeline)
         if self.exact is not None:
             self.exact.weights_changed()
-        self._adapters, self.notes = None, ()
+        self._adapters, self.notes, self.adapter_warnings = None, (), ()
         self.version += 1
 
     def cut_prompts(self, prompts: Sequence[str]) -> dict[str, str]:

@@ -89,8 +89,12 @@ class Worker:
             drawn = self._current_runner().run(batch, negative_prompt, observe)
             if self.resident.compilation is not None:
                 self.resident.compilation.require()
-        notes = (*drawn.notes, *self._pipeline_notes(), *self.resident.load_notes, *warned)
-        return replace(drawn, notes=notes)
+        resident = self.resident
+        return replace(
+            drawn,
+            notes=(*drawn.notes, *self._pipeline_notes()),
+            library_warnings=(*resident.adapter_warnings, *resident.load_warnings, *warned),
+        )
 
     def _pipeline_notes(self) -> tuple[str, ...]:
         """Return what a reader of a result must know of the pipeline that made it."""
@@ -192,7 +196,11 @@ class Worker:
         taken = replace(
             taken,
             first_call_s=taken.first_call_s + call.preparation_s,
-            warnings=(*taken.warnings, *self._pipeline_notes()),
+            warnings=(
+                *taken.warnings,
+                *self.resident.adapter_warnings,
+                *self._pipeline_notes(),
+            ),
         )
         return timing(
             taken,

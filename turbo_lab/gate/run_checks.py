@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.paired import Key, compare_metric
+from turbo_lab.compare.paired import Key, NotComparableError, compare_metric
 from turbo_lab.compare.sides import Side, draw_side
 from turbo_lab.documents.gate import CheckResult
 from turbo_lab.errors import TurboLabError
@@ -120,9 +120,8 @@ def quality_checks(policy: Policy, candidate: Baseline, baseline: Baseline) -> l
             continue
         try:
             rows.append(compare_metric(here, there, rule.margin, rule.two_sided))
-        except TurboLabError as error:
-            why = str(error).removeprefix(f"{name}: ")
-            rows.append(CheckResult.without_value(name, Verdict.UNCOVERED, why))
+        except NotComparableError as error:
+            rows.append(CheckResult.without_value(name, Verdict.UNCOVERED, error.reason))
     return rows
 
 

@@ -61,6 +61,8 @@ class CaseCheck:
     """With ``explain``: stages that differ although all their inputs were the golden's."""
     fingerprints: Mapping[str, Keys] = field(default_factory=dict)
     """Fingerprint keys by ``golden`` and ``here``; empty if one of them is unknown."""
+    has_golden: bool = True
+    """``False`` if no golden of the case is recorded yet."""
 
 
 def library_judge(library: GoldenLibrary) -> Judge:
@@ -124,7 +126,7 @@ def _prepare(
     golden = library.read_if_any(name)
     if golden is None:
         message = "has no golden; run turbo-lab golden record"
-        return _without_run(name, Verdict.UNCOVERED, message)
+        return replace(_without_run(name, Verdict.UNCOVERED, message), has_golden=False)
     stored = library.stored_tensors(golden)
     if tuple(own) != golden.overrides:
         message = f"its line in cases.json has changed since it was recorded; {accept_hint(name)}"

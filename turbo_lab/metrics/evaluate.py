@@ -114,10 +114,11 @@ def _measure_one(
             raise unavailable
         score = _checked(_function(info)(inputs), len(inputs.prompts))
     except (TurboLabError, ValueError) as error:
-        score = Score(None, len(inputs.prompts), note=f"error: {error}")
+        score = Score(None, len(inputs.prompts), note=f"error: {error}", failed=True)
     except Exception as error:  # noqa: BLE001  (a metric's bug must not take the rest along)
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        score = Score(None, len(inputs.prompts), note=f"error: {what}{_where(error)}")
+        note = f"error: {what}{_where(error)}"
+        score = Score(None, len(inputs.prompts), note=note, failed=True)
     repeats = len(inputs.prompts) - len(set(zip(inputs.prompts, inputs.seeds, strict=True)))
     if repeats and score.value is not None:
         repeated = (
@@ -136,6 +137,7 @@ def _measure_one(
         note=score.note,
         details=details,
         per_image=score.per_image,
+        failed=score.failed,
     )
 
 

@@ -49,6 +49,8 @@ class Score:
     """A note for readers; ``None`` if there is nothing to say."""
     per_image: tuple[float, ...] | None = None
     """One value per image if ``value`` is their mean, else ``None``."""
+    failed: bool = False
+    """True if an error kept the metric from a value; ``note`` says which."""
 
 
 @dataclass(frozen=True)

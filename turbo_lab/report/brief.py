@@ -80,5 +80,5 @@ def interval_text(value: float, low: float, high: float) -> str:
 def _busy(cells: Sequence[CellResult]) -> list[str]:
     """Return a note if other processes were busy while a cell was timed."""
     timings = [cell.timing for cell in cells if cell.timing is not None]
-    warnings = sorted({text for one in timings for text in one.warnings if "busy" in text})
+    warnings = sorted({one.host_busy for one in timings if one.host_busy is not None})
     return [f"! latency: {warnings[0]}"] if warnings else []

@@ -39,6 +39,7 @@ def checked_case(item: CaseCheck) -> CheckedCase:
         causes=item.causes,
         explanation=_explanation(item),
         fingerprints=item.fingerprints,
+        has_golden=item.has_golden,
     )
 
 

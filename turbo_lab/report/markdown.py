@@ -115,11 +115,21 @@ def difference(check: CheckResult) -> str:
     """Return a difference with its interval; nothing if there is none."""
     if check.difference is None:
         return ""
-    text = f"{check.difference:+.4g}"
-    if check.ci95 is not None:
-        low, high = check.ci95
-        text += f" ({low:+.3g} to {high:+.3g})"
-    return text
+    interval = difference_interval(check)
+    return signed(check.difference) + (f" ({interval})" if interval else "")
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign and four significant digits."""
+    return f"{value:+.4g}"
+
+
+def difference_interval(check: CheckResult) -> str:
+    """Return the ends of the interval of a difference; nothing if there is none."""
+    if check.ci95 is None:
+        return ""
+    low, high = check.ci95
+    return f"{low:+.3g} to {high:+.3g}"
 
 
 def _cell(value: object) -> str:

@@ -33,6 +33,21 @@ class Conditions:
     """State of the device; ``None`` on a CPU or without NVML."""
 
 
+@dataclass(frozen=True)
+class Disturbances:
+    """Reasons to trust the measurements of a run less."""
+
+    host_busy: str | None
+    """Warning that other processes were busy; ``None``: they were not, or it is unknown."""
+    drifts: tuple[str, ...]
+    """Warnings of clocks, temperatures, throttling and a shared GPU."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All warnings, that of other processes first."""
+        return self.drifts if self.host_busy is None else (self.host_busy, *self.drifts)
+
+
 class ConditionsLog:
     """The readings of one run; the host's load is counted from construction."""
 
@@ -54,24 +69,24 @@ class ConditionsLog:
         """Readings so far, in order."""
         return tuple(self._readings)
 
-    def warnings(self) -> list[str]:
-        """Return warnings of the load over the run, or else its worst block, and of drifts."""
-        busy = self._run.warnings() or busy_blocks(self._readings)
-        if busy and (names := running_names()):
-            busy = [f"{busy[0]} (running now: {', '.join(names)})"]
-        return [*busy, *drifts(self._readings)]
+    def disturbances(self) -> Disturbances:
+        """Return the disturbances by the load over the run, or else its worst block, and drifts."""
+        busy = self._run.warning() or busy_blocks(self._readings)
+        if busy is not None and (names := running_names()):
+            busy = f"{busy} (running now: {', '.join(names)})"
+        return Disturbances(busy, tuple(drifts(self._readings)))
 
 
-def busy_blocks(readings: Sequence[Conditions]) -> list[str]:
-    """Return a warning if other processes were busy in some blocks."""
+def busy_blocks(readings: Sequence[Conditions]) -> str | None:
+    """Return a warning if other processes were busy in some blocks, else ``None``."""
     known = [r.other_cores for r in readings if r.other_cores is not None]
     busy = [cores for cores in known if cores > busy_threshold()]
     if not busy:
-        return []
-    return [
+        return None
+    return (
         f"host busy in {len(busy)} of {len(known)} blocks: other processes used up to "
         f"{max(busy):.1f} of {os.cpu_count() or 1} cores"
-    ]
+    )
 
 
 def drifts(readings: Sequence[Conditions]) -> list[str]:

@@ -71,16 +71,16 @@ class HostLoad:
         wall, busy, own = (after - before for after, before in zip(end, self._start, strict=True))
         return max(0.0, busy - own) / wall
 
-    def warnings(self) -> list[str]:
-        """Return a warning if others kept more than :data:`BUSY_CORES` busy."""
+    def warning(self) -> str | None:
+        """Return a warning if others kept more than :func:`busy_threshold` busy, else ``None``."""
         others, count = self.other_cores(), os.cpu_count() or 1
         if others is not None and others > busy_threshold():
-            return [f"host busy: other processes used {others:.1f} of {count} cores"]
+            return f"host busy: other processes used {others:.1f} of {count} cores"
         if others is None and hasattr(os, "getloadavg"):
             load = os.getloadavg()[0]  # one minute's mean, this process included
             if load > max(1.0, count / 2) + BUSY_CORES:
-                return [f"host busy: load average {load:.1f} on {count} cores"]
-        return []
+                return f"host busy: load average {load:.1f} on {count} cores"
+        return None
 
     @staticmethod
     def _now() -> tuple[float, float, float] | None:

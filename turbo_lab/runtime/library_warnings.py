@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TextIO
 
 _LIBRARIES = ("diffusers", "transformers", "peft")
-_WARNED = " warned: "
 _MAX_LENGTH = 500
 # A checkpoint's scheduler config has the keys of every scheduler that it was ever loaded as; keys
 # of the user's own are checked before anything is loaded.
@@ -54,11 +53,6 @@ def library_warnings() -> Iterator[list[str]]:
             logger.removeHandler(handler)
 
 
-def is_library_warning(note: str) -> bool:
-    """Return whether a note is a library's warning, which the library has printed already."""
-    return note.startswith(tuple(f"{name}{_WARNED}" for name in _LIBRARIES))
-
-
 class _Collector(logging.Handler):
     """A handler that keeps warnings, behind the filters of each logger."""
 
@@ -79,6 +73,6 @@ def _library_of(filename: str, category: type[Warning]) -> str | None:
 
 def _keep(found: list[str], library: str, message: str) -> None:
     text = re.sub(r"\s+", " ", message).strip()[:_MAX_LENGTH]
-    note = f"{library}{_WARNED}{text}"
+    note = f"{library} warned: {text}"
     if note not in found and not any(known in text for known in _NOT_NEWS):
         found.append(note)

@@ -137,7 +137,8 @@ def compare_calls(
         tested, noise = _interleave(
             blocks, call_a, call_b, calls=calls, orders=order, between=conditions.read
         )
-    warnings = (*unstable, *drift_warnings(_in_order(tested, noise)), *conditions.warnings())
+    drifts = drift_warnings(_in_order(tested, noise))
+    warnings = (*unstable, *drifts, *conditions.disturbances().warnings)
     return _paired_timing(tested, noise, calls=calls, seed=seed, warnings=warnings)
 
 

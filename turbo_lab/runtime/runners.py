@@ -31,6 +31,8 @@ class Drawn:
     """(N, H, W, 3) uint8 RGB in [0, 255]."""
     notes: tuple[str, ...] = ()
     """Notes for readers of the batch, such as ``out of memory at 4 images: drawn as 2+2``."""
+    library_warnings: tuple[str, ...] = ()
+    """Warnings of diffusers, transformers and peft, which those have printed already."""
     split: bool = False
     """``True`` if the batch was drawn in parts, so that its rows have the bits of other layouts."""
 

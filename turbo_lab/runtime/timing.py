@@ -118,6 +118,8 @@ class CallTiming:
     """State of the machine before the first block of samples and after each block."""
     warnings: tuple[str, ...]
     """Reasons to trust the measurements less."""
+    host_busy: str | None = None
+    """The warning that other processes were busy; ``None``: there is none."""
     energy_blocks: tuple[BlockEnergy, ...] = ()
     """Energy of each block; empty if the device has no meter."""
     energy_method: str = "counter"
@@ -169,6 +171,7 @@ def measure_call(
     samples_s = tuple(value / 1e9 for value in samples_ns)
     latency_s = summarize(samples_s)
     unstable = [] if stable else [unstable_warning(rule, warmup_ns)]
+    disturbances = conditions.disturbances()
     return CallTiming(
         latency_s=latency_s,
         samples_s=samples_s,
@@ -179,7 +182,8 @@ def measure_call(
         unet_steps_s=None if stages is None else stages.unet_steps(len(samples_s)),
         peaks=memory.peaks(),
         conditions=conditions.readings,
-        warnings=(*unstable, *drift_warnings(samples_s), *conditions.warnings()),
+        warnings=(*unstable, *drift_warnings(samples_s), *disturbances.warnings),
+        host_busy=disturbances.host_busy,
         energy_blocks=energy.blocks,
         energy_method=energy.method,
     )
@@ -204,6 +208,7 @@ def timing(
         peak_memory_bytes=call.peak_memory_bytes,
         fingerprint=fingerprint,
         warnings=call.warnings,
+        host_busy=call.host_busy,
         rule=rule,
         wall_s=call.wall_s,
         warmup_s=call.warmup_s,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -134,6 +134,8 @@ class Measurement:
     """Values whose digest is the fingerprint. ``None`` in old documents."""
     per_image: tuple[float, ...] | None = None
     """One value per image, in image order. ``None``: the metric is not a mean over images."""
+    failed: bool = False
+    """``True`` if an error kept the metric from a value: the next sweep tries again."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,9 @@ class Timing:
     """One reading per block of calls: load, clocks, temperatures, throttling."""
     energy: EnergySummary | None = None
     """Energy per image. ``None``: the device has no meter, or an older version wrote this."""
+    host_busy: str | None = None
+    """Warning that other processes were busy, one of ``warnings``. ``None``: there is none, or an
+    older version wrote this."""
 
 
 def document(kind: str, value: object) -> dict[str, Any]:
@@ -292,7 +297,11 @@ def read_record(values: Mapping[str, object], where: str) -> Record:
 
 def read_measurement(values: Mapping[str, object], where: str) -> Measurement:
     """Return a measurement from its document. Raises :class:`StoreError` or ``ValueError``."""
-    return _read(Measurement, "measurement", values, where)
+    measurement = _read(Measurement, "measurement", values, where)
+    if "failed" in values or measurement.value is not None:
+        return measurement
+    # Older versions wrote a failure only as the beginning of the note.
+    return replace(measurement, failed=(measurement.note or "").startswith("error"))
 
 
 def read_timing(values: Mapping[str, object], where: str) -> Timing:

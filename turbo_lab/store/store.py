@@ -307,8 +307,10 @@ def read_image(path: Path, pixel_sha256: str) -> np.ndarray:
 
     try:
         pixels, _ = images.read_png(path, follow_links=False)
-    except InputError as error:
-        raise _damaged(path, str(error).removeprefix(f"{path}: ")) from error
+    except images.ImageFileError as error:
+        raise _damaged(path, error.reason) from error
+    except InputError as error:  # not a regular file
+        raise StoreError(str(error)) from error
     if images.pixel_sha256(pixels) != pixel_sha256:
         raise _damaged(path, "its pixels are not those that were committed")
     return pixels

@@ -110,13 +110,15 @@ def _try_fault(
         for tier in TIERS
     }
     failed = (v for v in verdicts["T0"] if v.verdict != Verdict.PASS)
+    ratios = _worst_ratios(verdicts)
     return FaultOutcome(
         name=fault.name,
         caught=bool(caught["T0"]),
         by_tier=caught,
         cases=len(fitting),
         first_divergence=next((verdict.first_divergence for verdict in failed), None),
-        figures=_worst_ratios(verdicts),
+        figures={f"{t} {name}": ratio for t in TIERS for name, ratio in ratios[t].items()},
+        worst_by_tier={t: max(ratios[t].values()) for t in TIERS if ratios[t]},
         above_noise=tuple(t for t in TIERS if caught[t] is False and is_above_noise[t]),
     )
 
@@ -156,13 +158,14 @@ def run_with(fault: Fault, runner: CaseRunner, case: Case) -> Observation:
     return dataclasses.replace(seen, cell_id=case.cell.cell_id)
 
 
-def _worst_ratios(verdicts: Mapping[Tier, Sequence[CaseVerdict]]) -> dict[str, float]:
-    """Return the largest value of each metric over its threshold, by tier and name."""
-    worst: dict[str, float] = {}
+def _worst_ratios(
+    verdicts: Mapping[Tier, Sequence[CaseVerdict]],
+) -> dict[Tier, dict[str, float]]:
+    """Return the largest value of each metric over its threshold, by tier and then by name."""
+    worst: dict[Tier, dict[str, float]] = {tier: {} for tier in verdicts}
     for tier, of_tier in verdicts.items():
         for verdict in of_tier:
             for name, metric in verdict.metrics.items():
                 ratio = float("inf") if metric.value is None else metric.value / metric.threshold
-                key = f"{tier} {name}"
-                worst[key] = max(worst.get(key, 0.0), ratio)
+                worst[tier][name] = max(worst[tier].get(name, 0.0), ratio)
     return worst

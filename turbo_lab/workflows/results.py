@@ -60,7 +60,7 @@ def measure_cells(
         have = {
             name: stored[name, fingerprint]
             for name, fingerprint in wanted.items()
-            if (name, fingerprint) in stored and not _failed(stored[name, fingerprint])
+            if (name, fingerprint) in stored and not stored[name, fingerprint].failed
         }
         lacking = [n for n, full in zip(names, wanted, strict=True) if full not in have]
         if lacking:
@@ -69,10 +69,6 @@ def measure_cells(
             }
         found[record.record_id] = [have[name] for name in wanted if name in have]
     return found
-
-
-def _failed(measurement: Measurement) -> bool:
-    return measurement.value is None and (measurement.note or "").startswith("error")
 
 
 def _measure(

@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 
-from turbo_lab.documents.golden import CheckedCase, GoldenCheck, GoldenKey, ListedCase
-from turbo_lab.report.text.golden import print_check, print_list
+from turbo_lab.documents.golden import (
+    CheckedCase,
+    FaultOutcome,
+    GoldenCheck,
+    GoldenKey,
+    GoldenMutation,
+    ListedCase,
+)
+from turbo_lab.report.text.golden import print_check, print_list, print_mutation
 from turbo_lab.verdict import Verdict
 
 
@@ -38,6 +45,33 @@ def test_brackets_in_a_reason_are_not_markup(
 def test_a_regression_names_the_command_to_run_next(capsys: pytest.CaptureFixture[str]) -> None:
     print_check(check(case()))
     assert "turbo-lab golden check poster --explain" in capsys.readouterr().out
+
+
+def test_a_case_without_a_golden_names_the_command_whatever_its_message_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = "turbo-lab golden record"
+    new = case(verdict=Verdict.UNCOVERED, message="nothing is stored", has_golden=False)
+    print_check(check(new))
+    assert command in capsys.readouterr().out
+    print_check(check(replace(new, message="the twin has no golden", has_golden=True)))
+    assert command not in capsys.readouterr().out
+
+
+def test_a_missed_fault_shows_how_far_it_is_from_the_threshold(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    missed = FaultOutcome(
+        name="swapped",
+        caught=True,
+        by_tier={"T0": True, "T1": False, "T2": False},
+        cases=1,
+        first_divergence=None,
+        worst_by_tier={"T1": 0.5},
+    )
+    print_mutation(GoldenMutation(1.0, (missed,), ()))
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("swapped")]
+    assert line.split() == ["swapped", "caught", "missed", "(0.5)", "missed", "(0)", "-"]
 
 
 def test_a_difference_of_the_environment_is_printed_once(

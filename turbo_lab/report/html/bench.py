@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from turbo_lab.analysis.latency_fit import UNITS, LineFit, place
 from turbo_lab.documents.timing import BenchCell, BenchResult
 from turbo_lab.report.columns import all_axes, energy_texts, short_axis
-from turbo_lab.report.html.page import Html, page, section, table, tag
+from turbo_lab.report.html.page import Heading, Html, page, section, table, tag
 from turbo_lab.report.html.svg import chart, line, path, plot_area
 from turbo_lab.store.record import LatencySummary
 
@@ -67,11 +67,11 @@ def _ends(latency: LatencySummary) -> tuple[float, float, float]:
 
 def _table(cells: Cells) -> Html:
     axes = all_axes(cells)
-    heads = [(short_axis(name), False) for name in axes]
+    heads = [Heading(short_axis(name)) for name in axes]
     is_metered = any(cell.timing is not None and cell.timing.energy for cell in cells)
     energy = ("J/image", "95% J") if is_metered else ()
-    figures = ("p50", "95%", "n", *_STAGES, "images/s", "peak MiB", *energy)
-    heads += [(name, True) for name in figures]
+    measured = ("p50", "95%", "n", *_STAGES, "images/s", "peak MiB", *energy)
+    heads += [Heading(name, is_number=True) for name in measured]
     return table(heads, [_row(cell, axes) for cell in cells])
 
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from turbo_lab.documents.compare import CompareReport, PublishedTables
 from turbo_lab.report.columns import Column, plain_column
 from turbo_lab.report.html.gate import check_table
-from turbo_lab.report.html.page import Html, join, page, section, table, tag
+from turbo_lab.report.html.page import Heading, Html, join, page, section, table, tag
 from turbo_lab.report.html.pairs import Pictures, prompt_pairs
 from turbo_lab.report.html.plots import Series, tradeoff
 from turbo_lab.report.html.svg import SERIES
 from turbo_lab.report.html.sweep import FRONT
-from turbo_lab.report.html.table import table_legend, value_cell
+from turbo_lab.report.html.table import metric_heading, table_legend, value_cell
 from turbo_lab.report.markdown import published_columns
 from turbo_lab.verdict import Direction
 
@@ -50,13 +50,11 @@ def compare_page(report: CompareReport, pictures: Pictures) -> str:
 def _columns(report: CompareReport) -> tuple[list[Column], Column]:
     """Return the columns of the metrics, and the column of the latency per call."""
     contenders = report.contenders
-    directions = {row.name.split(" / ")[0]: row.direction for row in report.rows}
     quality = []
     for name in contenders[0].metrics:
         found = [item.metrics[name] for item in contenders]
-        direction = directions.get(name, Direction.NONE)
         values, intervals = [one.value for one in found], [one.ci95 for one in found]
-        quality.append(plain_column(name, name, direction, values, intervals=intervals))
+        quality.append(plain_column(name, name, found[0].direction, values, intervals=intervals))
     calls = [item.latency_s for item in contenders]
     medians = [1e3 * call.p50 for call in calls]
     bounds = [None if c.ci95 is None else (1e3 * c.ci95[0], 1e3 * c.ci95[1]) for c in calls]
@@ -95,7 +93,7 @@ def _contenders(labels: Sequence[str], candidate: str, columns: Sequence[Column]
             for at, column in enumerate(columns)
         ]
         rows.append((tag("strong", name) if name == candidate else name, *values))
-    heads = [("contender", False), *((column.heading, True) for column in columns)]
+    heads = [Heading("contender"), *(metric_heading(column) for column in columns)]
     attributes = [{"data_cell": index} for index in range(len(labels))]
     return join(table(heads, rows, attributes, class_="metrics"), table_legend(columns, {}))
 
@@ -121,5 +119,5 @@ def _published(published: PublishedTables) -> Html:
             for row in protocol.rows
         ]
         groups += [tag("h3", protocol.id), tag("p", protocol.measured, class_="soft")]
-        groups.append(table([(head, False) for head in columns], rows))
+        groups.append(table([Heading(head) for head in columns], rows))
     return join(*groups)

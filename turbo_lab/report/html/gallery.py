@@ -9,7 +9,7 @@ import numpy as np
 
 from turbo_lab.documents.sweep import CellResult, ImageFile
 from turbo_lab.report.columns import CellDetails, Column, label
-from turbo_lab.report.html.page import Html, cell, image, join, table, tag
+from turbo_lab.report.html.page import Heading, Html, cell, image, join, table, tag
 from turbo_lab.report.html.pictures import Picture
 from turbo_lab.verdict import Direction
 
@@ -74,7 +74,7 @@ def prompt_table(cells: Cells, axes: Sequence[str], scores: Scores) -> Html | No
     rows.sort(key=lambda row: row[0])
     numbers = ("worst", "best", "range", f"mean {scores.name}")
     names = ("prompt", f"mean {scores.name}", "worst", "in", "best", "in", "range")
-    heads = [(name, name in numbers) for name in names]
+    heads = [Heading(name, is_number=name in numbers) for name in names]
     return table(heads, [row for _, row in rows], class_="prompts cards")
 
 

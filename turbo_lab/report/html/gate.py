@@ -11,9 +11,16 @@ from turbo_lab.documents.gate import (
     IdenticalImages,
     PromptChange,
 )
-from turbo_lab.report.html.page import Html, cell, join, page, pill, table, tag
+from turbo_lab.report.html.page import Heading, Html, cell, join, page, pill, table, tag
 from turbo_lab.report.html.pairs import Pictures, prompt_pairs
-from turbo_lab.report.markdown import difference, note, number, taken_over
+from turbo_lab.report.markdown import (
+    difference,
+    difference_interval,
+    note,
+    number,
+    signed,
+    taken_over,
+)
 from turbo_lab.verdict import WORST_FIRST, Direction, Verdict
 
 _WIDTH, _HEIGHT = 168, 24
@@ -61,7 +68,7 @@ def gate_page(report: GateReport, pictures: Pictures = _NONE) -> str:
         *_prompts(report.prompts, pictures),
         tag("h2", "Sides"),
         table(
-            [("side", False), ("settings", False)],
+            [Heading("side"), Heading("settings")],
             [(name, tag("code", text)) for name, text in sides],
         ),
         _identical(report.identical_images),
@@ -105,15 +112,15 @@ def check_table(checks: Sequence[CheckResult]) -> Html:
         )
         for check in checks
     ]
-    columns = [(name, name in _NUMBERS) for name in _HEADINGS]
+    columns = [Heading(name, is_number=name in _NUMBERS) for name in _HEADINGS]
     return table(columns, rows, class_="cards checks")
 
 
 def _difference(check: CheckResult) -> Html | str:
     if check.difference is None:
         return ""
-    value, _, interval = difference(check).partition(" ")
-    shown = join(value, tag("small", interval.strip("()")) if interval else None)
+    interval = difference_interval(check)
+    shown = join(signed(check.difference), tag("small", interval) if interval else None)
     return cell(shown, number(check.difference), class_="n", data_label="difference")
 
 
@@ -150,7 +157,7 @@ def _environment(differs: Sequence[BaselineKey]) -> Html:
         (d.key, cell(d.baseline, class_="mono"), cell(d.here, class_="mono differs"))
         for d in differs
     ]
-    return table([("key", False), ("baseline", False), ("here", False)], rows)
+    return table([Heading(name) for name in ("key", "baseline", "here")], rows)
 
 
 def _plot_cell(check: CheckResult) -> Html:

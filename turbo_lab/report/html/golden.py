@@ -11,7 +11,17 @@ from PIL import Image
 
 from turbo_lab.documents.golden import CheckedCase, GoldenCheck, StageDifference
 from turbo_lab.images import encode_png
-from turbo_lab.report.html.page import Html, cell, image, join, page, pill, table, tag
+from turbo_lab.report.html.page import (
+    Heading,
+    Html,
+    cell,
+    image,
+    join,
+    page,
+    pill,
+    table,
+    tag,
+)
 from turbo_lab.verdict import WORST_FIRST, Verdict
 
 _WIDTH = 16  # width of a square image, in rem
@@ -66,7 +76,7 @@ def _filter(count: int) -> Html:
 
 def _summary(cases: list[CheckedCase]) -> Html:
     """Return one row per case; failing cases link to their sections."""
-    columns = [(name, False) for name in ("case", "verdict", "tier", "first difference", "")]
+    columns = [Heading(name) for name in ("case", "verdict", "tier", "first difference", "")]
     rows, attributes = [], []
     for index, case in enumerate(cases):
         first = _first(case)
@@ -237,7 +247,7 @@ def _distances(case: CheckedCase) -> Html | None:
     """Return the distances that the tier computed, with their thresholds."""
     if not case.figures:
         return None
-    columns = [("distance", False), ("here", True), ("threshold", True), ("", False)]
+    columns = [Heading("distance"), Heading("here", True), Heading("threshold", True), Heading("")]
     rows = [
         (name, _number(one.value), _number(one.threshold), one.note or "")
         for name, one in case.figures.items()
@@ -251,7 +261,7 @@ def _number(value: float | None) -> str:
 
 def _fingerprint(case: CheckedCase) -> Html | None:
     """Return the keys that differ from the golden's, then all keys if they are known."""
-    columns = [("key", False), ("golden", False), ("here", False)]
+    columns = [Heading(name) for name in ("key", "golden", "here")]
     differs = [(d.key, d.golden, d.here) for d in case.fingerprint_difference]
     both = case.fingerprints
     golden, here = both.get("golden", {}), both.get("here", {})

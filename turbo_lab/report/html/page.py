@@ -10,6 +10,7 @@ import base64
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from turbo_lab import __version__
 
@@ -22,8 +23,25 @@ _LONG = 40  # rows that fit on a screen; longer tables scroll
 _VOID = ("img", "input", "meta", "br")
 
 
+class Heading(NamedTuple):
+    """Heading of one column of a table."""
+
+    name: str
+    """Text of the heading."""
+    is_number: bool = False
+    """``True`` if the column holds numbers."""
+    is_largest_first: bool = False
+    """``True`` if the first click puts the largest value on top, because more is better."""
+
+
 class Html(str):
     """Text that is already markup. Any other text is escaped."""
+
+    __slots__ = ()
+
+
+class Cell(Html):
+    """A whole cell of a table, with its own attributes."""
 
     __slots__ = ()
 
@@ -59,9 +77,9 @@ def image(content: bytes, alt: str, mime: str = "image/png", **attributes: objec
     return tag("img", src=source, alt=alt, loading="lazy", decoding="async", **attributes)
 
 
-def cell(content: object, value: object = None, **attributes: object) -> Html:
+def cell(content: object, value: object = None, **attributes: object) -> Cell:
     """Return a cell of a table. ``value``: sort key; ``None``: the cell's text."""
-    return tag("td", content, data_value=value, **attributes)
+    return Cell(tag("td", content, data_value=value, **attributes))
 
 
 def pill(verdict: str) -> Html:
@@ -70,7 +88,7 @@ def pill(verdict: str) -> Html:
 
 
 def table(
-    columns: Sequence[tuple[str, bool]],
+    columns: Sequence[Heading],
     rows: Iterable[Sequence[object]],
     attributes: Sequence[Mapping[str, object]] | None = None,
     identity: str | None = None,
@@ -78,14 +96,13 @@ def table(
 ) -> Html:
     """Return a table that can be sorted by its headings.
 
-    ``columns``: heading of each column, and whether it holds numbers. ``attributes``: HTML
-    attributes of each row. A value that :func:`cell` made stays as it is. The class ``cards`` turns
-    rows into blocks on a narrow screen.
+    ``attributes``: HTML attributes of each row. A value that :func:`cell` made stays as it is. The
+    class ``cards`` turns rows into blocks on a narrow screen.
     """
-    heads = [_heading(name, number) for name, number in columns]
+    heads = [_heading(column) for column in columns]
     lines = []
     for index, row in enumerate(rows):
-        cells = [_cell(content, *column) for content, column in zip(row, columns, strict=True)]
+        cells = [_cell(content, column) for content, column in zip(row, columns, strict=True)]
         lines.append(tag("tr", *cells, **(dict(attributes[index]) if attributes else {})))
     inner = tag(
         "table",
@@ -101,22 +118,25 @@ def scroll_class(rows: int) -> str:
     return "scroll long" if rows > _LONG else "scroll"
 
 
-def _heading(name: str, number: bool) -> Html:
-    # The first click on a column of which more is better puts the largest value on top.
-    first = "descending" if name.endswith("↑") else None
-    content = tag("button", name, type="button") if name else ""
-    return tag("th", content, class_="n" if number else None, scope="col", data_first=first)
+def _heading(column: Heading) -> Html:
+    content = tag("button", column.name, type="button") if column.name else ""
+    return tag(
+        "th",
+        content,
+        class_="n" if column.is_number else None,
+        scope="col",
+        data_first="descending" if column.is_largest_first else None,
+    )
 
 
-def _cell(content: object, heading: str, number: bool) -> Html:
-    if isinstance(content, Html) and content.startswith("<td"):
+def _cell(content: object, column: Heading) -> Cell:
+    if isinstance(content, Cell):
         return content
     empty = content is None or content == ""
-    return tag(
-        "td",
+    return cell(
         "" if content is None else content,
-        class_="n" if number else None,
-        data_label=None if empty else heading,
+        class_="n" if column.is_number else None,
+        data_label=None if empty else column.name,
     )
 
 

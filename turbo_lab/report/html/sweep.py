@@ -8,7 +8,7 @@ from turbo_lab.documents.sweep import CellResult, SweepResult, fixed_settings
 from turbo_lab.report.columns import CellDetails, Column, columns, label, short_axis, varying_axes
 from turbo_lab.report.html.gallery import Scores, gallery, prompt_table
 from turbo_lab.report.html.latency import latency_strips, stage_note
-from turbo_lab.report.html.page import Html, definitions, join, page, section, table, tag
+from turbo_lab.report.html.page import Heading, Html, definitions, join, page, section, table, tag
 from turbo_lab.report.html.pictures import Picture
 from turbo_lab.report.html.plots import legend, numeric_axes, scaling, series_by, tradeoff
 from turbo_lab.report.html.table import metric_table
@@ -198,7 +198,7 @@ def _weights(cells: Cells) -> Html:
                 rows[kind, name] = (kind, name, found.license, _digest(found.digest))
         for name, digest in about.prompt_sets.items():
             rows["prompts", name] = ("prompts", name, "", _digest(digest))
-    heads = [("kind", False), ("name", False), ("licence", False), ("sha256", False)]
+    heads = [Heading(name) for name in ("kind", "name", "licence", "sha256")]
     return table(heads, rows.values())
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from turbo_lab.documents.sweep import CellResult
 from turbo_lab.report.columns import Column, footnotes, label, notes_by_stem, short_axis, stem
-from turbo_lab.report.html.page import Html, cell, join, pill, table, tag
+from turbo_lab.report.html.page import Cell, Heading, Html, cell, join, pill, table, tag
 from turbo_lab.store.record import CellStatus
+from turbo_lab.verdict import Direction
 
 _MOST_CHOICES = 12
 _NO_MARKS: Mapping[tuple[str, str], int] = {}
@@ -19,9 +20,9 @@ def metric_table(cells: Cells, axes: Sequence[str], columns: Sequence[Column]) -
     """Return the filter, the table, its legend and its footnotes."""
     marks = footnotes(columns)
     mixed = len({row.status for row in cells}) > 1
-    heads = [(short_axis(name), False) for name in axes] or [("cell", False)]
-    heads += [("status", False)] if mixed else []
-    heads += [(column.heading, True) for column in columns]
+    heads = [Heading(short_axis(name)) for name in axes] or [Heading("cell")]
+    heads += [Heading("status")] if mixed else []
+    heads += [metric_heading(column) for column in columns]
     best, level = [c.best() for c in columns], [c.level() for c in columns]
     rows = []
     for index, row in enumerate(cells):
@@ -41,6 +42,11 @@ def metric_table(cells: Cells, axes: Sequence[str], columns: Sequence[Column]) -
         table_legend(columns, marks),
         _errors(cells, axes),
     )
+
+
+def metric_heading(column: Column) -> Heading:
+    """Return the heading of a column of numbers."""
+    return Heading(column.heading, True, column.direction == Direction.HIGHER)
 
 
 def _filter(cells: Cells, axes: Sequence[str]) -> Html:
@@ -96,7 +102,7 @@ def value_cell(
     best: bool,
     level: bool,
     marks: Mapping[tuple[str, str], int] = _NO_MARKS,
-) -> Html:
+) -> Cell:
     """Return a value with its interval and the number of its footnote.
 
     ``best``: it is the best of its column. ``level``: its interval overlaps that of the best.

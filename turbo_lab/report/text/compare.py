@@ -67,8 +67,9 @@ def print_compare(report: CompareReport) -> None:
 def _print_fidelity(console: Console, label: str, rows: Sequence[FidelityMetric]) -> None:
     """Print how far images of the same prompts and seeds are from each other."""
     table = Table(box=None, pad_edge=False)
-    for column in (f"same prompts and seeds, against {escape(label)}", "mean (95%)", "worst"):
-        table.add_column(column, justify="left" if column.startswith("same") else "right")
+    table.add_column(f"same prompts and seeds, against {escape(label)}")
+    for column in ("mean (95%)", "worst"):
+        table.add_column(column, justify="right")
     for row in rows:
         if row.mean is None:
             table.add_row(row.name, escape(row.note or ""), "-")

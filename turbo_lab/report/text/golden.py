@@ -5,7 +5,7 @@ Owns the commands that are suggested after a failing check.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -19,6 +19,7 @@ from turbo_lab.documents.golden import (
     Invariance,
     ListedCase,
     StageDifference,
+    Tier,
 )
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.verdict import Verdict
@@ -26,14 +27,15 @@ from turbo_lab.verdict import Verdict
 if TYPE_CHECKING:
     from turbo_lab.trials.golden_calibration import Calibration
 
-_SHORT = {
-    "T1 latents_max_abs": "T1\nlatents\nmax",
-    "T1 latents_relative_l2": "T1\nlatents\nrel.",
-    "T1 vae_relative_l2": "T1\nvae\nrel.",
-    "T1 window_density": "T1\nwindow",
-    "T2 embedding_distance": "T2\nembed",
-    "T2 tile_ssim_loss": "T2\nssim",
+_DISTANCES: Mapping[tuple[Tier, str], str] = {
+    ("T1", "latents_max_abs"): "T1\nlatents\nmax",
+    ("T1", "latents_relative_l2"): "T1\nlatents\nrel.",
+    ("T1", "vae_relative_l2"): "T1\nvae\nrel.",
+    ("T1", "window_density"): "T1\nwindow",
+    ("T2", "embedding_distance"): "T2\nembed",
+    ("T2", "tile_ssim_loss"): "T2\nssim",
 }
+"""Heading of each calibrated distance, by tier and name."""
 
 
 def print_check(check: GoldenCheck, is_packaged: bool = False) -> None:
@@ -103,7 +105,7 @@ def _next_commands(rows: Sequence[CheckedCase], is_packaged: bool) -> list[str]:
             lines.append("record your own:       turbo-lab golden record")
         else:
             lines.append(f"accept the new result: turbo-lab golden accept {names} --reason TEXT")
-    if not rows or any("has no golden" in row.message for row in rows):
+    if not all(row.has_golden for row in rows) or not rows:
         lines.append("record the goldens:    turbo-lab golden record")
     return lines
 
@@ -126,17 +128,15 @@ def print_list(rows: Sequence[ListedCase]) -> None:
 
 def print_calibration(found: Calibration) -> None:
     """Print the largest distance per harmless change, and the thresholds derived from them."""
-    console, names = open_console(), list(_SHORT)
+    console = open_console()
     table = Table(box=None, pad_edge=False, collapse_padding=True)
     table.add_column("harmless change", no_wrap=True)
-    for column in ("identical", *(_SHORT[name] for name in names)):
+    for column in ("identical", *_DISTANCES.values()):
         table.add_column(column, justify="right", no_wrap=True)
     for change, worst in found.by_change.items():
-        distances = [f"{worst[name]:.1g}" for name in names]
+        distances = [f"{worst[f'{tier} {name}']:.1g}" for tier, name in _DISTANCES]
         table.add_row(change, f"{found.exact[change]}/{found.cases}", *distances)
-    thresholds = [
-        found.thresholds[tier][name].threshold for tier, name in (n.split(" ", 1) for n in names)
-    ]
+    thresholds = [found.thresholds[tier][name].threshold for tier, name in _DISTANCES]
     table.add_row("threshold", "", *(f"[bold]{value:.1g}[/]" for value in thresholds))
     console.print(table)
     for line in found.loose:
@@ -155,9 +155,8 @@ def print_mutation(mutation: GoldenMutation) -> None:
         tiers = [words[fault.by_tier[tier]] for tier in ("T0", "T1", "T2")]
         for place, tier in ((1, "T1"), (2, "T2")):
             if fault.by_tier[tier] is False:
-                ratios = [r for name, r in fault.figures.items() if name.startswith(tier)]
                 # If no bit changed, no distances were computed.
-                tiers[place] += f" ({max(ratios, default=0.0):.2g})"
+                tiers[place] += f" ({fault.worst_by_tier.get(tier, 0.0):.2g})"
         stage = "-" if first is None else first.stage
         table.add_row(fault.name, *tiers, stage)
     console.print(table)
