@@ -168,14 +168,14 @@ def read_scheduler(path: Path) -> Mapping[str, object]:
 def _config_file(part: Path) -> dict[str, Path]:
     """Return the config file of a component by its plain name."""
     if not (part / "config.json").is_file():
-        raise MissingFilesError(f"model: {part / 'config.json'} is missing")
+        raise MissingFilesError(f"model: {part / 'config.json'} is missing; get the file again")
     return {"config.json": part / "config.json"}
 
 
 def _scheduler_file(folder: Path) -> Path:
     path = folder / SCHEDULER_FILE
     if not path.is_file():
-        raise MissingFilesError(f"model: {path} is missing")
+        raise MissingFilesError(f"model: {path} is missing; get the file again")
     read_scheduler(path)
     return path
 
