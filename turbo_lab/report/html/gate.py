@@ -42,7 +42,7 @@ _HEADINGS = (
     "interval and margin",
     "n",
     "detectable",
-    "",
+    "note",
 )
 
 

@@ -76,7 +76,8 @@ def _filter(count: int) -> Html:
 
 def _summary(cases: list[CheckedCase]) -> Html:
     """Return one row per case; failing cases link to their sections."""
-    columns = [Heading(name) for name in ("case", "verdict", "tier", "first difference", "")]
+    names = ("case", "verdict", "tier", "first difference", "reason")
+    columns = [Heading(name) for name in names]
     rows, attributes = [], []
     for index, case in enumerate(cases):
         first = _first(case)
