@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from turbo_lab.analysis.digits import significant
 from turbo_lab.analysis.stats import t_quantile
 
 Interval = tuple[float, float]
@@ -52,7 +53,8 @@ class LineFit:
         """``18 ms (17 to 19) + 13 ms (12.9 to 13.2) for each image``."""
 
         def ms(value: float, ci95: Interval) -> str:
-            return f"{value * 1e3:.3g} ms ({ci95[0] * 1e3:.3g} to {ci95[1] * 1e3:.3g})"
+            middle, low, high = (significant(1e3 * one, 3) for one in (value, *ci95))
+            return f"{middle} ms ({low} to {high})"
 
         fixed, each = ms(self.fixed_s, self.fixed_ci95), ms(self.per_unit_s, self.per_unit_ci95)
         return f"{fixed} + {each} for each {self.unit}, R\N{SUPERSCRIPT TWO} {self.r_squared:.3f}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from turbo_lab.analysis.digits import significant
 from turbo_lab.documents.sweep import CellResult
 from turbo_lab.report.columns import Column, all_axes, columns, footnotes, notes_by_stem, stem
 
@@ -53,14 +54,9 @@ def brief_table(cells: Sequence[CellResult]) -> BriefTable:
     return BriefTable(tuple(all_axes(cells)), headings, rows, (*notes, *_busy(cells)))
 
 
-def number(value: float) -> str:
-    """Return a number with four significant digits."""
-    return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3e}"
-
-
 def _text(column: Column, index: int, cell: CellResult, marks: Marks) -> str:
     value, note = column.values[index], column.notes[index]
-    text = "-" if value is None else number(value)
+    text = "-" if value is None else significant(value)
     if column.name == "latency_ms":
         return text if cell.latency_s is None else f"{text} (n={cell.latency_s.n})"
     interval = column.intervals[index]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from turbo_lab.analysis.digits import significant
 from turbo_lab.documents.compare import Published
 from turbo_lab.documents.gate import CheckResult, GateReport
 from turbo_lab.documents.sweep import CellResult, SweepResult, fixed_settings
@@ -108,7 +109,7 @@ def changed_most(report: GateReport) -> list[str]:
 
 def number(value: float | None) -> str:
     """Return a number with four significant digits; nothing for ``None``."""
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None else significant(value)
 
 
 def difference(check: CheckResult) -> str:

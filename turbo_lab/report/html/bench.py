@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from turbo_lab.analysis.digits import significant
 from turbo_lab.analysis.latency_fit import UNITS, LineFit, place
 from turbo_lab.documents.timing import BenchCell, BenchResult
 from turbo_lab.report.columns import all_axes, energy_texts, short_axis
@@ -46,7 +47,9 @@ def _plot(cells: Cells, fit: LineFit) -> Html:
     marks = [path([(x(left), y(top)) for left, top in drawn], class_="median-line")]
     for left, (low, middle, high) in zip(at, ends, strict=True):
         whisker = line(x(left), y(low), x(left), y(high), class_="ci")
-        dot = tag("circle", tag("title", f"{middle:.4g} ms"), cx=x(left), cy=y(middle), r=3.5)
+        dot = tag(
+            "circle", tag("title", f"{significant(middle)} ms"), cx=x(left), cy=y(middle), r=3.5
+        )
         marks.append(tag("g", whisker, dot, class_="point s0"))
     where = ", ".join(f"{short_axis(key)} {value}" for key, value in fit.where.items())
     caption = f"{short_axis(fit.axis)}{' at ' if where else ''}{where}: {fit.text}"
@@ -80,14 +83,14 @@ def _row(cell: BenchCell, axes: Sequence[str]) -> tuple[object, ...]:
     assert latency is not None and timing is not None  # failed cells are not in the table
     stages = timing.stages_s
     low, _, high = _ends(latency)
-    interval = f"{low:.4g} to {high:.4g}" if latency.ci95 else "\N{EN DASH}"
+    interval = f"{significant(low)} to {significant(high)}" if latency.ci95 else "\N{EN DASH}"
     return (
         *(str(cell.axes.get(name, "")) for name in axes),
-        f"{1e3 * latency.p50:.4g}",
+        significant(1e3 * latency.p50),
         interval,
         latency.n,
-        *(f"{1e3 * stages[stage]:.3g}" if stages else "\N{EN DASH}" for stage in _STAGES),
-        f"{timing.throughput_images_per_s:.3g}",
+        *(significant(1e3 * stages[stage], 3) if stages else "\N{EN DASH}" for stage in _STAGES),
+        significant(timing.throughput_images_per_s, 3),
         f"{timing.peak_memory_bytes / 2**20:.0f}",
         *energy_texts(timing.energy),
     )

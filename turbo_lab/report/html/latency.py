@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from turbo_lab.analysis.digits import significant
 from turbo_lab.documents.sweep import CellResult
 from turbo_lab.report.columns import CellDetails, label, stem
 from turbo_lab.report.html.page import Html, join, scroll_class, tag
@@ -49,9 +50,11 @@ def _samples(found: CellDetails | None) -> list[float]:
 
 
 def _ruler(scale: Scale) -> Html:
+    edge = "1.4em"  # half a label: the first and the last one would be cut off
+    at = [(value, f"{scale(value) / _WIDTH:.1%}") for value in scale.ticks()]
     ticks = [
-        tag("span", f"{value:.6g}", style=f"left:{scale(value) / _WIDTH:.1%}")
-        for value in scale.ticks()
+        tag("span", f"{value:.6g}", style=f"left:clamp({edge}, {left}, 100% - {edge})")
+        for value, left in at
     ]
     return tag(
         "div", tag("span", "ms per call"), tag("div", *ticks, class_="ticks"), class_="ruler"
@@ -83,7 +86,7 @@ def _row(
 
 def _words(latency: LatencySummary) -> str:
     shown = [("p50", latency.p50), ("p95", latency.p95), ("p99", latency.p99)]
-    parts = [f"{name} {1e3 * value:.4g}" for name, value in shown if value is not None]
+    parts = [f"{name} {significant(1e3 * value)}" for name, value in shown if value is not None]
     return f"{' · '.join(parts)} · n {latency.n}"
 
 

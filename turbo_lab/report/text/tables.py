@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from turbo_lab.analysis.digits import significant
 from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown
 from turbo_lab.documents.plan import Forecast, PlanResult
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.documents.timing import BenchCell
-from turbo_lab.report.brief import brief_table, number
+from turbo_lab.report.brief import brief_table
 from turbo_lab.report.columns import METHODS, all_axes, energy_texts, short_axis
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.store.record import CellStatus
@@ -82,7 +83,7 @@ def bench_table(cells: Sequence[BenchCell], console: Console | None = None) -> N
     for cell, timing in timed:
         if len(steps := timing.unet_steps_s or ()) > 1:
             axes_text = " ".join(f"{short_axis(k)}={v}" for k, v in cell.axes.items())
-            each = ", ".join(f"{value * 1e3:.3g}" for value in steps)
+            each = ", ".join(significant(value * 1e3, 3) for value in steps)
             console.print(
                 f"UNet time per step, ms ({axes_text or 'one cell'}): {each}", markup=False
             )
@@ -97,12 +98,12 @@ def _bench_row(cell: BenchCell) -> list[str]:
     low, high = latency.ci95 or (math.nan, math.nan)
     stages = timing.stages_s or {}
     return [
-        f"{latency.p50 * 1e3:.4g}",
-        f"{low * 1e3:.4g} to {high * 1e3:.4g}",
+        significant(latency.p50 * 1e3),
+        f"{significant(low * 1e3)} to {significant(high * 1e3)}",
         str(latency.n),
-        f"{timing.first_call_s * 1e3:.4g}",
-        *(f"{stages[stage] * 1e3:.3g}" if stage in stages else "-" for stage in _STAGES),
-        f"{timing.throughput_images_per_s:.3g}",
+        significant(timing.first_call_s * 1e3),
+        *(significant(stages[stage] * 1e3, 3) if stage in stages else "-" for stage in _STAGES),
+        significant(timing.throughput_images_per_s, 3),
         f"{timing.peak_memory_bytes / 2**20:.0f}",
         *energy_texts(timing.energy),
     ]
@@ -139,7 +140,7 @@ def _forecast(forecast: Forecast) -> str:
     wall_s, peak, disk = forecast.wall_s, forecast.peak_memory_bytes, forecast.disk_bytes
     return ", ".join(
         [
-            "time unknown" if wall_s is None else f"{number(wall_s)} s",
+            "time unknown" if wall_s is None else f"{significant(wall_s)} s",
             "peak memory unknown" if peak is None else f"{_mebibytes(peak)} peak memory",
             "disk space unknown" if disk is None else f"{_mebibytes(disk)} disk space",
         ]
@@ -156,9 +157,14 @@ def models_table(rows: Sequence[ModelRow], console: Console | None = None) -> No
     for column in ("name", "kind", "status", "license", "title"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        texts = (row.name, row.kind, row.status, row.license, row.title)
+        texts = (row.name, _kind(row.kind), row.status, row.license, row.title)
         table.add_row(*(escape(text) for text in texts))
     (console or open_console()).print(table)
+
+
+def _kind(kind: str) -> str:
+    """Return the glossary's word for a card's kind; cards keep ``judge``, which is older."""
+    return "extractor" if kind == "judge" else kind
 
 
 def model_card_text(card: ModelShown, console: Console | None = None) -> None:
@@ -167,7 +173,7 @@ def model_card_text(card: ModelShown, console: Console | None = None) -> None:
     for one in fields(card):
         value = getattr(card, one.name)
         if one.name != "figures" and value is not None:
-            rows += _card_rows(one.name, to_plain(value))
+            rows += _card_rows(one.name, _kind(value) if one.name == "kind" else to_plain(value))
     metrics = card.figures or {}
     rows += [(name, _card_metric(metrics[name])) for name in sorted(metrics, key=_by_steps)]
     width = max(len(name) for name, _ in rows)
@@ -188,9 +194,9 @@ def _card_rows(name: str, value: object) -> list[tuple[str, str]]:
 
 
 def _card_metric(metric: ModelMetric) -> str:
-    value = "unscored" if metric.value is None else number(metric.value)
+    value = "unscored" if metric.value is None else significant(metric.value)
     interval = metric.ci95
-    shown = "" if interval is None else f" [{number(interval[0])}, {number(interval[1])}]"
+    shown = "" if interval is None else f" [{significant(interval[0])}, {significant(interval[1])}]"
     note = f"; {metric.note}" if metric.note else ""
     return f"{value}{shown} {metric.unit} (n={metric.n}{note})"
 
