@@ -177,6 +177,11 @@ def stem(note: str) -> str:
     return re.sub(r"\(running now: [^)]*\)|\d+(\.\d+)?", "#", note)
 
 
+def distinct(notes: Iterable[str]) -> list[str]:
+    """Return one note per stem, in order."""
+    return list({stem(note): note for note in sorted(notes)}.values())
+
+
 def footnotes(shown: Sequence[Column]) -> dict[tuple[str, str], int]:
     """Return the number of each footnote, by column and stem of the note, in order."""
     marks: dict[tuple[str, str], int] = {}

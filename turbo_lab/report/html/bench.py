@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from turbo_lab.analysis.digits import significant
 from turbo_lab.analysis.latency_fit import UNITS, LineFit, place
 from turbo_lab.documents.timing import BenchCell, BenchResult
-from turbo_lab.report.columns import all_axes, energy_texts, short_axis
+from turbo_lab.report.columns import all_axes, distinct, energy_texts, short_axis
 from turbo_lab.report.html.page import Heading, Html, page, section, table, tag
 from turbo_lab.report.html.svg import chart, line, path, plot_area
 from turbo_lab.store.record import LatencySummary
@@ -20,7 +20,7 @@ _STAGES = ("text", "unet", "vae", "post", "other")
 def bench_report(result: BenchResult) -> str:
     """Return the HTML page about the timed cells and the lines fitted to them."""
     timed = [cell for cell in result.cells if cell.timing is not None]
-    warnings = dict.fromkeys(w for cell in timed if cell.timing for w in cell.timing.warnings)
+    warnings = distinct(w for cell in timed if cell.timing for w in cell.timing.warnings)
     plots = [_plot(timed, fit) for fit in result.fits]
     parts = [
         section("scaling", "Scaling", tag("div", *plots, class_="plots")) if plots else None,
@@ -73,7 +73,7 @@ def _table(cells: Cells) -> Html:
     heads = [Heading(short_axis(name)) for name in axes]
     is_metered = any(cell.timing is not None and cell.timing.energy for cell in cells)
     energy = ("J/image", "95% J") if is_metered else ()
-    measured = ("p50", "95%", "n", *_STAGES, "images/s", "peak MiB", *energy)
+    measured = ("p50", "95% interval", "n", *_STAGES, "images/s", "peak MiB", *energy)
     heads += [Heading(name, is_number=True) for name in measured]
     return table(heads, [_row(cell, axes) for cell in cells])
 

@@ -9,7 +9,7 @@ from turbo_lab.report.columns import Column, plain_column
 from turbo_lab.report.html.gate import check_table
 from turbo_lab.report.html.page import Heading, Html, join, page, section, table, tag
 from turbo_lab.report.html.pairs import Pictures, prompt_pairs
-from turbo_lab.report.html.plots import Series, tradeoff
+from turbo_lab.report.html.plots import Series, legend, tradeoff
 from turbo_lab.report.html.svg import SERIES
 from turbo_lab.report.html.sweep import FRONT
 from turbo_lab.report.html.table import metric_heading, table_legend, value_cell
@@ -73,11 +73,13 @@ def _energy(report: CompareReport) -> list[Column]:
 
 
 def _tradeoffs(labels: Sequence[str], quality: Sequence[Column], latency: Column) -> Html | None:
-    series = Series(tuple(index % SERIES for index in range(len(labels))), ())
+    colours = tuple(index % SERIES for index in range(len(labels)))
+    series = Series(colours, tuple(labels) if len(labels) <= SERIES else ())
     plots = [plot for column in quality if (plot := tradeoff(labels, column, latency, series))]
     if not plots:
         return None
-    return join(tag("p", FRONT, class_="soft"), tag("div", *plots, class_="plots"))
+    front = tag("p", FRONT, class_="soft")
+    return join(front, legend(series), tag("div", *plots, class_="plots"))
 
 
 def _differences(report: CompareReport) -> Html:

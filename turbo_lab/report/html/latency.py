@@ -8,7 +8,7 @@ import numpy as np
 
 from turbo_lab.analysis.digits import significant
 from turbo_lab.documents.sweep import CellResult
-from turbo_lab.report.columns import CellDetails, label, stem
+from turbo_lab.report.columns import CellDetails, distinct, label
 from turbo_lab.report.html.page import Html, join, scroll_class, tag
 from turbo_lab.report.html.svg import Scale, fit, line
 from turbo_lab.store.record import LatencySummary
@@ -92,10 +92,10 @@ def _words(latency: LatencySummary) -> str:
 
 def stage_note(cells: Cells) -> Html:
     """Return how to read the strips, and warnings about the timing."""
-    found = sorted(w for row in cells if row.timing is not None for w in row.timing.warnings)
-    warnings = {stem(warning): warning for warning in found}.values()
+    timings = [row.timing for row in cells if row.timing is not None]
+    warnings = distinct(text for timing in timings for text in timing.warnings)
     parts: list[object] = [
         "Each mark is one call. The long mark is the median; the band is its 95% interval."
     ]
-    parts += [tag("br"), tag("span", "; ".join(sorted(warnings)), class_="warn")] * bool(warnings)
+    parts += [tag("br"), tag("span", "; ".join(warnings), class_="warn")] * bool(warnings)
     return join(*parts)

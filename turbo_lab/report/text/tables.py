@@ -17,7 +17,7 @@ from turbo_lab.documents.plan import Forecast, PlanResult
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.documents.timing import BenchCell
 from turbo_lab.report.brief import brief_table
-from turbo_lab.report.columns import METHODS, all_axes, energy_texts, short_axis
+from turbo_lab.report.columns import METHODS, all_axes, distinct, energy_texts, short_axis
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.store.record import CellStatus
 from turbo_lab.untrusted.typed_json import to_plain
@@ -87,7 +87,7 @@ def bench_table(cells: Sequence[BenchCell], console: Console | None = None) -> N
             console.print(
                 f"UNet time per step, ms ({axes_text or 'one cell'}): {each}", markup=False
             )
-    for warning in dict.fromkeys(w for _, timing in timed for w in timing.warnings):
+    for warning in distinct(w for _, timing in timed for w in timing.warnings):
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
 
 
