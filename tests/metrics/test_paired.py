@@ -36,7 +36,7 @@ def test_one_bad_image_is_the_worst() -> None:
     found = by_name(changed)
     assert found["window_density"].worst == 1.0
     assert found["window_density"].mean == pytest.approx(1 / 12)
-    assert int(np.argmax(found["max_abs"].per_image)) == 7
+    assert found["max_abs"].worst == found["max_abs"].mean * 12
     low, high = found["exact_pixel_rate"].ci95 or (0.0, 0.0)
     assert low < 11 / 12 <= high
 
@@ -66,7 +66,7 @@ def test_lpips_where_its_weights_are(tmp_path: Path, monkeypatch: pytest.MonkeyP
     other = np.roll(images, 1, axis=0)
     rows = {row.name: row for row in paired_fidelity(other, images, list(range(9)))}
     found = rows["lpips"]
-    assert found.n == 9 and found.ci95 is not None and found.worst == max(found.per_image) > 0
+    assert found.n == 9 and found.ci95 is not None and found.worst > found.mean > 0
     assert lpips.lpips(images, images) == pytest.approx([0.0] * 9, abs=1e-6)
     one, two = (torch.from_numpy(x).permute(0, 3, 1, 2) / 255 for x in (other, images))
     oracle = learned_perceptual_image_patch_similarity(one, two, net_type="alex", normalize=True)

@@ -269,19 +269,7 @@ def _image_distances(
         np.stack([images.read_png(side.images[prompt])[0] for prompt in prompts])
         for side in (candidate, other)
     )
-    return tuple(
-        FidelityMetric(
-            name=row.name,
-            unit=row.unit,
-            direction=row.direction,
-            mean=row.mean,
-            worst=row.worst,
-            n=row.n,
-            ci95=row.ci95,
-            note=row.note,
-        )
-        for row in paired_fidelity(first, second, prompts, (embed(first), embed(second)))
-    )
+    return tuple(paired_fidelity(first, second, prompts, (embed(first), embed(second))))
 
 
 def _contender(item: Contender) -> ContenderResult:

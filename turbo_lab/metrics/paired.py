@@ -1,20 +1,19 @@
 """Paired fidelity: how far each image is from a baseline's of the same seed and prompt.
 
-Joins the figures of :mod:`turbo_lab.analysis.similarity`, the extractor's cosine and LPIPS into
-one row per figure, with an interval over prompts and the worst image. LPIPS needs
-weights that do not ship: it is unscored where they are not on this machine.
+Owns the list of these metrics: those of :mod:`turbo_lab.analysis.similarity`, the extractor's
+cosine, and LPIPS, which is unscored on a machine without its weights, because they do not ship.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from turbo_lab.analysis import similarity
-from turbo_lab.analysis.stats import Interval, bootstrap_mean_ci
+from turbo_lab.analysis.stats import bootstrap_mean_ci
+from turbo_lab.documents.compare import FidelityMetric
 from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.metrics.inputs import Floats, unit_rows
 from turbo_lab.metrics.lpips import lpips
@@ -24,31 +23,7 @@ Images = npt.NDArray[np.uint8]
 WINDOW_TOLERANCE = 2
 
 
-@dataclass(frozen=True)
-class PairedFigure:
-    """One metric over all pairs."""
-
-    name: str
-    """Name, such as ``psnr``."""
-    unit: str
-    """Unit, such as ``dB``."""
-    direction: Direction
-    """Which values mean that two images are more alike."""
-    mean: float | None
-    """Mean over the pairs. ``None``: unscored."""
-    worst: float | None
-    """Value of the pair that differs most."""
-    n: int
-    """Number of pairs."""
-    ci95: Interval | None
-    """95% interval of the mean, over prompts; ``None`` below 8 prompts or for an infinite mean."""
-    per_image: tuple[float, ...]
-    """One value per pair, in image order."""
-    note: str | None = None
-    """The reason if there is no value, else ``None``."""
-
-
-_FIGURES: Mapping[str, tuple[str, Direction]] = {
+_METRICS: Mapping[str, tuple[str, Direction]] = {
     "psnr": ("dB", Direction.HIGHER),
     "ssim": ("similarity", Direction.HIGHER),
     "ssim_min_tile": ("similarity", Direction.HIGHER),
@@ -65,7 +40,7 @@ def paired_fidelity(
     baseline: Images,
     clusters: Sequence[Hashable],
     features: tuple[Floats, Floats] | None = None,
-) -> list[PairedFigure]:
+) -> list[FidelityMetric]:
     """Compare two stacks of images, row i of both from one prompt and seed, by every metric.
 
     ``candidate``, ``baseline``: (N, H, W, 3) uint8. ``features``: the extractor's of
@@ -95,15 +70,16 @@ def paired_fidelity(
         values["lpips"] = lpips(candidate, baseline)
     except TurboLabError as error:
         note = f"unscored: {error}"
-        unscored = [PairedFigure("lpips", *_FIGURES["lpips"], None, None, 0, None, (), note)]
-    return [*(_figure(name, found, clusters) for name, found in values.items()), *unscored]
+        unit, direction = _METRICS["lpips"]
+        unscored = [FidelityMetric("lpips", unit, direction, None, None, 0, None, note)]
+    return [*(_over_pairs(name, found, clusters) for name, found in values.items()), *unscored]
 
 
-def _figure(name: str, values: list[float], clusters: Sequence[Hashable]) -> PairedFigure:
-    unit, direction = _FIGURES[name]
+def _over_pairs(name: str, values: list[float], clusters: Sequence[Hashable]) -> FidelityMetric:
+    unit, direction = _METRICS[name]
     array = np.array(values)
     finite = bool(np.isfinite(array).all())  # equal images have an infinite PSNR
-    return PairedFigure(
+    return FidelityMetric(
         name=name,
         unit=unit,
         direction=direction,
@@ -111,6 +87,5 @@ def _figure(name: str, values: list[float], clusters: Sequence[Hashable]) -> Pai
         worst=float(array.min() if direction == Direction.HIGHER else array.max()),
         n=len(array),
         ci95=bootstrap_mean_ci(array, clusters) if finite else None,
-        per_image=tuple(values),
         note=None if finite else "some images are equal: their PSNR is infinite",
     )
