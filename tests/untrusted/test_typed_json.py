@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -72,7 +72,10 @@ def test_what_is_written_is_read() -> None:
         ({"dirty": 1}, "dirty is 1, not text"),
         ({"path": 1}, "path is 1, not a path"),
         ({"pair": ["p", True]}, "pair[1] is True, not a whole number"),
+        ({"pair": ["p"]}, "pair is ['p'], not a list of 2"),
         ({"pair": "pq"}, "pair is 'pq', not a list"),
+        ({"sizes": {}}, "sizes is {}, not a list"),
+        ({"sizes": [{"width": 1.5, "height": 2}]}, "sizes[0].width is 1.5, not a whole number"),
         ({"sizes": [{"width": 1, "height": 1}, 2]}, "sizes[1] is 2, not an object"),
         ({"sizes": [{"width": 1}]}, "sizes[0].height is missing"),
         ({"by_name": {"x": {"width": 1, "height": "tall"}}}, "by_name.x.height is 'tall', not"),
@@ -86,6 +89,12 @@ def test_a_fault_is_named_with_its_place(change: dict[str, object], message: str
         read_typed(Thing, to_plain(THING) | change)
     assert str(caught.value).startswith(message)
     assert len(str(caught.value)) < 80 and "\x1b" not in str(caught.value)
+
+
+def test_a_field_of_a_later_version_is_ignored_and_a_default_fills_one_of_an_older() -> None:
+    values = {**to_plain(THING), "new": 1}
+    del values["free"]
+    assert read_typed(Thing, values) == replace(THING, free=None)
 
 
 def test_the_whole_document_may_be_at_fault() -> None:
