@@ -168,8 +168,8 @@ def print_rates(title: str, verdicts: list[str]) -> None:
     counts: dict[str, Any] = {
         v: verdicts.count(v) for v in (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.REGRESSION)
     }
-    told = " | ".join(str(count) for count in counts.values())
-    print(f"| {title} | {told} | {called.mean():.1%} ({low:.1%} to {high:.1%}) |", flush=True)
+    cells = " | ".join(str(count) for count in counts.values())
+    print(f"| {title} | {cells} | {called.mean():.1%} ({low:.1%} to {high:.1%}) |", flush=True)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Figures of two images: by hand, against other libraries, and what each one misses."""
+"""Metrics of two images: by hand, against other libraries, and what each one misses."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_by_hand() -> None:
     ],
 )
 def test_no_single_figure_is_enough(change: str, seen_by: set[str]) -> None:
-    """The table of measured misses, with one threshold a figure.
+    """The table of measured misses, with one threshold per metric.
 
     A mean over the image hides a block; only density and the smallest tile of
     the channels see everything and leave the noise alone.

@@ -86,8 +86,8 @@ def test_every_image_shows_its_recipe(turbo_lab: TurboLab, lab: Path) -> None:
             shown = turbo_lab("show", str(image), "--json", folder=lab).document
             assert shown["pixels_intact"] is True
             assert shown["recipe"] == batch["recipe"]
-            told = ("pixel_sha256", "prompt", "seed")
-            assert {key: shown[key] for key in told} == {key: entry[key] for key in told}
+            shared = ("pixel_sha256", "prompt", "seed")
+            assert {key: shown[key] for key in shared} == {key: entry[key] for key in shared}
 
 
 def test_a_record_is_drawn_again(reproduced: dict[str, Any]) -> None:

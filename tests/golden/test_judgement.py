@@ -264,7 +264,7 @@ def golden_of(library: GoldenLibrary) -> Golden:
 def test_stages_without_a_pipelines_latents_are_held_as_latents_are(
     tmp_path: Path,
 ) -> None:
-    """As a suite hands them over: no figure lies downstream of them but the pixels."""
+    """As a suite hands them over: only the pixels come after them."""
     seen = observation()
     alone = tuple(v for v in seen.stages if v.stage in ("prompt_embeds", "unet.0", "pixels"))
     seen = dataclasses.replace(seen, stages=alone)

@@ -95,7 +95,7 @@ def test_features_are_torchmetrics_without_antialiasing(
         smooth = oracle(pixels).numpy()
     ours = InceptionExtractor(inception_source(str(weights)), cache).image_features(photos)
     np.testing.assert_array_equal(ours, plain)
-    assert np.abs(ours - smooth).max() > 1e-3  # its default is another figure
+    assert np.abs(ours - smooth).max() > 1e-3  # its default gives another value
 
 
 @pytest.mark.slow

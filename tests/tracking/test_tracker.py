@@ -199,7 +199,7 @@ def test_cells_arrive_while_the_sweep_goes_on(fresh) -> None:
     [parent] = client.search_runs([experiment], "tags.`turbo_lab.kind` = 'sweep'")
     [first, *_] = client.search_runs([experiment], "tags.`turbo_lab.record_id` = 'a0'")
     assert (parent.info.status, first.info.status) == ("RUNNING", "FINISHED")
-    # The end adds figures, and nothing that is there.
+    # The end adds measurements, and nothing that is already there.
     ids = live.project(sweep, None)
     assert ids["a0"] == first.info.run_id
     assert client.get_run(parent.info.run_id).info.status == "FINISHED"

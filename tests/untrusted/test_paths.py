@@ -143,15 +143,15 @@ def make_special(path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "description"),
     [("pipe", "a named pipe"), ("folder", "a folder"), ("link", "a symbolic link"),
      ("device", "a symbolic link")],
 )  # fmt: skip
-def test_only_regular_files_are_read(tmp_path: Path, kind: str, told: str) -> None:
+def test_only_regular_files_are_read(tmp_path: Path, kind: str, description: str) -> None:
     (tmp_path / "target").write_text("content")
     path = tmp_path / "file"
     make_special(path, kind)
-    with pytest.raises(StoreError, match=f"file: is {told}, not a regular file; remove it"):
+    with pytest.raises(StoreError, match=f"file: is {description}, not a regular file; remove it"):
         read_regular(path, error=StoreError)
     assert read_regular(tmp_path / "target") == b"content"
 

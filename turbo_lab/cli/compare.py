@@ -24,7 +24,7 @@ def command(words: tuple[str, ...], html: Path | None, as_json: bool) -> int:
     turbo-lab compare model=nano-turbo baselines=nano-sdxl published=on
 
     Keys after candidate. and baseline. belong to one side; published=on adds tables of
-    published figures.
+    published values.
     """
     from turbo_lab.cli.compare_entrants import entrants
     from turbo_lab.cli.sides import split_sides

@@ -27,7 +27,7 @@ html_option = click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write a page with figures and images.",
+    help="Write a page with tables, plots and images.",
 )
 
 

@@ -114,7 +114,7 @@ def cell_details(sweep: SweepResult) -> dict[str, CellDetails]:
         record = store.read_record(row.record_id)
         if record is None:
             continue
-        fingerprints = {figure.fingerprint for figure in row.metrics.values()}
+        fingerprints = {metric.fingerprint for metric in row.metrics.values()}
         per_image = {
             m.name: m.per_image
             for m in store.measurements(record.record_id)

@@ -38,7 +38,7 @@ PROTOCOLS: Mapping[str, str] = {
     "lcm-laion-6plus-30k": "LAION-Aesthetics 6+, 30,000 images; CLIP x 100, ViT-g-14",
     "lcm-laion-6.5plus-30k": "LAION-Aesthetics 6.5+, 30,000 images; CLIP x 100, ViT-g-14",
     "sdxl-turbo-latency": (
-        "seconds per call of SDXL-Turbo at 512x512, on different hardware and software; no figure "
+        "seconds per call of SDXL-Turbo at 512x512, on different hardware and software; no value "
         "has an interval, and none is of one step on an H100 or H200"
     ),
     "tensorrt-cards": "seconds per image in TensorRT, from the model cards",

@@ -145,7 +145,7 @@ class CachedExtractor:
             return
         try:
             self._cache.put(self._address, kind, key, row)
-        except OSError as error:  # a figure is worth more than the time that it saves later
+        except OSError as error:  # the value is needed now; the file only saves time later
             self._may_write = False
             warnings.warn(
                 f"{self._cache.folder}: features are not kept ({error.strerror or error}); "

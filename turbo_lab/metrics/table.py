@@ -1,4 +1,4 @@
-"""The table of metrics: what each figure is, without the code that computes it.
+"""The table of metrics: what each one is, without the code that computes it.
 
 Owns names, units, directions and versions, so that a plan or a report can
 speak of a metric with no torch imported. Raise a metric's ``version`` whenever

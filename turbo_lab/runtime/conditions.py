@@ -1,4 +1,4 @@
-"""Record the conditions of a timing run's blocks, and warn if they make figures doubtful.
+"""Record the conditions of a timing run's blocks, and warn if they make its measurements doubtful.
 
 Owns one reading per block (clocks, temperatures, throttling, load) and the
 warnings drawn from them. A reading is taken between timed calls, never in one.

@@ -1,8 +1,8 @@
 """Energy of the timed blocks of a run, from the device's own counter.
 
 Owns the seam between the timing lane and the meter of a device, and how the joules of blocks
-become one figure with an interval. Without a counter, energy is mean power times time, and the
-figure says so. Without a meter there is no figure; nothing is estimated from a data sheet.
+become one value with an interval. Without a counter, energy is mean power times time, and the
+result says so. Without a meter there is no value; nothing is estimated from a data sheet.
 """
 
 from __future__ import annotations

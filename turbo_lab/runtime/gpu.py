@@ -1,7 +1,7 @@
 """The state of an NVIDIA GPU at one moment: clocks, temperature, throttling, processes.
 
 Owns the reading through NVML (package ``nvidia-ml-py``, the extra ``gpu``).
-Without the package, a driver or a CUDA device there is no reader, and a figure
+Without the package, a driver or a CUDA device there is no reader, and a value
 that the device does not give is ``None``.
 """
 
