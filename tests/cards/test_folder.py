@@ -87,7 +87,7 @@ def test_two_variants_without_plain_files_are_not_chosen_between(part: Path) -> 
     weights(part, f"{WEIGHTS}.fp16.safetensors", f"{WEIGHTS}.non_ema.safetensors")
     with pytest.raises(InputError, match="holds fp16, non_ema; say which: model.variant=fp16"):
         weight_files(part, None)
-    with pytest.raises(MissingFilesError, match="is missing; there is fp16, non_ema: set"):
+    with pytest.raises(MissingFilesError, match="does not exist; there is fp16, non_ema: set"):
         weight_files(part, "plain")
 
 
@@ -98,7 +98,7 @@ def test_shards_are_taken_with_their_index_under_its_plain_name(part: Path, mark
     index = sharded(part, mark, two, one, two)
     assert taken(part) == {one: one, two: two, f"{WEIGHTS}.safetensors.index.json": index.name}
     (part / two).unlink()
-    with pytest.raises(MissingFilesError, match=rf"{two} is missing \(named by {index}\)"):
+    with pytest.raises(MissingFilesError, match=rf"{two} does not exist \(named by {index}\)"):
         weight_files(part, None)
 
 
@@ -127,10 +127,10 @@ def test_pickled_weights_are_refused(part: Path, suffix: str) -> None:
 
 
 def test_a_component_without_config_or_weights_is_named(part: Path) -> None:
-    with pytest.raises(MissingFilesError, match=f"{WEIGHTS}.safetensors is missing$"):
+    with pytest.raises(MissingFilesError, match=f"{WEIGHTS}.safetensors does not exist$"):
         weight_files(part, None)
     (part / "config.json").unlink()
-    with pytest.raises(MissingFilesError, match="config.json is missing"):
+    with pytest.raises(MissingFilesError, match="config.json does not exist"):
         weight_files(part, None)
 
 
@@ -181,7 +181,7 @@ def test_a_tokenizer_without_files_and_an_absent_scheduler_are_named(copy: Path)
         component_files(copy, None)
     shutil.copytree(copy / "tokenizer", copy / "tokenizer_2", dirs_exist_ok=True)
     (copy / "scheduler" / "scheduler_config.json").unlink()
-    with pytest.raises(MissingFilesError, match="scheduler_config.json is missing"):
+    with pytest.raises(MissingFilesError, match="scheduler_config.json does not exist"):
         component_files(copy, None)
 
 

@@ -44,7 +44,7 @@ def test_the_cache_is_read_by_revision(
     assert files.revision == card.revision
     assert files.path == snapshots / card.revision
     (files.path / "vae" / "diffusion_pytorch_model.safetensors").unlink()
-    with pytest.raises(MissingFilesError, match="is missing; run: hf download"):
+    with pytest.raises(MissingFilesError, match="does not exist; run: hf download"):
         locate(card)
 
 

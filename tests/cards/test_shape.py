@@ -96,8 +96,8 @@ def test_a_shape_of_ones_own_is_a_folder(
     ("text", "message"),
     [
         ("{", "is not JSON"),
-        ("[]", "seed=None: must be a whole number"),
-        ('{"seed": -1}', "seed=-1: must be a whole number of at least 0"),
+        ("[]", "seed=None: must be an integer"),
+        ('{"seed": -1}', "seed=-1: must be an integer, at least 0"),
         ('{"seed": true}', "seed=True"),
     ],
 )

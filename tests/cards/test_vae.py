@@ -65,7 +65,7 @@ def test_what_a_folder_lacks_is_named(folder: Path, left: tuple[str, ...], lacki
 def test_what_is_not_a_vae_is_refused(folder: Path) -> None:
     with pytest.raises(
         MissingFilesError,
-        match="vae=nowhere: there is no such folder; .* or one of nano-vae, sdxl-vae-fp16-fix",
+        match="vae=nowhere: does not exist; .* or one of nano-vae, sdxl-vae-fp16-fix",
     ):
         locate_vae("nowhere")
     with pytest.raises(InputError, match="vae=nano-clip: is a judge, not a VAE"):

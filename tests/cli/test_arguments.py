@@ -15,7 +15,7 @@ def test_a_number_is_itself_or_refused(value: int, least: int) -> None:
     if value >= least:
         assert whole_number(str(value), "--processes", least) == value
     else:
-        with pytest.raises(InputError, match=f"must be a whole number of at least {least}"):
+        with pytest.raises(InputError, match=f"must be an integer, at least {least}"):
             whole_number(str(value), "--processes", least)
 
 

@@ -44,7 +44,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             ["plan", "share=some"],
             "share=some: unknown. Did you mean none? Valid: batched, exact, none",
         ),
-        (["plan", "prompts=file", "prompts.path=absent.txt"], "there is no such file"),
+        (["plan", "prompts=file", "prompts.path=absent.txt"], "does not exist"),
         (["plan", "prompts=file", "prompts.path=empty.txt"], "has no prompts"),
         (["plan", "model=sdxl-turbo"], "hf download stabilityai/sdxl-turbo --revision"),
         (["plan", "model=local"], "model.path"),

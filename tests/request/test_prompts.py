@@ -97,7 +97,7 @@ def test_broken_files(tmp_path: Path, name: str, text: str | bytes, message: str
 
 
 def test_no_such_file_and_folders(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no such file"):
+    with pytest.raises(InputError, match="does not exist"):
         read_prompts(tmp_path / "none.txt")
     with pytest.raises(InputError, match="is not a file; name a text"):
         read_prompts(tmp_path)

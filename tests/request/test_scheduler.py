@@ -59,7 +59,7 @@ def test_step_counts_are_refused_as_diffusers_refuses_them(
         ({"timestep_spacing": "trailng"}, "trailng: must be one of leading, linspace, trailing"),
         ({"beta_schedule": "cosine"}, "beta_schedule=cosine: must be one of linear, scaled_linear"),
         ({"beta_end": 12}, "beta_end=12: must be a number between 0 and 1"),
-        ({"num_train_timesteps": 0}, "num_train_timesteps=0: must be a whole number"),
+        ({"num_train_timesteps": 0}, "num_train_timesteps=0: must be an integer"),
         ({"use_karras_sigmas": True, "use_beta_sigmas": True}, "set at most one of them"),
         (
             {"_class_name": "EulerScheduler"},

@@ -172,7 +172,7 @@ def _own_file(name: str) -> Path:
         return path.parent.resolve() / path.name
     if "/" in name or path.suffix:
         hint = "; a name with + in it needs quotes" if "+" in name else ""
-        raise MissingFilesError(f"lora={name}: there is no such file or folder{hint}")
+        raise MissingFilesError(f"lora={name}: does not exist{hint}")
     raise unknown_name("lora", name, ["none", *adapter_names()])
 
 

@@ -60,7 +60,7 @@ class ConfigNode:
         return None if value is None else str(value)
 
     def integer(self, key: str, low: int, high: int | None = None) -> int:
-        """Return a whole number from ``low`` to ``high``, both included."""
+        """Return an integer from ``low`` to ``high``, both included."""
         value, most = self.get(key), inf if high is None else high
         rule = f"an integer, at least {low}" if high is None else f"an integer from {low} to {high}"
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= most:
@@ -68,7 +68,7 @@ class ConfigNode:
         return value
 
     def optional_integer(self, key: str, low: int, high: int | None = None) -> int | None:
-        """Return a whole number, or ``None`` if there is none."""
+        """Return an integer, or ``None`` if there is none."""
         return None if self.get(key) is None else self.integer(key, low, high)
 
     def number(self, key: str) -> float:

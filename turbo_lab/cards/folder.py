@@ -124,7 +124,7 @@ def weight_files(part: Path, variant: str | None) -> dict[str, Path]:
         )
     others = _variants(part, stem)
     hint = f"; there is {', '.join(others)}: set model.variant={others[0]}" if others else ""
-    raise MissingFilesError(f"model: {part / f'{stem}.safetensors'} is missing{hint}")
+    raise MissingFilesError(f"model: {part / f'{stem}.safetensors'} does not exist{hint}")
 
 
 def has_unlisted_index(sources: Mapping[str, Path]) -> bool:
@@ -168,14 +168,14 @@ def read_scheduler(path: Path) -> Mapping[str, object]:
 def _config_file(part: Path) -> dict[str, Path]:
     """Return the config file of a component by its plain name."""
     if not (part / "config.json").is_file():
-        raise MissingFilesError(f"model: {part / 'config.json'} is missing; get the file again")
+        raise MissingFilesError(f"model: {part / 'config.json'} does not exist; get the file again")
     return {"config.json": part / "config.json"}
 
 
 def _scheduler_file(folder: Path) -> Path:
     path = folder / SCHEDULER_FILE
     if not path.is_file():
-        raise MissingFilesError(f"model: {path} is missing; get the file again")
+        raise MissingFilesError(f"model: {path} does not exist; get the file again")
     read_scheduler(path)
     return path
 
@@ -191,7 +191,7 @@ def _of_variant(part: Path, stem: str, variant: str | None) -> dict[str, Path] |
         return None
     shards = _shards(index)
     if gone := [name for name in shards if not (part / name).is_file()]:
-        raise MissingFilesError(f"model: {part / gone[0]} is missing (named by {index})")
+        raise MissingFilesError(f"model: {part / gone[0]} does not exist (named by {index})")
     files = {name: part / name for name in shards}
     return files | {f"{stem}.safetensors.index.json": index}
 
@@ -236,7 +236,7 @@ def _check_variant(folder: Path, components: list[str], variant: str) -> None:
     if variant not in found:
         others = ", ".join([PLAIN, *sorted(found)])
         raise MissingFilesError(
-            f"model.variant={variant}: {folder} has no such files "
+            f"model.variant={variant}: {folder} has no files of it "
             f"(such as {_stem(parts[0])}.{variant}.safetensors); choose one of {others}"
         )
 

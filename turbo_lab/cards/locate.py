@@ -316,7 +316,7 @@ def _is_unet_folder(folder: Path) -> bool:
 
 def _checked_path(card: ModelCard, path: Path) -> Path:
     if not path.exists():
-        raise MissingFilesError(f"model.path={path}: there is no such folder or file")
+        raise MissingFilesError(f"model.path={path}: does not exist")
     if path.is_file():
         if path.suffix != ".safetensors":
             raise InputError(

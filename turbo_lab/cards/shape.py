@@ -25,5 +25,5 @@ def read_seed(folder: Path) -> int | None:
         raise InputError(f"{path}: is not JSON ({error})") from error
     seed = values.get("seed") if isinstance(values, dict) else None
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"{path}: seed={seed}: must be a whole number of at least 0")
+        raise InputError(f"{path}: seed={seed}: must be an integer, at least 0")
     return seed

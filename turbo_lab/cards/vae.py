@@ -56,8 +56,8 @@ def locate_vae(name: str, cache: DigestCache | None = None) -> VaeFiles:
     if not folder.is_dir():
         known = ", ".join(["nano-vae", *vae_names()])
         raise MissingFilesError(
-            f"vae={name}: there is no such folder; name one with {CONFIG_FILE} and {WEIGHTS_FILE}, "
-            f"or one of {known}"
+            f"vae={name}: does not exist; name a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, or "
+            f"one of {known}"
         )
     is_shape = (folder / SHAPE_FILE).is_file()
     files = {f: folder / f for f in (CONFIG_FILE, SHAPE_FILE if is_shape else WEIGHTS_FILE)}

@@ -17,5 +17,5 @@ def take_key(arguments: list[str], key: str) -> str | None:
 def whole_number(text: str, name: str, least: int = 0) -> int:
     """Return the number in ``name=text``. Raises ``InputError``, also for digits such as ``²``."""
     if not text.isdecimal() or int(text) < least:
-        raise InputError(f"{name}={text}: must be a whole number of at least {least}")
+        raise InputError(f"{name}={text}: must be an integer, at least {least}")
     return int(text)

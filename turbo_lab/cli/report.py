@@ -78,7 +78,7 @@ def find_sweep(name: str, store: str | None) -> Path:
     if name and any(one.begun.exists() for one in layout.sweeps(name)):
         raise InputError(f"{name}: that sweep was cut off; the same command again finishes it")
     if not known:
-        raise InputError(f"{name}: no such file, and {layout.root} has no sweeps; set store=DIR")
+        raise InputError(f"{name}: does not exist, and {layout.root} has no sweeps; set store=DIR")
     raise unknown_name("sweep", name, [one.sweep_id for one in known])
 
 

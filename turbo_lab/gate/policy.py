@@ -188,5 +188,5 @@ def _share(field: str, value: Any) -> float | None:
 
 def _count(field: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InputError(f"gate.{field}={value}: must be a whole number of at least 0")
+        raise InputError(f"gate.{field}={value}: must be an integer, at least 0")
     return value

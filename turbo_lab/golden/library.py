@@ -240,8 +240,8 @@ class GoldenLibrary:
                     )
                 return content
         raise StoreError(
-            f"{path}: is missing, and {self.content} does not hold {sha256[:12]}; restore it, or "
-            "set TURBO_LAB_GOLDENS to the folder that holds it"
+            f"{path}: does not exist, and {self.content} does not hold {sha256[:12]}; restore it, "
+            "or set TURBO_LAB_GOLDENS to the folder that holds it"
         )
 
 

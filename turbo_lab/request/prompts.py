@@ -112,7 +112,7 @@ def _make(name: str, rows: Iterable[tuple[str, str]], source: str) -> PromptSet:
 
 def _read_text(path: Path) -> str:
     if not path.exists():
-        raise InputError(f"prompts.path={path}: there is no such file")
+        raise InputError(f"prompts.path={path}: does not exist")
     if not path.is_file():
         raise InputError(f"prompts.path={path}: is not a file; name a text or JSON-lines file")
     try:

@@ -104,7 +104,7 @@ def _check_value(where: str, key: str, value: object) -> None:
     if key in ("num_train_timesteps", "original_inference_steps", "solver_order") and not (
         isinstance(value, int) and is_number and value >= 1
     ):
-        raise InputError(f"{where}: must be a whole number, at least 1")
+        raise InputError(f"{where}: must be an integer, at least 1")
     if isinstance(value, float) and not isfinite(value) and not key.startswith("lambda_"):
         raise InputError(f"{where}: must be finite")
 

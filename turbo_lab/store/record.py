@@ -235,7 +235,7 @@ def read_object(path: Path, remedy: str = "restore it from version control") -> 
     try:
         values = parse_json(read_regular(path, follow_links=True, error=StoreError).decode())
     except FileNotFoundError as error:
-        raise StoreError(f"{path}: is missing") from error
+        raise StoreError(f"{path}: does not exist") from error
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:

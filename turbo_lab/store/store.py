@@ -346,8 +346,8 @@ def _explained(
             remedy = "the disk is full; free some space and run the same command again to resume"
         elif reading and error.errno == errno.ENOENT:
             remedy = (
-                "is missing; turbo-lab store verify --remove-damaged removes what refers to it, "
-                "then run the same command again"
+                "does not exist; turbo-lab store verify --remove-damaged removes what refers to "
+                "it, then run the same command again"
             )
         elif error.errno in _UNWRITABLE:
             remedy = "cannot be written to; choose another folder with store=DIRECTORY"

@@ -74,7 +74,7 @@ class TrackingSettings:
     def mark(self, sweep: SweepResult) -> dict[str, object] | None:
         """Return what a projection of a sweep would leave behind, by content and place.
 
-        Equal marks mean that there is nothing to project. ``None``: the local database is missing.
+        Equal marks mean that there is nothing to project. ``None``: there is no local database.
         """
         place: dict[str, object] = {"uri": self.public_uri, "images": self.images}
         if self.database is not None:

@@ -26,7 +26,7 @@ INLINE = MappingProxyType({"json": "inline"})
 _NAMES = {
     str: "text",
     bool: "true or false",
-    int: "a whole number",
+    int: "an integer",
     float: "a number",
     Path: "a path",
 }
@@ -41,7 +41,7 @@ class MalformedError(ValueError):
         self.places: list[str] = []
 
     def __str__(self) -> str:
-        """Return the place and the fault, such as ``images[2].seed is '3', not a whole number``."""
+        """Return the place and the fault, such as ``images[2].seed is '3', not an integer``."""
         place = "".join(reversed(self.places)).lstrip(".")
         return f"{place or 'the document'} {super().__str__()}"
 
