@@ -61,7 +61,7 @@ def test_image_of_a_batch_of_8_equals_the_image_alone(sampler: Sampler, steps: i
             gap = np.abs(alone.astype(int) - together[row])
             differing += int((gap.max(axis=2) > 0).sum())
             assert gap.max() <= 1
-    print(f"{steps} steps: {differing} of {8 * 64 * 64} pixels differ, by one level of 255")
+    print(f"steps {steps}: {differing} of {8 * 64 * 64} pixels differ, by one level of 255")
     assert differing <= 0.002 * 8 * 64 * 64
 
 
