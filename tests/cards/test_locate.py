@@ -62,9 +62,7 @@ def test_a_variant_loads_under_plain_names(copy: Path, tiny_sdxl_dir: Path) -> N
         assert files.digest == locate(local(tiny_sdxl_dir)).digest
     with pytest.raises(MissingFilesError, match="variant=bf16: .* choose one of plain, fp16"):
         locate(local(copy, variant="bf16"))
-    with pytest.raises(
-        MissingFilesError, match="does not exist; there is fp16: set model.variant"
-    ):
+    with pytest.raises(MissingFilesError, match="does not exist; there is fp16: set model.variant"):
         locate(local(copy, variant="plain"))
 
 
