@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,32 +10,17 @@ import numpy as np
 import pytest
 
 from tests.tiny_clip import PROMPTS
-from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache, digest
 from turbo_lab.metrics.context import MetricContext, metric_fingerprints
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.extractor import ClipExtractor
-from turbo_lab.metrics.extractor_source import ExtractorSource
 from turbo_lab.metrics.reference import build_reference, save_reference
-from turbo_lab.metrics.reference_source import ReferenceSource, reference_source
+from turbo_lab.metrics.reference_source import ReferenceSource
 from turbo_lab.metrics.table import METRICS, SETS, metric_names
 from turbo_lab.store.record import document, dump, read_measurement
 
 SEEDS = tuple(range(20))
 TEXTS = tuple(PROMPTS[i % len(PROMPTS)] for i in range(20))
-
-
-@pytest.fixture(scope="module")
-def context(
-    tmp_path_factory: pytest.TempPathFactory,
-    source: ExtractorSource,
-    extractor: ClipExtractor,
-    images: np.ndarray,
-) -> MetricContext:
-    path = tmp_path_factory.mktemp("reference") / "set.safetensors"
-    features = extractor.image_features(images[::-1] // 2)
-    save_reference(path, build_reference(features, "set", extractor.digest, extractor.name, True))
-    return MetricContext(source, ReferenceSource("set", path), PROMPTS)
 
 
 def test_full_measures_everything(
@@ -174,48 +157,3 @@ def test_repeats_are_told_of(
     assert "1 of the images repeat a prompt and its seed" in (found[0].note or "")
     [plain] = measure(images, TEXTS, SEEDS, ["clip_score"], context, extractor, cache)
     assert "repeat" not in (plain.note or "")
-
-
-def test_names(context: MetricContext, cache: DigestCache) -> None:
-    assert metric_names("none") == () and metric_names("default") == ("clip_score", "fd")
-    assert metric_names("fd/nano-clip, clip_score") == ("fd/nano-clip", "clip_score")
-    with pytest.raises(InputError, match="Did you mean clip_score"):
-        metric_names("clip_scor")
-    with pytest.raises(InputError, match="the extractor is tiny-clip; ask for fd/tiny-clip"):
-        metric_fingerprints(["fd/nano-clip"], context, cache)
-    with pytest.raises(InputError, match="reference=mine: unknown"):
-        reference_source("mine")
-    assert reference_source("scenes-heldout").path.name == "scenes-heldout.safetensors"
-    assert reference_source("some/of-mine.safetensors").name == "of-mine"
-
-
-def test_a_fingerprint_follows_what_it_was_measured_with(
-    context: MetricContext, cache: DigestCache
-) -> None:
-    before = metric_fingerprints(SETS["full"], context, cache)
-    fewer = metric_fingerprints(SETS["full"], replace(context, prompt_set=PROMPTS[:5]), cache)
-    assert {name for name in before if before[name] != fewer[name]} == {"r_precision"}
-
-
-PROBE = """
-import sys
-from pathlib import Path
-import turbo_lab.metrics, turbo_lab.analysis.stats
-from turbo_lab.identity import DigestCache
-from turbo_lab.metrics.context import MetricContext, metric_fingerprints
-from turbo_lab.metrics.extractor_source import extractor_source
-{extra}
-context = MetricContext(extractor_source({folder!r}), None, ("a", "b"))
-print(len(metric_fingerprints(["clip_score", "r_precision"], context, DigestCache(Path({file!r})))))
-print(sorted({{"torch", "open_clip", "scipy"}} & set(sys.modules)))
-"""
-
-
-@pytest.mark.parametrize("extra,loaded", [("", "[]"), ("import scipy", "['scipy']")])
-def test_fingerprints_need_no_torch(
-    extra: str, loaded: str, clip_folder: Path, tmp_path: Path
-) -> None:
-    """The second case shows that the first can fail."""
-    code = PROBE.format(extra=extra, folder=str(clip_folder), file=str(tmp_path / "d.jsonl"))
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.split("\n")[:2] == ["2", loaded]

@@ -17,7 +17,6 @@ from turbo_lab.metrics.context import MetricContext, metric_fingerprints
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.extractor import ClipExtractor
 from turbo_lab.metrics.extractor_source import (
-    INCEPTION,
     INCEPTION_FILE,
     ExtractorSource,
     extractor_source,
@@ -26,7 +25,6 @@ from turbo_lab.metrics.extractor_source import (
 from turbo_lab.metrics.inception import InceptionExtractor
 from turbo_lab.metrics.reference import build_reference, save_reference
 from turbo_lab.metrics.reference_source import ReferenceSource, reference_source
-from turbo_lab.metrics.table import SETS, measurement_name
 
 
 @pytest.fixture(scope="module")
@@ -183,9 +181,6 @@ def test_it_has_no_text_side(weights: Path, images: np.ndarray, cache: DigestCac
     assert found.value is None and "has no text side" in str(found.note)
 
 
-def test_names() -> None:
-    assert measurement_name("fid", "nano-clip") == "fid"
-    assert measurement_name("fd", INCEPTION) == f"fd/{INCEPTION}"
-    assert "fid" not in SETS["full"]  # its weights do not ship
+def test_absent_weights_have_no_digest() -> None:
     with pytest.raises(MissingFilesError, match="does not exist"):
         inception_source("nowhere.pth").digest(DigestCache())

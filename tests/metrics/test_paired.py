@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from turbo_lab.errors import InputError
-from turbo_lab.identity import DigestCache
-from turbo_lab.metrics import lpips
 from turbo_lab.metrics.paired import paired_fidelity
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
@@ -47,30 +44,6 @@ def test_cosines_need_features_and_lpips_its_weights() -> None:
     assert by_name(IMAGES, features=(rows, -rows))["embedding_cosine"].mean == pytest.approx(-1)
     assert by_name(IMAGES)["lpips"].mean is None
     assert "unscored: lpips: needs torchvision's alexnet" in (by_name(IMAGES)["lpips"].note or "")
-
-
-def test_lpips_where_its_weights_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By random weights in torchvision's place: the path, not the published network."""
-    import torch
-    import torchvision
-    from torchmetrics.functional.image import learned_perceptual_image_patch_similarity
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    torch.manual_seed(0)
-    lpips.alexnet_file().parent.mkdir(parents=True)
-    torch.save(torchvision.models.alexnet().state_dict(), lpips.alexnet_file())
-    images = np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8)
-    with pytest.raises(InputError, match="has sha256 .* torchvision's file 7be5be79"):
-        lpips.lpips(images, images)
-    monkeypatch.setattr(lpips, "ALEXNET_SHA256", DigestCache().file(lpips.alexnet_file())[:8])
-    other = np.roll(images, 1, axis=0)
-    rows = {row.name: row for row in paired_fidelity(other, images, list(range(9)))}
-    found = rows["lpips"]
-    assert found.n == 9 and found.ci95 is not None and found.worst > found.mean > 0
-    assert lpips.lpips(images, images) == pytest.approx([0.0] * 9, abs=1e-6)
-    one, two = (torch.from_numpy(x).permute(0, 3, 1, 2) / 255 for x in (other, images))
-    oracle = learned_perceptual_image_patch_similarity(one, two, net_type="alex", normalize=True)
-    assert found.mean == pytest.approx(float(oracle), rel=1e-4)
 
 
 def test_stacks_that_do_not_pair_are_refused() -> None:

@@ -1,7 +1,8 @@
-"""Metrics of other packages: a real installed distribution, found by its entry points."""
+"""The table of metrics; metrics of other packages, by a real installed distribution."""
 
 from __future__ import annotations
 
+import importlib
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,14 @@ from turbo_lab.metrics.context import MetricContext, metric_fingerprints
 from turbo_lab.metrics.evaluate import measure
 from turbo_lab.metrics.extractor import ClipExtractor
 from turbo_lab.metrics.extractor_source import ExtractorSource
-from turbo_lab.metrics.table import measurement_name, metric_info, metric_names
+from turbo_lab.metrics.table import (
+    METRICS,
+    SETS,
+    measurement_name,
+    metric_info,
+    metric_names,
+    provider,
+)
 
 CODE = """
 from turbo_lab.metrics import MetricInfo
@@ -153,3 +161,32 @@ def test_two_packages_cannot_add_one_name(install: Callable[..., None]) -> None:
     install({"brightness": "BROKEN"}, "other-metrics")
     with pytest.raises(InputError, match="both add brightness; uninstall one"):
         metric_info("brightness")
+
+
+def test_choices_are_sets_or_names() -> None:
+    assert metric_names("none") == () and metric_names("default") == ("clip_score", "fd")
+    assert metric_names("fd/nano-clip, clip_score,fd/nano-clip") == ("fd/nano-clip", "clip_score")
+    with pytest.raises(InputError, match="Did you mean clip_score"):
+        metric_names("clip_scor")
+    with pytest.raises(InputError, match="metrics=: unknown"):
+        metric_names("clip_score,")
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_row_leads_to_a_function(name: str) -> None:
+    module, _, function = METRICS[name].path.partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+    assert METRICS[name].direction in ("higher", "lower") and METRICS[name].version >= 1
+    assert provider(name) == {}
+
+
+def test_every_set_is_of_the_table_and_needs_nothing_that_does_not_ship() -> None:
+    assert all(set(names) <= set(METRICS) for names in SETS.values())
+    assert "fid" not in SETS["full"]  # its weights do not ship
+
+
+def test_only_a_distance_by_a_chosen_extractor_has_its_name() -> None:
+    assert measurement_name("fd", "nano-clip") == "fd/nano-clip"
+    assert measurement_name("fid", "nano-clip") == "fid"
+    assert measurement_name("clip_score", "nano-clip") == "clip_score"
+    assert metric_info("fd/nano-clip") is METRICS["fd"]

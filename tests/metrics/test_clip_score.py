@@ -1,4 +1,4 @@
-"""clip_score, r_precision and diversity on features: by hand, by oracle, by convention."""
+"""clip_score on features: by hand, by oracle, by convention."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import torch
 
 from tests.tiny_clip import PROMPTS
 from turbo_lab.metrics.clip_score import clip_score
-from turbo_lab.metrics.diversity import diversity
 from turbo_lab.metrics.extractor import ClipExtractor, preprocess
-from turbo_lab.metrics.r_precision import r_precision
 
 EYE = np.eye(3)
 
@@ -94,45 +92,6 @@ def test_features_without_a_direction_are_an_error(bad: np.ndarray) -> None:
         clip_score(bad, EYE, "abc")
 
 
-def test_r_precision_by_hand() -> None:
-    images = np.array([[1.0, 0.1, 0.0], [0.9, 1.0, 0.0], [1.0, 0.0, 0.2], [0.0, 0.0, 1.0]])
-    score = r_precision(images, EYE, ("a", "b", "c", "c"), ("a", "b", "c"))
-    assert score.per_image == (1.0, 1.0, 0.0, 1.0)
-    assert score.value == 0.75
-
-
-def test_r_precision_of_an_image_like_every_caption_is_chance() -> None:
-    """SGLang's gate passed a black frame; here a tie is worth its share."""
-    score = r_precision(np.ones((6, 3)), EYE, "aabbcc", ("a", "b", "c"))
-    assert score.value == pytest.approx(1 / 3)
-    same_text = r_precision(EYE[[0]], EYE[[0, 0]], ("a",), ("a", "b"))
-    assert same_text.value == 0.5
-
-
-def test_r_precision_refuses_a_set_without_the_prompt() -> None:
-    with pytest.raises(ValueError, match="lack the prompt 'z'"):
-        r_precision(EYE, EYE, ("a", "b", "z"), ("a", "b", "c"))
-    with pytest.raises(ValueError, match="at least 2 distinct"):
-        r_precision(EYE, EYE[:1], "aaa", ("a",))
-
-
-def test_diversity_by_hand() -> None:
-    """Orthogonal pair: 1; equal pair: 0; opposite pair: 2; a single image does not count."""
-    images = np.array([[1, 0], [0, 1], [3, 3], [1, 1], [0, 2], [0, -1], [1, 0]], dtype=float)
-    score = diversity(images, ("a", "a", "b", "b", "c", "c", "d"))
-    assert score.value == pytest.approx(1.0) and score.n == 3
-    assert score.note is not None and "2 seeds per prompt" in score.note
-    equal = diversity(np.ones((4, 5)), ("a",) * 4)
-    assert equal.value == pytest.approx(0.0, abs=1e-12)
-
-
-def test_diversity_equals_the_double_loop() -> None:
-    rows = np.random.default_rng(4).normal(size=(7, 6))
-    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    pairs = [1 - unit[i] @ unit[j] for i in range(7) for j in range(i)]
-    assert diversity(rows, "p" * 7).value == pytest.approx(np.mean(pairs))
-
-
-def test_diversity_of_one_seed_is_unscored() -> None:
-    score = diversity(EYE, "abc")
-    assert score.value is None and score.note is not None and "unscored" in score.note
+def test_images_and_texts_pair() -> None:
+    with pytest.raises(ValueError, match=r"images \(3, 3\) and texts \(2, 3\) differ"):
+        clip_score(EYE, EYE[:2], "abc")
