@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from turbo_lab.identity import DigestCache
     from turbo_lab.metrics.extractor import ClipExtractor
     from turbo_lab.metrics.extractor_source import ExtractorSource
+    from turbo_lab.workflows.sweep import Executed
 
 # Before any test module imports a library: they read these when they are imported.
 _HOME = Path(tempfile.mkdtemp(prefix="turbo-lab-tests-"))
@@ -204,3 +205,31 @@ def in_folder(library: GoldenLibrary, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.chdir(library.root.parent)
     monkeypatch.setenv("TURBO_LAB_GOLDENS", str(library.content))
     yield library.root.parent
+
+
+@pytest.fixture(scope="session")
+def executed(
+    tiny_sdxl_dir: Path, clip_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Executed:
+    """A sweep of two cells, run once: one is drawn, timed and scored; one fails.
+
+    Do not change its store; ``executed_copy`` has one to change.
+    """
+    from tests.small_sweeps import with_a_failed_cell
+    from turbo_lab.progress import StderrProgress
+    from turbo_lab.workflows.sweep import run_sweep
+
+    root = tmp_path_factory.mktemp("executed")
+    return run_sweep(with_a_failed_cell(tiny_sdxl_dir, clip_folder, root), StderrProgress())
+
+
+@pytest.fixture
+def executed_copy(executed: Executed, tmp_path: Path) -> Executed:
+    """The same sweep with a copy of its store, which a test may change."""
+    from dataclasses import replace
+
+    from turbo_lab.planning.resolved_sweep import with_store
+    from turbo_lab.store.store import Store
+
+    root = shutil.copytree(executed.store.root, tmp_path / "store")
+    return replace(executed, sweep=with_store(executed.sweep, root), store=Store(root))
