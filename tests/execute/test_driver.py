@@ -1,4 +1,4 @@
-"""A cell that fails is recorded, the others go on, and the next run tries it again."""
+"""The driver of a sweep: a cell that fails is recorded, the others go on, and it is tried again."""
 
 from __future__ import annotations
 
