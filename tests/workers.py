@@ -24,6 +24,7 @@ TOGETHER = dict.fromkeys(
         "tests/golden/test_lifecycle.py",
         "tests/golden/test_run_case.py",
         "tests/cli/golden/",
+        "tests/gate/test_golden_checks.py",
     ),
     "tests/trials/",
 )

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from turbo_lab.cli.sides import compose_side
-from turbo_lab.documents.gate import BlindnessOutcome, CatchRate
 from turbo_lab.execute.worker import Worker, worker_for
 from turbo_lab.gate.mutation import SAMPLE_FAULTS, draw, slower_unet
-from turbo_lab.gate.trials import catch_rates
 from turbo_lab.request.recipe import Cell
 from turbo_lab.trials.faults import FAULTS
 
@@ -93,15 +91,3 @@ def test_a_slower_unet_is_called_twice_and_draws_the_same(drawn: Drawn) -> None:
         del unet.forward
     assert own == 2 * len(calls) == 2
     assert np.array_equal(first, healthy[:3])
-
-
-def test_catch_rates_count_what_was_asked() -> None:
-    found = [
-        BlindnessOutcome("a", "", True, {"x": "pass", "goldens": "regression"}, {}),
-        BlindnessOutcome("b", "", False, {"x": "pass"}, {}),
-    ]
-    assert catch_rates(found) == {
-        "x": CatchRate(caught=0, asked=2),
-        "goldens": CatchRate(caught=1, asked=1),
-        "gate": CatchRate(caught=1, asked=2),
-    }
