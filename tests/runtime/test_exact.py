@@ -26,7 +26,6 @@ from turbo_lab.request.request import SCHEDULERS
 from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.exact import ExactStages
 from turbo_lab.runtime.graphs import GraphPool, Tensors
-from turbo_lab.runtime.noise import UploadedNoise, image_generators, initial_noise
 from turbo_lab.runtime.pipeline import load_pipeline, make_scheduler
 from turbo_lab.runtime.proof import prove
 from turbo_lab.runtime.sampler import Sampler, SharedWork
@@ -96,74 +95,12 @@ def test_every_scheduler_keeps_the_bits(folder: Path, name: str, with_graphs: bo
         assert not stages.graphs.differing
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("rows", [1, 3])
-def test_every_type_and_batch_size_is_proved(folder: Path, dtype: str, rows: int) -> None:
-    stages = exact_stages(folder, dtype, GraphPool(ReplayedCalls()))
-    layout = Layout(LAYOUT.prompts[:rows], LAYOUT.seeds[:rows])
-    with image_lane(1):
-        for guidance in (0.0, 2.0):
-            prove(stages, make_batch(folder, layout=layout, guidance=guidance, dtype=dtype), None)
-    assert not stages.given_back and stages.notes() == ()
-
-
 def test_the_vae_stays_in_the_type_in_which_it_decodes(folder: Path) -> None:
     stages = exact_stages(folder, "float16")
     assert stages.pipeline.vae.dtype == torch.float32
     with stages.as_loaded():
         assert stages.pipeline.vae.dtype == torch.float16
     assert stages.pipeline.vae.dtype == torch.float32
-
-
-def test_a_stage_with_other_bits_is_given_back_and_named(folder: Path) -> None:
-    stages = exact_stages(folder, "float16")
-    encode = stages._text_encoders
-    stages._text_encoders = lambda *ids: (encode(*ids)[0] * 1.5, encode(*ids)[1])  # type: ignore[method-assign]
-    decode = stages.vae_decode
-    stages.vae_decode = lambda scaled: decode(scaled) + 0.25  # type: ignore[method-assign]
-    batch = make_batch(folder, dtype="float16")
-    with image_lane(1):
-        prove(stages, batch, None)
-        assert stages.given_back == {"text": "prompt_embeds", "vae": "vae"}
-        drawn = sampler_of(stages).run_alone(batch, None)
-        assert np.array_equal(drawn, stock(stages, batch, None))
-    assert stages.notes()[0] == (
-        "loop=exact: prompt_embeds has other bits here than in the stock call; the text runs as in "
-        "the stock call"
-    )
-
-
-def test_a_loop_that_differs_anyway_is_given_back_as_a_whole(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stages = exact_stages(folder)
-    monkeypatch.setattr(
-        "turbo_lab.runtime.sampler.to_uint8", lambda decoded: (np.zeros((3, 64, 64, 3)), True)
-    )
-    with image_lane(1):
-        prove(stages, make_batch(folder), None)
-    assert stages.given_back == {"loop": "pixels"}
-
-
-def test_uploaded_noise_is_the_stream_that_the_generators_draw() -> None:
-    seeds, shape = (1, 2), (4, 8, 8)
-    step = ((1, 4, 8, 8), torch.float32)
-    generators = image_generators(seeds)
-    wanted = [initial_noise(generators, shape, torch.float32, CPU)]
-    wanted += [torch.cat([torch.randn(step[0], generator=g) for g in generators]) for _ in range(3)]
-
-    generators = image_generators(seeds)
-    noise = UploadedNoise(generators, shape, torch.float32, CPU, [step] * 2)
-    drawn = [noise.initial]
-    for _ in range(3):  # the last one is not planned
-        with noise:
-            drawn.append(torch.cat([torch.randn(step[0], generator=g) for g in generators]))
-    assert all(torch.equal(*pair) for pair in zip(drawn, wanted, strict=True))
-    other = torch.Generator().manual_seed(9)
-    with noise:
-        assert torch.equal(
-            torch.randn(3, generator=other), torch.randn(3, generator=torch.manual_seed(9))
-        )
 
 
 def nano(*overrides: str, backend: ReplayedCalls | None = None) -> tuple[Worker, ResolvedSweep]:

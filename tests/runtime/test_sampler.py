@@ -19,7 +19,6 @@ from turbo_lab.runtime.determinism import image_lane
 from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import load_pipeline, make_scheduler
 from turbo_lab.runtime.sampler import Sampler, SharedWork
-from turbo_lab.runtime.stock import StockSampler, why_not_covered
 
 LAYOUT = Layout(("a red apple", "b", "c <&> d", ""), (1, 2, 3, MAX_SEED))
 SCHEDULERS = (
@@ -119,14 +118,6 @@ def test_image_lane_restores_every_flag() -> None:
     assert (torch.get_num_threads(), torch.backends.cudnn.allow_tf32) == before
 
 
-def test_largest_seed_is_the_last_with_a_stream_of_its_own() -> None:
-    def draw(seed: int) -> torch.Tensor:
-        return torch.randn(4, generator=torch.Generator().manual_seed(seed))
-
-    assert torch.equal(draw(0), draw(MAX_SEED + 1))
-    assert not torch.equal(draw(0), draw(MAX_SEED))
-
-
 def make_group(recipes: list[Recipe]) -> Group:
     return Group(LAYOUT, tuple(Job(Batch(one, LAYOUT), ()) for one in recipes))
 
@@ -154,36 +145,3 @@ def test_group_of_several_schedulers_does_the_planned_work_and_keeps_every_bit(
     # One step of Euler and of Euler ancestral end in the same latents, at each guidance.
     decoded_alone = 4 * len(recipes)
     assert sampler.work.vae_rows == decoded_alone - (4 * 3 if len(names) > 1 else 0)
-
-
-@pytest.fixture
-def statistics_folder(tmp_path: Path) -> Path:
-    """A VAE with latent statistics, as some SDXL derivatives have."""
-    folder = save_tiny_sdxl(tmp_path)
-    path = folder / "vae" / "config.json"
-    statistics = {"latents_mean": [0.1] * 4, "latents_std": [1.5] * 4}
-    path.write_text(json.dumps(json.loads(path.read_text()) | statistics))
-    return folder
-
-
-def test_vae_that_the_loop_does_not_cover_is_left_to_the_stock_pipeline(
-    folder: Path, statistics_folder: Path
-) -> None:
-    assert why_not_covered(make_sampler(folder).pipeline) is None
-    loop = make_sampler(statistics_folder)
-    assert why_not_covered(loop.pipeline) == "a VAE with latent statistics"
-    fallback = StockSampler(loop.pipeline, loop.device, WorkDone())
-    seen: list[str] = []
-
-    def observe(stage: str, tensor: torch.Tensor) -> torch.Tensor:
-        seen.append(stage)
-        return tensor
-
-    batch = Batch(recipe(scheduler_json(folder, SCHEDULERS[0]), 2, 2.0, "blurry"), LAYOUT)
-    with image_lane(1):
-        wanted = stock(loop, batch, "blurry")
-        drawn = fallback.run(batch, "blurry", SharedWork(), observe)
-        assert np.array_equal(drawn, wanted)
-        assert not np.array_equal(loop.run(batch, "blurry", SharedWork()), wanted)
-    assert fallback.work == WorkDone(unet_rows=16, unet_calls=2, vae_rows=4, text_rows=8)
-    assert seen[0] == "noise" and seen[-1] == "vae" and "unet.1" in seen

@@ -1,0 +1,47 @@
+"""Errors that say memory ran out, and memory that is returned."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from turbo_lab.runtime.memory import give_back_what_is_freed, is_out_of_memory, release
+
+
+@pytest.mark.parametrize(
+    ("error", "is_memory"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), True),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to"), True),
+        (RuntimeError("shapes do not match"), False),
+        (ValueError("not enough memory"), False),
+        (OSError("can't allocate memory"), False),
+    ],
+)
+def test_only_errors_about_memory_call_for_smaller_batches(
+    error: Exception, is_memory: bool
+) -> None:
+    assert is_out_of_memory(error) is is_memory
+
+
+def test_the_error_of_torch_s_cpu_allocator_is_known() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert is_out_of_memory(raised.value)
+
+
+def test_what_is_out_of_reach_is_freed() -> None:
+    import gc
+    import weakref
+
+    class Node:
+        def __init__(self) -> None:
+            self.own = self
+
+    kept = weakref.ref(Node())
+    was_enabled = gc.isenabled()
+    release()
+    give_back_what_is_freed()
+    assert kept() is None and gc.isenabled() is was_enabled
