@@ -251,7 +251,7 @@ def host_name() -> str:
 
 @lru_cache(maxsize=1)
 def read_cpu() -> Cpu:
-    """Describe the first CPU."""
+    """Describe the first CPU, from Linux's file: psutil has no vendor, family or flags."""
     path = Path("/proc/cpuinfo")
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     return parse_cpuinfo(text.partition("\n\n")[0])

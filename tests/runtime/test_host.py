@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from turbo_lab.runtime.host import CpuReading, HostLoad, read_cpu, running_names
@@ -53,8 +54,8 @@ def test_a_quiet_host_gives_no_warning(
     assert HostLoad().warning() is None
 
 
-def test_without_proc_the_load_average_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("turbo_lab.runtime.host._proc", lambda name: None)
+def test_of_a_moment_the_load_average_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HostLoad, "_now", staticmethod(lambda: (0.0, 0.0, 0.0)))
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(os, "getloadavg", lambda: (3.5, 0.0, 0.0))
     assert HostLoad().warning() == "host busy: load average 3.5 on 4 cores"
@@ -102,13 +103,20 @@ def test_a_virtual_machine_tells_its_clock_only(tmp_path: Path) -> None:
     assert read_cpu(tmp_path / "none", tmp_path / "none") == CpuReading(None, None, None)
 
 
-def test_running_processes_are_named(tmp_path: Path) -> None:
-    files = {
-        "10/stat": "10 (python) R 1 1",
-        "11/stat": "11 (a (b) c) R 1 1",
-        "12/stat": "12 (sleeper) S 1 1",
-        f"{os.getpid()}/stat": f"{os.getpid()} (ourselves) R 1 1",
-    }
-    assert set(running_names(proc=write(tmp_path, files))) == {"python", "a (b) c"}
-    assert len(running_names(limit=1, proc=tmp_path)) == 1
-    assert running_names(proc=tmp_path / "none") == []
+def test_a_running_process_is_named_once_and_by_its_name() -> None:
+    spin = "print(flush=True)\nwhile True: pass"
+    spinning = [
+        subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE) for _ in range(2)
+    ]
+    try:
+        for process in spinning:
+            assert process.stdout is not None
+            process.stdout.readline()  # from here on it does nothing but spin
+        names = running_names(limit=10_000)
+        own = psutil.Process(spinning[0].pid).name()
+    finally:
+        for process in spinning:
+            process.kill()
+            process.communicate()
+    assert names.count(own) == 1
+    assert len(running_names(limit=0)) == 0

@@ -1,7 +1,9 @@
 """The state of the machine during a timed call: memory peaks, other processes, the CPU's clock.
 
-Owns reading them, from ``/proc`` on Linux and from the standard library
-elsewhere. Says ``None`` where a system does not tell, never a guess.
+Owns reading them. Says ``None`` where a system does not tell, never a guess. psutil reads the load
+and the processes. Linux's own files give what psutil lacks: the peak of the resident set and its
+reset, and the CPU's throttling. Its clock and temperature come from the same files, because psutil
+would read every sensor of the machine, those of disks included.
 """
 
 from __future__ import annotations
@@ -13,9 +15,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 BUSY_CORES = 0.25
 """Other processes' use, in cores, from which a warning is given; on a large machine a
 twentieth of its cores, since its daemons alone keep some busy."""
+_BUSY_TIMES = ("user", "nice", "system", "irq", "softirq")
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,12 @@ class HostLoad:
         self._start = self._now()
 
     def other_cores(self) -> float | None:
-        """Return the mean number of cores that others kept busy; ``None`` if it cannot be read.
+        """Return the mean number of cores that others kept busy; ``None`` below 50 ms.
 
-        From ``/proc/stat``, whose ticks are 10 ms: blind below a few of them.
+        The system counts in ticks of 10 ms, so a shorter span has too few of them.
         """
         end = self._now()
-        if self._start is None or end is None or end[0] - self._start[0] < 0.05:
+        if end[0] - self._start[0] < 0.05:
             return None
         wall, busy, own = (after - before for after, before in zip(end, self._start, strict=True))
         return max(0.0, busy - own) / wall
@@ -83,16 +88,13 @@ class HostLoad:
         return None
 
     @staticmethod
-    def _now() -> tuple[float, float, float] | None:
+    def _now() -> tuple[float, float, float]:
         """Return (wall time, CPU time of all processes, own CPU time) in seconds."""
-        text = _proc("stat")
-        if text is None or not text.startswith("cpu "):
-            return None
-        user, nice, system, _idle, _wait, irq, softirq = (int(v) for v in text.split()[1:8])
-        ticks = user + nice + system + irq + softirq
+        times = psutil.cpu_times()  # not every system has all of these fields
+        busy = sum(getattr(times, name, 0.0) for name in _BUSY_TIMES)
         usage = os.times()
         own = usage.user + usage.system + usage.children_user + usage.children_system
-        return time.perf_counter(), ticks / os.sysconf("SC_CLK_TCK"), own
+        return time.perf_counter(), busy, own
 
 
 def busy_threshold() -> float:
@@ -100,22 +102,17 @@ def busy_threshold() -> float:
     return max(BUSY_CORES, (os.cpu_count() or 1) / 20)
 
 
-def running_names(limit: int = 3, proc: Path = Path("/proc")) -> list[str]:
-    """Return the names of other processes that run at this moment; none without ``/proc``.
+def running_names(limit: int = 3) -> list[str]:
+    """Return the names of other processes that run at this moment.
 
     Only what this process may see: the neighbours of a container stay unnamed.
     """
-    names: dict[str, None] = {}
-    for path in proc.glob("[0-9]*/stat"):
-        try:
-            text = path.read_text()
-        except OSError:  # it has ended meanwhile
-            continue
-        # The name is in brackets and may hold any character, brackets too.
-        pid, name = text.partition(" ")[0], text[text.index("(") + 1 : text.rindex(")")]
-        if text[text.rindex(")") + 1 :].split()[0] == "R" and int(pid) != os.getpid():
-            names[name] = None
-    return list(names)[:limit]
+    names = (
+        process.info["name"]
+        for process in psutil.process_iter(["name", "status"])
+        if process.info["status"] == psutil.STATUS_RUNNING and process.pid != os.getpid()
+    )
+    return list(dict.fromkeys(name for name in names if name))[:limit]
 
 
 @dataclass(frozen=True)
@@ -169,8 +166,8 @@ def _text(path: Path) -> str | None:
 
 
 def _process_peak() -> int:
-    status = _proc("self/status") or ""
-    for line in status.splitlines():
+    status = Path("/proc/self/status")
+    for line in status.read_text().splitlines() if status.exists() else ():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     import resource  # absent on Windows; needed only where there is no /proc
@@ -185,10 +182,3 @@ def _reset_process_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:  # another system, or not permitted: the peak since the start is read
         return
-
-
-def _proc(name: str) -> str | None:
-    try:
-        return Path("/proc", name).read_text()
-    except OSError:  # not Linux
-        return None

@@ -7,8 +7,9 @@ image per call and 1% low at sixteen.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+
+import psutil
 
 from turbo_lab import environment
 from turbo_lab.cards import ModelCard, model_card, model_names, read_packaged_card
@@ -45,14 +46,11 @@ def memory_needed(device: str) -> list[MemoryNeeded]:
 
 
 def memory_there(device: str) -> int | None:
-    """Return the memory of the GPU, or of this machine for a CPU; ``None``: it is not reported."""
+    """Return the memory of the GPU, or of this machine for a CPU; ``None``: the GPU hides it."""
     if device == "cuda":
         gpu = environment.read_gpu()
         return None if gpu is None else gpu.memory_bytes
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):  # not on this system
-        return None
+    return int(psutil.virtual_memory().total)
 
 
 def _bytes_by_call(card: ModelCard, weight_bytes: int) -> dict[tuple[int, int], int]:
