@@ -60,8 +60,9 @@ def frechet_score(
     ci95 = bootstrap_interval(data, reference, clusters, seed)
     if ci95 is None or not ci95[0] <= value <= ci95[1]:
         return Score(value, n, None, _why_no_interval(ci95, d))
-    of = "these prompts" if _repeats(clusters, n) else "prompts resampled"
-    return Score(value, n, ci95, f"ci95 is at infinite n, {of}; the value is biased up")
+    of = "images of these prompts" if _repeats(clusters, n) else "prompts"
+    note = f"biased upwards at this n; the interval is for infinitely many {of}"
+    return Score(value, n, ci95, note)
 
 
 def compute_infinity(inputs: MetricInputs) -> Score:
