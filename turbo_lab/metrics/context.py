@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.identity import DigestCache, digest
@@ -45,7 +44,7 @@ class MetricContext:
         return replace(self, extractor=extractor, reference=self.inception_reference)
 
 
-def metric_details(name: str, context: MetricContext, cache: DigestCache) -> dict[str, Any]:
+def metric_details(name: str, context: MetricContext, cache: DigestCache) -> dict[str, object]:
     """Return everything a measurement depends on; its fingerprint is the digest of this.
 
     Raises :class:`InputError` for an unknown metric, :class:`MissingFilesError`
@@ -53,7 +52,7 @@ def metric_details(name: str, context: MetricContext, cache: DigestCache) -> dic
     """
     info, context = metric_info(name), context.of(name)
     _check_extractor(name, context.extractor.name)
-    details: dict[str, Any] = {
+    details: dict[str, object] = {
         "metric": name.partition("/")[0],
         "version": info.version,
         **provider(name),
@@ -86,7 +85,7 @@ def metric_details(name: str, context: MetricContext, cache: DigestCache) -> dic
 
 def details_or_error(
     name: str, context: MetricContext, cache: DigestCache
-) -> tuple[dict[str, Any], TurboLabError | None]:
+) -> tuple[dict[str, object], TurboLabError | None]:
     """Return :func:`metric_details`, or the error that makes the metric unavailable.
 
     One metric's missing reference is then an error of that metric only. Raises

@@ -90,7 +90,7 @@ class ExtractorSource:
     :data:`INCEPTION` for torch-fidelity's network."""
     weights: Path
     """The safetensors file; a ``.pth`` file for Inception."""
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     """The ``model_cfg`` of open_clip: the architecture, part of the digest."""
     preprocessing: Preprocessing
     """Resizing and normalisation of images."""
@@ -215,7 +215,7 @@ def _from_folder(name: str, folder: Path) -> ExtractorSource:
     )
 
 
-def _check_text_tower(name: str, folder: Path, text: Mapping[str, Any]) -> None:
+def _check_text_tower(name: str, folder: Path, text: Mapping[str, object]) -> None:
     """Refuse a model for which open_clip would fetch files when it is loaded."""
     if text.get("hf_model_name"):
         raise InputError(
@@ -288,7 +288,7 @@ def _builtin_config(name: str) -> dict[str, Any]:
     return values
 
 
-def plain_preprocessing(preprocessing: Preprocessing) -> dict[str, Any]:
+def plain_preprocessing(preprocessing: Preprocessing) -> dict[str, object]:
     """Return the preprocessing as a digest and a measurement's details record it."""
     if preprocessing.interpolation == _TF1_BILINEAR:
         return {"resize": _TF1_BILINEAR, "size": "299x299", "scale": "(x - 128) / 128"}

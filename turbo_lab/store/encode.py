@@ -54,15 +54,7 @@ def encode_batch(
     """Return a batch's record and its PNG files by name, in image order."""
     batch, layout = drawn.batch, drawn.batch.layout
     hashes = None if drawn.stages is None else {k: stage_sha256(t) for k, t in drawn.stages.items()}
-    shared = {
-        "recipe": as_plain(batch.recipe),
-        "batch_id": batch.batch_id,
-        "rows": {"prompts": list(layout.prompts), "seeds": list(layout.seeds)},
-        "exactness": drawn.exactness,
-        "stages": hashes,
-        "keys": dict(drawn.keys),
-        "models": dict(drawn.names),
-    }
+    shared = _shared_text(drawn, hashes)
     files: dict[str, bytes] = {}
     entries = []
     rows = zip(layout.prompts, layout.seeds, drawn.pixels, strict=True)
@@ -90,6 +82,20 @@ def encode_batch(
         notes=drawn.notes,
     )
     return record, files
+
+
+def _shared_text(drawn: DrawnBatch, hashes: Mapping[str, str] | None) -> dict[str, object]:
+    """Return what the text inside each PNG of a batch has in common."""
+    batch, layout = drawn.batch, drawn.batch.layout
+    return {
+        "recipe": as_plain(batch.recipe),
+        "batch_id": batch.batch_id,
+        "rows": {"prompts": list(layout.prompts), "seeds": list(layout.seeds)},
+        "exactness": drawn.exactness,
+        "stages": hashes,
+        "keys": dict(drawn.keys),
+        "models": dict(drawn.names),
+    }
 
 
 def stage_sha256(tensor: torch.Tensor) -> str:

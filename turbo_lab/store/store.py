@@ -245,7 +245,7 @@ class Store:
             files.folder.mkdir(parents=True, exist_ok=True)
         return files
 
-    def write_document(self, path: Path, values: Mapping[str, Any]) -> None:
+    def write_document(self, path: Path, values: Mapping[str, object]) -> None:
         """Write a JSON document into the store, atomically."""
         self._write(path, values)
 
@@ -261,7 +261,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             file.replace(path)
 
-    def _write(self, path: Path, values: Mapping[str, Any]) -> None:
+    def _write(self, path: Path, values: Mapping[str, object]) -> None:
         self.write_file(path, records.dump(values).encode())
 
     def _read(self, path: Path, read: Callable[[dict[str, Any], str], T]) -> T:

@@ -87,7 +87,7 @@ def _last_hidden_state() -> Seams:
     return Seams(encode_prompt=wrong)
 
 
-def _scheduler_config(changes: Mapping[str, Any]) -> MakeSeams:
+def _scheduler_config(changes: Mapping[str, object]) -> MakeSeams:
     def wrong(scheduler: str) -> Any:
         return seams.make_scheduler(json.dumps(json.loads(scheduler) | changes))
 
