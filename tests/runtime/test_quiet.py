@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import ModelMixin
+from diffusers import AutoencoderTiny, ModelMixin
 
 from tests.tiny_shape import save_tiny_shape
 from turbo_lab.cards.locate import ModelSource
@@ -49,3 +49,25 @@ def test_a_list_that_is_not_empty_is_still_said(caplog: pytest.LogCaptureFixture
     ]  # fmt: skip
     with pytest.warns(FutureWarning, match="another is deprecated"):
         warnings.warn("`another is deprecated", FutureWarning, stacklevel=1)
+
+
+def test_a_small_vae_is_loaded_without_a_word_and_an_unknown_key_is_still_said(
+    tiny_sdxl_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    AutoencoderTiny().save_pretrained(tmp_path / "vae")
+    scheduler = (tiny_sdxl_dir / "scheduler" / "scheduler_config.json").read_text()
+
+    def said() -> list[str]:
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            load_pipeline(
+                ModelSource(tiny_sdxl_dir), scheduler, "float32", torch.device("cpu"),
+                vae=tmp_path / "vae",
+            )  # fmt: skip
+        return [text for text in caplog.messages if "scheduler" not in text.lower()]
+
+    assert said() == []
+    config = tmp_path / "vae" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"attention_sink": 4}))
+    (message,) = said()
+    assert "'attention_sink': 4" in message
