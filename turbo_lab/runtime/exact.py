@@ -1,8 +1,9 @@
 """The stock call's stages without its detours: ``loop=exact``.
 
 Owns what a call of the known shape can leave out and keep every bit: walks over all
-modules to find their device, casts of the VAE at every call, tokenising twice, and,
-on a GPU, launching each kernel by itself and waiting for uploads. Refuses nothing:
+modules to find their device, casts of the VAE at every call, tokenising twice, work that
+decides no bit (:mod:`turbo_lab.runtime.dead_work`), and, on a GPU, launching each kernel by
+itself and waiting for uploads. Refuses nothing:
 a stage that is given back runs as in the stock call.
 """
 
@@ -19,6 +20,7 @@ from diffusers import StableDiffusionXLPipeline
 
 from turbo_lab.request.recipe import Recipe
 from turbo_lab.runtime import seams
+from turbo_lab.runtime.dead_work import DeadWork, without_last_layer
 from turbo_lab.runtime.graphs import GraphPool, Tensors
 from turbo_lab.runtime.noise import Draw, UploadedNoise, upload
 from turbo_lab.runtime.seams import Encoded
@@ -34,6 +36,8 @@ from turbo_lab.runtime.stages import (
 
 Part = Literal["text", "noise", "unet", "vae", "loop"]
 """A part of the exact loop that can run as in the stock call; ``loop``: the whole call."""
+# Parts that run the modules in which work is left out.
+_MODULES = {"unet", "vae", "loop"}
 # Sizes and schedulers of one process; beyond these the oldest is made again.
 _KEPT = 64
 
@@ -59,6 +63,8 @@ class ExactStages:
     def __post_init__(self) -> None:
         self._stock = StockStages(self.pipeline, self.device)
         self._is_upcast = needs_upcast(self.pipeline.vae)
+        self._dead_work = DeadWork(self.pipeline.unet, self.pipeline.vae)
+        self._shorter_encoder = without_last_layer(self.pipeline.text_encoder)
         self._keep_upcast()
 
     def _keep_upcast(self) -> None:
@@ -68,13 +74,16 @@ class ExactStages:
 
     @contextmanager
     def as_loaded(self) -> Iterator[None]:
-        """Put the VAE back into its type of loading, for a stock call inside."""
+        """Put the pipeline back into its state after loading, for a stock call inside."""
         if self._is_upcast:
             self.pipeline.vae.to(dtype=torch.float16)
+        self._dead_work.restore()
         try:
             yield
         finally:
             self._keep_upcast()
+            if not self.given_back.keys() & _MODULES:
+                self._dead_work.leave_out()
 
     def weights_changed(self) -> None:
         """Drop every graph: adapters were put on or taken off."""
@@ -84,6 +93,8 @@ class ExactStages:
     def give_back(self, part: Part, stage: str) -> None:
         """Run a part as in the stock call from here on, because ``stage`` has other bits."""
         self.given_back[part] = stage
+        if part in _MODULES:
+            self._dead_work.restore()
         if part == "vae":
             self._is_upcast = False
             if self.pipeline.vae.config.force_upcast and self.pipeline.unet.dtype == torch.float16:
@@ -197,14 +208,16 @@ class ExactStages:
         return embeds, pooled
 
     def _text_encoders(self, first_ids: torch.Tensor, second_ids: torch.Tensor) -> Tensors:
-        """Call both text encoders as ``encode_prompt`` does, without skipped layers."""
+        """Call both text encoders; ``encode_prompt`` takes the layer before the last of each."""
         pipe = self.pipeline
-        first = pipe.text_encoder(first_ids, output_hidden_states=True)
+        if self._shorter_encoder is not None:
+            first = self._shorter_encoder(first_ids)[0]
+        else:
+            first = pipe.text_encoder(first_ids, output_hidden_states=True).hidden_states[-2]
+        # The pooled embedding is made of the last layer of the second one.
         second = pipe.text_encoder_2(second_ids, output_hidden_states=True)
-        # The first of the two whose own first output is one vector per text.
-        pooled = first[0] if first[0].ndim == 2 else second[0]
-        embeds = torch.concat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1)
-        return embeds.to(dtype=pipe.text_encoder_2.dtype), pooled
+        embeds = torch.concat([first, second.hidden_states[-2]], dim=-1)
+        return embeds.to(dtype=pipe.text_encoder_2.dtype), second[0]
 
     def _run(self, part: Part, call: Callable[..., Tensors], *inputs: torch.Tensor) -> Tensors:
         if self.graphs is None or part in self.given_back:
