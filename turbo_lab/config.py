@@ -56,6 +56,7 @@ AXES = (
     "compile_scope",
     "memory_format",
     "attention",
+    "tf32",
     "fuse_qkv",
     "quantization",
     "offload",

@@ -27,6 +27,8 @@ from turbo_lab.identity import sha256_text
 UNKNOWN = "unknown"
 ABSENT = "absent"
 DEVICES = ("auto", "cpu", "cuda")
+SDPA_ORDER = {"cpu": "flash,math", "cuda": "flash,efficient,math"}
+"""Attention backends of the image lane by device, the preferred one first."""
 HOST_VARIABLE = "TURBO_LAB_HOST"
 # Read by the math libraries when they start; each changes results on its own (measured).
 CPU_DISPATCH = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR")
@@ -153,11 +155,12 @@ def fingerprint(
     device: str,
     num_threads: int,
     dtype: str | None = None,
-    sdpa_backend: str = "flash,math",
+    sdpa_backend: str | None = None,
     memory_format: str = "contiguous",
 ) -> Fingerprint:
     """Describe this environment for work on a resolved ``device`` (``cpu`` or ``cuda``).
 
+    ``sdpa_backend``: ``None`` for the image lane's own order on the device.
     ``dtype``: ``None`` if the recipe carries it, so that one fingerprint serves cells of several
     dtypes. The key ``compile`` is always ``none``: a cell's own compiled UNet is in its recipe.
     """
@@ -168,7 +171,7 @@ def fingerprint(
         "cudnn": _first_version("nvidia-cudnn-cu13", "nvidia-cudnn-cu12", "nvidia-cudnn-cu11"),
         "dtype": dtype or "recipe",
         "num_threads": num_threads,
-        "sdpa_backend": sdpa_backend,
+        "sdpa_backend": sdpa_backend or SDPA_ORDER[device],
         "memory_format": memory_format,
         "compile": "none",
         **{name: os.environ.get(name, "unset") for name in CPU_DISPATCH},

@@ -95,6 +95,7 @@ def test_a_wrong_value_is_refused(key: str, value: Any, message: str) -> None:
         ({"graphs": "cuda", "loop": "exact"}, "graphs=cuda: this is a CPU; use graphs=none"),
         ({"offload": "model"}, "offload=model: this is a CPU"),
         ({"attention": "efficient"}, "attention=efficient: a CPU has flash and math only"),
+        ({"tf32": "convolutions"}, "tf32=convolutions: this is a CPU, which has no TF32"),
         ({"quantization": "float8dq"}, "quantization=float8dq: needs a GPU of compute capability"),
     ],
 )
@@ -131,10 +132,14 @@ def test_fused_projections_exclude_a_lora() -> None:
     assert Request.from_config(GOOD | {"fuse_qkv": True, "lora": "flat@0"}).pipeline.fuse_qkv
 
 
-def test_a_quantisation_that_the_card_lacks_names_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_card_lacks_names_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
     own = {"quantization": "float8dq", "compile": "default"}
     a100 = Gpu("NVIDIA A100", "8.0", "570", 1)
     monkeypatch.setattr(environment, "read_gpu", lambda: a100)
     assert "NVIDIA A100 has no float8 products (compute capability 8.0" in refusal("cuda", **own)
+    v100 = Gpu("NVIDIA V100", "7.0", "570", 1)
+    monkeypatch.setattr(environment, "read_gpu", lambda: v100)
+    assert "NVIDIA V100 has no TF32 (compute capability 7.0" in refusal("cuda", tf32="all")
+    keys("cuda", tf32="none").check("cuda", "float16")
     monkeypatch.setattr(environment, "read_gpu", lambda: Gpu("NVIDIA H100", "9.0", "570", 1))
     keys("cuda", **own).check("cuda", "float16")

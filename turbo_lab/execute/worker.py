@@ -152,8 +152,9 @@ class Worker:
         """Set the deterministic settings for everything run inside."""
         from turbo_lab.runtime.determinism import SDPA_BACKENDS, attention_order, image_lane
 
-        order = attention_order(self.resident.keys.attention, self.resident.device)
-        with image_lane(self.num_threads, self.seams.sdpa_backends or order or SDPA_BACKENDS):
+        keys, device = self.resident.keys, self.resident.device
+        order = attention_order(keys.attention, device) or SDPA_BACKENDS[device]
+        with image_lane(self.num_threads, self.seams.sdpa_backends or order, keys.tf32):
             yield
 
     def timed_call(self, cell: Cell) -> TimedCall:
@@ -162,22 +163,21 @@ class Worker:
         It is the stock pipeline's, or the exact loop's where the recipe asks for it.
         Weights must be resident.
         """
-        from turbo_lab.runtime.determinism import attention
+        from turbo_lab.runtime.determinism import timing_lane
         from turbo_lab.runtime.timed_call import exact_call, stock_call
 
         batch, negative, exact = cell.batches[0], cell.negative_prompt, self.resident.exact
-        keys, device = self.resident.keys, self.resident.device
+        keys = self.resident.keys
+        lane = partial(timing_lane, keys.attention, keys.tf32, self.resident.device)
         began = time.perf_counter()
-        with self.thread_count(), attention(keys.attention, device):
+        with self.thread_count(), lane():
             self._prove("timing", batch, negative)
         if exact is None or "loop" in exact.given_back:
             call = stock_call(self.resident.pipeline, batch, negative, self.seams)
         else:
             call = exact_call(exact, batch, negative, self.seams)
             call.preparation_s = time.perf_counter() - began
-        if keys.attention == "auto":
-            return call
-        return call.within(partial(attention, keys.attention, device))
+        return call if keys.attention == keys.tf32 == "auto" else call.within(lane)
 
     def time_cell(self, cell: Cell, rule_name: str, fingerprint: Fingerprint) -> Timing:
         """Time the cell's first batch; nothing is shared.

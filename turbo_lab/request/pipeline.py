@@ -20,6 +20,7 @@ COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
 COMPILE_SCOPES = ("unet", "unet+vae", "repeated-blocks")
 MEMORY_FORMATS = ("contiguous", "channels_last")
 ATTENTIONS = ("auto", "flash", "efficient", "math")
+TF32 = ("auto", "none", "convolutions", "all")
 QUANTIZATIONS = ("none", "int8wo", "int8dq", "float8wo", "float8dq")
 OFFLOADS = ("none", "model", "sequential")
 
@@ -30,6 +31,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "compile_scope": COMPILE_SCOPES,
     "memory_format": MEMORY_FORMATS,
     "attention": ATTENTIONS,
+    "tf32": TF32,
     "quantization": QUANTIZATIONS,
     "offload": OFFLOADS,
 }
@@ -39,6 +41,7 @@ OWN_GRAPHS = ("reduce-overhead", "max-autotune")
 """Compile modes for which torch captures CUDA graphs by itself."""
 # Needs the tensor cores' float8 products: Ada and Hopper.
 _FLOAT8_CAPABILITY = (8, 9)
+_TF32_CAPABILITY = (8, 0)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,9 @@ class PipelineKeys:
     """Memory layout of the weights of UNet and VAE."""
     attention: str = "auto"
     """Preferred attention kernel; ``auto``: the order of the lane."""
+    tf32: str = "auto"
+    """Parts in float32 that a GPU computes in TF32. ``auto``: none in the image lane, torch's own
+    choice (convolutions) in the timing lane."""
     fuse_qkv: bool = False
     """``True`` if the projections of an attention layer are one product."""
     quantization: str = "none"
@@ -135,6 +141,12 @@ class PipelineKeys:
                 f"quantization=float8dq: {gpu.name} has no float8 products (compute capability "
                 f"{gpu.compute_capability}, needs 8.9); use int8dq, or float8wo"
             )
+        if self.tf32 in ("convolutions", "all") and capability and capability < _TF32_CAPABILITY:
+            assert gpu is not None
+            raise InputError(
+                f"tf32={self.tf32}: {gpu.name} has no TF32 (compute capability "
+                f"{gpu.compute_capability}, needs 8.0); use tf32=auto"
+            )
 
     def _check_cpu(self, dtype: str) -> None:
         refused = {
@@ -144,6 +156,9 @@ class PipelineKeys:
             "offload=none": self.offload != "none",
             "attention=efficient: a CPU has flash and math only; use attention=auto": (
                 self.attention == "efficient"
+            ),
+            f"tf32={self.tf32}: this is a CPU, which has no TF32; use tf32=auto": (
+                self.tf32 != "auto"
             ),
             "quantization=float8dq: needs a GPU of compute capability 8.9 or more; use float8wo, "
             "or int8dq": self.quantization == "float8dq",

@@ -9,23 +9,39 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-
-# In this order of preference; recorded in the fingerprint as ``sdpa_backend``.
-SDPA_BACKENDS = (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH)
 
 _FLASH, _EFFICIENT, _MATH = (
     SDPBackend.FLASH_ATTENTION,
     SDPBackend.EFFICIENT_ATTENTION,
     SDPBackend.MATH,
 )
-# A GPU's flash attention takes heads of up to 256; the VAE's one head has 512 and needs the next.
+SDPA_BACKENDS: Mapping[str, Sequence[SDPBackend]] = {
+    "cpu": (_FLASH, _MATH),
+    # A GPU's flash attention takes heads of up to 256 in float16 and bfloat16. The VAE's one head
+    # has 512: efficient attention takes it, math would need a score matrix of 1 GiB per image at
+    # 1024x1024. The forward pass of all three is deterministic.
+    "cuda": (_FLASH, _EFFICIENT, _MATH),
+}
+"""Order of the image lane by device; recorded in the fingerprint as ``sdpa_backend``."""
 _ORDERS: Mapping[str, Sequence[SDPBackend]] = {
     "flash": (_FLASH, _EFFICIENT, _MATH),
     "efficient": (_EFFICIENT, _MATH),
     "math": (_MATH,),
+}
+
+_Switch = tuple[Any, str]
+_MATMUL, _CUDNN = torch.backends.cuda.matmul, torch.backends.cudnn
+_DETERMINISTIC: Mapping[_Switch, bool] = {
+    (_MATMUL, "allow_fp16_reduced_precision_reduction"): False,
+    (_MATMUL, "allow_bf16_reduced_precision_reduction"): False,
+    (_CUDNN, "benchmark"): False,
+    (_CUDNN, "deterministic"): True,
+    # Filling memory before a kernel writes to it decides no bit, and takes 2% of a call.
+    (torch.utils.deterministic, "fill_uninitialized_memory"): False,
 }
 
 
@@ -37,55 +53,65 @@ def attention_order(attention: str, device: str) -> Sequence[SDPBackend] | None:
 
 
 @contextmanager
-def attention(name: str, device: str) -> Iterator[None]:
-    """Set the backends of ``attention=`` for everything run inside; ``auto`` sets none."""
-    order = attention_order(name, device)
-    with nullcontext() if order is None else sdpa_kernel(list(order), set_priority=True):
+def timing_lane(attention: str, tf32: str, device: str) -> Iterator[None]:
+    """Set the kernels of ``attention=`` and ``tf32=`` for everything inside.
+
+    ``auto`` leaves what torch does by itself.
+    """
+    order = attention_order(attention, device)
+    switches = {} if tf32 == "auto" else _tf32_switches(tf32)
+    with (
+        _switched(switches),
+        nullcontext() if order is None else sdpa_kernel(list(order), set_priority=True),
+    ):
         yield
 
 
 @contextmanager
 def image_lane(
-    num_threads: int, sdpa_backends: Sequence[SDPBackend] = SDPA_BACKENDS
+    num_threads: int,
+    sdpa_backends: Sequence[SDPBackend] = SDPA_BACKENDS["cpu"],
+    tf32: str = "none",
 ) -> Iterator[None]:
-    """Set deterministic kernels, no TF32, a fixed SDPA order and thread count.
+    """Set deterministic kernels, a fixed SDPA order and thread count, and TF32 as ``tf32`` says.
 
     Every setting is restored on exit. CUDA's workspace setting cannot be
     changed once CUDA has started, so it is only set if it is not set yet.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    before = (
-        matmul.allow_tf32,
-        matmul.allow_fp16_reduced_precision_reduction,
-        matmul.allow_bf16_reduced_precision_reduction,
-        cudnn.allow_tf32,
-        cudnn.benchmark,
-        cudnn.deterministic,
-    )
+    switches = {**_DETERMINISTIC, **_tf32_switches("none" if tf32 == "auto" else tf32)}
     try:
         torch.set_num_threads(num_threads)
         torch.use_deterministic_algorithms(True)
-        matmul.allow_tf32 = False
-        matmul.allow_fp16_reduced_precision_reduction = False
-        matmul.allow_bf16_reduced_precision_reduction = False
-        cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = False, False, True
-        with sdpa_kernel(list(sdpa_backends), set_priority=True):
+        with _switched(switches), sdpa_kernel(list(sdpa_backends), set_priority=True):
             yield
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-        (
-            matmul.allow_tf32,
-            matmul.allow_fp16_reduced_precision_reduction,
-            matmul.allow_bf16_reduced_precision_reduction,
-            cudnn.allow_tf32,
-            cudnn.benchmark,
-            cudnn.deterministic,
-        ) = before
+
+
+def _tf32_switches(tf32: str) -> dict[_Switch, bool]:
+    """Return the switches of ``tf32=``: ``none``, ``convolutions`` or ``all``."""
+    return {
+        (_MATMUL, "allow_tf32"): tf32 == "all",
+        (_CUDNN, "allow_tf32"): tf32 in ("convolutions", "all"),
+    }
+
+
+@contextmanager
+def _switched(switches: Mapping[_Switch, bool]) -> Iterator[None]:
+    """Set attributes for everything inside, and restore them."""
+    before = {switch: getattr(*switch) for switch in switches}
+    try:
+        for (owner, name), value in switches.items():
+            setattr(owner, name, value)
+        yield
+    finally:
+        for (owner, name), value in before.items():
+            setattr(owner, name, value)
 
 
 def numeric_settings() -> tuple[bool, ...]:
