@@ -122,6 +122,7 @@ def test_an_uncompiled_part_marks_the_timing_and_commits_no_image() -> None:
     worker.prepare(cell.recipe)
     timing = worker.time_cell(cell, "short", sweep.fingerprint)
     assert any("it took longer than 0.001 s" in text for text in timing.warnings)
+    assert timing.compile_s is not None and 0 < timing.compile_s < timing.first_call_s
     worker.new_group()
     with pytest.raises(InputError, match="compile=default: the UNet is not compiled"):
         worker.run(cell.batches[0], None)

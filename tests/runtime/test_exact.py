@@ -157,6 +157,19 @@ def test_timing_is_of_the_exact_loop_and_splits_into_its_stages() -> None:
         worker.timed_call(cell)()  # the stock call's parts are not used
 
 
+def test_a_timing_says_how_much_memory_its_graphs_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PipelineKeys, "check", lambda *_, **__: None)
+    worker, sweep = nano("pipeline=exact", "graphs=cuda", backend=ReplayedCalls(graph_bytes=100))
+    cell = sweep.cells[0]
+    worker.prepare(cell.recipe)
+    timing = worker.time_cell(cell, "short", sweep.fingerprint)
+    assert timing.graph_pool_bytes == 300, "text, UNet and VAE"
+    assert timing.compile_s is None
+    plain, sweep = nano("pipeline=exact")
+    plain.prepare(sweep.cells[0].recipe)
+    assert plain.time_cell(cell, "short", sweep.fingerprint).graph_pool_bytes is None
+
+
 def test_a_capture_that_runs_out_of_memory_fails_the_cell_or_halves_the_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

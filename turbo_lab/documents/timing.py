@@ -42,6 +42,11 @@ class CellTiming:
     host_busy: str | None = None
     """Warning that other processes were busy, one of ``warnings``. ``None``: there is none, or
     written by a version that did not record it."""
+    compile_s: float | None = None
+    """Part of ``first_call_s`` that ``torch.compile`` took, in seconds; 0 if another cell had
+    compiled the same. ``None``: nothing is compiled."""
+    graph_pool_bytes: int | None = None
+    """Device memory of the pipeline's CUDA graphs, in bytes. ``None``: it has none."""
 
     @classmethod
     def of(cls, timing: Timing) -> CellTiming:
@@ -57,6 +62,8 @@ class CellTiming:
             peaks_bytes=timing.peaks_bytes,
             conditions=timing.conditions,
             energy=timing.energy,
+            compile_s=timing.compile_s,
+            graph_pool_bytes=timing.graph_pool_bytes,
             host_busy=timing.host_busy,
         )
 

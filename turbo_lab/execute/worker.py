@@ -187,7 +187,8 @@ class Worker:
         from turbo_lab.runtime.stage_clock import StageClock
         from turbo_lab.runtime.timing import measure_call, timing, timing_rule
 
-        device = self.resident.device
+        device, compilation = self.resident.device, self.resident.compilation
+        compiled_s = 0.0 if compilation is None else compilation.seconds
         with cell_failures():
             call = self.timed_call(cell)
             clock = StageClock(self.resident.pipeline, device, call.methods)
@@ -202,12 +203,18 @@ class Worker:
                 *self._pipeline_notes(),
             ),
         )
-        return timing(
+        found = timing(
             taken,
             cell.cell_id,
             batch_size=len(cell.batches[0].layout.seeds),
             fingerprint=fingerprint,
             rule=rule_name,
+        )
+        graphs = None if self.resident.exact is None else self.resident.exact.graphs
+        return replace(
+            found,
+            compile_s=None if compilation is None else compilation.seconds - compiled_s,
+            graph_pool_bytes=None if graphs is None else graphs.num_bytes,
         )
 
     @contextmanager

@@ -21,7 +21,7 @@ from diffusers import StableDiffusionXLPipeline
 
 from turbo_lab.errors import InputError
 from turbo_lab.identity import user_cache
-from turbo_lab.progress import StderrProgress
+from turbo_lab.progress import StderrProgress, waiting
 from turbo_lab.request.pipeline import OWN_GRAPHS
 from turbo_lab.runtime.memory import is_out_of_memory
 
@@ -179,11 +179,13 @@ class _Watch:
         self._timer: threading.Timer | None = None
         self._began = 0.0
         self._error: BaseException | None = None
+        self._shown = ExitStack()
 
     def start(self, _: object) -> None:
         """Begin a compilation; torch calls this."""
         if not self.seconds:
             StderrProgress().note(f"compiling the {self._part}, for at most {self._limit_s:.0f} s")
+        self._shown.enter_context(waiting(f"compiling the {self._part}"))
         self._began = time.perf_counter()
         with self._lock:
             self._stop_after(max(0.0, self._limit_s - self.seconds))
@@ -194,6 +196,7 @@ class _Watch:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
+        self._shown.close()
         self.seconds += time.perf_counter() - self._began
         self._error = sys.exception()
 

@@ -218,6 +218,12 @@ class Timing:
     host_busy: str | None = None
     """Warning that other processes were busy, one of ``warnings``. ``None``: there is none, or an
     older version wrote this."""
+    compile_s: float | None = None
+    """Part of ``first_call_s`` that ``torch.compile`` took, in seconds. ``None``: nothing is
+    compiled, or an older version wrote this."""
+    graph_pool_bytes: int | None = None
+    """Device memory of the pipeline's CUDA graphs. ``None``: it has none, or an older version
+    wrote this."""
 
 
 def document(kind: str, value: object) -> dict[str, Any]:

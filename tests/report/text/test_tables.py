@@ -17,7 +17,7 @@ from turbo_lab.documents.plan import (
     PlanWork,
     RowsPlanned,
 )
-from turbo_lab.documents.timing import BenchCell
+from turbo_lab.documents.timing import BenchCell, CellTiming
 from turbo_lab.report.text.tables import bench_table, plan_table, sweep_table
 from turbo_lab.store.record import CellStatus
 
@@ -46,6 +46,18 @@ def test_bench_shows_joules_per_image() -> None:
     assert "11.9 to 12.8" in shown(ENERGY, None)
     assert "by the energy counter, before and after each block" in shown(ENERGY)
     assert "by mean power times time" in shown(replace(ENERGY, method="power"))
+
+
+def test_bench_shows_what_compiling_and_capturing_took() -> None:
+    def shown(timing: CellTiming) -> str:
+        console = Console(width=200, record=True, file=io.StringIO(), color_system=None)
+        cell = BenchCell({"batch_size": 1}, CellStatus.DONE, None, latency(0.1), 1.0, timing)
+        bench_table([cell], console)
+        return console.export_text()
+
+    assert "compiling" not in shown(TIMING) and "graphs" not in shown(TIMING)
+    both = shown(replace(TIMING, compile_s=61.25, graph_pool_bytes=3 << 29))
+    assert "compiling took 61.2 s of the first call and CUDA graphs take 1.5 GiB" in both
 
 
 def test_a_forecast_has_units_and_names_what_is_unknown() -> None:

@@ -15,7 +15,7 @@ from turbo_lab.analysis.digits import significant
 from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown
 from turbo_lab.documents.plan import Forecast, PlanResult
 from turbo_lab.documents.sweep import SweepResult
-from turbo_lab.documents.timing import BenchCell
+from turbo_lab.documents.timing import BenchCell, CellTiming
 from turbo_lab.report.brief import brief_table
 from turbo_lab.report.columns import METHODS, all_axes, distinct, energy_texts, short_axis
 from turbo_lab.report.text.terminal import open_console
@@ -87,8 +87,23 @@ def bench_table(cells: Sequence[BenchCell], console: Console | None = None) -> N
             console.print(
                 f"UNet time per step, ms ({axes_text or 'one cell'}): {each}", markup=False
             )
+        if parts := _preparation(timing):
+            axes_text = " ".join(f"{short_axis(k)}={v}" for k, v in cell.axes.items())
+            console.print(
+                f"{' and '.join(parts)} ({axes_text or 'one cell'})", markup=False, highlight=False
+            )
     for warning in distinct(w for _, timing in timed for w in timing.warnings):
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
+
+
+def _preparation(timing: CellTiming) -> list[str]:
+    """Return what compiling and capturing took."""
+    parts = []
+    if timing.compile_s is not None:
+        parts.append(f"compiling took {timing.compile_s:.3g} s of the first call")
+    if timing.graph_pool_bytes is not None:
+        parts.append(f"CUDA graphs take {_mebibytes(timing.graph_pool_bytes)}")
+    return parts
 
 
 def _bench_row(cell: BenchCell) -> list[str]:
