@@ -31,6 +31,7 @@ CROSS_CUTTING = {
     "execute/test_sharing.py": "whole sweeps that share work",
     "experiments/": "the package experiments",
     "runtime/test_nano_turbo.py": "the shipped model against the stock pipeline",
+    "runtime/test_pipeline_keys.py": "every pipeline key against diffusers, from config to images",
     "runtime/test_single_files.py": "checkpoints in one file, from card to images",
     "runtime/test_variants.py": "variants of the pipeline, from config to images",
     "test_architecture.py": "imports between all modules",
