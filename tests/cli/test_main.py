@@ -106,10 +106,16 @@ def test_plan_counts_without_writing_anything(
     assert list(own_folder.iterdir()) == []
 
 
-def test_default_sweep_applies_only_where_no_axis_is_named(
+def test_default_sweep_applies_only_where_nothing_about_the_grid_is_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for arguments, cells in (([], 6), (["num_images=4"], 6), (["seed=7"], 1), (["-m"], 6)):
+    for arguments, cells in (
+        ([], 6),
+        (["store=x"], 6),
+        (["num_images=4"], 1),
+        (["seed=7"], 1),
+        (["-m"], 6),
+    ):
         assert main(["plan", "--json", *arguments]) == 0
         assert json.loads(capsys.readouterr().out)["counts"]["requested"] == cells
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ def test_defaults_are_those_of_the_config() -> None:
             continue
         (row,) = (row for row in tables("key") if code(row["key"]) == [key])
         from_card = str(value).startswith("${model.recommended.")
-        wanted = "model's" if from_card else f"`{'null' if value is None else value}`"
+        shown = value if isinstance(value, str) else json.dumps(value)
+        wanted = "model's" if from_card else f"`{shown}`"
         assert row["default"] == wanted, key
 
 

@@ -19,9 +19,11 @@ from turbo_lab.runtime.sampler import Sampler
 QUICK = ("tracking=none", "timing=off", "metrics=none", "num_threads=1", "num_images=2")
 
 
-def sweep(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+def sweep(
+    folder: Path, capsys: pytest.CaptureFixture[str], *more: str
+) -> tuple[int, dict[str, Any]]:
     local = ("model=local", f"model.path={folder}", "resolution=64", "num_inference_steps=1,2,3")
-    code = main(["sweep", "--json", *local, *QUICK])
+    code = main(["sweep", "--json", *local, *QUICK, *more])
     return code, json.loads(capsys.readouterr().out)
 
 
@@ -49,6 +51,35 @@ def test_failed_cell_of_a_local_model_is_tried_again(
     assert [cell["status"] for cell in second["cells"]] == ["reused", "done", "reused"]
     record = json.loads(Path(second["cells"][1]["record"]).read_text())
     assert record["status"] == "done" and record["error"] is None
+
+
+def test_fail_fast_draws_nothing_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = save_tiny_sdxl(tmp_path / "tiny")
+    run, drawn = Sampler.run, []
+
+    def fail_at_the_second(self: Sampler, batch: Any, *rest: Any) -> Any:
+        drawn.append(batch.recipe.num_inference_steps)
+        if len(drawn) == 2:
+            raise RuntimeError("no kernel image")
+        return run(self, batch, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sampler, "run", fail_at_the_second)
+        code, first = sweep(folder, capsys, "fail_fast=true")
+    assert code == 3 and len(drawn) == 2
+    errors = {cell["axes"]["num_inference_steps"]: cell["error"] for cell in first["cells"]}
+    left = next(iter({1, 2, 3} - set(drawn)))
+    assert errors == {
+        drawn[0]: None,
+        drawn[1]: "no kernel image",
+        left: "not drawn, because another cell failed (fail_fast=true)",
+    }
+    code, second = sweep(folder, capsys)
+    assert code == 0
+    assert sorted(cell["status"] for cell in second["cells"]) == ["done", "done", "reused"]
 
 
 def test_a_batch_that_a_failed_cell_shares_is_still_made_for_the_other(

@@ -24,6 +24,7 @@ def test_the_defaults_of_the_config_are_typed() -> None:
         num_threads=2,
         share="exact",
         may_split=False,
+        fail_fast=False,
         compile_limit_s=600.0,
         timing="short",
         metrics=MetricOptions(
@@ -41,6 +42,7 @@ def test_the_defaults_of_the_config_are_typed() -> None:
 def test_every_option_is_read() -> None:
     found = options(
         "store=s", "output=o", "num_threads=3", "share=batched", "on_out_of_memory=split",
+        "fail_fast=true",
         "timing=off", "metrics=none", "metrics.extractor=x", "metrics.pretrained=y",
         "metrics.inception=i", "metrics.fid_reference=f", "reference=null",
         "tracking=server", "tracking.uri=http://localhost:5000", "tracking.images=sheet",
@@ -48,6 +50,7 @@ def test_every_option_is_read() -> None:
     )  # fmt: skip
     assert (found.store, found.output) == (Path("s"), Path("o"))
     assert (found.num_threads, found.share, found.may_split) == (3, "batched", True)
+    assert found.fail_fast
     assert found.timing is None
     assert found.metrics == MetricOptions((), "x", "y", None, "i", "f")
     assert found.tracking == TrackingOptions("server", "http://localhost:5000", "sheet", 60)

@@ -9,7 +9,12 @@ import pytest
 
 from turbo_lab.cards import ConfigNode, conf_dir
 from turbo_lab.errors import InputError
-from turbo_lab.request.prompts import from_text, prompts_from_config, read_prompts
+from turbo_lab.request.prompts import (
+    from_text,
+    prompts_from_config,
+    read_prompts,
+    with_replaced_text,
+)
 
 
 def write(path: Path, text: str | bytes) -> Path:
@@ -42,6 +47,32 @@ def test_one_prompt() -> None:
     found = prompts_from_config(ConfigNode({"name": "scenes-heldout", "file": "x"}), "a cat")
     assert found.prompts == ("a cat",)
     assert found == from_text("a cat")
+
+
+def test_a_text_is_replaced_in_every_prompt_that_has_it(tmp_path: Path) -> None:
+    found = read_prompts(write(tmp_path / "a.txt", "a red cat\na dog\nred on red\n"))
+    blue = with_replaced_text(found, "red", "blue")
+    assert blue.prompts == ("a blue cat", "a dog", "blue on blue")
+    assert (blue.ids, blue.name) == (found.ids, found.name)
+    assert with_replaced_text(found, "red", "red") == found
+    assert with_replaced_text(found, " red", "").prompts[0] == "a cat"
+
+
+@pytest.mark.parametrize(
+    ("search", "replacement", "message"),
+    [
+        (None, "blue", "prompt_sr=blue: names no text to replace"),
+        ("", "blue", "prompt_sr=blue: names no text to replace"),
+        ("red", None, "prompt_search=red: has no effect without prompt_sr"),
+        ("green", "blue", "prompt_search=green: no prompt of prompts=prompt contains it"),
+        ("a red cat", " ", "prompt_sr= : leaves a prompt without text"),
+        ("red", "\ud83d", "is not valid Unicode"),
+    ],
+)
+def test_what_cannot_be_replaced(search: str | None, replacement: str | None, message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        with_replaced_text(from_text("a red cat"), search, replacement)
+    assert message in str(refused.value)
 
 
 def test_parti_prompts(tmp_path: Path) -> None:

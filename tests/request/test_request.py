@@ -117,6 +117,14 @@ def test_names_with_plus_at_and_spaces(text: str, uses: list[tuple[str, float]])
     assert [(use.name, use.weight) for use in parse_lora(text)] == uses
 
 
+def test_a_default_weight_is_for_adapters_that_are_named_without_one() -> None:
+    found = parse_lora("flat+ink@0.5", 0.3)
+    assert found == (LoraUse("flat", 0.3), LoraUse("ink", 0.5))
+    assert parse_lora("none", 0.3) == ()
+    with pytest.raises(InputError, match="lora_weight=0.3: has no effect, because every LoRA of"):
+        parse_lora("flat@0.8+ink@0.5", 0.3)
+
+
 @pytest.mark.parametrize("value", [None, "", "none", "None", " none "])
 def test_no_lora(value: str | None) -> None:
     assert parse_lora(value) == ()

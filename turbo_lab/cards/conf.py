@@ -78,6 +78,13 @@ class ConfigNode:
             raise self.error(key, "must be a finite number")
         return float(value)
 
+    def boolean(self, key: str) -> bool:
+        """Return ``true`` or ``false``."""
+        value = self.get(key)
+        if not isinstance(value, bool):
+            raise self.error(key, "must be true or false")
+        return value
+
     def choice(self, key: str, valid: Sequence[T], default: T | None = None) -> T:
         """Return one of ``valid``; ``default`` stands in for a value that is absent or null."""
         value = self.get(key)

@@ -18,7 +18,7 @@ COMMANDS: dict[str, str] = {
     "generate": "Draw images from a prompt or a prompt set.",
     "show": "Show the recipe inside an image.",
     "plan": "Show what a sweep would run and what it shares.",
-    "sweep": "Run a grid; the default sweep if no axis is given.",
+    "sweep": "Run a grid; the default sweep if no key says otherwise.",
     "bench": "Measure latency: a grid, or two pipelines against each other.",
     "compare": "Compare a model with baselines on the same prompts and seeds.",
     "golden": "Record, check and maintain golden images.",

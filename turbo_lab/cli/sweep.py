@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @grid_options
 @words_argument()
 def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
-    """Run a grid and show its results; without an axis, the default sweep.
+    """Run a grid and show its results; without keys, the default sweep.
 
     \b
     turbo-lab sweep num_inference_steps=1,2,4 lora=none,ink@0.8 prompts=scenes-demo
@@ -46,11 +46,11 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
 
 
 def with_default_sweep(words: list[str]) -> list[str]:
-    """Add the default sweep if neither an axis nor a preset is named."""
-    from turbo_lab.config import is_grid_named
+    """Add the default sweep where the words only say where to run and to keep results."""
+    from turbo_lab.config import is_default_sweep
 
     asks_hydra = "--hydra-help" in words
-    return words if asks_hydra or is_grid_named(words) else [*words, "sweep=default"]
+    return [*words, "sweep=default"] if is_default_sweep(words) and not asks_hydra else words
 
 
 def _print_sweep(finished: FinishedSweep) -> None:

@@ -52,6 +52,8 @@ class SweepContext:
     """Rule of the timing lane; ``None``: cells are not timed."""
     origins: Mapping[str, CellOrigin]
     """Origin of every cell, by cell id."""
+    fail_fast: bool = False
+    """``True``: no cell is drawn after one has failed; ``False``: the others go on."""
     hooks: SweepHooks = SweepHooks()
     """Functions to call on the way."""
 

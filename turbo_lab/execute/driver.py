@@ -27,6 +27,8 @@ from turbo_lab.runtime.failures import reason
 from turbo_lab.store.encode import DrawnBatch
 from turbo_lab.store.record import CellStatus, Exactness, Record
 
+_NOT_DRAWN = "not drawn, because another cell failed (fail_fast=true)"
+
 
 def run_plan(plan: Plan, worker: Worker, context: SweepContext, progress: Progress) -> SweepOutcome:
     """Run what the store lacks and write a record for every cell.
@@ -41,6 +43,7 @@ def run_plan(plan: Plan, worker: Worker, context: SweepContext, progress: Progre
             driver.finish(planned.cell)
         elif planned.cell.misfit is not None:
             driver.fail([planned.cell], planned.cell.misfit)
+    driver.stop_early()
     if plan.groups or driver.untimed:
         driver.run(outcome)
     outcome.records = {p.cell.cell_id: driver.finish(p.cell) for p in plan.cells}
@@ -182,6 +185,8 @@ class _Driver:
         except Exception as error:  # noqa: BLE001  (one cell must not take the others along)
             self._release(key)
             self.fail(job.cells, self._reason(error))
+            committer.drain()  # what has been drawn is kept
+            self.stop_early()
             return
         if drawn.split:
             stages.clear()  # of an attempt that failed, and of parts
@@ -238,6 +243,16 @@ class _Driver:
             self.failed[cell.cell_id] = text
             axes = " ".join(f"{k}={v}" for k, v in cell.axes) or "the cell"
             self.progress.note(f"{axes} failed: {text}")
+
+    def stop_early(self) -> None:
+        """With ``fail_fast``, mark every cell that is not finished as failed once one has."""
+        if not (self.context.fail_fast and self.failed):
+            return
+        left = [p.cell.cell_id for p in self.plan.cells if self.missing[p.cell.cell_id]]
+        new = dict.fromkeys((c for c in left if c not in self.failed), _NOT_DRAWN)
+        if new:
+            self.failed |= new
+            self._note(f"fail_fast=true: {len(new)} more cells are not drawn")
 
     def _time_resident(self, resident: Any, outcome: SweepOutcome) -> None:
         """Time the cells whose weights are resident; all that are left if ``None``."""

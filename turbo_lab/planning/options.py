@@ -105,6 +105,8 @@ class RunOptions:
     """Work that the batches of a group may share."""
     may_split: bool
     """``True``: a batch that does not fit in memory is drawn in halves; ``False``: it fails."""
+    fail_fast: bool
+    """``True``: no cell is drawn after one has failed; ``False``: the others go on."""
     compile_limit_s: float
     """Longest compilation of one call, in seconds."""
     timing: TimingRuleName | None
@@ -126,6 +128,7 @@ class RunOptions:
             num_threads=config.integer("num_threads", 1),
             share=config.choice("share", SHARES),
             may_split=config.choice("on_out_of_memory", ON_OUT_OF_MEMORY) == "split",
+            fail_fast=config.boolean("fail_fast"),
             compile_limit_s=_seconds(config, "compile_limit_s"),
             timing=_timing(config),
             metrics=MetricOptions.from_config(config.node("metrics"), reference),

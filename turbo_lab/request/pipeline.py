@@ -195,7 +195,4 @@ def _raise_first(refused: Mapping[str, bool]) -> None:
 def _valid(config: ConfigNode, key: str) -> str | bool:
     if key in CHOICES:
         return config.choice(key, CHOICES[key])
-    value = config.get(key)
-    if not isinstance(value, bool):
-        raise config.error(key, "must be true or false")
-    return value
+    return config.boolean(key)

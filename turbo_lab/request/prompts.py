@@ -88,6 +88,30 @@ def read_prompts(path: Path, name: str | None = None, file_format: str = "auto")
     return _make(name or path.stem, [(key, text) for key, text, _ in rows], str(path))
 
 
+def with_replaced_text(
+    prompts: PromptSet, search: str | None, replacement: str | None
+) -> PromptSet:
+    """Return a set with a text replaced in every prompt that contains it.
+
+    Raises ``InputError`` if one of the two texts is not given, if no prompt contains
+    ``search``, and if a prompt would be left empty.
+    """
+    if not search:
+        raise InputError(
+            f"prompt_sr={replacement}: names no text to replace; write prompt_sr=red,blue or "
+            "prompt_search=red prompt_sr=blue"
+        )
+    if replacement is None:
+        raise InputError(f"prompt_search={search}: has no effect without prompt_sr")
+    if not any(search in prompt for prompt in prompts.prompts):
+        raise InputError(f"prompt_search={search}: no prompt of prompts={prompts.name} contains it")
+    texts = [prompt.replace(search, replacement).strip() for prompt in prompts.prompts]
+    if not all(texts):
+        raise InputError(f"prompt_sr={replacement}: leaves a prompt without text")
+    _check_unicode(replacement, "prompt_sr")
+    return _make(prompts.name, zip(prompts.ids, texts, strict=True), prompts.source)
+
+
 def _check_unicode(text: str, where: str) -> None:
     """Refuse half of a character, such as an emoji that was cut in JSON."""
     try:

@@ -114,7 +114,8 @@ class Request:
         config = ConfigNode(values)
         model, vae = config.node("model"), config.optional_text("vae")
         width, height = parse_resolution(config.get("resolution"))
-        dtype, lora = config.choice("dtype", DTYPES), parse_lora(config.optional_text("lora"))
+        dtype = config.choice("dtype", DTYPES)
+        lora = parse_lora(config.optional_text("lora"), _lora_weight(config))
         device = config.text("device")
         if device != "cuda":  # whether there is one is not this module's to say
             device = environment.resolve_device(device)
@@ -165,16 +166,29 @@ def parse_resolution(value: object) -> tuple[int, int]:
     return numbers[0], numbers[-1]
 
 
-def parse_lora(value: str | None) -> tuple[LoraUse, ...]:
+def _lora_weight(config: ConfigNode) -> float | None:
+    return None if config.get("lora_weight") is None else config.number("lora_weight")
+
+
+def parse_lora(value: str | None, default_weight: float | None = None) -> tuple[LoraUse, ...]:
     """Return the adapters in ``none`` or ``NAME@WEIGHT+NAME@WEIGHT``.
 
-    A name may be a path, and a weight that is left out is 1. A ``+`` ends an adapter only
-    after a weight, after ``.safetensors`` and after a plain name; any name may be quoted.
+    ``default_weight``: weight of the adapters that are named without one; 1 if ``None``. Given,
+    it has to be the weight of at least one adapter. A name may be a path. A ``+`` ends an
+    adapter only after a weight, after ``.safetensors`` and after a plain name; any name may be
+    quoted.
     """
     text = (value or "none").strip()
     if text.lower() in ("none", ""):
         return ()
-    uses = [_parse_lora_use(text, part) for part in _split_lora(text)]
+    parsed = [_parse_lora_use(text, part) for part in _split_lora(text)]
+    if default_weight is not None and all(weight is not None for _, weight in parsed):
+        raise InputError(
+            f"lora_weight={default_weight:g}: has no effect, because every LoRA of lora={text} has "
+            "a weight of its own; leave out its @WEIGHT"
+        )
+    other = 1.0 if default_weight is None else default_weight
+    uses = [LoraUse(name, (other if own is None else own) + 0.0) for name, own in parsed]
     names = [use.name for use in uses]
     for name in names:
         if names.count(name) > 1:
@@ -209,21 +223,22 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _parse_lora_use(text: str, part: str) -> LoraUse:
+def _parse_lora_use(text: str, part: str) -> tuple[str, float | None]:
+    """Return an adapter's name and its weight; ``None`` if it is named without one."""
     if quoted := _QUOTED.fullmatch(part):
-        name, weight = quoted["name"], quoted["weight"] or "1"
+        name, weight = quoted["name"], quoted["weight"] or None
     else:
-        name, mark, weight = part.rpartition("@")
+        before, mark, after = part.rpartition("@")
         # An @ in a file's own name: style@2.safetensors.
-        if not mark or (part.endswith(".safetensors") and _number(weight) is None):
-            name, weight = part, "1"
-    found = _number(weight)
-    number = math.nan if found is None else found
-    if not name or name.lower() == "none" or not math.isfinite(number):
+        has_weight = mark and not (part.endswith(".safetensors") and _number(after) is None)
+        name, weight = (before, after) if has_weight else (part, None)
+    number = None if weight is None else _number(weight)
+    is_number = weight is None or (number is not None and math.isfinite(number))
+    if not name or name.lower() == "none" or not is_number:
         raise InputError(
             f"lora={text}: {part!r} is not NAME or NAME@WEIGHT; for example flat@0.8+ink@0.5"
         )
-    return LoraUse(name, number + 0.0)
+    return name, number
 
 
 def format_lora(uses: Sequence[LoraUse]) -> str:

@@ -32,7 +32,7 @@ from turbo_lab.environment import ABSENT, package_version
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import canonical_json, sha256_text
 from turbo_lab.request.own_model import assumptions, is_own, with_native_size, with_own_name
-from turbo_lab.request.prompts import PromptSet, prompts_from_config
+from turbo_lab.request.prompts import PromptSet, prompts_from_config, with_replaced_text
 from turbo_lab.request.recipe import (
     AxisValues,
     Batch,
@@ -103,6 +103,15 @@ class Library:
             self._prompts_by_name[name] = self.prompt_sets[found.digest] = found
         return self._prompts_by_name[name]
 
+    def replaced(
+        self, prompts: PromptSet, search: str | None, replacement: str | None
+    ) -> PromptSet:
+        """Return the set with ``search`` replaced in its prompts; the same set if ``None``."""
+        if search is None and replacement is None:
+            return prompts
+        found = with_replaced_text(prompts, search, replacement)
+        return self.prompt_sets.setdefault(found.digest, found)
+
     def layouts(self, prompts: PromptSet, request: Request) -> tuple[Layout, ...]:
         """Return the batches of a request; requests with equal batches get the same objects."""
         key = (
@@ -163,6 +172,9 @@ def resolve(
     # The cheap rules first: the size of a model is known once its files are found.
     request = Request.from_config({**values, "resolution": 64} if is_native else values)
     prompts = library.prompts(config.node("prompts"), config.get("prompt"))
+    prompts = library.replaced(
+        prompts, config.optional_text("prompt_search"), config.optional_text("prompt_sr")
+    )
     card, files = library.model(config.node("model"), given)
     notes: tuple[str, ...] = ()
     if is_native:

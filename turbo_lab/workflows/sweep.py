@@ -135,6 +135,7 @@ def _execute(
         timing=sweep.options.timing,
         origins={one.cell.cell_id: cell_origin(sweep.library, git, one.cell) for one in plan.cells},
         hooks=_hooks(tracker, sweep, plan, store) if plan.groups else SweepHooks(),
+        fail_fast=sweep.options.fail_fast,
     )
     outcome = run_plan(plan, worker_for(sweep), context, progress)
     began = time.perf_counter()

@@ -114,26 +114,6 @@ def test_multirun_flag_is_taken_and_changes_nothing() -> None:
     assert expand("-m", "seed=1,2") == expand("seed=1,2")
 
 
-@pytest.mark.parametrize(
-    ("argument", "message"),
-    [
-        ("+x=1", "keys cannot be added or removed"),
-        ("~seed", "keys cannot be added or removed"),
-        ("seed=interval(0,1)", "list the values"),
-        ("prompts.fil=x", "prompts key=fil: unknown"),
-        ("gate.frechet=1", "gate.frechet: the chosen gate has no such key; gate=release has it"),
-        ("model=nano-turbo,nano-turb", "Did you mean nano-turbo?"),
-        ("model=nano-turbo,glob(*)", "glob(...) cannot be one value of a list"),
-        ("model=glob(absent*)", "lists no value; glob(...) takes its values from the names"),
-        ("seed=glob(*)", "lists no value; glob(...) takes its values from the names"),
-    ],
-)
-def test_what_hydra_would_take_or_explain_badly_is_refused(argument: str, message: str) -> None:
-    with pytest.raises(InputError) as raised:
-        expand(argument)
-    assert message in str(raised.value)
-
-
 def test_cfg_job_prints_the_composed_config(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,50 +140,3 @@ def test_a_grid_shows_no_configuration_and_says_so(capsys: pytest.CaptureFixture
     assert main(["sweep", "--cfg", "job", "num_inference_steps=1,2"]) == 2
     assert "shows one configuration" in capsys.readouterr().err
     assert main(["plan", "-m", "--cfg", "job", "num_inference_steps=1"]) == 0
-
-
-@pytest.mark.parametrize(
-    "grid",
-    [
-        ["seed=range(0,1000000000)"],
-        ["seed=shuffle(range(0,1000000000))"],
-        ["seed=range(0,1000)", "num_inference_steps=range(1,100)"],
-        ["seed=" + ",".join(map(str, range(config.MAX_POINTS + 1)))],
-    ],
-)
-def test_a_grid_without_bound_is_refused_before_it_is_listed(grid: list[str]) -> None:
-    with pytest.raises(InputError, match="the grid has more than 20000 points; split it"):
-        config.compose("plan", grid)
-
-
-def test_a_number_of_thousands_of_digits_is_refused() -> None:
-    with pytest.raises(InputError, match="the number has too many digits"):
-        config.compose("plan", ["seed=" + "9" * 5000])
-
-
-def test_a_word_that_is_not_utf_8_is_refused() -> None:
-    with pytest.raises(InputError, match="is not valid UTF-8"):
-        config.compose("plan", ["prompt=caf\udce9"])
-
-
-def test_a_comma_in_a_prompt_is_no_grid_in_silence() -> None:
-    with pytest.raises(InputError, match="is one text with a comma, or a list") as refused:
-        config.compose("plan", ["negative_prompt=blurry, low quality"])
-    assert """negative_prompt='"blurry, low quality"' for the text""" in str(refused.value)
-    assert "negative_prompt='choice(blurry, low quality)' for the list" in str(refused.value)
-    (point,) = config.compose("plan", ['negative_prompt="blurry, low quality"'])
-    assert point.values["negative_prompt"] == "blurry, low quality"
-    assert len(config.compose("plan", ["prompt=choice(a key,a cat)"])) == 2
-    assert len(config.compose("plan", ["prompt='a key','a cat'"])) == 2
-
-
-@pytest.mark.parametrize("word", ["hydra/sweeper=basic", "hydra/launcher=basic"])
-def test_hydras_own_groups_are_not_changed(word: str) -> None:
-    with pytest.raises(InputError, match="is turbo-lab's own; leave it out"):
-        config.compose("plan", [word])
-
-
-@pytest.mark.parametrize("word", ["seed=range(5,1)", "seed=range(1,1)"])
-def test_a_range_without_a_value_is_refused(word: str) -> None:
-    with pytest.raises(InputError, match=r"lists no value; range\(1,5\) is 1, 2, 3, 4"):
-        config.compose("plan", [word])
