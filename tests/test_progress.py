@@ -1,12 +1,37 @@
-"""Whoever waits sees how far it is: on standard error, and nowhere else."""
+"""Progress is shown on standard error, and nowhere else."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
+import re
+import sys
 import threading
 
 import pytest
 
-from turbo_lab.progress import StderrProgress, track, waiting
+from turbo_lab import progress
+from turbo_lab.progress import StderrProgress, duration, track, waiting
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0 s"),
+        (0.0421, "0.042 s"),
+        (0.5, "0.5 s"),
+        (0.999, "1.0 s"),
+        (5.34, "5.3 s"),
+        (9.97, "10 s"),
+        (59.6, "1 min"),
+        (470.9, "7 min 51 s"),
+        (3599.7, "1 h"),
+        (7505, "2 h 5 min"),
+    ],
+)
+def test_a_duration_is_written_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_each_item_passes_and_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,24 +60,83 @@ def test_an_item_counts_when_it_is_done_and_not_when_it_begins(
     assert capsys.readouterr().err.splitlines() == ["1/2 faults"]
 
 
-def test_long_work_in_one_piece_says_that_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = threading.Event()
-    with waiting("loading", first_s=0.0, every_s=60.0):
-        while not shown.is_set():
-            lines = capsys.readouterr().err.splitlines()
-            if lines:
-                shown.set()
-    assert lines == ["loading: 0 s so far"]
-    assert capsys.readouterr().err.splitlines() == ["loading: 0 s"]
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeat lines at once, as if the seconds in between had passed."""
+    monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.01)
+    monkeypatch.setattr(progress, "_FIRST_LINE_S", 0.0)
+
+
+def lines_until(capsys: pytest.CaptureFixture[str], count: int) -> list[str]:
+    """Wait for that many lines on standard error."""
+    lines: list[str] = []
+    while len(lines) < count:
+        lines += capsys.readouterr().err.splitlines()
+    return lines
+
+
+@pytest.mark.usefixtures("impatient")
+def test_long_work_in_one_piece_is_shown_again_and_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with waiting("loading"):
+        lines = lines_until(capsys, 3)
+    assert all(line.startswith("loading: ") and line.endswith(" s so far") for line in lines)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("loading: ") and not last.endswith("so far")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_counted_work_that_stands_still_is_shown_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for item in track((1, 2), "cells timed"):
+        lines = lines_until(capsys, 2)
+        assert all(line.startswith(f"{item - 1}/2 cells timed") for line in lines[1:])
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_innermost_work_that_is_not_finished_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images = StderrProgress("the candidate")
+    images.begin(4)
+    with waiting("loading"):
+        assert lines_until(capsys, 1)[-1].startswith("loading: ")
+    capsys.readouterr()
+    assert lines_until(capsys, 1)[-1].startswith("0/4 images of the candidate: ")
+    images.end()
 
 
 def test_short_work_says_nothing_and_an_error_goes_through(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = threading.active_count()
-    with pytest.raises(RuntimeError, match="broken"), waiting("loading", first_s=60.0):
+    with pytest.raises(RuntimeError, match="broken"), waiting("loading"):
         raise RuntimeError("broken")
     assert capsys.readouterr().err == "" and threading.active_count() == before
+
+
+def test_a_terminal_has_a_bar_per_work_within_80_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    controller, terminal = pty.openpty()
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    with os.fdopen(terminal, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        for _ in track((1, 2), "cells timed"):
+            with waiting("first call (compiling, capturing or filling caches)"):
+                progress._DISPLAY._bars.refresh()  # type: ignore[union-attr]
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that the terminal has been closed
+        while chunk := os.read(controller, 65536):
+            shown += chunk
+    os.close(controller)
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()))
+    assert any("cells timed" in line and "1/2" in line for line in lines)
+    assert any("first call" in line for line in lines)
+    assert max(map(len, lines)) <= 80
 
 
 def test_nothing_to_do_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

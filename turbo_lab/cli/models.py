@@ -11,6 +11,7 @@ from turbo_lab.cli.options import json_option
 from turbo_lab.documents.models import ModelList, ModelsVerified
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
+from turbo_lab.progress import waiting
 
 
 @click.group("models", cls=Subcommands)
@@ -81,7 +82,8 @@ def verify(as_json: bool) -> int:
     """Rehash every known weight file; exit code 3 if one changed."""
     from turbo_lab.identity import DigestCache
 
-    found = list(DigestCache().verify())
+    with waiting("hashing every known weight file"):
+        found = list(DigestCache().verify())
     changed = [path for path, is_same in found if not is_same]
     if as_json:
         print_document("models verify", ModelsVerified(len(found), tuple(changed)))

@@ -9,6 +9,7 @@ from turbo_lab.documents.timing import BenchCell, BenchResult, CellTiming
 from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
+from turbo_lab.progress import track
 from turbo_lab.runtime.failures import reason
 from turbo_lab.store.record import CellStatus
 from turbo_lab.store.store import Store
@@ -25,7 +26,7 @@ def time_cells(sweep: ResolvedSweep) -> BenchResult:
     rule = sweep.options.timed()
     store, worker = Store(sweep.options.store), worker_for(sweep)
     found: list[BenchCell] = []
-    for cell in sweep.cells:
+    for cell in track(sweep.cells, "cells timed"):
         axes = dict(cell.axes)
         try:
             if cell.misfit is not None:
@@ -64,7 +65,7 @@ def time_sides(
     from turbo_lab.runtime.paired_timing import compare_calls
 
     calls = []
-    for sweep in (baseline, candidate):
+    for sweep in track((baseline, candidate), "sides loaded"):
         worker, cell = worker_for(sweep), sweep.cells[0]
         worker.prepare(cell.recipe)
         calls.append(worker.timed_call(cell))

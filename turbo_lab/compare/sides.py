@@ -59,7 +59,7 @@ def draw_side(name: str, sweep: ResolvedSweep) -> Side:
     ``name``: name of the side in messages. Raises :class:`JudgementError` if it cannot be drawn,
     because then there is nothing to compare.
     """
-    progress = StderrProgress()
+    progress = StderrProgress(name)
     try:
         done = run_sweep(sweep, progress)
     except TurboLabError:

@@ -21,6 +21,7 @@ from turbo_lab.execute.worker import Worker
 from turbo_lab.identity import as_plain
 from turbo_lab.planning.plan import Plan
 from turbo_lab.planning.work import Group, Job
+from turbo_lab.progress import track
 from turbo_lab.request.parameters import Parameters
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.runtime.failures import reason
@@ -259,11 +260,11 @@ class _Driver:
         if self.context.timing is None:
             return
         began, loaded = time.perf_counter(), self.worker.resident.load_s
-        for cell in list(self.untimed):
-            if resident is None or _weights_key(cell.batches[0]) == resident:
-                with self.interrupts.allowed(), self.context.hooks.quiet():
-                    self._time_cell(cell)
-                self.untimed.remove(cell)
+        due = [c for c in self.untimed if resident in (None, _weights_key(c.batches[0]))]
+        for cell in track(due, "cells timed"):
+            with self.interrupts.allowed(), self.context.hooks.quiet():
+                self._time_cell(cell)
+            self.untimed.remove(cell)
         outcome.timing_s += time.perf_counter() - began - (self.worker.resident.load_s - loaded)
 
     def _time_cell(self, cell: Cell) -> None:

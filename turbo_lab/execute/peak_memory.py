@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from turbo_lab.errors import JudgementError
 from turbo_lab.execute.resident import ResidentPipeline, Weights
 from turbo_lab.execute.worker import Worker
+from turbo_lab.progress import track
 from turbo_lab.request.recipe import Cell
 from turbo_lab.runtime.host import PeakMemory
 
@@ -69,7 +70,7 @@ def compare_footprints(
     found: tuple[list[int], list[int]] = ([], [])
     try:
         with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
-            for _ in range(turns):
+            for _ in track(range(turns), "pairs of memory peaks"):
                 found[0].extend(pool.submit(peaks_of, candidate, calls, fault).result())
                 found[1].extend(pool.submit(peaks_of, baseline, calls).result())
     except BrokenProcessPool as error:

@@ -26,6 +26,7 @@ from turbo_lab.planning.scheduler_table import (
     scheduler_config,
 )
 from turbo_lab.planning.work import start_of
+from turbo_lab.progress import waiting
 from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.request.request import Request
 from turbo_lab.request.resolve import Library, resolve, resolve_request
@@ -85,7 +86,8 @@ def resolve_points(points: Sequence[GridPoint]) -> ResolvedSweep:
     _check_axes(points)
     options = RunOptions.from_config(points[0].values)
     library = Library()
-    cells = tuple(resolve(point.values, point.axes, library, point.given) for point in points)
+    with waiting("resolving models and prompts"):  # hashes weights that are new here
+        cells = tuple(resolve(point.values, point.axes, library, point.given) for point in points)
     if cells[0].misfit is not None and all(cell.misfit is not None for cell in cells):
         raise InputError(cells[0].misfit)
     library.refuse_unfit()

@@ -21,7 +21,7 @@ from diffusers import StableDiffusionXLPipeline
 
 from turbo_lab.errors import InputError
 from turbo_lab.identity import user_cache
-from turbo_lab.progress import StderrProgress, waiting
+from turbo_lab.progress import StderrProgress, duration, waiting
 from turbo_lab.request.pipeline import OWN_GRAPHS
 from turbo_lab.runtime.memory import is_out_of_memory
 
@@ -184,7 +184,8 @@ class _Watch:
     def start(self, _: object) -> None:
         """Begin a compilation; torch calls this."""
         if not self.seconds:
-            StderrProgress().note(f"compiling the {self._part}, for at most {self._limit_s:.0f} s")
+            limit = duration(self._limit_s)
+            StderrProgress().note(f"compiling the {self._part}, for at most {limit}")
         self._shown.enter_context(waiting(f"compiling the {self._part}"))
         self._began = time.perf_counter()
         with self._lock:
@@ -204,7 +205,7 @@ class _Watch:
         """Announce the time, and take back an interruption that came too late."""
         _interrupt(self._thread, None)
         if self.seconds and self._error is None:
-            StderrProgress().note(f"compiled the {self._part} in {self.seconds:.1f} s")
+            StderrProgress().note(f"compiled the {self._part} in {duration(self.seconds)}")
 
     def is_failure(self, error: BaseException) -> bool:
         """Return whether an error is about compiling: only then an uncompiled call may help."""
@@ -234,7 +235,7 @@ def _interrupt(thread: int, kind: type[BaseException] | None) -> None:
 
 def _reason(error: BaseException, limit_s: float) -> str:
     if isinstance(error, _OutOfTimeError):
-        return f"it took longer than {limit_s:g} s"
+        return f"it took longer than {duration(limit_s)}"
     inner = getattr(error, "inner_exception", error)  # torch wraps what a backend raises
     lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
     return f"{type(inner).__name__}: {lines[0][:200]}" if lines else type(inner).__name__

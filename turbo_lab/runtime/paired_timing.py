@@ -18,6 +18,7 @@ import numpy as np
 
 from turbo_lab.analysis.stats import Interval, bootstrap_ratio_ci
 from turbo_lab.errors import InputError
+from turbo_lab.progress import waiting
 from turbo_lab.runtime.conditions import ConditionsLog
 from turbo_lab.runtime.energy import BlockEnergy, EnergyLog, EnergyMeter
 from turbo_lab.runtime.timing import (
@@ -130,13 +131,15 @@ def compare_calls(
     blocks = _Blocks(device, clock, meter)
     conditions = ConditionsLog(device)
     with no_garbage_collection(2 if rule.collect_all else 1):
-        unstable = [*blocks.warm_up("A", call_a, rule), *blocks.warm_up("B", call_b, rule)]
+        with waiting("warming up both sides"):
+            unstable = [*blocks.warm_up("A", call_a, rule), *blocks.warm_up("B", call_b, rule)]
         calls = blocks.calls_per_block(call_a, call_b, rule.min_duration_s / num_pairs)
         conditions.read()
         order = _orders(num_pairs, seed)
-        tested, noise = _interleave(
-            blocks, call_a, call_b, calls=calls, orders=order, between=conditions.read
-        )
+        with waiting("timing both sides in turn"):
+            tested, noise = _interleave(
+                blocks, call_a, call_b, calls=calls, orders=order, between=conditions.read
+            )
     drifts = drift_warnings(_in_order(tested, noise))
     warnings = (*unstable, *drifts, *conditions.disturbances().warnings)
     return _paired_timing(tested, noise, calls=calls, seed=seed, warnings=warnings)

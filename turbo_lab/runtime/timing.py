@@ -160,14 +160,15 @@ def measure_call(
     with no_garbage_collection(2 if rule.collect_all else 1):
         with waiting("first call (compiling, capturing or filling caches)"):
             first_ns = call_ns(fn, wait, clock)
-        warmup_ns, stable = warm_up(fn, wait, clock, rule)
-        if stages is not None:
-            stages.reset()
-        conditions.read()
-        samples_ns, wall_ns = _sample(
-            fn, wait, clock=clock, rule=rule, energy=energy, between_blocks=conditions.read
-        )
-        conditions.read()
+        with waiting("timing calls"):
+            warmup_ns, stable = warm_up(fn, wait, clock, rule)
+            if stages is not None:
+                stages.reset()
+            conditions.read()
+            samples_ns, wall_ns = _sample(
+                fn, wait, clock=clock, rule=rule, energy=energy, between_blocks=conditions.read
+            )
+            conditions.read()
     samples_s = tuple(value / 1e9 for value in samples_ns)
     latency_s = summarize(samples_s)
     unstable = [] if stable else [unstable_warning(rule, warmup_ns)]

@@ -22,6 +22,7 @@ from turbo_lab.documents.sweep import CellResult, SweepResult
 from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.identity import digest
 from turbo_lab.planning.options import TrackingOptions
+from turbo_lab.progress import duration
 from turbo_lab.store.store import Store
 from turbo_lab.tracking.projection import SweepHead
 from turbo_lab.tracking.runs import Runs
@@ -155,8 +156,8 @@ class Tracker:
         self._is_late = True
         late = IncompleteError(
             f"tracking: {self.settings.public_uri} did not finish within "
-            f"{self.settings.timeout_s:g} s; the results are in the store: run `turbo-lab sync` "
-            "once it is faster, or with a larger tracking.timeout_s"
+            f"{duration(self.settings.timeout_s)}; the results are in the store: run "
+            "`turbo-lab sync` once it is faster, or with a larger tracking.timeout_s"
         )
         if self._runs is not None:
             # The artifact store may hang although the tracking server answers.

@@ -5,7 +5,7 @@ Owns the choice of which measurements a cell still lacks. Imports torch only if 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from turbo_lab.metrics.reference_source import ReferenceSource, reference_source
 from turbo_lab.planning.options import MetricOptions
 from turbo_lab.planning.plan import Plan, PlannedCell
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
+from turbo_lab.progress import track
 from turbo_lab.request.prompts import DATA, PromptSet, read_prompts
 from turbo_lab.store.record import CellStatus, Measurement, Record
 from turbo_lab.store.store import Store, images_of, read_image
@@ -54,21 +55,34 @@ def measure_cells(
     """
     cache = DigestCache()
     wanted = metric_fingerprints(names, context, cache)
-    found: dict[str, list[Measurement]] = {}
-    for record in records:
-        stored = {(m.name, m.fingerprint): m for m in store.measurements(record.record_id)}
-        have = {
-            name: stored[name, fingerprint]
-            for name, fingerprint in wanted.items()
-            if (name, fingerprint) in stored and not stored[name, fingerprint].failed
-        }
-        lacking = [n for n, full in zip(names, wanted, strict=True) if full not in have]
-        if lacking:
-            have |= {
-                m.name: m for m in _measure(record, lacking, context, store=store, cache=cache)
-            }
-        found[record.record_id] = [have[name] for name in wanted if name in have]
-    return found
+    found = {one.record_id: _stored(one, wanted, store) for one in records}
+    lacking = {
+        one.record_id: [
+            name
+            for name, full in zip(names, wanted, strict=True)
+            if full not in found[one.record_id]
+        ]
+        for one in records
+    }
+    unfinished = [one for one in records if lacking[one.record_id]]
+    for record in track(unfinished, "cells measured"):
+        missing = lacking[record.record_id]
+        measured = _measure(record, missing, context, store=store, cache=cache)
+        found[record.record_id] |= {one.name: one for one in measured}
+    return {
+        record_id: [have[name] for name in wanted if name in have]
+        for record_id, have in found.items()
+    }
+
+
+def _stored(record: Record, wanted: Mapping[str, str], store: Store) -> dict[str, Measurement]:
+    """Return the stored measurements of a record that need not be repeated, by name."""
+    stored = {(m.name, m.fingerprint): m for m in store.measurements(record.record_id)}
+    return {
+        name: stored[name, fingerprint]
+        for name, fingerprint in wanted.items()
+        if (name, fingerprint) in stored and not stored[name, fingerprint].failed
+    }
 
 
 def _measure(

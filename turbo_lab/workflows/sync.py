@@ -9,6 +9,7 @@ from functools import partial
 from turbo_lab.documents.cut_off import BegunSweep
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.errors import StoreError, TurboLabError
+from turbo_lab.progress import waiting
 from turbo_lab.store.layout import SweepFiles
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker
@@ -53,7 +54,8 @@ def sync_store(
 def _replayed(sweep_id: str, tracker: Tracker, replay: Callable[[], SyncedSweep]) -> SyncedSweep:
     """Replay one sweep; its error does not stop the others unless none can be replayed."""
     try:
-        return replay()
+        with waiting(f"replaying sweep {sweep_id}"):
+            return replay()
     except TurboLabError as error:
         if tracker.is_lost:
             raise
