@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from typing import NoReturn
@@ -18,6 +19,7 @@ from click.shell_completion import shell_complete
 
 from turbo_lab.cli.commands import turbo_lab
 from turbo_lab.cli.leave import leave
+from turbo_lab.environment import process_start
 from turbo_lab.errors import TurboLabError
 from turbo_lab.untrusted.printable import printable, printable_output, shortened
 from turbo_lab.untrusted.redaction import redact
@@ -25,20 +27,24 @@ from turbo_lab.untrusted.redaction import redact
 _COMPLETE = "_TURBO_LAB_COMPLETE"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+def main(arguments: Sequence[str] | None = None, began: float | None = None) -> int:
+    """Run one command and return its exit code.
+
+    ``began``: start of the process on the clock of ``time.perf_counter``; ``None``: now.
+    """
+    began = time.perf_counter() if began is None else began
     if instruction := os.environ.get(_COMPLETE):
         return shell_complete(turbo_lab, {}, "turbo-lab", _COMPLETE, instruction)
     words = list(sys.argv[1:] if arguments is None else arguments)
     with printable_output():
-        return _run(words)
+        return _run(words, began)
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], began: float) -> int:
     """Run one command and print its failure; returns its exit code."""
     try:
         # Not turbo_lab.main(): click has other exit codes and messages for these failures.
-        with turbo_lab.make_context("turbo-lab", words) as context:
+        with turbo_lab.make_context("turbo-lab", words, obj=began) as context:
             return int(turbo_lab.invoke(context) or 0)
     except click.exceptions.Exit as end:
         return end.exit_code
@@ -74,7 +80,7 @@ def _print_error(text: str) -> None:
 
 def run() -> NoReturn:
     """Run the command line as a process; the entry point of ``turbo-lab``."""
-    leave(main())
+    leave(main(began=process_start()))
 
 
 def _one_line(error: click.ClickException) -> str:

@@ -35,7 +35,7 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     sweep = resolve_points(points)
     progress = StderrProgress()
     try:
-        finished = run_tracked(sweep, progress)
+        finished = run_tracked(sweep, progress, began=click.get_current_context().obj)
     finally:
         progress.end()
     if as_json:

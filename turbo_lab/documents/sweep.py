@@ -217,6 +217,9 @@ class SweepResult:
     """Rows that were computed, next to those of each cell alone."""
     cells: tuple[CellResult, ...]
     """The cells, in the order of the grid."""
+    total_s: float | None = None
+    """Time from the start of the command to the end of the sweep, in seconds: loading, drawing,
+    metrics, timing, tracking, and the rest. ``None``: written by an earlier version."""
 
     @classmethod
     def from_document(cls, values: Mapping[str, object], where: str) -> SweepResult:

@@ -27,6 +27,7 @@ from turbo_lab.planning.resolved_sweep import (
     plan_sweep,
     start_warnings,
 )
+from turbo_lab.progress import waiting
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import pin_revisions
 from turbo_lab.store.layout import SweepFiles
@@ -151,11 +152,15 @@ def _execute(
     )
 
 
-def run_tracked(sweep: ResolvedSweep, progress: Progress) -> FinishedSweep:
+def run_tracked(
+    sweep: ResolvedSweep, progress: Progress, began: float | None = None
+) -> FinishedSweep:
     """Run a sweep, track it as its options say, and keep its document and contact sheet.
 
+    ``began``: start of the command on the clock of ``time.perf_counter``; ``None``: now.
     Raises as :func:`run_sweep`.
     """
+    began = time.perf_counter() if began is None else began
     tracker = Tracker.from_options(sweep.options.tracking)
     try:
         done = _execute(sweep, progress, tracker, is_resumable=True)
@@ -163,28 +168,37 @@ def run_tracked(sweep: ResolvedSweep, progress: Progress) -> FinishedSweep:
         if tracker is not None:
             tracker.give_up()
         raise
-    finished = finish_sweep(done, tracker, progress)
+    finished = finish_sweep(done, tracker, progress, began)
     _raise_bug(done)
     return finished
 
 
-def finish_sweep(done: Executed, tracker: Tracker | None, progress: Progress) -> FinishedSweep:
-    """Keep the contact sheet and the document of a sweep, and bring it into MLflow."""
+def finish_sweep(
+    done: Executed, tracker: Tracker | None, progress: Progress, began: float | None = None
+) -> FinishedSweep:
+    """Keep the contact sheet and the document of a sweep, and bring it into MLflow.
+
+    ``began``: start of the command, as in :func:`run_tracked`; ``None``: unknown.
+    """
     result, store = results.sweep_result(done), done.store
     files = store.sweep_files(result.sweep_id)
     sheet, path = files.sheet, files.document
-    _draw_sheet(result, files, store)
+    with waiting("drawing the contact sheet"):
+        _draw_sheet(result, files, store)
     is_tracked = True
     if tracker is not None:
         result = replace(result, tracking_uri=tracker.settings.public_uri)
         run_ids: Mapping[str, str] = {}
-        began = time.perf_counter()
+        asked = time.perf_counter()
         try:
-            run_ids = tracker.project_news(result, sheet, store)
+            with waiting("writing the results to MLflow"):
+                run_ids = tracker.project_news(result, sheet, store)
         except IncompleteError as error:
             progress.note(str(error))
             is_tracked = False
-        result = result.with_run_ids(run_ids, time.perf_counter() - began)
+        result = result.with_run_ids(run_ids, time.perf_counter() - asked)
+    if began is not None:
+        result = replace(result, total_s=time.perf_counter() - began)
     store.write_document(path, to_document("sweep", result))
     return FinishedSweep(result, path, sheet, is_tracked)
 

@@ -70,7 +70,7 @@ def test_a_forecast_has_units_and_names_what_is_unknown() -> None:
         return console.export_text()
 
     known = shown(Forecast(wall_s=12.34, peak_memory_bytes=3 * 2**30, disk_bytes=5 * 2**20))
-    assert "forecast: 12.34 s, 3 GiB peak memory, 5 MiB disk space" in known
+    assert "forecast: 12 s, 3 GiB peak memory, 5 MiB disk space" in known
     unknown = shown(Forecast(wall_s=None, peak_memory_bytes=None, disk_bytes=None))
     assert "forecast: time unknown, peak memory unknown, disk space unknown" in unknown
 

@@ -16,8 +16,10 @@ from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown
 from turbo_lab.documents.plan import Forecast, PlanResult
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.documents.timing import BenchCell, CellTiming
+from turbo_lab.progress import duration
 from turbo_lab.report.brief import brief_table
 from turbo_lab.report.columns import METHODS, all_axes, distinct, energy_texts, short_axis
+from turbo_lab.report.sentences import time_taken
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.store.record import CellStatus
 from turbo_lab.untrusted.typed_json import to_plain
@@ -31,7 +33,8 @@ def sweep_table(sweep: SweepResult, console: Console | None = None) -> None:
     """Print one row per cell; the best value of each column is green and starred."""
     console = console or open_console()
     found = brief_table(sweep.cells)
-    console.print(_sweep_title(sweep), style="italic", highlight=False, soft_wrap=True)
+    for line in (_sweep_title(sweep), time_taken(sweep)):
+        console.print(line, style="italic", highlight=False, soft_wrap=True)
     table = Table(header_style="bold")
     for name in found.axes:
         table.add_column(short_axis(name), overflow="fold")
@@ -57,7 +60,6 @@ def _sweep_title(sweep: SweepResult) -> str:
     parts += [counts.outcomes] if counts.outcomes else []
     if counts.done:
         parts.append(f"{work.unet_rows.done} of {work.unet_rows.alone} UNet rows")
-        parts.append(f"{sweep.wall_s:.1f} s + {sweep.load_s:.1f} s loading")
     return ", ".join(parts)
 
 
@@ -155,7 +157,7 @@ def _forecast(forecast: Forecast) -> str:
     wall_s, peak, disk = forecast.wall_s, forecast.peak_memory_bytes, forecast.disk_bytes
     return ", ".join(
         [
-            "time unknown" if wall_s is None else f"{significant(wall_s)} s",
+            "time unknown" if wall_s is None else duration(wall_s),
             "peak memory unknown" if peak is None else f"{_mebibytes(peak)} peak memory",
             "disk space unknown" if disk is None else f"{_mebibytes(disk)} disk space",
         ]
