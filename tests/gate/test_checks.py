@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from turbo_lab.documents.gate import CheckResult
-from turbo_lab.documents.golden import Tier
+from turbo_lab.documents.golden import StageDifference, Tier
 from turbo_lab.errors import InputError
 from turbo_lab.gate import checks as gate
 from turbo_lab.golden.judgement import CaseVerdict
@@ -33,6 +35,14 @@ def test_goldens_need_enough_cases() -> None:
     assert gate.golden_check(cases("error", "regression"), 0).verdict == "error"
     assert gate.golden_check(cases("uncovered", "pass"), 1).verdict == "uncovered"
     assert gate.golden_check(cases("error", tier=None), 0).verdict == "error"
+
+
+def test_a_failing_golden_names_its_first_stage_and_the_command_to_run_next() -> None:
+    stage = StageDifference("unet.0", False, 0.1, 0.2, False)
+    failing = replace(cases("regression")[0], first_divergence=stage)
+    note = gate.golden_check([failing, *cases("pass")[:1]], 0).note or ""
+    assert "case0: regression, first at unet.0" in note
+    assert note.endswith("find the cause: turbo-lab golden check case0 --explain")
 
 
 def test_a_golden_that_only_a_looser_tier_covers_is_uncovered() -> None:

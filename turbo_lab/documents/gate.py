@@ -5,11 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from turbo_lab.untrusted.typed_json import INLINE
+from turbo_lab.environment import GitState
+from turbo_lab.untrusted.typed_json import INLINE, OMITTED
 from turbo_lab.verdict import Direction, Verdict
 
 PromptChange = tuple[str, float]
 """A prompt, and the candidate's difference on it."""
+
+
+@dataclass(frozen=True)
+class GateGolden:
+    """One golden case that a gate judged."""
+
+    name: str
+    """Name of the case."""
+    verdict: Verdict
+    """``pass``, ``regression``, ``uncovered`` or ``error``."""
+    tier: str | None
+    """Tier that applied. ``None``: none did."""
+    message: str
+    """The outcome in one line."""
+    first_divergence: str | None
+    """Name of the first stage that differs. ``None``: none does, or the case passes."""
+    wall_s: float
+    """Time that drawing and judging took, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +64,10 @@ class CheckResult:
     needed_n: int | None = None
     """Approximate number of pairs that would decide an undecided check; ``None``: it is decided, or
     no number would decide it."""
+    wall_s: float | None = field(default=None, metadata=OMITTED)
+    """Time that the check took once the sides were drawn, in seconds. Absent if it took none."""
+    goldens: tuple[GateGolden, ...] | None = field(default=None, metadata=OMITTED)
+    """The cases of the check ``goldens``. Absent in other checks."""
 
     @classmethod
     def without_value(
@@ -77,6 +100,20 @@ class BaselineKey:
 
 
 @dataclass(frozen=True)
+class GateSide:
+    """One side of a gate, by content."""
+
+    record_id: str
+    """Id of its record: cell, environment and exactness."""
+    digest: str
+    """sha256 of its measurements and pixel hashes."""
+    weights: Mapping[str, str]
+    """sha256 of its weights, by ``model``, ``adapter 1`` and so on, and ``vae``."""
+    fingerprint: Mapping[str, object]
+    """Keys of the environment that it was drawn in: versions, device and settings."""
+
+
+@dataclass(frozen=True)
 class GateReport:
     """The ``gate`` document."""
 
@@ -103,6 +140,12 @@ class GateReport:
     """Keys of the environment; empty if nothing was drawn."""
     fingerprint_difference: tuple[BaselineKey, ...]
     """Keys of the environment that differ from the baseline's."""
+    date: str = ""
+    """Date and time of the gate in UTC, such as ``2026-11-27T17:05:00+00:00``."""
+    git: GitState | None = None
+    """Repository of the working directory. ``None``: it was not in one."""
+    sides: Mapping[str, GateSide] = field(default_factory=dict)
+    """Content of the sides, by ``candidate`` and ``baseline``; empty if nothing was drawn."""
 
 
 @dataclass(frozen=True)

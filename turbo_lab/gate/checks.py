@@ -49,12 +49,24 @@ def golden_check(
         verdict = worst([verdict, Verdict.UNCOVERED])
         notes.append(f"{covered} cases covered, {min_cases} required")
     notes += [
-        f"{one.name}: {within}"
-        + ("" if one.tier is None or within != Verdict.UNCOVERED else f" at {loosest}")
+        _failed_case(one, within, loosest)
         for one, within in zip(judged, verdicts, strict=True)
         if within != Verdict.PASS
     ]
+    if failing := [one.name for one in judged if one.verdict == Verdict.REGRESSION]:
+        notes.append(f"find the cause: turbo-lab golden check {' '.join(failing)} --explain")
     return CheckResult.without_value("goldens", verdict, "; ".join(notes) or None, covered)
+
+
+def _failed_case(judged: CaseVerdict, within: Verdict, loosest: Tier) -> str:
+    """Return a case that does not pass, with the first stage that differs."""
+    is_too_loose = judged.tier is not None and within == Verdict.UNCOVERED
+    first = judged.first_divergence
+    return (
+        f"{judged.name}: {within}"
+        + (f" at {loosest}" if is_too_loose else "")
+        + ("" if first is None else f", first at {first.stage}")
+    )
 
 
 def covered_cases(judged: Sequence[CaseVerdict], loosest: Tier = "T2") -> list[str]:

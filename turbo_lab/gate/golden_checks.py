@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from turbo_lab.documents.gate import CheckResult
+from turbo_lab.documents.gate import CheckResult, GateGolden
 from turbo_lab.errors import InputError
 from turbo_lab.gate import checks
 from turbo_lab.gate.policy import Policy
-from turbo_lab.golden.check import check, library_judge
+from turbo_lab.golden.check import CaseCheck, check, library_judge
 from turbo_lab.golden.coverage import missing_features
 from turbo_lab.golden.library import GoldenLibrary, library_by_case
 from turbo_lab.golden.run_case import RecordedCase
@@ -25,12 +25,14 @@ def check_goldens(
     """
     by_case = library_by_case(libraries)
     names = list(policy.goldens or by_case)
-    verdicts, counts = [], []
+    checked: list[CaseCheck] = []
+    counts = []
     for library in libraries:
         own = [name for name in names if by_case[name] is library]
         counts.append(len(own))
         if own:
-            verdicts += [one.verdict for one in check(library, own, library_judge(library))]
+            checked += check(library, own, library_judge(library))
+    verdicts = [one.verdict for one in checked]
     row = checks.golden_check(verdicts, policy.min_goldens, policy.golden_tier)
     judged = [
         by_case[name].read(name) for name in checks.covered_cases(verdicts, policy.golden_tier)
@@ -40,10 +42,23 @@ def check_goldens(
         notes.append(f"{counts[0]} of your own and {counts[1]} packaged")
     if missing_features(["candidate_model"], judged, model):
         notes.append("none has the candidate's weights, so they judge the installed code only")
-    yield dataclasses.replace(row, note="; ".join(notes) or None)
+    goldens = tuple(map(_judged, checked))
+    yield dataclasses.replace(row, note="; ".join(notes) or None, goldens=goldens)
     if policy.coverage:
         missing = missing_features(policy.coverage, judged, model)
         yield checks.coverage_check(missing, policy.coverage)
+
+
+def _judged(checked: CaseCheck) -> GateGolden:
+    case = checked.verdict
+    return GateGolden(
+        name=case.name,
+        verdict=case.verdict,
+        tier=case.tier,
+        message=case.message,
+        first_divergence=None if case.first_divergence is None else case.first_divergence.stage,
+        wall_s=checked.wall_s,
+    )
 
 
 def check_invariance(libraries: Sequence[GoldenLibrary], names: Sequence[str]) -> CheckResult:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from turbo_lab import environment
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import winners_and_losers
 from turbo_lab.documents.gate import (
     BaselineKey,
     CheckResult,
     GateReport,
+    GateSide,
     IdenticalImages,
     PromptChange,
 )
@@ -79,6 +83,8 @@ def gate_report(
         from_store=None,
         fingerprint={},
         fingerprint_difference=(),
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        git=environment.git_state(Path.cwd()),
     )
     return report if drawn is None else _with_sides(report, drawn)
 
@@ -90,15 +96,30 @@ def _with_sides(report: GateReport, drawn: DrawnSides) -> GateReport:
         report,
         from_store=drawn.candidate.done.from_store,
         fingerprint=drawn.inputs.candidate.fingerprint.keys,
+        sides={"candidate": _side(candidate)},
     )
     if reference is None:
         return report
     return replace(
         report,
         baseline_digest=reference.content_digest,
+        sides={"candidate": _side(candidate), "baseline": _side(reference)},
         prompts=_changed_most(report.checks, candidate, reference),
         identical_images=_identical(candidate, reference),
         fingerprint_difference=_differs(drawn, reference),
+    )
+
+
+def _side(measured: Baseline) -> GateSide:
+    """Return what a side was drawn from, and the digest of what came of it."""
+    recipe = measured.recipe
+    adapters = {f"adapter {i}": digest for i, (digest, _) in enumerate(recipe.lora, start=1)}
+    vae = {key: value for key, value in recipe.variant if key == "vae"}
+    return GateSide(
+        record_id=measured.record_id,
+        digest=measured.content_digest,
+        weights={"model": recipe.model, **adapters, **vae},
+        fingerprint=measured.fingerprint.keys,
     )
 
 

@@ -6,9 +6,10 @@ decided in :mod:`turbo_lab.gate.checks` and :mod:`turbo_lab.compare.paired`.
 
 from __future__ import annotations
 
+import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -98,14 +99,21 @@ def _guarded(
     name: str, make: Callable[[], CheckResult | Iterable[CheckResult]]
 ) -> Iterator[CheckResult]:
     """Make one check. An exception becomes an ``error`` result, so that the others still run."""
+    began = time.perf_counter()
     try:
         made = make()
-        yield from [made] if isinstance(made, CheckResult) else list(made)
+        rows = [made] if isinstance(made, CheckResult) else list(made)
+        yield from _with_time(rows, time.perf_counter() - began)
     except TurboLabError as error:
         yield CheckResult.without_value(name, Verdict.ERROR, str(error))
     except Exception as error:  # noqa: BLE001  (another's library, at its newest version)
         traceback.print_exc()
         yield CheckResult.without_value(name, Verdict.ERROR, f"{type(error).__name__}: {error}")
+
+
+def _with_time(rows: Sequence[CheckResult], wall_s: float) -> list[CheckResult]:
+    """Return the results with their time, which belongs to the first of several."""
+    return [replace(row, wall_s=0.0 if place else wall_s) for place, row in enumerate(rows)]
 
 
 def quality_checks(policy: Policy, candidate: Baseline, baseline: Baseline) -> list[CheckResult]:

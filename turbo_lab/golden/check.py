@@ -7,6 +7,7 @@ Owns the order of a check and its rule on failures: a case that cannot be run or
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -63,6 +64,8 @@ class CaseCheck:
     """Fingerprint keys by ``golden`` and ``here``; empty if one of them is unknown."""
     has_golden: bool = True
     """``False`` if no golden of the case is recorded yet."""
+    wall_s: float = 0.0
+    """Time that drawing and judging took, in seconds; 0 if nothing ran."""
 
 
 def library_judge(library: GoldenLibrary) -> Judge:
@@ -104,7 +107,9 @@ def check(
     if ready:
         runner = CaseRunner([one.case for one in ready.values()], drawing)
         for name, recorded in track(tuple(ready.items()), "goldens"):
-            checks[name] = check_one(runner, recorded, judge, explain)
+            began = time.perf_counter()
+            checked = check_one(runner, recorded, judge, explain)
+            checks[name] = replace(checked, wall_s=time.perf_counter() - began)
     return [checks[name] for name in names]
 
 
