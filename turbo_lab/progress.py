@@ -1,6 +1,6 @@
 """Progress on standard error: bars on a terminal, plain lines elsewhere.
 
-Owns what is in progress in this process: counted work, and work in one piece. Whatever lasts
+Owns what is in progress in this process: counted work, and work in one piece. Work that lasts
 longer than a few seconds is shown again and again, so that nobody waits in silence. Also owns
 how a duration is written for people.
 """
@@ -58,7 +58,7 @@ class _Work:
     """Something in progress."""
 
     what: str
-    """What is counted, or what is being done."""
+    """Name of the items, or of the work in one piece."""
     total: int | None
     """Number of items; ``None``: work in one piece."""
     done: int = 0

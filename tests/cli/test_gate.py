@@ -68,7 +68,13 @@ def test_a_pipeline_passes_against_itself_and_every_output_says_so(
     precision = next(c for c in values["checks"] if c["name"] == "r_precision")
     assert precision["minimum_detectable_effect"] > 0.3  # eight pairs that do not differ
     suite = ElementTree.parse(folder / "out" / "g.xml").getroot()
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "0", "0")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("5", "0", "0")
+    (golden,) = suite.iterfind("testcase[@classname='gate.release.goldens']")
+    assert float(golden.get("time", "0")) > 0  # drawing takes a while
+    assert values["date"] == suite.get("timestamp") and values["date"].endswith("+00:00")
+    sides = values["sides"]
+    assert sides["candidate"]["weights"] == sides["baseline"]["weights"] and len(sides) == 2
+    assert sides["baseline"]["digest"] == values["baseline_digest"]
     assert "✅ pass" in (folder / "out" / "g.md").read_text().splitlines()[0]
     assert 'class="verdict pass"' in (folder / "out" / "g.html").read_text()
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from turbo_lab.documents.gate import BaselineKey, CheckResult, GateReport, IdenticalImages
+from turbo_lab.documents.gate import (
+    BaselineKey,
+    CheckResult,
+    GateReport,
+    GateSide,
+    IdenticalImages,
+)
+from turbo_lab.environment import GitState
 from turbo_lab.verdict import Direction, Verdict
 
 
@@ -41,6 +48,19 @@ def gate_report(*checks: CheckResult, verdict: str = "regression") -> GateReport
         from_store=None,
         fingerprint={},
         fingerprint_difference=(),
+    )
+
+
+def with_origin(report: GateReport) -> GateReport:
+    """Return a report that says when it was made, from which commit and with which content."""
+    keys = {"torch": "2.13", "diffusers": "0.42", "num_threads": 1}
+    candidate = GateSide("a" * 64, "c" * 64, {"model": "a" * 64}, keys)
+    baseline = replace(candidate, digest="d" * 64, fingerprint={**keys, "diffusers": "0.41"})
+    return replace(
+        report,
+        date="2026-11-27T17:05:00+00:00",
+        git=GitState("0123456789abcdef", True),
+        sides={"candidate": candidate, "baseline": baseline},
     )
 
 

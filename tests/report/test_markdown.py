@@ -17,9 +17,9 @@ def test_markdown_of_a_gate_is_one_table() -> None:
         gate_report(check_result("regression", (-0.09, -0.05), note="a|b"))
     ).splitlines()
     assert lines[0].endswith("❌ regression")
-    row = lines[4].replace("\\|", "")
+    row = lines[6].replace("\\|", "")
     assert row.count("|") == 9 and "-0.07 (-0.09 to -0.05)" in row
-    assert lines[-1] == "3 of 128 images have the baseline's pixels."
+    assert "3 of 128 images have the baseline's pixels." in lines
 
 
 def test_every_output_names_the_number_of_pairs_that_would_decide() -> None:
@@ -35,11 +35,12 @@ def test_the_best_value_follows_the_direction_of_its_metric() -> None:
     lines = page[page.index("") + 3 :]
     assert lines[0].startswith("| steps | guidance | clip_score ↑ | fd/nano-clip ↓ | p50 ms ↓ |")
     first, second, failed, last = lines[2:6]
-    assert "**100 (n=6)**" in first and "**10**" in first
+    assert "**100**" in first and "**10**" in first
     assert "**" not in second
     assert failed == "| 2 | 0 | - | - | - | - |"
     assert "**0.8 ±0.1**" in last and "**6 (1)**" in last
-    assert lines[7] == "(1) fd/nano-clip: too few"
+    assert lines[7] == "p50 ms: median of 6 calls, per call of 4 images"
+    assert lines[8] == "(1) fd/nano-clip: too few"
 
 
 def with_energy(sweep: SweepResult) -> SweepResult:
@@ -69,4 +70,4 @@ def test_markdown_keeps_its_table_whatever_the_text() -> None:
         assert unescaped.count("|") == 9, line
     text = gate_markdown(awkward_report())
     assert "<script>" not in text.replace("\\<", "")
-    assert "(-0.40); a \\| b (-0.10)." in text.splitlines()[-5]
+    assert any(line.endswith("(-0.40); a \\| b (-0.10).") for line in text.splitlines())

@@ -6,9 +6,27 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.results import sweep_result
+from tests.report.comparisons import compare_report
+from tests.report.gates import awkward_report, check_result, gate_report, with_origin
+from tests.report.results import sweep_result, with_cell
+from turbo_lab.documents.compare import FidelityMetric
 from turbo_lab.documents.sweep import SweepResult
-from turbo_lab.report.sentences import time_taken
+from turbo_lab.report.html.compare import compare_page
+from turbo_lab.report.html.gate import gate_page
+from turbo_lab.report.html.page import escape
+from turbo_lab.report.markdown import gate_markdown
+from turbo_lab.report.sentences import (
+    OUTCOMES,
+    contender_latencies,
+    gate_origin,
+    gate_outcome,
+    latency_note,
+    per_call,
+    time_taken,
+)
+from turbo_lab.report.text.compare import print_compare
+from turbo_lab.report.text.gate import print_gate
+from turbo_lab.verdict import Direction, Verdict
 
 
 @pytest.fixture
@@ -31,3 +49,84 @@ def test_a_document_of_an_earlier_version_has_the_parts_it_knows(sweep: SweepRes
 def test_a_single_part_is_not_repeated(sweep: SweepResult) -> None:
     nothing = dict.fromkeys(("load_s", "wall_s", "timing_s", "metrics_s", "tracking_s"), 0.0)
     assert time_taken(replace(sweep, **nothing, total_s=1.2)) == "took 1.2 s"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "text"),
+    [
+        ([], "per call"),
+        ([1], "per call of 1 image"),
+        ([16, 16], "per call of 16 images"),
+        ([16, 1, 4], "per call of 1, 4 or 16 images"),
+    ],
+)
+def test_a_latency_says_what_it_is_the_time_of(sizes: list[int], text: str) -> None:
+    assert per_call(sizes) == text
+
+
+def test_latencies_say_how_many_calls_and_images_they_are_of(sweep: SweepResult) -> None:
+    timing, latency = sweep.cells[0].timing, sweep.cells[0].latency_s
+    assert timing is not None and latency is not None
+    count, images = latency.n, timing.batch_size
+    assert latency_note(sweep.cells) == f"p50 ms: median of {count} calls, {per_call([images])}"
+    more = with_cell(sweep, 0, latency_s=replace(latency, n=count + 3))
+    assert f"median of {count} to {count + 3} calls" in (latency_note(more.cells) or "")
+    assert latency_note(sweep.cells[2:3]) is None  # it failed
+    report = compare_report()
+    first, *others = report.contenders
+    sized = replace(first, latency_s=replace(first.latency_s, images_per_call=16))
+    report = replace(report, contenders=(sized, *others))
+    assert contender_latencies(report) == "p50 ms: median of 6 calls, per call of 16 images"
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_terminal_page_and_markdown_say_the_same_about_a_gate(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = with_origin(gate_report(check_result("inconclusive", (-0.03, 0.01))))
+    print_gate(report)
+    terminal, page, markdown = printed(capsys), gate_page(report), gate_markdown(report)
+    same = (
+        gate_outcome(report),
+        gate_origin(report),
+        "model aaaaaaaaaaaa, results cccccccccccc",
+        "torch 2.13, diffusers 0.41",
+        "3 of 128 images have the baseline's pixels",
+        "The environment is the same as the baseline's.",
+    )
+    for text in same:
+        assert text in terminal and escape(text) in page
+        assert text in markdown.replace("\\", "")
+    assert "2026-11-27 17:05:00 UTC, turbo-lab" in terminal
+
+
+def test_terminal_and_page_say_the_same_about_a_comparison(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    psnr = FidelityMetric("psnr", "dB", Direction.HIGHER, 43.99, 41.62, 16, (43.07, 45.08), None)
+    report = replace(compare_report(), fidelity={"slow 4 steps": (psnr,)})
+    print_compare(report)
+    terminal, page = printed(capsys), compare_page(report, {})
+    same = (
+        OUTCOMES[Verdict.PASS],
+        contender_latencies(report),
+        "on the Pareto front of clip_score and latency",
+        "same prompts and seeds, against slow 4 steps",
+        "43.99 (43.07 to 45.08)",
+        "Images are paired by prompt and seed",
+        "gains most on",
+        "loses most on",
+    )
+    for text in same:
+        assert text in terminal and escape(text) in page
+
+
+def test_a_gate_names_what_did_not_pass_the_worst_first() -> None:
+    assert gate_outcome(awkward_report()) == (
+        "At least one check found a regression. clip_score: regression; goldens: uncovered; "
+        "r_precision: inconclusive."
+    )
+    assert gate_outcome(gate_report(verdict="pass")) == "Every check passes."

@@ -280,7 +280,7 @@ def _contender(item: Contender) -> ContenderResult:
             one.name: ContenderMetric(one.value, one.ci95, one.n, one.direction)
             for one in item.measured.measurements
         },
-        latency_s=ContenderLatency(call.p50, call.ci95, call.n),
+        latency_s=ContenderLatency(call.p50, call.ci95, call.n, item.timing.batch_size),
         energy=None
         if energy is None
         else ContenderEnergy(energy.joules_per_image, energy.ci95, energy.n, energy.method),

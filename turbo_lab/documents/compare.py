@@ -36,6 +36,8 @@ class ContenderLatency:
     """95% confidence interval of the median. ``None``: too few calls."""
     n: int
     """Number of timed calls."""
+    images_per_call: int | None = None
+    """Images per call. ``None``: written by a version that did not record it."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from turbo_lab.analysis.digits import significant
 from turbo_lab.documents.sweep import CellResult
 from turbo_lab.report.columns import Column, all_axes, columns, footnotes, notes_by_stem, stem
+from turbo_lab.report.sentences import latency_note
 
 Marks = Mapping[tuple[str, str], int]
 
@@ -44,21 +45,22 @@ def brief_table(cells: Sequence[CellResult]) -> BriefTable:
     best = [column.best() for column in shown]
     rows = tuple(
         tuple(
-            BriefValue(_text(column, index, cell, marks), index in best[at])
+            BriefValue(_text(column, index, marks), index in best[at])
             for at, column in enumerate(shown)
         )
-        for index, cell in enumerate(cells)
+        for index in range(len(cells))
     )
     notes = [f"({number}) {texts[key]}" for key, number in marks.items()]
     headings = tuple(column.heading for column in shown)
-    return BriefTable(tuple(all_axes(cells)), headings, rows, (*notes, *_busy(cells)))
+    timed = [note] if (note := latency_note(cells)) else []
+    return BriefTable(tuple(all_axes(cells)), headings, rows, (*timed, *notes, *_busy(cells)))
 
 
-def _text(column: Column, index: int, cell: CellResult, marks: Marks) -> str:
+def _text(column: Column, index: int, marks: Marks) -> str:
     value, note = column.values[index], column.notes[index]
     text = "-" if value is None else significant(value)
     if column.name == "latency_ms":
-        return text if cell.latency_s is None else f"{text} (n={cell.latency_s.n})"
+        return text
     interval = column.intervals[index]
     if value is not None and interval is not None:
         text += interval_text(value, *interval)

@@ -10,6 +10,15 @@ from turbo_lab.documents.gate import CheckResult, GateReport
 from turbo_lab.documents.sweep import CellResult, SweepResult, fixed_settings
 from turbo_lab.report.brief import brief_table
 from turbo_lab.report.columns import short_axis
+from turbo_lab.report.sentences import (
+    gate_origin,
+    gate_outcome,
+    gate_sides,
+    listed_prompts,
+    same_environment,
+    same_pixels,
+    time_taken,
+)
 
 
 def gate_markdown(report: GateReport) -> str:
@@ -32,13 +41,16 @@ def gate_markdown(report: GateReport) -> str:
             note(check),
         ]
         lines.append("| " + " | ".join(_cell(column) for column in columns) + " |")
-    identical, differs = report.identical_images, report.fingerprint_difference
-    if identical is not None:
-        same = f"{identical.same} of {identical.of}"
-        lines += ["", f"{same} images have the baseline's pixels."]
-    if stored := taken_over(report):
-        lines += ["", f"{stored}."]
+    lines[2:2] = [_cell(gate_outcome(report)), ""]
+    for text in (same_pixels(report), taken_over(report)):
+        lines += ["", f"{text}."] if text else []
     lines += [line for text in changed_most(report) for line in ("", f"{_cell(text)}.")]
+    lines += ["", "| side | settings | sha256 | versions |", "| --- | --- | --- | --- |"]
+    lines += [f"| {' | '.join(map(_cell, side))} |" for side in gate_sides(report)]
+    lines += ["", _cell(gate_origin(report))]
+    differs = report.fingerprint_difference
+    if same := same_environment(report):
+        lines += ["", same]
     if differs:
         lines += ["", "| fingerprint | baseline | here |", "| --- | --- | --- |"]
         lines += [f"| {d.key} | {_cell(d.baseline)} | {_cell(d.here)} |" for d in differs]
@@ -62,7 +74,8 @@ def sweep_markdown(sweep: SweepResult) -> str:
     """Return a sweep's table and settings, for a job summary or an issue."""
     counts, cells = sweep.counts, sweep.cells
     lines = [f"## turbo-lab sweep `{sweep.sweep_id}`", ""]
-    lines += [f"{counts.distinct} cells: {counts.outcomes}", "", _sweep_table(cells)]
+    lines += [f"{counts.distinct} cells: {counts.outcomes}; {time_taken(sweep)}", ""]
+    lines.append(_sweep_table(cells))
     lines += ["| setting | value |", "| --- | --- |"]
     lines += [f"| {name} | {_cell(value)} |" for name, value in fixed_settings(cells).items()]
     errors = [f"- {_cell(row.error)}" for row in cells if row.error]
@@ -101,9 +114,7 @@ def note(check: CheckResult) -> str:
 def changed_most(report: GateReport) -> list[str]:
     """Return one line per metric that did not pass, with the prompts to look at first."""
     return [
-        f"{name} changed most on: "
-        + "; ".join(f"{prompt} ({value:+.2f})" for prompt, value in pairs)
-        for name, pairs in report.prompts.items()
+        f"{name} changed most on: {listed_prompts(pairs)}" for name, pairs in report.prompts.items()
     ]
 
 

@@ -2,8 +2,42 @@
 
 from __future__ import annotations
 
-from turbo_lab.documents.sweep import SweepResult
+from collections.abc import Iterable, Sequence
+
+from turbo_lab import __version__
+from turbo_lab.analysis.digits import significant
+from turbo_lab.documents.compare import CompareReport, FidelityMetric, PromptExtremes
+from turbo_lab.documents.gate import GateReport, PromptChange
+from turbo_lab.documents.sweep import CellResult, SweepResult
+from turbo_lab.documents.timing import BenchCell
 from turbo_lab.progress import duration
+from turbo_lab.verdict import WORST_FIRST, Verdict
+
+OUTCOMES = {
+    Verdict.PASS: "at least as good",
+    Verdict.REGRESSION: "worse",
+    Verdict.INCONCLUSIVE: "undecided",
+    Verdict.UNCOVERED: "uncovered",
+    Verdict.ERROR: "error",
+}
+"""Verdicts of a comparison, whose margin is zero, in words."""
+ON_FRONT = "on the Pareto front of clip_score and latency, as far as the 95% intervals can tell"
+"""Meaning of the star in the list of contenders."""
+DIFFERENCES = (
+    "Images are paired by prompt and seed; a difference is candidate minus baseline. Undecided: "
+    "this number of prompts is not enough to tell. Detectable: the smallest difference that this "
+    "number of prompts shows with 80% power."
+)
+"""Explanation of the differences of a comparison."""
+# Versions that a reader of a gate looks for first.
+_VERSIONS = ("torch", "diffusers", "transformers", "peft", "cuda")
+_GATE = {
+    Verdict.PASS: "Every check passes.",
+    Verdict.REGRESSION: "At least one check found a regression.",
+    Verdict.INCONCLUSIVE: "There is not enough evidence to decide.",
+    Verdict.UNCOVERED: "At least one check has nothing to compare with.",
+    Verdict.ERROR: "At least one check could not be run.",
+}
 
 # A shorter part of a sweep is not named; its time is in the rest.
 _SHORTEST_S = 0.05
@@ -25,3 +59,116 @@ def time_taken(sweep: SweepResult) -> str:
         known["other"] = rest_s
     shown = ", ".join(f"{duration(seconds)} {name}" for name, seconds in known.items())
     return f"took {duration(total_s)}: {shown}" if len(known) > 1 else f"took {duration(total_s)}"
+
+
+def per_call(sizes: Iterable[int]) -> str:
+    """Return what a latency is the time of: ``per call of 16 images``."""
+    counts = sorted(set(sizes))
+    if not counts:
+        return "per call"
+    *first, last = map(str, counts)
+    shown = f"{', '.join(first)} or {last}" if first else last
+    return f"per call of {shown} {'image' if counts == [1] else 'images'}"
+
+
+def latency_note(cells: Sequence[CellResult | BenchCell]) -> str | None:
+    """Return what the latencies of a table are medians of; ``None`` if nothing was timed."""
+    sizes = [cell.timing.batch_size for cell in cells if cell.timing is not None]
+    calls = [cell.latency_s.n for cell in cells if cell.latency_s is not None]
+    return _medians(calls, sizes) if calls else None
+
+
+def contender_latencies(report: CompareReport) -> str:
+    """Return what the latencies of a comparison are medians of."""
+    calls = [item.latency_s for item in report.contenders]
+    sizes = [call.images_per_call for call in calls if call.images_per_call is not None]
+    return _medians([call.n for call in calls], sizes)
+
+
+def _medians(calls: Sequence[int], sizes: Sequence[int]) -> str:
+    low, high = min(calls), max(calls)
+    shown = str(low) if low == high else f"{low} to {high}"
+    return f"p50 ms: median of {shown} calls, {per_call(sizes)}"
+
+
+def same_images(label: str) -> str:
+    """Return the title of the distances from one baseline."""
+    return f"same prompts and seeds, against {label}"
+
+
+def distance_name(row: FidelityMetric) -> str:
+    """Return the name of a distance with its unit."""
+    return f"{row.name}, {row.unit}" if row.unit else row.name
+
+
+def mean_text(row: FidelityMetric) -> str:
+    """Return the mean of a distance with its interval."""
+    if row.mean is None:
+        return "unscored"
+    spread = (
+        "" if row.ci95 is None else f" ({significant(row.ci95[0])} to {significant(row.ci95[1])})"
+    )
+    return f"{significant(row.mean)}{spread}"
+
+
+def prompt_changes(found: PromptExtremes) -> list[tuple[str, tuple[PromptChange, ...]]]:
+    """Return the prompts on which a candidate gains and loses most, each list with its title."""
+    return [("gains most on", found.gains), ("loses most on", found.losses)]
+
+
+def listed_prompts(pairs: Sequence[PromptChange]) -> str:
+    """Return prompts with their differences, in one line."""
+    return "; ".join(f"{prompt} ({value:+.2f})" for prompt, value in pairs)
+
+
+def gate_outcome(report: GateReport) -> str:
+    """Return what the verdict of a gate means, and which checks did not pass, worst first."""
+    failing = sorted(
+        (check for check in report.checks if check.verdict != Verdict.PASS),
+        key=lambda check: WORST_FIRST.index(check.verdict),
+    )
+    named = "; ".join(f"{check.name}: {check.verdict}" for check in failing)
+    return f"{_GATE[report.verdict]} {named}." if named else _GATE[report.verdict]
+
+
+def gate_origin(report: GateReport) -> str:
+    """Return when a gate ran, with which code, and where in git."""
+    git = report.git
+    is_changed = git is not None and git.dirty is not False
+    commit = "" if git is None else f", commit {git.commit[:12]}{', changed' if is_changed else ''}"
+    when = report.date.replace("T", " ").replace("+00:00", " UTC")
+    return f"{when + ', ' if when else ''}turbo-lab {__version__}{commit}"
+
+
+def gate_sides(report: GateReport) -> list[tuple[str, str, str, str]]:
+    """Return each side's name, settings, digests and versions."""
+    baseline = report.baseline if isinstance(report.baseline, str) else " ".join(report.baseline)
+    settings = {"candidate": " ".join(report.candidate) or "(the defaults)", "baseline": baseline}
+    rows = []
+    for name, words in settings.items():
+        side = report.sides.get(name)
+        digests = {} if side is None else {**side.weights, "results": side.digest}
+        versions = {} if side is None else side.fingerprint
+        rows.append(
+            (
+                name,
+                words,
+                ", ".join(f"{of} {digest[:12]}" for of, digest in digests.items()),
+                ", ".join(f"{key} {versions[key]}" for key in _VERSIONS if key in versions),
+            )
+        )
+    return rows
+
+
+def same_environment(report: GateReport) -> str | None:
+    """Return that both sides have the same environment; ``None`` if not, or if it is unknown."""
+    is_known = "baseline" in report.sides and not report.fingerprint_difference
+    return "The environment is the same as the baseline's." if is_known else None
+
+
+def same_pixels(report: GateReport) -> str | None:
+    """Return how many images have the baseline's pixels; ``None`` if there is no baseline."""
+    found = report.identical_images
+    return (
+        None if found is None else f"{found.same} of {found.of} images have the baseline's pixels"
+    )

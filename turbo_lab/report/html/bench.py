@@ -10,6 +10,7 @@ from turbo_lab.documents.timing import BenchCell, BenchResult
 from turbo_lab.report.columns import all_axes, distinct, energy_texts, short_axis
 from turbo_lab.report.html.page import Heading, Html, page, section, table, tag
 from turbo_lab.report.html.svg import chart, line, path, plot_area
+from turbo_lab.report.sentences import per_call
 from turbo_lab.store.record import LatencySummary
 
 Cells = Sequence[BenchCell]
@@ -24,12 +25,16 @@ def bench_report(result: BenchResult) -> str:
     plots = [_plot(timed, fit) for fit in result.fits]
     parts = [
         section("scaling", "Scaling", tag("div", *plots, class_="plots")) if plots else None,
-        section("latency", "Milliseconds per call", _table(timed)),
+        section("latency", f"Milliseconds {_call(timed)}", _table(timed)),
         section("warnings", "Warnings", tag("ul", *(tag("li", text) for text in warnings)))
         if warnings
         else None,
     ]
     return page("Latency", "complete", *(part for part in parts if part is not None), kind="bench")
+
+
+def _call(cells: Cells) -> str:
+    return per_call(cell.timing.batch_size for cell in cells if cell.timing is not None)
 
 
 def _plot(cells: Cells, fit: LineFit) -> Html:
@@ -73,24 +78,27 @@ def _table(cells: Cells) -> Html:
     heads = [Heading(short_axis(name)) for name in axes]
     is_metered = any(cell.timing is not None and cell.timing.energy for cell in cells)
     energy = ("J/image", "95% J") if is_metered else ()
-    measured = ("p50", "95% interval", "n", *_STAGES, "images/s", "peak MiB", *energy)
+    measured = ("p50", "95% interval", "n", "first", "images/s", "peak MiB", *energy, *_STAGES)
     heads += [Heading(name, is_number=True) for name in measured]
-    return table(heads, [_row(cell, axes) for cell in cells])
+    return table(heads, [_row(cell, axes, is_metered) for cell in cells])
 
 
-def _row(cell: BenchCell, axes: Sequence[str]) -> tuple[object, ...]:
+def _row(cell: BenchCell, axes: Sequence[str], is_metered: bool) -> tuple[object, ...]:
     latency, timing = cell.latency_s, cell.timing
     assert latency is not None and timing is not None  # failed cells are not in the table
     stages = timing.stages_s
     low, _, high = _ends(latency)
+    dashes = ("\N{EN DASH}", "\N{EN DASH}")
+    energy = (energy_texts(timing.energy) or dashes) if is_metered else ()
     interval = f"{significant(low)} to {significant(high)}" if latency.ci95 else "\N{EN DASH}"
     return (
         *(str(cell.axes.get(name, "")) for name in axes),
         significant(1e3 * latency.p50),
         interval,
         latency.n,
-        *(significant(1e3 * stages[stage], 3) if stages else "\N{EN DASH}" for stage in _STAGES),
+        significant(1e3 * timing.first_call_s),
         significant(timing.throughput_images_per_s, 3),
         f"{timing.peak_memory_bytes / 2**20:.0f}",
-        *energy_texts(timing.energy),
+        *energy,
+        *(significant(1e3 * stages[stage], 3) if stages else "\N{EN DASH}" for stage in _STAGES),
     )

@@ -13,14 +13,22 @@ from turbo_lab.report.html.plots import Series, legend, tradeoff
 from turbo_lab.report.html.svg import SERIES
 from turbo_lab.report.html.sweep import FRONT
 from turbo_lab.report.html.table import metric_heading, table_legend, value_cell
-from turbo_lab.report.markdown import published_columns
+from turbo_lab.report.markdown import number, published_columns
+from turbo_lab.report.sentences import (
+    DIFFERENCES,
+    ON_FRONT,
+    OUTCOMES,
+    contender_latencies,
+    distance_name,
+    mean_text,
+    prompt_changes,
+    same_images,
+)
 from turbo_lab.verdict import Direction
 
-_HOW = (
-    "Images are paired by prompt and seed. The bar is the 95% interval of candidate minus "
-    "baseline; in the tinted area the candidate is at least as good. Regression: the candidate is "
-    "worse. Inconclusive: this number of prompts is not enough to tell. Detectable: the smallest "
-    "difference that this number of prompts shows with 80% power."
+_BAR = (
+    " The bar is the 95% interval of the difference; in the tinted area the candidate is at least "
+    "as good."
 )
 
 
@@ -31,9 +39,10 @@ def compare_page(report: CompareReport, pictures: Pictures) -> str:
     quality, latency = _columns(report)
     columns = [*quality, latency, *_energy(report)]
     parts = [
-        ("contenders", "Contenders", _contenders(labels, report.candidate, columns)),
+        ("contenders", "Contenders", _contenders(report, columns)),
         ("tradeoff", "Trade-off", _tradeoffs(labels, quality, latency)),
         ("differences", "Differences", _differences(report)),
+        ("fidelity", "Same prompts and seeds", _fidelity(report) if report.fidelity else None),
         ("prompts", "Prompts", _prompts(report, pictures) if report.prompts else None),
         ("published", "Published", report.published and _published(report.published)),
     ]
@@ -83,10 +92,25 @@ def _tradeoffs(labels: Sequence[str], quality: Sequence[Column], latency: Column
 
 
 def _differences(report: CompareReport) -> Html:
-    return join(check_table(report.rows), tag("p", _HOW, class_="soft legend"))
+    return join(
+        check_table(report.rows, OUTCOMES), tag("p", DIFFERENCES, _BAR, class_="soft legend")
+    )
 
 
-def _contenders(labels: Sequence[str], candidate: str, columns: Sequence[Column]) -> Html:
+def _fidelity(report: CompareReport) -> Html:
+    """Return how far images of the same prompts and seeds are from each other, per baseline."""
+    groups: list[Html] = []
+    heads = [Heading("distance"), *(Heading(name, True) for name in ("mean (95%)", "worst"))]
+    for label, found in report.fidelity.items():
+        rows = [(distance_name(row), mean_text(row), number(row.worst)) for row in found]
+        groups += [tag("h3", same_images(label)), table(heads, rows)]
+        notes = [tag("li", f"{row.name}: {row.note}") for row in found if row.note]
+        groups += [tag("ul", *notes, class_="notes soft")] if notes else []
+    return join(*groups)
+
+
+def _contenders(report: CompareReport, columns: Sequence[Column]) -> Html:
+    labels, candidate = [item.label for item in report.contenders], report.candidate
     best, level = [c.best() for c in columns], [c.level() for c in columns]
     rows = []
     for index, name in enumerate(labels):
@@ -94,17 +118,24 @@ def _contenders(labels: Sequence[str], candidate: str, columns: Sequence[Column]
             value_cell(column, index, best=index in best[at], level=index in level[at])
             for at, column in enumerate(columns)
         ]
-        rows.append((tag("strong", name) if name == candidate else name, *values))
+        front = "*" * (name in report.pareto)
+        rows.append((tag("strong", name) if name == candidate else name, *values, front))
     heads = [Heading("contender"), *(metric_heading(column) for column in columns)]
+    heads.append(Heading("front"))
     attributes = [{"data_cell": index} for index in range(len(labels))]
-    return join(table(heads, rows, attributes, class_="metrics"), table_legend(columns, {}))
+    notes = (contender_latencies(report), f"* {ON_FRONT}")
+    return join(
+        table(heads, rows, attributes, class_="metrics"),
+        table_legend(columns, {}),
+        *(tag("p", f"{text}.", class_="soft legend") for text in notes),
+    )
 
 
 def _prompts(report: CompareReport, pictures: Pictures) -> Html:
     """Return the prompts on which the candidate gains and loses most, per baseline."""
     groups: list[Html] = []
     for label, found in report.prompts.items():
-        for pairs, title in ((found.gains, "gains most on"), (found.losses, "loses most on")):
+        for title, pairs in prompt_changes(found):
             candidate = report.candidate
             groups.append(tag("h3", f"against {label}, {candidate} {title}"))
             groups.append(prompt_pairs(pairs, (candidate, label), pictures))

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from turbo_lab.documents.gate import (
-    BaselineKey,
-    CheckResult,
-    GateReport,
-    IdenticalImages,
-    PromptChange,
-)
+from turbo_lab.documents.gate import CheckResult, GateReport, PromptChange
 from turbo_lab.report.html.page import Heading, Html, cell, join, page, pill, table, tag
 from turbo_lab.report.html.pairs import Pictures, prompt_pairs
 from turbo_lab.report.markdown import (
@@ -21,17 +15,18 @@ from turbo_lab.report.markdown import (
     signed,
     taken_over,
 )
+from turbo_lab.report.sentences import (
+    gate_origin,
+    gate_outcome,
+    gate_sides,
+    same_environment,
+    same_pixels,
+)
 from turbo_lab.verdict import WORST_FIRST, Direction, Verdict
 
 _WIDTH, _HEIGHT = 168, 24
 _NONE: Pictures = {}
-_SAYS = {
-    Verdict.PASS: "Every check passes.",
-    Verdict.REGRESSION: "At least one check found a regression.",
-    Verdict.INCONCLUSIVE: "There is not enough evidence to decide.",
-    Verdict.UNCOVERED: "At least one check has nothing to compare with.",
-    Verdict.ERROR: "At least one check could not be run.",
-}
+_WORDS = {verdict: str(verdict) for verdict in Verdict}
 _NUMBERS = ("candidate", "baseline", "difference", "n", "detectable")
 _HEADINGS = (
     "check",
@@ -52,29 +47,20 @@ def gate_page(report: GateReport, pictures: Pictures = _NONE) -> str:
     ``pictures``: images by ``candidate`` and ``baseline``, then by prompt.
     """
     checks = report.checks
-    baseline = report.baseline
-    sides = [
-        ("candidate", " ".join(report.candidate) or "(the defaults)"),
-        ("baseline", baseline if isinstance(baseline, str) else " ".join(baseline)),
-    ]
     return page(
         f"Gate {report.gate}",
         report.verdict,
-        tag("p", _SAYS[report.verdict], " ", _failing(checks), class_="lead"),
+        tag("p", gate_outcome(report), class_="lead"),
         _counts(checks),
         tag("h2", "Checks"),
         check_table(checks),
         tag("p", _HOW, class_="soft legend"),
         *_prompts(report.prompts, pictures),
         tag("h2", "Sides"),
-        table(
-            [Heading("side"), Heading("settings")],
-            [(name, tag("code", text)) for name, text in sides],
-        ),
-        _identical(report.identical_images),
-        tag("p", stored, class_="soft") if (stored := taken_over(report)) else None,
+        _sides(report),
+        *(tag("p", f"{text}.") for text in (same_pixels(report), taken_over(report)) if text),
         tag("h2", "Environment"),
-        _environment(report.fingerprint_difference),
+        _environment(report),
         kind="turbo-lab gate",
     )
 
@@ -96,12 +82,12 @@ _HOW = (
 )
 
 
-def check_table(checks: Sequence[CheckResult]) -> Html:
+def check_table(checks: Sequence[CheckResult], words: Mapping[Verdict, str] = _WORDS) -> Html:
     """Return one row per check; each becomes a block on a narrow screen."""
     rows = [
         (
             check.name,
-            pill(check.verdict),
+            pill(check.verdict, words[check.verdict]),
             number(check.value),
             number(check.baseline),
             _difference(check),
@@ -124,16 +110,6 @@ def _difference(check: CheckResult) -> Html | str:
     return cell(shown, number(check.difference), class_="n", data_label="difference")
 
 
-def _failing(checks: Sequence[CheckResult]) -> str:
-    """Return the checks that do not pass, the worst first, as one sentence."""
-    failing = sorted(
-        (check for check in checks if check.verdict != Verdict.PASS),
-        key=lambda check: WORST_FIRST.index(check.verdict),
-    )
-    text = "; ".join(f"{check.name}: {check.verdict}" for check in failing)
-    return f"{text}." if text else ""
-
-
 def _counts(checks: Sequence[CheckResult]) -> Html:
     verdicts = [check.verdict for check in checks]
     items = [
@@ -144,20 +120,32 @@ def _counts(checks: Sequence[CheckResult]) -> Html:
     return tag("dl", *items, class_="facts")
 
 
-def _identical(found: IdenticalImages | None) -> Html | None:
-    if found is None:
-        return None
-    return tag("p", f"{found.same} of {found.of} images have the baseline's pixels.")
+def _sides(report: GateReport) -> Html:
+    """Return the settings, digests and versions of both sides, and when the gate ran."""
+    heads = [Heading(name) for name in ("side", "settings", "sha256", "versions")]
+    rows = [
+        (
+            name,
+            cell(tag("code", words), data_label="settings"),
+            cell(digests, class_="mono", data_label="sha256"),
+            cell(versions, data_label="versions"),
+        )
+        for name, words, digests, versions in gate_sides(report)
+    ]
+    return join(
+        table(heads, rows, class_="cards"), tag("p", gate_origin(report), class_="soft legend")
+    )
 
 
-def _environment(differs: Sequence[BaselineKey]) -> Html:
+def _environment(report: GateReport) -> Html:
+    differs = report.fingerprint_difference
     if not differs:
-        return tag("p", "The environment is the same as the baseline's.", class_="soft")
+        return tag("p", same_environment(report) or "There is no baseline.", class_="soft")
     rows = [
         (d.key, cell(d.baseline, class_="mono"), cell(d.here, class_="mono differs"))
         for d in differs
     ]
-    return table([Heading(name) for name in ("key", "baseline", "here")], rows)
+    return table([Heading("key"), Heading("baseline"), Heading("here")], rows)
 
 
 def _plot_cell(check: CheckResult) -> Html:

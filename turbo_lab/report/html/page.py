@@ -82,9 +82,9 @@ def cell(content: object, value: object = None, **attributes: object) -> Cell:
     return Cell(tag("td", content, data_value=value, **attributes))
 
 
-def pill(verdict: str) -> Html:
-    """Return a verdict in its colour."""
-    return tag("span", verdict, class_=f"verdict {verdict}")
+def pill(verdict: str, words: str | None = None) -> Html:
+    """Return a verdict in its colour, or other words for it."""
+    return tag("span", verdict if words is None else words, class_=f"verdict {verdict}")
 
 
 def table(

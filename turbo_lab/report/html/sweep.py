@@ -12,6 +12,7 @@ from turbo_lab.report.html.page import Heading, Html, definitions, join, page, s
 from turbo_lab.report.html.pictures import Picture
 from turbo_lab.report.html.plots import legend, numeric_axes, scaling, series_by, tradeoff
 from turbo_lab.report.html.table import metric_table
+from turbo_lab.report.sentences import time_taken
 from turbo_lab.verdict import Direction
 
 Cells = Sequence[CellResult]
@@ -55,6 +56,7 @@ def sweep_report(
         _title(cells, axes),
         "incomplete" if sweep.counts.failed else "complete",
         _summary(sweep, axes, by_name, quality),
+        tag("p", time_taken(sweep).capitalize(), ".", class_="soft"),
         *(section(identity, title, body) for identity, title, body in shown),
         kind=f"sweep {sweep.sweep_id[:12]}",
         links=[(identity, title) for identity, title, _ in shown],

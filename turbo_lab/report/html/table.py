@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from turbo_lab.documents.sweep import CellResult
 from turbo_lab.report.columns import Column, footnotes, label, notes_by_stem, short_axis, stem
 from turbo_lab.report.html.page import Cell, Heading, Html, cell, join, pill, table, tag
+from turbo_lab.report.sentences import latency_note
 from turbo_lab.store.record import CellStatus
 from turbo_lab.verdict import Direction
 
@@ -40,6 +41,7 @@ def metric_table(cells: Cells, axes: Sequence[str], columns: Sequence[Column]) -
         _filter(cells, axes) if len(cells) > 1 else None,
         table(heads, rows, attributes, identity="cells", class_="metrics"),
         table_legend(columns, marks),
+        tag("p", f"{note}.", class_="soft legend") if (note := latency_note(cells)) else None,
         _errors(cells, axes),
     )
 

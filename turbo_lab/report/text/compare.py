@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from turbo_lab.documents.compare import (
     CompareReport,
@@ -16,70 +15,75 @@ from turbo_lab.documents.compare import (
     PublishedTables,
 )
 from turbo_lab.report.markdown import difference, number, published_columns
+from turbo_lab.report.sentences import (
+    DIFFERENCES,
+    ON_FRONT,
+    OUTCOMES,
+    contender_latencies,
+    distance_name,
+    listed_prompts,
+    mean_text,
+    prompt_changes,
+    same_images,
+)
+from turbo_lab.report.text.layout import Head, number_heads, print_table
 from turbo_lab.report.text.terminal import open_console
-from turbo_lab.verdict import Verdict
-
-_WORDS = {
-    Verdict.PASS: "[green]at least as good[/]",
-    Verdict.REGRESSION: "[red]worse[/]",
-    Verdict.INCONCLUSIVE: "[yellow]undecided[/]",
-    Verdict.UNCOVERED: "[yellow]uncovered[/]",
-    Verdict.ERROR: "[magenta]error[/]",
-}
 
 
 def print_compare(report: CompareReport) -> None:
     """Print the contenders, the paired differences and, if asked for, published values."""
-    console, table = open_console(), Table(box=None, pad_edge=False)
-    table.add_column("", no_wrap=True)
+    console = open_console()
     names = list(report.contenders[0].metrics)
     energy = ("J/image",) if any(item.energy for item in report.contenders) else ()
-    for column in (*names, "p50 ms", *energy, "front"):
-        table.add_column(column, justify="right")
+    rows = []
     for item in report.contenders:
         metrics = [_metric(item.metrics[name]) for name in names]
         latency = f"{item.latency_s.p50 * 1e3:.1f}"
         front = "*" * (item.label in report.pareto)
         joules = (_joules(item.energy),) if energy else ()
-        table.add_row(escape(item.label), *metrics, latency, *joules, front)
-    console.print(table)
-    console.print(
-        "* on the Pareto front of clip_score and latency, as far as the intervals can tell\n"
-    )
-    table = Table(box=None, pad_edge=False)
-    for column in (
-        f"{escape(report.candidate)} against",
-        "result",
-        "difference (95%)",
-        "detectable",
-    ):
-        table.add_column(column)
-    for row in report.rows:
-        effect = number(row.minimum_detectable_effect)
-        table.add_row(escape(row.name), _WORDS[row.verdict], difference(row), effect)
-    console.print(table)
-    for label, rows in report.fidelity.items():
-        _print_fidelity(console, label, rows)
+        rows.append([escape(item.label), *metrics, latency, *joules, front])
+    heads = [Head("contender"), *number_heads(*names, "p50 ms", *energy, "front")]
+    print_table(console, heads, rows)
+    for note in (contender_latencies(report), f"* {ON_FRONT}"):
+        console.print(note, highlight=False)
+    console.print()
+    _print_differences(console, report)
+    for label, found in report.fidelity.items():
+        _print_fidelity(console, label, found)
+    for label, extremes in report.prompts.items():
+        console.print(f"\nagainst {label}, {report.candidate}", markup=False, highlight=False)
+        for title, pairs in prompt_changes(extremes):
+            console.print(f"{title}: {listed_prompts(pairs)}", markup=False, highlight=False)
     if report.published is not None:
         _print_published(console, report.published)
 
 
-def _print_fidelity(console: Console, label: str, rows: Sequence[FidelityMetric]) -> None:
+def _print_differences(console: Console, report: CompareReport) -> None:
+    """Print the paired difference of each metric from each baseline."""
+    titles = (f"{escape(report.candidate)} against", "result", "difference (95%)", "detectable")
+    heads = [Head(title) for title in titles]
+    rows = [
+        [
+            escape(row.name),
+            f"[{row.verdict.style}]{OUTCOMES[row.verdict]}[/]",
+            difference(row),
+            number(row.minimum_detectable_effect),
+        ]
+        for row in report.rows
+    ]
+    print_table(console, heads, rows)
+    console.print(DIFFERENCES, style="dim", highlight=False)
+
+
+def _print_fidelity(console: Console, label: str, found: Sequence[FidelityMetric]) -> None:
     """Print how far images of the same prompts and seeds are from each other."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column(f"same prompts and seeds, against {escape(label)}")
-    for column in ("mean (95%)", "worst"):
-        table.add_column(column, justify="right")
-    for row in rows:
-        if row.mean is None:
-            table.add_row(row.name, escape(row.note or ""), "-")
-            continue
-        ci95 = row.ci95
-        spread = "" if ci95 is None else f" ({number(ci95[0])} to {number(ci95[1])})"
-        name = f"{row.name}, {row.unit}"
-        table.add_row(name, f"{number(row.mean)}{spread}", number(row.worst))
+    heads = [Head(escape(same_images(label))), *number_heads("mean (95%)", "worst")]
+    rows = [[distance_name(row), mean_text(row), number(row.worst) or "-"] for row in found]
     console.print()
-    console.print(table)
+    print_table(console, heads, rows)
+    for row in found:
+        if row.note:
+            console.print(f"{row.name}: {row.note}", markup=False, highlight=False)
 
 
 def _print_published(console: Console, published: PublishedTables) -> None:
@@ -89,12 +93,12 @@ def _print_published(console: Console, published: PublishedTables) -> None:
         measured = escape(protocol.measured)
         console.print(f"\n[bold]{protocol.id}[/]: {measured}", highlight=False)
         columns = published_columns(protocol.rows)
-        table = Table(box=None, pad_edge=False)
-        for column in columns:
-            table.add_column(column)
-        for row in protocol.rows:
-            table.add_row(*(escape(getattr(row, name) or "-") for name in columns.values()))
-        console.print(table)
+        rows = [
+            [escape(getattr(row, name) or "-") for name in columns.values()]
+            for row in protocol.rows
+        ]
+        heads = [Head(name, wraps=name in ("publication", "other")) for name in columns]
+        print_table(console, heads, rows)
 
 
 def _joules(energy: ContenderEnergy | None) -> str:

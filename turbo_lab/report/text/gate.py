@@ -2,48 +2,61 @@
 
 from __future__ import annotations
 
-from rich.table import Table
+from rich.markup import escape
 
 from turbo_lab.documents.gate import GateCalibrated, GateMutation, GateReport
 from turbo_lab.report.markdown import changed_most, difference, note, number, taken_over
+from turbo_lab.report.sentences import (
+    gate_origin,
+    gate_outcome,
+    gate_sides,
+    same_environment,
+    same_pixels,
+)
+from turbo_lab.report.text.layout import Head, number_heads, print_table
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.verdict import Verdict
 
 
 def print_gate(report: GateReport) -> None:
     """Print the checks, how the environment differs from the baseline's, and the verdict."""
-    console, table = open_console(), Table(box=None, pad_edge=False)
-    table.add_column("check", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for column in ("candidate", "baseline", "difference (95%)", "margin", "n"):
-        table.add_column(column, justify="right")
-    for check in report.checks:
-        style = check.verdict.style
-        table.add_row(
-            check.name,
-            f"[{style}]{check.verdict}[/]",
+    console = open_console()
+    heads = [Head("check"), Head("verdict")]
+    heads += number_heads("candidate", "baseline", "difference (95%)", "margin", "n")
+    rows = [
+        [
+            escape(check.name),
+            f"[{check.verdict.style}]{check.verdict}[/]",
             number(check.value),
             number(check.baseline),
             difference(check),
             number(check.margin),
             str(check.n),
-        )
-    console.print(table)
-    for check in report.checks:
-        if remark := note(check):
-            console.print(f"{check.name}: {remark}", markup=False, highlight=False)
-    for text in changed_most(report):
-        console.print(text, markup=False, highlight=False)
-    identical = report.identical_images
-    if identical is not None:
-        print(f"{identical.same} of {identical.of} images have the baseline's pixels")
-    if stored := taken_over(report):
-        console.print(stored, highlight=False)
-    for row in report.fingerprint_difference:
-        text = f"{row.key}: {row.baseline} -> {row.here}"
-        console.print(text, markup=False, highlight=False)
+        ]
+        for check in report.checks
+    ]
+    print_table(console, heads, rows)
+    for line in _remarks(report):
+        console.print(line, markup=False, highlight=False)
+    console.print()
+    for name, words, digests, versions in gate_sides(report):
+        about = "; ".join(filter(None, (words, digests, versions)))
+        console.print(f"{name:9}  {about}", markup=False, highlight=False)
+    console.print(gate_origin(report), markup=False, highlight=False)
     style = report.verdict.style
-    console.print(f"\n{report.gate}: [{style}]{report.verdict}[/]")
+    console.print(f"\n{gate_outcome(report)}", markup=False, highlight=False)
+    console.print(f"{escape(report.gate)}: [{style}]{report.verdict}[/]")
+
+
+def _remarks(report: GateReport) -> list[str]:
+    """Return what the table does not show, one line each."""
+    lines = [f"{check.name}: {remark}" for check in report.checks if (remark := note(check))]
+    found = (same_pixels(report), taken_over(report), same_environment(report))
+    lines += [*changed_most(report), *filter(None, found)]
+    return [
+        *lines,
+        *(f"{row.key}: {row.baseline} -> {row.here}" for row in report.fingerprint_difference),
+    ]
 
 
 def print_calibration(calibrated: GateCalibrated) -> None:
@@ -73,12 +86,8 @@ def print_calibration(calibrated: GateCalibrated) -> None:
 
 def print_blindness(mutation: GateMutation) -> None:
     """Print the verdicts of the checks on each fault, and how many faults each check caught."""
-    console, table = open_console(), Table(box=None, pad_edge=False)
-    table.add_column("fault")
-    table.add_column("gate", no_wrap=True)
     checks = [name for name in mutation.catch_rates if name != "gate"]
-    for name in checks:
-        table.add_column(name)
+    rows = []
     for fault in mutation.faults:
         row = [fault.name, "caught" if fault.caught else "[red]missed[/]"]
         for name in checks:
@@ -86,8 +95,8 @@ def print_blindness(mutation: GateMutation) -> None:
             value = fault.differences.get(name)
             shown = _pill(verdict)
             row.append(shown if value is None else f"{shown} {value:+.3g}")
-        table.add_row(*row)
-    console.print(table)
+        rows.append(row)
+    print_table(open_console(), [Head(name) for name in ("fault", "gate", *checks)], rows)
     rates = [f"{name} {rate.caught} of {rate.asked}" for name, rate in mutation.catch_rates.items()]
     print(f"\ncaught: {', '.join(rates)}")
 

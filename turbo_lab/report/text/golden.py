@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.table import Table
 
 from turbo_lab.documents.golden import (
     CheckedCase,
@@ -21,6 +20,7 @@ from turbo_lab.documents.golden import (
     StageDifference,
     Tier,
 )
+from turbo_lab.report.text.layout import Head, number_heads, print_table
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.verdict import Verdict
 
@@ -44,14 +44,12 @@ def print_check(check: GoldenCheck, is_packaged: bool = False) -> None:
     ``is_packaged``: the goldens ship with turbo-lab, so that they cannot be accepted again.
     """
     console = open_console()
-    table = Table(box=None, pad_edge=False)
-    for column in ("case", "verdict", "tier", ""):
-        table.add_column(column, no_wrap=column != "")
-    for row in check.cases:
-        style = row.verdict.style
-        text = f"[{style}]{row.verdict}[/]"
-        table.add_row(row.name, text, row.tier or "-", _explanation(row))
-    console.print(table)
+    rows = [
+        [row.name, f"[{row.verdict.style}]{row.verdict}[/]", row.tier or "-", _explanation(row)]
+        for row in check.cases
+    ]
+    heads = [Head("case"), Head("verdict"), Head("tier"), Head("outcome", wraps=True)]
+    print_table(console, heads, rows)
     counts = [row.verdict for row in check.cases]
     summary = ", ".join(f"{counts.count(v)} {v}" for v in Verdict if v in counts)
     console.print(f"\n{summary or 'no cases'}")
@@ -112,43 +110,37 @@ def _next_commands(rows: Sequence[CheckedCase], is_packaged: bool) -> list[str]:
 
 def print_list(rows: Sequence[ListedCase]) -> None:
     """Print the cases and their accepted outcomes."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("case", "outcome", "accepted", "by", "reason"):
-        table.add_column(column, no_wrap=column != "reason")
-    for row in rows:
-        table.add_row(
+    heads = [Head(name) for name in ("case", "outcome", "accepted", "by")]
+    shown = [
+        [
             row.name,
             (row.outcome or "no golden")[:12],
             (row.accepted_at or "-")[:10],
             escape(row.accepted_by or "-"),
             escape(row.reason or "-"),
-        )
-    open_console().print(table)
+        ]
+        for row in rows
+    ]
+    print_table(open_console(), [*heads, Head("reason", wraps=True)], shown)
 
 
 def print_calibration(found: Calibration) -> None:
     """Print the largest distance per harmless change, and the thresholds derived from them."""
-    console = open_console()
-    table = Table(box=None, pad_edge=False, collapse_padding=True)
-    table.add_column("harmless change", no_wrap=True)
-    for column in ("identical", *_DISTANCES.values()):
-        table.add_column(column, justify="right", no_wrap=True)
+    console, rows = open_console(), []
     for change, worst in found.by_change.items():
         distances = [f"{worst[f'{tier} {name}']:.1g}" for tier, name in _DISTANCES]
-        table.add_row(change, f"{found.exact[change]}/{found.cases}", *distances)
+        rows.append([change, f"{found.exact[change]}/{found.cases}", *distances])
     thresholds = [found.thresholds[tier][name].threshold for tier, name in _DISTANCES]
-    table.add_row("threshold", "", *(f"[bold]{value:.1g}[/]" for value in thresholds))
-    console.print(table)
+    rows.append(["threshold", "", *(f"[bold]{value:.1g}[/]" for value in thresholds)])
+    heads = [Head("harmless change"), *number_heads("identical", *_DISTANCES.values())]
+    print_table(console, heads, rows)
     for line in found.loose:
         console.print(f"loose: {line}; tighten with turbo-lab golden calibrate --write")
 
 
 def print_mutation(mutation: GoldenMutation) -> None:
     """Print the faults with the tiers that caught them, then the harmless changes."""
-    console, table = open_console(), Table(box=None, pad_edge=False)
-    table.add_column("fault", no_wrap=True)
-    for column in ("T0", "T1", "T2", "first difference"):
-        table.add_column(column, no_wrap=column != "first difference")
+    console, rows = open_console(), []
     words = {True: "[green]caught[/]", False: "[red]missed[/]", None: "-"}
     for fault in mutation.faults:
         first = fault.first_divergence
@@ -158,16 +150,12 @@ def print_mutation(mutation: GoldenMutation) -> None:
                 # If no bit changed, no distances were computed.
                 tiers[place] += f" ({fault.worst_by_tier.get(tier, 0.0):.2g})"
         stage = "-" if first is None else first.stage
-        table.add_row(fault.name, *tiers, stage)
-    console.print(table)
+        rows.append([fault.name, *tiers, stage])
+    print_table(console, [Head(n) for n in ("fault", "T0", "T1", "T2", "first difference")], rows)
     console.print()
-    table = Table(box=None, pad_edge=False)
-    for column in ("harmless change", "tier", "alarm"):
-        table.add_column(column)
-    for change in mutation.harmless:
-        text = "[red]false alarm[/]" if change.alarm else "[green]none[/]"
-        table.add_row(change.name, change.tier, text)
-    console.print(table)
+    alarms = {True: "[red]false alarm[/]", False: "[green]none[/]"}
+    changes = [[change.name, change.tier, alarms[change.alarm]] for change in mutation.harmless]
+    print_table(console, [Head(name) for name in ("harmless change", "tier", "alarm")], changes)
     console.print(
         "\nmissed (x): largest distance as a fraction of its threshold; harmless changes reach 0.25"
     )
@@ -182,14 +170,11 @@ def print_mutation(mutation: GoldenMutation) -> None:
 
 def print_invariance(rows: Sequence[Invariance]) -> None:
     """Print each change that must not matter, and whether it did."""
-    console, table = open_console(), Table(box=None, pad_edge=False)
-    table.add_column("change", no_wrap=True)
-    for column in ("invariant", "tolerance", "cases", "max diff of 255", "compared"):
-        table.add_column(column)
+    shown = []
     for row in rows:
         text = {True: "[green]yes[/]", False: "[red]no[/]", None: "-"}[row.holds]
         tolerance = "bit for bit" if row.tier == "T0" else "T1"
         levels = "-" if row.max_abs is None else str(row.max_abs)
-        cells = (text, tolerance, str(row.cases), levels, row.note)
-        table.add_row(row.name, *cells)
-    console.print(table)
+        shown.append([row.name, text, tolerance, str(row.cases), levels, escape(row.note)])
+    heads = [Head(n) for n in ("change", "invariant", "tolerance", "cases", "max diff of 255")]
+    print_table(open_console(), [*heads, Head("compared", wraps=True)], shown)

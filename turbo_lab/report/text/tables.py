@@ -9,7 +9,6 @@ from dataclasses import fields
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from turbo_lab.analysis.digits import significant
 from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown
@@ -19,7 +18,8 @@ from turbo_lab.documents.timing import BenchCell, CellTiming
 from turbo_lab.progress import duration
 from turbo_lab.report.brief import brief_table
 from turbo_lab.report.columns import METHODS, all_axes, distinct, energy_texts, short_axis
-from turbo_lab.report.sentences import time_taken
+from turbo_lab.report.sentences import per_call, time_taken
+from turbo_lab.report.text.layout import Head, number_heads, print_table
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.store.record import CellStatus
 from turbo_lab.untrusted.typed_json import to_plain
@@ -35,19 +35,16 @@ def sweep_table(sweep: SweepResult, console: Console | None = None) -> None:
     found = brief_table(sweep.cells)
     for line in (_sweep_title(sweep), time_taken(sweep)):
         console.print(line, style="italic", highlight=False, soft_wrap=True)
-    table = Table(header_style="bold")
-    for name in found.axes:
-        table.add_column(short_axis(name), overflow="fold")
-    table.add_column("status")
-    for heading in found.headings:
-        table.add_column(heading, justify="right")
+    rows = []
     for cell, row in zip(sweep.cells, found.rows, strict=True):
         values = [f"[bold green]{one.text}*[/]" if one.is_best else one.text for one in row]
         style = _STATUS_STYLES.get(cell.status)
         status = str(cell.status) if style is None else f"[{style}]{cell.status}[/]"
         axes = (escape(str(cell.axes.get(name, ""))) for name in found.axes)
-        table.add_row(*axes, status, *values)
-    console.print(table)
+        rows.append([*axes, status, *values])
+    heads = [Head(short_axis(name)) for name in found.axes]
+    heads += [Head("status"), *number_heads(*found.headings)]
+    print_table(console, heads, rows, num_keys=max(1, len(found.axes)), is_boxed=True)
     for note in found.notes:
         console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
 
@@ -64,65 +61,71 @@ def _sweep_title(sweep: SweepResult) -> str:
 
 
 def bench_table(cells: Sequence[BenchCell], console: Console | None = None) -> None:
-    """Print latency and its stages, in milliseconds per call."""
+    """Print latency, throughput, memory and the stages, in milliseconds per call."""
     console = console or open_console()
     axes = all_axes(cells)
-    table = Table(title="milliseconds per call", title_justify="left", header_style="bold")
-    for name in axes:
-        table.add_column(short_axis(name))
     timed = [(cell, cell.timing) for cell in cells if cell.timing is not None]
     metered = [timing.energy for _, timing in timed if timing.energy is not None]
     energy = ("J/image", "95% J") if metered else ()
-    for title in ("p50", "95% interval", "n", "first", *_STAGES, "images/s", "peak MiB", *energy):
-        table.add_column(title, justify="right")
-    for cell in cells:
-        where = [escape(str(cell.axes.get(name, ""))) for name in axes]
-        table.add_row(*where, *_bench_row(cell))
-    console.print(table)
-    if metered:
-        ways = " and ".join(dict.fromkeys(METHODS[one.method] for one in metered))
-        console.print(f"J/image: by {ways}, before and after each block of calls", style="dim")
-    for cell, timing in timed:
-        if len(steps := timing.unet_steps_s or ()) > 1:
-            axes_text = " ".join(f"{short_axis(k)}={v}" for k, v in cell.axes.items())
-            each = ", ".join(significant(value * 1e3, 3) for value in steps)
-            console.print(
-                f"UNet time per step, ms ({axes_text or 'one cell'}): {each}", markup=False
-            )
-        if parts := _preparation(timing):
-            axes_text = " ".join(f"{short_axis(k)}={v}" for k, v in cell.axes.items())
-            console.print(
-                f"{' and '.join(parts)} ({axes_text or 'one cell'})", markup=False, highlight=False
-            )
+    heads = [Head(short_axis(name)) for name in axes]
+    heads += number_heads("p50", "95% interval", "n", "first", "images/s", "peak MiB", *energy)
+    heads += number_heads(*_STAGES)
+    rows = [
+        [*(escape(str(cell.axes.get(name, ""))) for name in axes), *_bench_row(cell, bool(metered))]
+        for cell in cells
+    ]
+    title = f"milliseconds {per_call(timing.batch_size for _, timing in timed)}"
+    console.print(title, style="italic", highlight=False)
+    print_table(console, heads, rows, num_keys=len(axes), is_boxed=True)
+    for line in _bench_notes(cells):
+        console.print(line, markup=False, highlight=False)
     for warning in distinct(w for _, timing in timed for w in timing.warnings):
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
+
+
+def _bench_notes(cells: Sequence[BenchCell]) -> list[str]:
+    """Return the failures, how energy was measured, and the details that some cells have."""
+    named = [(" ".join(f"{short_axis(k)}={v}" for k, v in c.axes.items()), c) for c in cells]
+    lines = [f"{name or 'the cell'} failed: {cell.error}" for name, cell in named if cell.error]
+    timed = [(name, cell.timing) for name, cell in named if cell.timing is not None]
+    if metered := [timing.energy for _, timing in timed if timing.energy is not None]:
+        ways = " and ".join(dict.fromkeys(METHODS[one.method] for one in metered))
+        lines.append(f"J/image: by {ways}, before and after each block of calls")
+    for name, timing in timed:
+        if len(steps := timing.unet_steps_s or ()) > 1:
+            each = ", ".join(significant(value * 1e3, 3) for value in steps)
+            lines.append(f"UNet time per step, ms ({name or 'one cell'}): {each}")
+        if parts := _preparation(timing):
+            lines.append(f"{' and '.join(parts)} ({name or 'one cell'})")
+    return lines
 
 
 def _preparation(timing: CellTiming) -> list[str]:
     """Return what compiling and capturing took."""
     parts = []
     if timing.compile_s is not None:
-        parts.append(f"compiling took {timing.compile_s:.3g} s of the first call")
+        parts.append(f"compiling took {duration(timing.compile_s)} of the first call")
     if timing.graph_pool_bytes is not None:
         parts.append(f"CUDA graphs take {_mebibytes(timing.graph_pool_bytes)}")
     return parts
 
 
-def _bench_row(cell: BenchCell) -> list[str]:
+def _bench_row(cell: BenchCell, is_metered: bool) -> list[str]:
     latency, timing = cell.latency_s, cell.timing
     if latency is None or timing is None:
-        return ["[red]failed[/]", escape(cell.error or "")]
+        return ["[red]failed[/]", *[""] * (len(_STAGES) + (7 if is_metered else 5))]
     low, high = latency.ci95 or (math.nan, math.nan)
     stages = timing.stages_s or {}
+    energy = energy_texts(timing.energy) or ("-", "-")
     return [
         significant(latency.p50 * 1e3),
         f"{significant(low * 1e3)} to {significant(high * 1e3)}",
         str(latency.n),
         significant(timing.first_call_s * 1e3),
-        *(significant(stages[stage] * 1e3, 3) if stage in stages else "-" for stage in _STAGES),
         significant(timing.throughput_images_per_s, 3),
         f"{timing.peak_memory_bytes / 2**20:.0f}",
-        *energy_texts(timing.energy),
+        *(energy if is_metered else ()),
+        *(significant(stages[stage] * 1e3, 3) if stage in stages else "-" for stage in _STAGES),
     ]
 
 
@@ -135,14 +138,12 @@ def plan_table(plan: PlanResult, console: Console | None = None) -> None:
         f"{counts.in_store} in the store, {counts.to_run} to run",
         highlight=False,
     )
-    table = Table(header_style="bold")
-    for title in ("rows", "each cell alone", "planned", "saved"):
-        table.add_column(title, justify="left" if title == "rows" else "right")
-    work = plan.work
+    work, rows = plan.work, []
     for name, count in (("UNet", work.unet_rows), ("VAE", work.vae_rows), ("text", work.text_rows)):
         saved = 1 - count.planned / count.alone if count.alone else 0.0
-        table.add_row(name, str(count.alone), str(count.planned), f"{saved:.0%}")
-    console.print(table)
+        rows.append([name, str(count.alone), str(count.planned), f"{saved:.0%}"])
+    heads = [Head("rows"), *number_heads("each cell alone", "planned", "saved")]
+    print_table(console, heads, rows, is_boxed=True)
     console.print(f"forecast: {_forecast(plan.forecast)}", highlight=False)
     for cell in plan.cells[:_MAX_PLAN_ROWS]:
         axes = " ".join(f"{k}={v}" for k, v in cell.axes.items()) or "(one cell)"
@@ -170,13 +171,13 @@ def _mebibytes(num_bytes: float) -> str:
 
 def models_table(rows: Sequence[ModelRow], console: Console | None = None) -> None:
     """Print all models, adapters and shared parts."""
-    table = Table(header_style="bold")
-    for column in ("name", "kind", "status", "license", "title"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        texts = (row.name, _kind(row.kind), row.status, row.license, row.title)
-        table.add_row(*(escape(text) for text in texts))
-    (console or open_console()).print(table)
+    heads = [Head(name) for name in ("name", "kind", "status")]
+    heads += [Head("license", wraps=True), Head("title", wraps=True)]
+    texts = [
+        [escape(text) for text in (row.name, _kind(row.kind), row.status, row.license, row.title)]
+        for row in rows
+    ]
+    print_table(console or open_console(), heads, texts)
 
 
 def _kind(kind: str) -> str:
