@@ -81,6 +81,33 @@ def test_the_life_of_a_golden(suite: Path) -> None:
     assert run(suite)[0] == 0
 
 
+def test_a_failure_says_by_how_much_and_where_to_see_it(suite: Path) -> None:
+    assert run(suite, "--golden-record")[0] == 0
+    (suite / "test_it.py").write_text(SUITE.format(offset=3, stage=0))
+    code, text = run(suite, "--golden-report", "page.html")
+    assert code == 1 and (suite / "page.html").exists()
+    assert (
+        "pixels differ by up to 3 of 255, PSNR 43.4 dB, 100.00% of the pixels; see page.html"
+        in text
+    )
+    cache = ["-o", f"cache_dir={suite / 'cache'}", "-p", "cacheprovider"]
+    code, text = run(suite, *cache)
+    page = suite / "cache" / "d" / "turbo-lab" / "goldens.html"
+    assert code == 1 and page.exists() and f"see {page}" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [("max_abs=3", 0), ("max_abs=2", 1), ("min_psnr=40", 0), ("max_abs=3, min_psnr=50", 1)],
+)
+def test_a_test_may_tolerate_a_difference(suite: Path, limits: str, code: int) -> None:
+    assert run(suite, "--golden-record", "-k", "gradient")[0] == 0
+    (suite / "test_it.py").write_text(
+        SUITE.format(offset=3, stage=0).replace("draw(3)", f"draw(3), {limits}")
+    )
+    assert run(suite, "-k", "gradient")[0] == code
+
+
 def test_only_a_failed_comparison_names_the_options(suite: Path) -> None:
     """The words of other failures decide nothing, nor does a failure that the test expects."""
     assert run(suite, "--golden-record")[0] == 0

@@ -3,7 +3,8 @@
 The golden of a test is next to it, in ``goldens/<module>/<test>[/<name>]``. It holds what the
 test passes in: uint8 images, arrays, tensors, or a pipeline with the arguments of its call. A
 test without a golden fails. ``--golden-record`` writes new goldens, ``--golden-accept``
-replaces those that differ, and ``--golden-report FILE`` writes an HTML page of the failures.
+replaces those that differ, and ``--golden-report FILE`` says where the HTML page of the failures
+is written; by default, it is in pytest's cache.
 Safe under xdist: every golden has its own folder, its files are renamed into place, and one
 page shows the failures of all workers.
 """
@@ -32,12 +33,15 @@ from turbo_lab.golden.library import GoldenLibrary, check_name
 from turbo_lab.golden.observation import Observation
 from turbo_lab.golden.stages import StageValue, Values, ordered_by_worth
 from turbo_lab.golden.thresholds import read_thresholds
+from turbo_lab.golden.tolerance import PixelDifference, Tolerance, pixel_difference
 from turbo_lab.identity import digest
 from turbo_lab.store.record import encode_floats
 from turbo_lab.untrusted.typed_json import to_plain
 from turbo_lab.verdict import Verdict, worst
 
 _WORKER_KEY = "turbo_lab_goldens"
+_CACHE_KEY = "turbo_lab_cache"
+_PAGE = "goldens.html"
 _NEW = "has no golden; run pytest --golden-record"
 _ACCEPT = 'pytest --golden-accept "REASON" TEST'
 
@@ -94,7 +98,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--golden-accept", metavar="REASON", help="replace the goldens that differ, and say why"
     )
     group.addoption(
-        "--golden-report", metavar="FILE", help="write an HTML page of the goldens that fail"
+        "--golden-report",
+        metavar="FILE",
+        help="write the HTML page of the goldens that fail to FILE, not to pytest's cache",
     )
 
 
@@ -113,6 +119,9 @@ class GoldenImage:
         name: str = "",
         stages: Mapping[str, Any] | None = None,
         recipe: Mapping[str, object] | None = None,
+        *,
+        max_abs: int | None = None,
+        min_psnr: float | None = None,
     ) -> None:
         """Compare images with the golden of this test, which fails if they differ.
 
@@ -125,6 +134,10 @@ class GoldenImage:
                 ``{"latents.0": latents}``.
             recipe: values that the images were made from. With another recipe, it is another
                 case, and ``uncovered``.
+            max_abs: largest difference of a channel that passes, in levels of 255.
+            min_psnr: smallest peak signal-to-noise ratio of any image that passes, in dB. With
+                both limits, both apply; with neither, the images are equal to the bit or as
+                close as the tier of the environment demands.
         """
         if name:
             check_name(name)
@@ -139,11 +152,22 @@ class GoldenImage:
                 title=f"{self._file}::{case}",
                 seen=Observation(digest(made_from), tuple(values), _fingerprint(device)),
                 recipe=made_from,
-            )
+            ),
+            Tolerance(max_abs, min_psnr),
         )
 
-    def check_pipeline(self, pipeline: Any, name: str = "", **arguments: Any) -> None:
+    def check_pipeline(
+        self,
+        pipeline: Any,
+        name: str = "",
+        *,
+        max_abs: int | None = None,
+        min_psnr: float | None = None,
+        **arguments: Any,
+    ) -> None:
         """Call a diffusers pipeline and compare every stage of the call.
+
+        ``max_abs`` and ``min_psnr`` are those of :meth:`check`.
 
         ``arguments`` are those of the call; ``generator`` must be fresh. The stages are taken
         from ``encode_prompt``, the UNet, the scheduler and the VAE.
@@ -153,11 +177,12 @@ class GoldenImage:
         images, stages = traced_call(pipeline, arguments)
         plain = {k: v for k, v in arguments.items() if _is_plain(v)}
         config = {k: v for k, v in pipeline.scheduler.config.items() if not k.startswith("_")}
-        self.check(images, name, stages, plain | {"scheduler": config})
+        recipe = plain | {"scheduler": config}
+        self.check(images, name, stages, recipe, max_abs=max_abs, min_psnr=min_psnr)
 
-    def _compare(self, case: _TestCase) -> None:
+    def _compare(self, case: _TestCase, tolerance: Tolerance) -> None:
         try:
-            self._judge(case)
+            self._judge(case, tolerance)
         except StoreError as error:  # damaged, edited, or of a newer schema
             self._session.add_failure(case.title, Verdict.ERROR, str(error))
             raise GoldenFailed(f"golden {case.name}: error: {error}", pytrace=False) from error
@@ -165,7 +190,7 @@ class GoldenImage:
             self._session.add_failure(case.title, Verdict.REGRESSION, str(error))
             raise GoldenFailed(f"golden {case.name}: {error}", pytrace=False) from error
 
-    def _judge(self, case: _TestCase) -> None:
+    def _judge(self, case: _TestCase, tolerance: Tolerance) -> None:
         from turbo_lab.golden.embedding import image_embedding
 
         golden = self._library.read_if_any(case.name)
@@ -174,7 +199,9 @@ class GoldenImage:
             return
         stored = self._library.stored_tensors(golden)
         remedy = f"if it is meant: {_ACCEPT}"
-        judge = Judge(read_thresholds(), current_day(), image_embedding(), remedy)
+        judge = Judge(
+            read_thresholds(), current_day(), image_embedding(), remedy, tolerance=tolerance
+        )
         verdict = judge.judge(golden, stored, case.seen)
         if verdict.verdict == Verdict.PASS:
             return
@@ -183,7 +210,9 @@ class GoldenImage:
             self._session.written.append(f"accepted  {case.title}  ({verdict.message})")
             return
         self._add_compared(case, verdict, golden, stored.pixels)
-        raise GoldenFailed(_failure_message(verdict), pytrace=False)
+        found = pixel_difference(stored.pixels, case.seen.pixels)
+        page = _page_of(self._config)
+        raise GoldenFailed(_failure_message(verdict, found, page), pytrace=False)
 
     def _record_new(self, case: _TestCase) -> None:
         if not self._config.getoption("--golden-record"):
@@ -278,8 +307,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
     terminalreporter.section("golden images")
     terminalreporter.line("record new ones     pytest --golden-record")
     terminalreporter.line(f"if it is meant      {_ACCEPT}")
-    terminalreporter.line("see them            pytest --golden-report goldens.html")
+    see = _page_of(terminalreporter.config) or "pytest --golden-report goldens.html"
+    terminalreporter.line(f"see them            {see}")
     return None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker, which has no cache, where the controller writes the page."""
+    page = _page_of(node.config)
+    node.workerinput[_CACHE_KEY] = None if page is None else str(page.parent)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -296,19 +333,30 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the page; an xdist worker sends its results to the controller instead."""
     own = session.config.stash[_SESSION]
-    target = session.config.getoption("--golden-report")
+    page = _page_of(session.config)
     to_controller = getattr(session.config, "workeroutput", None)
     if to_controller is not None:
         cases = json.dumps(encode_floats(to_plain(own.cases)))
-        to_controller[_WORKER_KEY] = (cases, own.pictures if target else {}, own.written)
+        to_controller[_WORKER_KEY] = (cases, own.pictures if page else {}, own.written)
         return
-    if not target or not own.cases:
+    if page is None or not own.cases:
         return
     from turbo_lab.report.html.golden import golden_page
 
     failed = sorted(own.cases, key=lambda case: case.name)
     check = GoldenCheck(worst(case.verdict for case in failed), tuple(failed))
-    Path(target).write_text(golden_page(check, own.pictures), encoding="utf-8")
+    page.write_text(golden_page(check, own.pictures), encoding="utf-8")
+
+
+def _page_of(config: pytest.Config) -> Path | None:
+    """Return the file of the page; ``None`` without ``--golden-report`` and without a cache."""
+    if target := config.getoption("--golden-report"):
+        return Path(target)
+    if hasattr(config, "workerinput"):
+        folder: str | None = config.workerinput.get(_CACHE_KEY)
+        return None if folder is None else Path(folder) / _PAGE
+    cache = getattr(config, "cache", None)
+    return None if cache is None else cache.mkdir("turbo-lab") / _PAGE
 
 
 def _is_plain(value: Any) -> bool:
@@ -327,11 +375,15 @@ def _folder_of(nodeid: str) -> str:
     return plain if is_unique else f"{plain}-{digest(test)[:8]}"
 
 
-def _failure_message(verdict: CaseVerdict) -> str:
+def _failure_message(verdict: CaseVerdict, found: PixelDifference | None, page: Path | None) -> str:
+    """Return what differs, by how much, and where it can be seen."""
     first = verdict.first_divergence
-    where = "" if first is None else f"; first at {first.stage}"
-    differs = "; ".join(f"{k}: {a} -> {b}" for k, a, b in verdict.fingerprint_difference)
-    return f"golden {verdict.name}: {verdict.verdict}: {verdict.message}{where} {differs}".strip()
+    parts = [f"golden {verdict.name}: {verdict.verdict}: {verdict.message}"]
+    parts += [] if first is None else [f"first at {first.stage}"]
+    parts += [found.text] if found is not None and found.max_abs else []
+    parts += [f"{key}: {there} -> {here}" for key, there, here in verdict.fingerprint_difference]
+    parts += [] if page is None else [f"see {page}"]
+    return "; ".join(parts)
 
 
 def _stage_value(stage: str, tensor: Any) -> StageValue:

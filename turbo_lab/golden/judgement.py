@@ -25,6 +25,7 @@ from turbo_lab.golden.library import StoredTensors
 from turbo_lab.golden.observation import Observation
 from turbo_lab.golden.stages import differences, first_non_finite
 from turbo_lab.golden.tiers import KeyDifference, TierChoice, choose_tier, unread_keys
+from turbo_lab.golden.tolerance import Tolerance, pixel_difference
 from turbo_lab.verdict import Verdict
 
 CASE_CHANGED = "the case is another cell now (its model, scheduler or settings changed)"
@@ -78,6 +79,8 @@ class Judge:
     """Image embedding for T2; with ``None``, a case at T2 that is not identical is an error."""
     remedy: str | None = None
     """Advice on a case that changed; ``None``: :func:`accept_hint`."""
+    tolerance: Tolerance | None = None
+    """Difference of pictures that is accepted at any tier; ``None``: none."""
 
     def judge(
         self, golden: Golden, stored: StoredTensors, seen: Observation, tier: Tier | None = None
@@ -119,6 +122,9 @@ class Judge:
     ) -> CaseVerdict:
         """Judge a run whose outcome was neither accepted nor rejected."""
         assert case.tier is not None
+        found = pixel_difference(stored.pixels, seen.pixels) if self.tolerance else None
+        if self.tolerance and found and self.tolerance.allows(found):
+            return replace(case, message=f"within the test's tolerance: {found.text}")
         if case.tier == "T0":
             # The anchor may be of another environment: a stage is off if it differs by more
             # than rounding.
