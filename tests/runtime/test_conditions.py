@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from turbo_lab.runtime import conditions
 from turbo_lab.runtime.conditions import (
     Conditions,
     ConditionsLog,
@@ -73,6 +74,15 @@ def test_blocks_that_others_disturbed_are_counted(monkeypatch: pytest.MonkeyPatc
 def test_the_warning_of_other_processes_is_first_and_known_as_such() -> None:
     assert Disturbances("host busy", ("GPU throttled",)).warnings == ("host busy", "GPU throttled")
     assert Disturbances(None, ("GPU throttled",)).warnings == ("GPU throttled",)
+
+
+def test_the_warning_of_other_processes_names_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conditions, "running_names", lambda: ["mypy"])
+    log = ConditionsLog("cpu")
+    monkeypatch.setattr(log._run, "warning", lambda: "host busy")
+    assert log.disturbances().host_busy == (
+        "host busy (running now: mypy); end them and time again: turbo-lab bench"
+    )
 
 
 def test_a_log_holds_a_reading_each() -> None:

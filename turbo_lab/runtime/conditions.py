@@ -15,6 +15,7 @@ from turbo_lab.runtime.host import CpuReading, HostLoad, busy_threshold, read_cp
 
 CLOCK_DRIFT = 0.1
 """Spread of a clock within a run, relative to its highest, from which a warning is given."""
+_IDLE = "end them and time again: turbo-lab bench"
 TEMPERATURE_RISE_C = 10.0
 """Rise within a run, from which a warning is given."""
 
@@ -74,6 +75,8 @@ class ConditionsLog:
         busy = self._run.warning() or busy_blocks(self._readings)
         if busy is not None and (names := running_names()):
             busy = f"{busy} (running now: {', '.join(names)})"
+        if busy is not None:
+            busy = f"{busy}; {_IDLE}"
         return Disturbances(busy, tuple(drifts(self._readings)))
 
 
