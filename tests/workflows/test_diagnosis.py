@@ -73,3 +73,12 @@ def test_a_checkout_that_is_not_installed_is_still_looked_at(
     found = findings()
     assert found["turbo-lab"][0] == "note"
     assert FindingStatus.PROBLEM not in [status for status, _ in found.values()]
+
+
+def test_an_adapter_is_fetched_itself_and_not_the_model_of_its_name() -> None:
+    found = findings()
+    status, text = found["adapter lcm-lora-sdxl"]
+    assert status == "note"
+    assert "hf download latent-consistency/lcm-lora-sdxl pytorch_lora_weights.safetensors" in text
+    assert "stable-diffusion-xl-base" not in text
+    assert found["model lcm-lora-sdxl"][1].endswith("turbo-lab models get lcm-lora-sdxl")

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from turbo_lab.cards.card import AdapterCard, Card, ModelCard, VaeCard, model_card
+from turbo_lab.cards.card import AdapterCard, Card, ModelCard, VaeCard, model_card, model_names
 from turbo_lab.errors import InputError, MissingFilesError, StoreError
 from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import confined, file_name, read_regular, replace_file, user_path
@@ -120,8 +120,21 @@ def missing_from_cache(card: Card, what: str = "it") -> MissingFilesError:
     return MissingFilesError(
         f"{kind}={card.name}: {what} is not in the local Hugging Face cache, and turbo-lab "
         f"downloads nothing by itself. Licence: {card.license} ({card.license_source}). "
-        f"If you accept it, run: {download_command(card)} (or turbo-lab models get {card.name})"
+        f"If you accept it, run: {download_command(card)}"
+        + ("" if _is_shared(card) else f" (or turbo-lab models get {card.name})")
     )
+
+
+def how_to_get(card: Card) -> str:
+    """Return the command that fetches what a card needs, and nothing else.
+
+    ``models get`` takes a name as a model's if a model and an adapter share it.
+    """
+    return download_command(card) if _is_shared(card) else f"turbo-lab models get {card.name}"
+
+
+def _is_shared(card: Card) -> bool:
+    return isinstance(card, AdapterCard) and card.name in model_names()
 
 
 @dataclass(frozen=True)

@@ -79,11 +79,15 @@ def _part_row(name: str) -> ModelRow:
     )
 
 
-def show_model(name: str) -> ModelShown:
-    """Return everything known about a model, an adapter or a shipped part."""
+def show_model(name: str, kind: str | None = None) -> ModelShown:
+    """Return everything known about a model, an adapter or a shipped part.
+
+    ``kind``: ``adapter`` for the adapter of a name that a model has as well; by default, a model
+    comes first.
+    """
     if name == "local":
         raise InputError("models show local: name a model; local is for your own folder or file")
-    if name in model_names():
+    if name in model_names() and kind != "adapter":
         return _pipeline(model_card(name))
     if name in adapter_names():
         return _adapter(adapter_card(name))

@@ -17,8 +17,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from turbo_lab import environment
+from turbo_lab.cards import adapter_card, model_card
+from turbo_lab.cards.hub import how_to_get
 from turbo_lab.documents.inspection import Finding, FindingStatus
-from turbo_lab.documents.models import ModelStatus
+from turbo_lab.documents.models import ModelRow, ModelStatus
 from turbo_lab.errors import TurboLabError
 from turbo_lab.golden.library import open_library
 from turbo_lab.golden.tiers import choose_tier
@@ -118,7 +120,18 @@ def _models() -> Iterator[Finding]:
         elif row.status == ModelStatus.MISSING:
             is_ours = row.source == "packaged"
             status = FindingStatus.PROBLEM if is_ours else FindingStatus.NOTE
-            yield Finding(name, status, str(show_model(row.name).missing).partition(": ")[2])
+            yield Finding(name, status, _why_missing(row))
+
+
+def _why_missing(row: ModelRow) -> str:
+    """Return why a model cannot run, with the command that fetches it and nothing else."""
+    if row.source == "hub":
+        card = adapter_card(row.name) if row.kind == "adapter" else model_card(row.name)
+        return (
+            f"not in the local Hugging Face cache; licence: {row.license}; if you accept it: "
+            f"{how_to_get(card)}"
+        )
+    return str(show_model(row.name, row.kind).missing).partition(": ")[2]
 
 
 def _memory() -> Iterator[Finding]:

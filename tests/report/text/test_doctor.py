@@ -36,7 +36,8 @@ def test_the_last_line_follows_from_the_findings(
 
 def test_each_finding_is_one_line_with_its_mark(capsys: pytest.CaptureFixture[str]) -> None:
     print_diagnosis(Diagnosis.of([FINE, NOTED, WRONG]))
-    assert capsys.readouterr().out.splitlines()[:3] == [
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[:3] == [
         "ok  torch         2.15.0",
         "--  nvidia-ml-py  absent",
         "!!  gpu           A10: cannot be used",

@@ -25,6 +25,7 @@ from turbo_lab.documents.golden import (
     Margin,
     StageDifference,
 )
+from turbo_lab.documents.inspection import Diagnosis, Finding, FindingStatus
 from turbo_lab.documents.models import ModelRow
 from turbo_lab.documents.plan import (
     Forecast,
@@ -36,7 +37,7 @@ from turbo_lab.documents.plan import (
 )
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.documents.timing import BenchCell
-from turbo_lab.report.text import compare, gate, golden, tables, terminal
+from turbo_lab.report.text import compare, doctor, gate, golden, tables, terminal
 from turbo_lab.store.record import CellStatus
 from turbo_lab.trials.golden_calibration import Calibration
 from turbo_lab.trials.harmless import HARMLESS
@@ -132,6 +133,17 @@ def calibration() -> Calibration:
     return Calibration(thresholds, worst, dict.fromkeys(worst, 13), 13)
 
 
+def diagnosis() -> Diagnosis:
+    """Return a note with a command, and a problem."""
+    text = f"{LONG}: hf download stabilityai/stable-diffusion-xl-base-1.0"
+    return Diagnosis.of(
+        [
+            Finding("model sdxl-lightning-4step-lora", FindingStatus.NOTE, text),
+            Finding("store", FindingStatus.PROBLEM, LONG),
+        ]
+    )
+
+
 PRINTERS: dict[str, Callable[[], None]] = {
     "sweep": lambda: tables.sweep_table(sweep()),
     "bench": lambda: tables.bench_table(bench()),
@@ -142,6 +154,7 @@ PRINTERS: dict[str, Callable[[], None]] = {
             for row in list_models()
         ]
     ),
+    "doctor": lambda: doctor.print_diagnosis(diagnosis()),
     "compare": lambda: compare.print_compare(comparison()),
     "gate": lambda: gate.print_gate(
         gate_report(check_result("inconclusive", (-0.0312, 0.0123), value=0.81234, note=LONG))

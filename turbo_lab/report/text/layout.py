@@ -46,11 +46,13 @@ def print_table(
     *,
     num_keys: int = 1,
     is_boxed: bool = False,
+    has_heads: bool = True,
 ) -> None:
     """Print a table within the console's width.
 
     ``rows``: cells with rich's markup; an interval follows its value in parentheses or brackets.
     ``num_keys``: number of first columns that name the row, repeated in every part.
+    ``has_heads``: whether the headings are shown.
     """
     sizes = _sizes(console.width, heads, rows, num_keys)
     parts = _parts(console.width, sizes, num_keys=num_keys, is_boxed=is_boxed)
@@ -61,7 +63,10 @@ def print_table(
     widest_key = max(_LEAST_TEXT, console.width // 2)
     for number, part in enumerate(parts):
         table = Table(
-            box=box.HEAVY_HEAD if is_boxed else None, pad_edge=is_boxed, header_style="bold"
+            box=box.HEAVY_HEAD if is_boxed else None,
+            pad_edge=is_boxed,
+            header_style="bold",
+            show_header=has_heads,
         )
         for column in part:
             head, is_key = heads[column], column < num_keys
