@@ -63,7 +63,7 @@ def test_defaults_are_those_of_the_config() -> None:
             continue
         (row,) = (row for row in tables("key") if code(row["key"]) == [key])
         from_card = str(value).startswith("${model.recommended.")
-        shown = value if isinstance(value, str) else json.dumps(value)
+        shown = value if isinstance(value, str) else json.dumps(value).replace('"', "")
         wanted = "model's" if from_card else f"`{shown}`"
         assert row["default"] == wanted, key
 

@@ -8,7 +8,13 @@ import pytest
 
 from turbo_lab import config
 from turbo_lab.errors import InputError
-from turbo_lab.planning.options import NOT_TRACKED, MetricOptions, RunOptions, TrackingOptions
+from turbo_lab.planning.options import (
+    NOT_TRACKED,
+    MetricOptions,
+    RunOptions,
+    SheetOptions,
+    TrackingOptions,
+)
 
 
 def options(*overrides: str) -> RunOptions:
@@ -43,6 +49,7 @@ def test_every_option_is_read() -> None:
     found = options(
         "store=s", "output=o", "num_threads=3", "share=batched", "on_out_of_memory=split",
         "fail_fast=true",
+        "sheet.x=prompt",
         "timing=off", "metrics=none", "metrics.extractor=x", "metrics.pretrained=y",
         "metrics.inception=i", "metrics.fid_reference=f", "reference=null",
         "tracking=server", "tracking.uri=http://localhost:5000", "tracking.images=sheet",
@@ -51,6 +58,7 @@ def test_every_option_is_read() -> None:
     assert (found.store, found.output) == (Path("s"), Path("o"))
     assert (found.num_threads, found.share, found.may_split) == (3, "batched", True)
     assert found.fail_fast
+    assert found.sheet == SheetOptions("prompt", None)
     assert found.timing is None
     assert found.metrics == MetricOptions((), "x", "y", None, "i", "f")
     assert found.tracking == TrackingOptions("server", "http://localhost:5000", "sheet", 60)
@@ -84,3 +92,17 @@ def test_a_command_that_only_times_needs_a_timing_rule() -> None:
     assert options("timing=full").timed() == "full"
     with pytest.raises(InputError, match="timing=off: .*set timing=short or"):
         options("timing=off").timed()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sheet.x=lora", "sheet.y=lora"], "sheet.y=lora: is the axis of sheet.x already"),
+        (["sheet.x=sed"], "sheet.x=sed: unknown. Did you mean seed? Valid: batch_size, prompt"),
+    ],
+)
+def test_axes_of_the_sheet_are_checked(words: list[str], message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        options(*words).sheet.check(["batch_size"])
+    assert message in str(refused.value)
+    options("sheet.x=prompt", "sheet.y=batch_size").sheet.check(["batch_size"])

@@ -17,8 +17,24 @@ from turbo_lab.images import encode_png
 from turbo_lab.report.sheet import draw_sheet
 
 
-def picture(sweep: SweepResult) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(draw_sheet(sweep))).convert("RGB"))
+def picture(sweep: SweepResult, across: str | None = None, down: str | None = None) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(draw_sheet(sweep, across, down))).convert("RGB"))
+
+
+def flat(pixels: np.ndarray, shade: int, edge: int = 128) -> list[tuple[int, int]]:
+    """Return where a flat square of a shade is, as (column, row) of its first pixel."""
+    is_shade = (pixels == shade).all(axis=2)
+    found = []
+    for row, column in np.argwhere(is_shade):
+        block = is_shade[row : row + edge, column : column + edge]
+        if (
+            block.all()
+            and block.shape == (edge, edge)
+            and not is_shade[row - 1, column]
+            and (not is_shade[row, column - 1])
+        ):
+            found.append((int(column), int(row)))
+    return found
 
 
 def test_two_axes_make_a_grid_of_mosaics(tmp_path: Path) -> None:
@@ -33,6 +49,47 @@ def test_one_axis_puts_prompts_down(tmp_path: Path) -> None:
     pixels = picture(replace(sweep, cells=sweep.cells[:2]))
     for shade in (0, 10, 20, 30, 40, 50, 60, 70):
         assert (pixels == shade).all(axis=2).sum() >= 128 * 128
+
+
+@pytest.mark.parametrize(("across", "down"), [("prompt", None), ("seed", "guidance_scale")])
+def test_prompts_or_seeds_may_be_columns(tmp_path: Path, across: str, down: str | None) -> None:
+    sweep = sweep_result(tmp_path)
+    pixels = picture(replace(sweep, cells=sweep.cells[:2]), across, down)
+    columns = [flat(pixels, shade)[0][0] for shade in (0, 10, 20, 30)]
+    assert columns == sorted(columns) and len(set(columns)) == 4
+    (first,), (other,) = flat(pixels, 0), flat(pixels, 40)
+    assert first[0] == other[0] and first[1] < other[1]
+
+
+def test_the_axes_of_columns_and_rows_can_be_named(tmp_path: Path) -> None:
+    sweep = sweep_result(tmp_path)
+    axes = list(dict.fromkeys(name for cell in sweep.cells for name in cell.axes))
+    one, other = axes[:2]
+    upright, turned = picture(sweep, one, other).shape, picture(sweep, other, one).shape
+    assert upright != turned
+    assert picture(sweep, one).shape == upright
+    assert picture(sweep, down=one).shape == turned
+
+
+def test_axes_that_vary_together_are_one(tmp_path: Path) -> None:
+    sweep = sweep_result(tmp_path)
+    values = ({"seed": 0, "num_inference_steps": 1}, {"seed": 5, "num_inference_steps": 4})
+    zipped = [replace(c, axes=axes) for c, axes in zip(sweep.cells[:2], values, strict=True)]
+    alone = [replace(c, axes={"seed": n}) for c, n in zip(sweep.cells[:2], (0, 5), strict=True)]
+    sizes = [picture(replace(sweep, cells=tuple(cells))).shape[1] for cells in (zipped, alone)]
+    assert sizes[0] == sizes[1]  # two columns, and not a grid of two by two
+
+
+def test_a_point_that_is_left_out_is_empty_and_not_failed(tmp_path: Path) -> None:
+    sweep = sweep_result(tmp_path)
+    done = [cell for cell in sweep.cells if cell.images]
+    points = (
+        {"seed": 1, "batch_size": 1},
+        {"seed": 1, "batch_size": 2},
+        {"seed": 2, "batch_size": 2},
+    )
+    cells = tuple(replace(done[0], axes=axes) for axes in points)
+    assert (picture(replace(sweep, cells=cells)) == (0xFF, 0xF1, 0xF0)).all(axis=2).sum() == 0
 
 
 def test_failed_cell_is_marked(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ go, how they are drawn, what is measured and where it is tracked. The keys of a 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from turbo_lab import environment
 from turbo_lab.cards import ConfigNode
-from turbo_lab.errors import InputError
+from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.metrics.table import metric_names
 
 Share = Literal["exact", "batched", "none"]
@@ -86,7 +86,33 @@ class TrackingOptions:
         )
 
 
+IMAGE_AXES = ("prompt", "seed")
+"""What every image has, and a contact sheet may show along an axis as well as a swept key."""
 NOT_TRACKED = TrackingOptions("none", None, "none")
+
+
+@dataclass(frozen=True)
+class SheetOptions:
+    """Axes of a sweep's contact sheet."""
+
+    across: str | None = None
+    """Axis of the columns: a swept key, ``prompt`` or ``seed``; ``None``: chosen by the sheet."""
+    down: str | None = None
+    """Axis of the rows, as above."""
+
+    @classmethod
+    def from_config(cls, sheet: ConfigNode) -> SheetOptions:
+        """Validate a ``sheet`` node. Raises :class:`InputError`."""
+        across, down = sheet.optional_text("x"), sheet.optional_text("y")
+        if across is not None and across == down:
+            raise sheet.error("y", "is the axis of sheet.x already; name another one")
+        return cls(across, down)
+
+    def check(self, swept: Sequence[str]) -> None:
+        """Raise :class:`InputError` for an axis that is neither swept nor of an image."""
+        for key, name in (("x", self.across), ("y", self.down)):
+            if name is not None and name not in (*swept, *IMAGE_AXES):
+                raise unknown_name(f"sheet.{key}", name, (*swept, *IMAGE_AXES))
 
 
 @dataclass(frozen=True)
@@ -115,6 +141,8 @@ class RunOptions:
     """Metrics and their inputs."""
     tracking: TrackingOptions
     """Tracking in MLflow."""
+    sheet: SheetOptions = SheetOptions()
+    """Axes of the contact sheet."""
 
     @classmethod
     def from_config(cls, values: Mapping[str, object]) -> RunOptions:
@@ -133,6 +161,7 @@ class RunOptions:
             timing=_timing(config),
             metrics=MetricOptions.from_config(config.node("metrics"), reference),
             tracking=TrackingOptions.from_config(config.node("tracking")),
+            sheet=SheetOptions.from_config(config.node("sheet")),
         )
 
     def timed(self) -> TimingRuleName:

@@ -85,6 +85,7 @@ def resolve_points(points: Sequence[GridPoint]) -> ResolvedSweep:
     """
     _check_axes(points)
     options = RunOptions.from_config(points[0].values)
+    options.sheet.check([key for key, _ in points[0].axes])
     library = Library()
     with waiting("resolving models and prompts"):  # hashes weights that are new here
         cells = tuple(resolve(point.values, point.axes, library, point.given) for point in points)

@@ -1,14 +1,16 @@
 """Contact sheet of a sweep: cells by axes with labels, like the X/Y/Z plot of AUTOMATIC1111.
 
 Two axes become columns and rows, and every tile shows the same few prompts. With one axis, the
-rows are prompts. Further axes become part of the row labels. A cell that failed is a hatched tile
-with the first words of its error.
+rows are prompts. Further axes become part of the row labels. Axes that vary together are one. A
+cell that failed is a hatched tile with the first words of its error; a point that is left out of
+the grid is an empty one.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
@@ -24,8 +26,10 @@ _FONT_SIZE, _LINE = 17, 22
 _HEAD_LINES = 3
 # Small images are enlarged by whole factors up to about this edge, in pixels.
 _TILE_EDGE = 128
-_PROMPTS_PER_TILE = 4
-_PROMPT_ROWS = 8
+_IMAGES_PER_TILE = 4
+# Most prompts or seeds along an axis of their own.
+_IMAGE_ROWS = 8
+_CAPTION, _CAPTION_SIZE = 18, 12
 _TITLE_KEYS = ("model", "prompts", "lora", "resolution", "seed")
 
 
@@ -36,37 +40,161 @@ class _SheetCell:
     axes: Axes
     """Values of the keys that vary, in the order of the command line."""
     images: tuple[ImageFile, ...]
-    """One image per prompt; empty if the cell failed."""
+    """Its images; empty if the cell failed."""
     error: str | None
     """Reason why there are no images. ``None``: the cell did not fail."""
 
 
-def draw_sheet(sweep: SweepResult) -> bytes:
-    """Return the contact sheet of a sweep, as PNG."""
+@dataclass(frozen=True)
+class _Tile:
+    """What is shown in one place of the sheet."""
+
+    images: tuple[ImageFile, ...] = ()
+    """Images, in order; as many as fit are shown."""
+    error: str | None = None
+    """Reason why a cell that belongs here has no images."""
+
+
+# Keys that vary together, as one axis of the sheet; or one of the coordinates of an image.
+_Axis = tuple[str, ...]
+_PROMPT: _Axis = ("prompt",)
+_SEED: _Axis = ("seed",)
+
+
+def draw_sheet(sweep: SweepResult, across: str | None = None, down: str | None = None) -> bytes:
+    """Return the contact sheet of a sweep, as PNG.
+
+    ``across`` and ``down``: the axis of the columns and that of the rows, a swept key,
+    ``prompt`` or ``seed``; ``None``: chosen by the number of values. Axes that are left over
+    become part of the row labels.
+    """
     # A cell that several points of the grid share is shown at each of these points.
     cells = [
         _SheetCell(axes, cell.images, cell.error)
         for cell in sweep.cells
         for axes in (cell.axes, *cell.aliases)
     ]
-    title = _title(sweep.cells)
-    axes = [name for name in _axes(cells) if len({str(c.axes.get(name)) for c in cells}) > 1]
+    columns, rows = _layout(cells, across, down)
+    places = _places(cells, columns, rows)
+    heads = list(dict.fromkeys(column for column, _ in places))
+    labels = list(dict.fromkeys(row for _, row in places))
     edge = _edge(cells)
-    if len(axes) >= 2:
-        return _grid(cells, axes, edge, title)
-    return _by_prompt(cells, axes, edge, title)
+    side = 1 if all(len(tile.images) < _IMAGES_PER_TILE for tile in places.values()) else 2
+    while side > 1 and (side * edge + _GUTTER) * max(len(heads), len(labels)) > _MAX_SIDE:
+        side -= 1
+    captions = _captions(cells, {*columns, *(key for axis in rows for key in axis)})
+    drawn = [
+        [_mosaic(places.get((head, label)), side, edge, captions) for head in heads]
+        for label in labels
+    ]
+    return _compose(drawn, [head or "one cell" for head in heads], labels, _title(sweep.cells))
 
 
 def _title(cells: Sequence[CellResult]) -> str:
     """Return the settings that all cells share, as far as a title has room for them."""
     fixed = fixed_settings(cells)
     varied = {name for cell in cells for axes in (cell.axes, *cell.aliases) for name in axes}
+    if fixed.get("prompts") == "prompt":  # the set of a single prompt; its text says more
+        texts = {one.prompt for cell in cells for one in cell.images}
+        fixed = {**fixed, "prompts": f"“{texts.pop()}”" if len(texts) == 1 else "none"}
     shown = [name for name in _TITLE_KEYS if name in fixed and name not in varied]
     return " · ".join(f"{name} {fixed[name]}" for name in shown if fixed[name] != "none")
 
 
-def _axes(cells: Sequence[_SheetCell]) -> list[str]:
-    return list(dict.fromkeys(name for cell in cells for name in cell.axes))
+def _layout(
+    cells: Sequence[_SheetCell], across: str | None, down: str | None
+) -> tuple[_Axis, tuple[_Axis, ...]]:
+    """Return the axis of the columns, and the axes of the rows."""
+    axes = _axes(cells)
+    by_key = {key: axis for axis in axes for key in axis}
+    own = [by_key.get(name, (name,)) for name in (across, down) if name is not None]
+    left = [axis for axis in axes if axis not in own]
+    column = None if across is None else own[0]
+    if column is None:
+        # Of the last two axes the longer one, so that a sheet is wider than high.
+        column = max(left[-2:], key=lambda axis: len(_values(cells, axis)), default=_ONE_CELL)
+        left = [axis for axis in left if axis != column]
+    rows = [*([] if down is None else own[-1:]), *left]
+    several = len({one.prompt for cell in cells for one in cell.images}) > 1
+    return column, tuple(rows or [_PROMPT if several and column != _PROMPT else _SEED])
+
+
+_ONE_CELL: _Axis = ()
+
+
+def _axes(cells: Sequence[_SheetCell]) -> list[_Axis]:
+    """Return the keys that vary; keys of which one value tells the other are one axis."""
+    names = list(dict.fromkeys(name for cell in cells for name in cell.axes))
+    varied = [name for name in names if len(_values(cells, (name,))) > 1]
+    axes: list[_Axis] = []
+    for name in varied:
+        for position, axis in enumerate(axes):
+            together = len(_values(cells, (*axis, name)))
+            if together == len(_values(cells, axis)) == len(_values(cells, (name,))):
+                axes[position] = (*axis, name)
+                break
+        else:
+            axes.append((name,))
+    return axes
+
+
+def _values(cells: Sequence[_SheetCell], axis: _Axis) -> set[tuple[str, ...]]:
+    return {tuple(str(cell.axes.get(name)) for name in axis) for cell in cells}
+
+
+def _places(
+    cells: Sequence[_SheetCell], columns: _Axis, rows: Sequence[_Axis]
+) -> dict[tuple[str, str], _Tile]:
+    """Return what is shown by the labels of its column and its row, in the order of both."""
+    shown: dict[_Axis, list[str]] = {
+        axis: list(dict.fromkeys(_image_label(one, axis) for cell in cells for one in cell.images))[
+            :_IMAGE_ROWS
+        ]
+        for axis in (columns, *rows)
+        if _is_of_images(axis, cells)
+    }
+    tiles: dict[tuple[str, str], _Tile] = {}
+    for cell in cells:
+        for one in cell.images or (None,):
+            labels = [_labels(cell, one, axis, shown) for axis in (columns, *rows)]
+            for column, *row in itertools.product(*labels):
+                place = (column, " · ".join(row))
+                before = tiles.get(place, _Tile())
+                images = before.images if one is None else (*before.images, one)
+                tiles[place] = _Tile(images, before.error or cell.error)
+    order = [list(dict.fromkeys(place[k] for place in tiles)) for k in range(2)]
+    in_order = sorted(tiles, key=lambda place: [order[k].index(place[k]) for k in range(2)])
+    return {place: tiles[place] for place in in_order}
+
+
+def _is_of_images(axis: _Axis, cells: Sequence[_SheetCell]) -> bool:
+    """Return whether an axis is a coordinate of an image and not a swept key."""
+    return axis in (_PROMPT, _SEED) and not any(axis[0] in cell.axes for cell in cells)
+
+
+def _labels(
+    cell: _SheetCell, image: ImageFile | None, axis: _Axis, shown: Mapping[_Axis, list[str]]
+) -> list[str]:
+    """Return where a cell's image goes along an axis: one label, none, or all if it failed."""
+    if axis not in shown:
+        return [" · ".join(f"{short_axis(name)} {cell.axes[name]}" for name in axis)]
+    if image is None:
+        return shown[axis] or [""]
+    label = _image_label(image, axis)
+    return [label] if label in shown[axis] else []
+
+
+def _image_label(image: ImageFile, axis: _Axis) -> str:
+    return image.prompt if axis == _PROMPT else f"seed {image.seed}"
+
+
+def _captions(cells: Sequence[_SheetCell], labelled: Collection[str]) -> tuple[str, ...]:
+    """Return what the labels do not say of an image: its seed, its prompt, both or nothing."""
+    several = {
+        "seed": len({one.seed for cell in cells for one in cell.images}) > 1,
+        "prompt": len({one.prompt for cell in cells for one in cell.images}) > 1,
+    }
+    return tuple(name for name, is_shown in several.items() if is_shown and name not in labelled)
 
 
 def _edge(cells: Sequence[_SheetCell]) -> int:
@@ -78,50 +206,24 @@ def _edge(cells: Sequence[_SheetCell]) -> int:
     return _TILE_EDGE
 
 
-def _grid(cells: Sequence[_SheetCell], axes: Sequence[str], edge: int, title: str) -> bytes:
-    """Return a sheet whose columns are the axis with the most values; the other axes are rows."""
-    across = max(axes[-2:], key=lambda name: len({str(c.axes[name]) for c in cells}))
-    down = [name for name in axes if name != across]
-    columns = list(dict.fromkeys(str(c.axes[across]) for c in cells))
-    rows = list(dict.fromkeys(_label(c.axes, down) for c in cells))
-    place = {(_label(c.axes, down), str(c.axes[across])): c for c in cells}
-    side = 1 if all(len(c.images) < _PROMPTS_PER_TILE for c in cells) else 2
-    while side > 1 and (side * edge + _GUTTER) * max(len(columns), len(rows)) > _MAX_SIDE:
-        side -= 1
-    tiles = [[_mosaic(place.get((row, column)), side, edge) for column in columns] for row in rows]
-    heads = [f"{short_axis(across)} {column}" for column in columns]
-    return _compose(tiles, heads, rows, title)
-
-
-def _by_prompt(cells: Sequence[_SheetCell], axes: Sequence[str], edge: int, title: str) -> bytes:
-    """Return a sheet with one column per cell and one row per prompt."""
-    prompts = next(([one.prompt for one in c.images] for c in cells if c.images), [])
-    count = min(_PROMPT_ROWS, max((len(c.images) for c in cells), default=0)) or 1
-    tiles = [[_single(cell, index, edge) for cell in cells] for index in range(count)]
-    heads = [_label(cell.axes, axes) or "one cell" for cell in cells]
-    shown = [prompts[i] if i < len(prompts) else "" for i in range(count)]
-    return _compose(tiles, heads, shown, title)
-
-
-def _label(axes: Axes, names: Sequence[str]) -> str:
-    return " · ".join(f"{short_axis(name)} {axes[name]}" for name in names if name in axes)
-
-
-def _mosaic(cell: _SheetCell | None, side: int, edge: int) -> Image.Image:
-    """Return the first ``side`` x ``side`` images of a cell as one tile."""
-    if cell is None or not cell.images:
-        return _failed(side * edge, None if cell is None else cell.error)
-    tile = Image.new("RGB", (side * edge, side * edge), _PAPER)
-    for index, stored in enumerate(cell.images[: side * side]):
-        x, y = index % side * edge, index // side * edge
-        tile.paste(_fit(stored, edge), (x, y))
-    return tile
-
-
-def _single(cell: _SheetCell, index: int, edge: int) -> Image.Image:
-    if index >= len(cell.images):
-        return _failed(edge, cell.error)
-    return _fit(cell.images[index], edge)
+def _mosaic(tile: _Tile | None, side: int, edge: int, captions: Sequence[str]) -> Image.Image:
+    """Return the first ``side`` x ``side`` images of a tile, each above its caption."""
+    strip = _CAPTION if captions else 0
+    width, height = side * edge, side * (edge + strip)
+    if tile is None:  # a point that is not part of the grid
+        return Image.new("RGB", (width, height), _PAPER)
+    if not tile.images:
+        return _failed(width, height, tile.error)
+    mosaic = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(mosaic)
+    for index, stored in enumerate(tile.images[: side * side]):
+        x, y = index % side * edge, index // side * (edge + strip)
+        mosaic.paste(_fit(stored, edge), (x, y))
+        words = {"seed": str(stored.seed), "prompt": stored.prompt}
+        text = " · ".join(words[name] for name in captions)
+        cut = _cut(text, edge - 8, _CAPTION_SIZE)
+        draw.text((x + 4, y + edge + 1), cut, fill=_FAINT, font=_font(_CAPTION_SIZE))
+    return mosaic
 
 
 def _fit(stored: ImageFile, edge: int) -> Image.Image:
@@ -139,15 +241,15 @@ def _fit(stored: ImageFile, edge: int) -> Image.Image:
     return square
 
 
-def _failed(edge: int, error: str | None) -> Image.Image:
+def _failed(width: int, height: int, error: str | None) -> Image.Image:
     """Return a hatched tile with the reason."""
-    tile = Image.new("RGB", (edge, edge), "#fff1f0")
+    tile = Image.new("RGB", (width, height), "#fff1f0")
     draw = ImageDraw.Draw(tile)
-    for start in range(-edge, edge, 16):
-        draw.line([(start, edge), (start + edge, 0)], fill="#f5c6c3", width=2)
+    for start in range(-height, width, 16):
+        draw.line([(start, height), (start + height, 0)], fill="#f5c6c3", width=2)
     text = "failed" if error else "not run"
     draw.text((10, 8), text, fill="#b3261e", font=_font(_FONT_SIZE))
-    for index, line in enumerate(_wrap(error or "", edge - 20)[:4]):
+    for index, line in enumerate(_wrap(error or "", width - 20)[:4]):
         draw.text((10, 34 + 20 * index), line, fill="#b3261e", font=_font(14))
     return tile
 
@@ -199,8 +301,8 @@ def _wrap(text: str, width: int) -> list[str]:
     return lines
 
 
-def _cut(text: str, width: float) -> str:
-    font = _font(_FONT_SIZE)
+def _cut(text: str, width: float, size: int = _FONT_SIZE) -> str:
+    font = _font(size)
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:

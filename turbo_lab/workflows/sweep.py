@@ -20,6 +20,7 @@ from turbo_lab.execute.context import Progress, SweepContext, SweepHooks, SweepO
 from turbo_lab.execute.driver import run_plan
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.metrics.context import MetricContext
+from turbo_lab.planning.options import SheetOptions
 from turbo_lab.planning.plan import Plan
 from turbo_lab.planning.resolved_sweep import (
     ResolvedSweep,
@@ -184,7 +185,7 @@ def finish_sweep(
     files = store.sweep_files(result.sweep_id)
     sheet, path = files.sheet, files.document
     with waiting("drawing the contact sheet"):
-        _draw_sheet(result, files, store)
+        _draw_sheet(result, files, store, done.sweep.options.sheet)
     is_tracked = True
     if tracker is not None:
         result = replace(result, tracking_uri=tracker.settings.public_uri)
@@ -227,12 +228,15 @@ def _measure(
     return results.measure_cells(done, sweep.options.metrics.names, context, store)
 
 
-def _draw_sheet(result: SweepResult, files: SweepFiles, store: Store) -> None:
-    """Draw the contact sheet, unless it already shows the same cells."""
+def _draw_sheet(
+    result: SweepResult, files: SweepFiles, store: Store, options: SheetOptions
+) -> None:
+    """Draw the contact sheet, unless it already shows the same cells in the same way."""
     from turbo_lab.report.sheet import draw_sheet
 
-    content = {"content": content_digest(result)}
+    layout = [options.across, options.down]
+    content = {"content": content_digest(result), "layout": layout}
     if files.sheet.exists() and store.read_note(files.sheet_note) == content:
         return
-    store.write_file(files.sheet, draw_sheet(result))
+    store.write_file(files.sheet, draw_sheet(result, *layout))
     store.write_document(files.sheet_note, content)
