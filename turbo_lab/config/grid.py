@@ -45,7 +45,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class GridRules:
-    """What a grid is besides the product of its axes: ``zip=`` and ``exclude=``."""
+    """Changes to the product of the axes: ``zip=`` and ``exclude=``."""
 
     zipped: tuple[tuple[str, ...], ...] = ()
     """Keys that vary together, one tuple per ``A+B`` of ``zip=``."""

@@ -121,5 +121,5 @@ def _matches(word: str, pattern: str) -> Iterator[str]:
 
 
 def quoted(text: str) -> str:
-    """Return a text in Hydra's grammar, whatever it contains."""
+    """Return a text in Hydra's grammar, with any characters in it."""
     return str(QuotedString(text.replace("${", r"\${"), Quote.single).with_quotes())

@@ -87,7 +87,7 @@ class TrackingOptions:
 
 
 IMAGE_AXES = ("prompt", "seed")
-"""What every image has, and a contact sheet may show along an axis as well as a swept key."""
+"""Axes of a contact sheet that need not be swept: every image has a prompt and a seed."""
 NOT_TRACKED = TrackingOptions("none", None, "none")
 
 

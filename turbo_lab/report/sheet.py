@@ -27,7 +27,7 @@ _HEAD_LINES = 3
 # Small images are enlarged by whole factors up to about this edge, in pixels.
 _TILE_EDGE = 128
 _IMAGES_PER_TILE = 4
-# Most prompts or seeds along an axis of their own.
+# Most prompts or seeds along one axis.
 _IMAGE_ROWS = 8
 _CAPTION, _CAPTION_SIZE = 18, 12
 _TITLE_KEYS = ("model", "prompts", "lora", "resolution", "seed")
@@ -47,7 +47,7 @@ class _SheetCell:
 
 @dataclass(frozen=True)
 class _Tile:
-    """What is shown in one place of the sheet."""
+    """Images that share one place of the sheet."""
 
     images: tuple[ImageFile, ...] = ()
     """Images, in order; as many as fit are shown."""
@@ -145,7 +145,7 @@ def _values(cells: Sequence[_SheetCell], axis: _Axis) -> set[tuple[str, ...]]:
 def _places(
     cells: Sequence[_SheetCell], columns: _Axis, rows: Sequence[_Axis]
 ) -> dict[tuple[str, str], _Tile]:
-    """Return what is shown by the labels of its column and its row, in the order of both."""
+    """Return the tiles by the labels of their column and row, in the order of both."""
     shown: dict[_Axis, list[str]] = {
         axis: list(dict.fromkeys(_image_label(one, axis) for cell in cells for one in cell.images))[
             :_IMAGE_ROWS

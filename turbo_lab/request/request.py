@@ -184,8 +184,8 @@ def parse_lora(value: str | None, default_weight: float | None = None) -> tuple[
     parsed = [_parse_lora_use(text, part) for part in _split_lora(text)]
     if default_weight is not None and all(weight is not None for _, weight in parsed):
         raise InputError(
-            f"lora_weight={default_weight:g}: has no effect, because every LoRA of lora={text} has "
-            "a weight of its own; leave out its @WEIGHT"
+            f"lora_weight={default_weight:g}: has no effect, because lora={text} gives every "
+            "LoRA a weight; leave out an @WEIGHT"
         )
     other = 1.0 if default_weight is None else default_weight
     uses = [LoraUse(name, (other if own is None else own) + 0.0) for name, own in parsed]
