@@ -9,8 +9,9 @@ from turbo_lab.analysis.digits import significant
 from turbo_lab.documents.compare import CompareReport, FidelityMetric, PromptExtremes
 from turbo_lab.documents.gate import GateReport, PromptChange
 from turbo_lab.documents.sweep import CellResult, SweepResult
-from turbo_lab.documents.timing import BenchCell
+from turbo_lab.documents.timing import BenchCell, CellTiming
 from turbo_lab.progress import duration
+from turbo_lab.report.columns import METHODS, short_axis
 from turbo_lab.verdict import WORST_FIRST, Verdict
 
 OUTCOMES = {
@@ -172,3 +173,35 @@ def same_pixels(report: GateReport) -> str | None:
     return (
         None if found is None else f"{found.same} of {found.of} images have the baseline's pixels"
     )
+
+
+def bench_notes(cells: Sequence[BenchCell]) -> list[str]:
+    """Return the failures, how energy was measured, and the details that some cells have."""
+    named = [(" ".join(f"{short_axis(k)}={v}" for k, v in c.axes.items()), c) for c in cells]
+    lines = [f"{name or 'the cell'} failed: {cell.error}" for name, cell in named if cell.error]
+    timed = [(name, cell.timing) for name, cell in named if cell.timing is not None]
+    if metered := [timing.energy for _, timing in timed if timing.energy is not None]:
+        ways = " and ".join(dict.fromkeys(METHODS[one.method] for one in metered))
+        lines.append(f"J/image: by {ways}, before and after each block of calls")
+    for name, timing in timed:
+        if len(steps := timing.unet_steps_s or ()) > 1:
+            each = ", ".join(significant(value * 1e3, 3) for value in steps)
+            lines.append(f"UNet time per step, ms ({name or 'one cell'}): {each}")
+        if parts := _preparation(timing):
+            lines.append(f"{' and '.join(parts)} ({name or 'one cell'})")
+    return lines
+
+
+def _preparation(timing: CellTiming) -> list[str]:
+    """Return what compiling and capturing took."""
+    parts = []
+    if timing.compile_s is not None:
+        parts.append(f"compiling took {duration(timing.compile_s)} of the first call")
+    if timing.graph_pool_bytes is not None:
+        parts.append(f"CUDA graphs take {mebibytes(timing.graph_pool_bytes)}")
+    return parts
+
+
+def mebibytes(num_bytes: float) -> str:
+    """Return a size in MiB, or in GiB if it is large."""
+    return f"{num_bytes / 2**20:.3g} MiB" if num_bytes < 2**30 else f"{num_bytes / 2**30:.3g} GiB"

@@ -47,6 +47,17 @@ def test_lines_are_drawn_with_their_equations() -> None:
     assert "host &lt;busy&gt;" in drawn and "1024" in drawn
 
 
+def test_failures_and_details_of_cells_are_the_terminals() -> None:
+    first, *others = cells()
+    assert first.timing is not None
+    stepped = replace(first, timing=replace(first.timing, unet_steps_s=(0.01, 0.02)))
+    drawn = bench_report(BenchResult((stepped, *others, FAILED), ()))
+    assert "batch_size=64 failed: out of memory" in drawn and ">incomplete<" in drawn
+    assert "UNet time per step, ms (batch_size=1): 10, 20" in drawn
+    whole = bench_report(BenchResult((first, *others), ()))
+    assert ">complete<" in whole and 'id="notes"' not in whole
+
+
 def test_without_a_line_there_is_only_the_table() -> None:
     drawn = bench_report(BenchResult(tuple(cells()[:2]), ()))
     assert "<svg" not in drawn and "Milliseconds per call" in drawn

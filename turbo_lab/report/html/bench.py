@@ -10,7 +10,7 @@ from turbo_lab.documents.timing import BenchCell, BenchResult
 from turbo_lab.report.columns import all_axes, distinct, energy_texts, short_axis
 from turbo_lab.report.html.page import Heading, Html, page, section, table, tag
 from turbo_lab.report.html.svg import chart, line, path, plot_area
-from turbo_lab.report.sentences import per_call
+from turbo_lab.report.sentences import bench_notes, per_call
 from turbo_lab.store.record import LatencySummary
 
 Cells = Sequence[BenchCell]
@@ -26,11 +26,17 @@ def bench_report(result: BenchResult) -> str:
     parts = [
         section("scaling", "Scaling", tag("div", *plots, class_="plots")) if plots else None,
         section("latency", f"Milliseconds {_call(timed)}", _table(timed)),
-        section("warnings", "Warnings", tag("ul", *(tag("li", text) for text in warnings)))
-        if warnings
-        else None,
+        _listed("notes", "Notes", bench_notes(result.cells)),
+        _listed("warnings", "Warnings", warnings),
     ]
-    return page("Latency", "complete", *(part for part in parts if part is not None), kind="bench")
+    status = "complete" if len(timed) == len(result.cells) else "incomplete"
+    return page("Latency", status, *(part for part in parts if part is not None), kind="bench")
+
+
+def _listed(identity: str, title: str, texts: Sequence[str]) -> Html | None:
+    """Return a section with one line per text; ``None`` if there is none."""
+    items = [tag("li", text) for text in texts]
+    return section(identity, title, tag("ul", *items)) if items else None
 
 
 def _call(cells: Cells) -> str:

@@ -14,11 +14,11 @@ from turbo_lab.analysis.digits import significant
 from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown
 from turbo_lab.documents.plan import Forecast, PlanResult
 from turbo_lab.documents.sweep import SweepResult
-from turbo_lab.documents.timing import BenchCell, CellTiming
+from turbo_lab.documents.timing import BenchCell
 from turbo_lab.progress import duration
 from turbo_lab.report.brief import brief_table
-from turbo_lab.report.columns import METHODS, all_axes, distinct, energy_texts, short_axis
-from turbo_lab.report.sentences import per_call, time_taken
+from turbo_lab.report.columns import all_axes, distinct, energy_texts, short_axis
+from turbo_lab.report.sentences import bench_notes, mebibytes, per_call, time_taken
 from turbo_lab.report.text.layout import Head, number_heads, print_table
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.store.record import CellStatus
@@ -77,37 +77,10 @@ def bench_table(cells: Sequence[BenchCell], console: Console | None = None) -> N
     title = f"milliseconds {per_call(timing.batch_size for _, timing in timed)}"
     console.print(title, style="italic", highlight=False)
     print_table(console, heads, rows, num_keys=len(axes), is_boxed=True)
-    for line in _bench_notes(cells):
+    for line in bench_notes(cells):
         console.print(line, markup=False, highlight=False)
     for warning in distinct(w for _, timing in timed for w in timing.warnings):
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
-
-
-def _bench_notes(cells: Sequence[BenchCell]) -> list[str]:
-    """Return the failures, how energy was measured, and the details that some cells have."""
-    named = [(" ".join(f"{short_axis(k)}={v}" for k, v in c.axes.items()), c) for c in cells]
-    lines = [f"{name or 'the cell'} failed: {cell.error}" for name, cell in named if cell.error]
-    timed = [(name, cell.timing) for name, cell in named if cell.timing is not None]
-    if metered := [timing.energy for _, timing in timed if timing.energy is not None]:
-        ways = " and ".join(dict.fromkeys(METHODS[one.method] for one in metered))
-        lines.append(f"J/image: by {ways}, before and after each block of calls")
-    for name, timing in timed:
-        if len(steps := timing.unet_steps_s or ()) > 1:
-            each = ", ".join(significant(value * 1e3, 3) for value in steps)
-            lines.append(f"UNet time per step, ms ({name or 'one cell'}): {each}")
-        if parts := _preparation(timing):
-            lines.append(f"{' and '.join(parts)} ({name or 'one cell'})")
-    return lines
-
-
-def _preparation(timing: CellTiming) -> list[str]:
-    """Return what compiling and capturing took."""
-    parts = []
-    if timing.compile_s is not None:
-        parts.append(f"compiling took {duration(timing.compile_s)} of the first call")
-    if timing.graph_pool_bytes is not None:
-        parts.append(f"CUDA graphs take {_mebibytes(timing.graph_pool_bytes)}")
-    return parts
 
 
 def _bench_row(cell: BenchCell, is_metered: bool) -> list[str]:
@@ -159,14 +132,10 @@ def _forecast(forecast: Forecast) -> str:
     return ", ".join(
         [
             "time unknown" if wall_s is None else duration(wall_s),
-            "peak memory unknown" if peak is None else f"{_mebibytes(peak)} peak memory",
-            "disk space unknown" if disk is None else f"{_mebibytes(disk)} disk space",
+            "peak memory unknown" if peak is None else f"{mebibytes(peak)} peak memory",
+            "disk space unknown" if disk is None else f"{mebibytes(disk)} disk space",
         ]
     )
-
-
-def _mebibytes(num_bytes: float) -> str:
-    return f"{num_bytes / 2**20:.3g} MiB" if num_bytes < 2**30 else f"{num_bytes / 2**30:.3g} GiB"
 
 
 def models_table(rows: Sequence[ModelRow], console: Console | None = None) -> None:
