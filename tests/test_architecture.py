@@ -49,6 +49,8 @@ RANKS: dict[str, float] = {
 HEAVY = ("torch", "diffusers", "transformers", "mlflow", "open_clip", "torchvision", "peft", "ray")
 # Where a heavy package may be imported when the module is.
 HEAVY_AT_TOP = ("turbo_lab.runtime.", "turbo_lab.metrics.")
+# Most lines of a module of the command line, with no exception.
+MOST_LINES = 80
 # The only modules that may name these at all.
 OWNED = {
     "mlflow": "turbo_lab.tracking",
@@ -242,6 +244,27 @@ def test_the_experiments_guard_can_fail(code: str) -> None:
     trees = modules()
     trees["turbo_lab.request.recipe"] = ast.parse(code)
     assert "turbo_lab.request.recipe" in experiments_named(trees)
+
+
+def long_modules(folder: Path, most: int = MOST_LINES) -> list[str]:
+    """Modules below a folder that have more lines than a command needs to parse, call and print."""
+    return [
+        f"{path.relative_to(folder)}: {lines} lines"
+        for path in sorted(folder.rglob("*.py"))
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > most
+    ]
+
+
+def test_a_module_of_the_command_line_parses_calls_and_prints() -> None:
+    """Work belongs to workflows/ or its subject's package, text to report/text/."""
+    assert long_modules(PACKAGE / "cli") == []
+
+
+def test_the_guard_of_the_command_line_can_fail(tmp_path: Path) -> None:
+    (tmp_path / "golden").mkdir()
+    (tmp_path / "golden" / "thin.py").write_text("x = 1\n" * MOST_LINES)
+    (tmp_path / "golden" / "check.py").write_text("x = 1\n" * (MOST_LINES + 1))
+    assert long_modules(tmp_path) == [f"golden/check.py: {MOST_LINES + 1} lines"]
 
 
 def test_heavy_packages_are_imported_lazily() -> None:

@@ -10,8 +10,9 @@ import argparse
 from pathlib import Path
 
 from experiments.nano import world
-from turbo_lab.cli.reference import Source, print_reference, write
 from turbo_lab.metrics.extractor_source import extractor_source
+from turbo_lab.report.text.reference import print_reference
+from turbo_lab.workflows.reference import Source, write
 
 ICONS = Path(__file__).parent / "work" / "icons"
 

@@ -252,7 +252,7 @@ def test_sides_that_cannot_be_paired_are_named_before_anything_is_drawn(
         drawn.extend(inputs.warnings)
         raise InputError("stopped before drawing")
 
-    monkeypatch.setattr("turbo_lab.cli.gate_run.run_gate", stop)
+    monkeypatch.setattr("turbo_lab.gate.run.run_gate", stop)
     words = ["gate", "gate=release", *SMALL, *NO_GOLDENS]
     assert main([*words, "resolution=128"]) == 2
     said = capsys.readouterr().err.splitlines()

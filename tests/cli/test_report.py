@@ -14,7 +14,6 @@ import pytest
 from tests.recipes import record
 from tests.report.results import sweep_result
 from turbo_lab.cli.main import main
-from turbo_lab.cli.report import cell_details
 from turbo_lab.documents.document import to_document
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.environment import Fingerprint
@@ -109,16 +108,6 @@ def test_it_needs_no_torch(store: Store) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_figures_an_image_are_those_of_the_document(store: Store) -> None:
-    """The store holds two measurements of one name; the document says which it shows."""
-    sweep = sweep_of(store, None)
-    found = cell_details(sweep)
-    assert set(found) == {"a0"}
-    assert found["a0"].per_image == {"clip_score": (0.5,) * 4}
-    assert (found["a0"].samples_s, found["a0"].fingerprint) == ((), FINGERPRINT)
-    assert cell_details(replace(sweep, store=Path("/nowhere"))) == {}
 
 
 @pytest.mark.parametrize(

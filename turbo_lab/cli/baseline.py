@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
 
 import click
 
 from turbo_lab.cli.arguments import whole_number
-from turbo_lab.cli.commands import Subcommands
-from turbo_lab.cli.options import json_option, take_keys, words_argument
-from turbo_lab.cli.report import find_sweep, read_sweep
-from turbo_lab.compare.baseline import baseline_of, names, own_folder, read_baseline, write_baseline
-from turbo_lab.compare.published import refuse_published
+from turbo_lab.cli.grid import words_argument
+from turbo_lab.cli.groups import Subcommands
+from turbo_lab.cli.options import json_option, take_keys
+from turbo_lab.compare.baseline import names, own_folder, read_baseline, show_baseline
+from turbo_lab.compare.keep_baseline import keep_baseline
 from turbo_lab.documents.output import print_document
-from turbo_lab.documents.results import BaselineList, BaselineSet, BaselineShown
-from turbo_lab.errors import InputError, StoreError
+from turbo_lab.documents.results import BaselineList
+from turbo_lab.errors import InputError
+from turbo_lab.report.text.baseline import print_kept
 from turbo_lab.store.layout import DEFAULT_STORE
-from turbo_lab.store.store import Store
-from turbo_lab.untrusted.typed_json import to_plain
-
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
 @click.group("baseline", cls=Subcommands)
@@ -46,20 +41,13 @@ def list_(as_json: bool) -> int:
 @json_option
 def show(name: str, as_json: bool) -> int:
     """Show what a baseline was measured on and with."""
-    baseline = read_baseline(name, own_folder())
-    shown = BaselineShown(
-        name=baseline.name,
-        digest=baseline.content_digest,
-        record_id=baseline.record_id,
-        parameters=baseline.parameters,
-        images=len(baseline.keys),
-        figures={m.name: m.value for m in baseline.measurements},
-        fingerprint=baseline.fingerprint.keys,
-    )
+    shown = show_baseline(read_baseline(name, own_folder()))
     if as_json:
         print_document("baseline show", shown)
     else:
-        print(json.dumps(to_plain(shown), indent=2, ensure_ascii=False))
+        from turbo_lab.report.text.terminal import print_json
+
+        print_json(shown)
     return 0
 
 
@@ -71,41 +59,11 @@ def set_(words: tuple[str, ...], as_json: bool) -> int:
     rest, keys = take_keys(words, "store", "cell")
     if len(rest) != 2:
         raise InputError("baseline: usage: baseline set NAME SWEEP [cell=N] [store=DIR]")
-    (name, sweep), folder = rest, own_folder()
-    refuse_published("baseline set", name, sweep)
-    if not _NAME.fullmatch(name):
-        raise InputError(f"baseline set {name}: must be a name of letters, digits, - _ and .")
-    store = Store.existing(Path(keys.get("store", DEFAULT_STORE)))
-    baseline = baseline_of(name, store, _record(store, sweep, keys.get("cell")))
-    path = folder / f"{name}.json"
-    before = _digest_there(name, folder) if path.exists() else None
-    write_baseline(baseline, folder)
-    now = baseline.content_digest
+    cell = keys.get("cell")
+    number = None if cell is None else whole_number(cell, "cell")
+    done = keep_baseline(rest[0], Path(keys.get("store", DEFAULT_STORE)), rest[1], number)
     if as_json:
-        print_document("baseline set", BaselineSet(path, now, before))
-        return 0
-    was = "" if before is None else "  unchanged" if before == now else f"  was {before[:12]}"
-    print(f"{path}  {now[:12]}{was}")
+        print_document("baseline set", done)
+    else:
+        print_kept(done)
     return 0
-
-
-def _digest_there(name: str, folder: Path) -> str:
-    try:
-        return read_baseline(name, folder).content_digest
-    except StoreError:
-        return "damaged"  # and replaced by what is written now
-
-
-def _record(store: Store, sweep: str, cell: str | None) -> str:
-    """Return the record id of a sweep's only cell, or of its cell number ``cell``."""
-    cells = read_sweep(find_sweep(sweep, str(store.root)), None).cells
-    if cell is None and len(cells) > 1:
-        lines = (
-            f"  cell={index}  {' '.join(f'{key}={value}' for key, value in row.axes.items())}"
-            for index, row in enumerate(cells)
-        )
-        raise InputError("\n".join([f"{sweep}: has {len(cells)} cells; add one of", *lines]))
-    index = 0 if cell is None else whole_number(cell, "cell")
-    if index >= len(cells):
-        raise InputError(f"cell={cell}: must be a number from 0 to {len(cells) - 1}")
-    return cells[index].record_id

@@ -6,13 +6,10 @@ imported only when it runs, so that ``--help`` stays light.
 
 from __future__ import annotations
 
-import difflib
-from importlib import import_module
-
 import click
 
 from turbo_lab import __version__
-from turbo_lab.errors import unknown_name
+from turbo_lab.cli.groups import LazyCommands
 
 COMMANDS: dict[str, str] = {
     "generate": "Draw images from a prompt or a prompt set.",
@@ -45,55 +42,10 @@ Exit codes: 0 done, 1 regression, 2 wrong input, 3 incomplete, 4 internal error.
 """
 
 
-class Commands(click.Group):
-    """The commands of the table; each is imported when it runs."""
+class Commands(LazyCommands):
+    """The commands of turbo-lab."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the table's order."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        found = import_module(f"turbo_lab.cli.{cmd_name}").command
-        assert isinstance(found, click.Command)
-        return found
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; raises :class:`InputError` with the nearest name."""
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise unknown_name("command", args[0], COMMANDS)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table without importing the commands."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-class Subcommands(click.Group):
-    """A command that needs one of its subcommands."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the subcommand; raises :class:`click.UsageError` with the nearest name."""
-        if args[0] not in self.commands and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], self.commands, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise click.UsageError(
-                f"{args[0]}: unknown.{hint} Valid: {', '.join(sorted(self.commands))}.", ctx
-            )
-        return super().resolve_command(ctx, args)
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the words; raises :class:`click.UsageError` if no subcommand is named."""
-        if not args and not ctx.resilient_parsing:  # completion has none yet
-            raise click.UsageError(f"name one of {', '.join(self.commands)}.", ctx)
-        return super().parse_args(ctx, args)
+    table = COMMANDS
 
 
 @click.group(

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from turbo_lab.cli.arguments import take_key
-from turbo_lab.cli.options import GridCommand, html_option, json_option, words_argument
+from turbo_lab.cli.grid import GridCommand, words_argument
+from turbo_lab.cli.options import html_option, json_option
 from turbo_lab.errors import InputError
 
 

@@ -12,7 +12,7 @@ from click.shell_completion import (
     get_completion_class,
 )
 
-from turbo_lab.cli.keys import GROUPS, choices, key_names
+from turbo_lab.cli.keys import key_names, values_of
 
 _SHELLS = ["bash", "zsh", "fish"]
 _PLAIN = "COMPREPLY+=($value)"
@@ -59,26 +59,3 @@ def complete_keys(words: Sequence[str], incomplete: str) -> list[CompletionItem]
     if before in key_names():
         return [CompletionItem(name) for name in values_of(before) if name.startswith(incomplete)]
     return [CompletionItem(f"{key}=") for key in key_names() if key.startswith(incomplete)]
-
-
-def values_of(key: str) -> list[str]:
-    """Return the values that a key is known to take; empty if any value will do."""
-    from turbo_lab.cards import adapter_names
-    from turbo_lab.request.pipeline import CHOICES
-    from turbo_lab.request.request import DTYPES, SCHEDULERS, SEED_MODES
-
-    if key in GROUPS:
-        return choices(key)
-    known: dict[str, Sequence[str]] = {
-        "lora": ("none", *adapter_names()),
-        "scheduler": SCHEDULERS,
-        "dtype": DTYPES,
-        "device": ("auto", "cpu", "cuda"),
-        **CHOICES,
-        **dict.fromkeys(("fuse_qkv", "vae_slicing", "vae_tiling"), ("false", "true")),
-        "seed_mode": SEED_MODES,
-        "share": ("exact", "batched", "none"),
-        "on_out_of_memory": ("fail", "split"),
-        "timing": ("off", "short", "full"),
-    }
-    return list(known.get(key, ()))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from turbo_lab.cli.options import json_option, take_keys, words_argument
+from turbo_lab.cli.grid import words_argument
+from turbo_lab.cli.options import json_option, take_keys
 from turbo_lab.documents.inspection import Diagnosis
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from turbo_lab.cli.options import GridCommand, grid_options, json_option, with_hydra, words_argument
-from turbo_lab.errors import InputError
+from turbo_lab.cli.grid import GridCommand, words_argument
+from turbo_lab.cli.hydra_flags import grid_options, with_hydra
+from turbo_lab.cli.options import json_option
+from turbo_lab.cli.prompt import split_prompt
 
 if TYPE_CHECKING:
     from turbo_lab.config import GridPoint
@@ -27,7 +29,7 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     """
     from turbo_lab import config
 
-    prompt, rest = _prompt(with_hydra(words, hydra))
+    prompt, rest = split_prompt(with_hydra(words, hydra))
     points = config.compose("generate", rest)
     if prompt is not None:
         # Not through Hydra's grammar, which gives backslashes, braces and equals signs a meaning.
@@ -63,22 +65,3 @@ def _generate(points: Sequence[GridPoint], as_json: bool) -> int:
             print(f"{image.path}  {image.pixel_sha256[:12]}")
     records = done.outcome.records.values()
     return 3 if any(record.status == CellStatus.FAILED for record in records) else 0
-
-
-def _prompt(words: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Return the prompt, if the first word is one, and the other words."""
-    from turbo_lab.config import is_key
-
-    prompt, rest = None, list(words)
-    if rest and not rest[0].startswith("-") and not is_key(rest[0]):
-        prompt, *rest = rest
-    named = [word for word in rest if word.startswith(("prompt=", "prompts="))]
-    if prompt is None and not named and not any(word.startswith("-") for word in rest):
-        raise InputError(
-            'generate: give a prompt, as in turbo-lab generate "a red apple", or prompts=NAME'
-        )
-    if prompt is not None and named:
-        raise InputError(f"generate: two prompts given ({prompt!r} and {named[0]}); pass only one")
-    if prompt == "":
-        raise InputError("generate: the prompt is empty; give at least one word")
-    return prompt, rest

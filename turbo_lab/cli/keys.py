@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from turbo_lab.cards import conf_dir
+from turbo_lab.environment import DEVICES
 
-GROUPS = ("model", "prompts", "sweep", "metrics", "tracking", "gate")
+_GROUP = re.compile(r"^  - ([a-z_]+): ", flags=re.MULTILINE)
 _KEY = re.compile(r"^([a-z_]+): ([^#\n]*?) *(?:# (.*))?$", flags=re.MULTILINE)
 
 
@@ -16,9 +18,14 @@ def keys_help() -> list[tuple[str, str]]:
     return [(f"{key}={_default(value)}", note or "") for key, value, note in _KEY.findall(text)]
 
 
+def groups() -> list[str]:
+    """Return the names of the config groups, in the order of ``config.yaml``."""
+    return _GROUP.findall((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
+
+
 def groups_help() -> list[tuple[str, str]]:
     """Return (``group=``, its choices) of every config group."""
-    return [(f"{group}=", ", ".join(choices(group))) for group in GROUPS]
+    return [(f"{group}=", ", ".join(choices(group))) for group in groups()]
 
 
 def choices(group: str) -> list[str]:
@@ -29,7 +36,31 @@ def choices(group: str) -> list[str]:
 def key_names() -> list[str]:
     """Return every top-level key and group."""
     text = (conf_dir() / "config.yaml").read_text(encoding="utf-8")
-    return sorted({key for key, _, _ in _KEY.findall(text)} | set(GROUPS))
+    return sorted({key for key, _, _ in _KEY.findall(text)} | set(groups()))
+
+
+def values_of(key: str) -> Sequence[str]:
+    """Return the values that a key is known to take; empty if any value will do."""
+    from turbo_lab.cards import adapter_names
+    from turbo_lab.planning.options import ON_OUT_OF_MEMORY, SHARES, TIMINGS
+    from turbo_lab.request.pipeline import CHOICES, SWITCHES
+    from turbo_lab.request.request import DTYPES, SCHEDULERS, SEED_MODES
+
+    if key in groups():
+        return choices(key)
+    known: dict[str, Sequence[str]] = {
+        "lora": ("none", *adapter_names()),
+        "scheduler": SCHEDULERS,
+        "dtype": DTYPES,
+        "device": DEVICES,
+        **CHOICES,
+        **dict.fromkeys(SWITCHES, ("false", "true")),
+        "seed_mode": SEED_MODES,
+        "share": SHARES,
+        "on_out_of_memory": ON_OUT_OF_MEMORY,
+        "timing": TIMINGS,
+    }
+    return known.get(key, ())
 
 
 def _default(value: str) -> str:

@@ -18,12 +18,14 @@ import click
 from click.shell_completion import shell_complete
 
 from turbo_lab.cli.commands import turbo_lab
+from turbo_lab.cli.failures import one_line, print_error
 from turbo_lab.cli.leave import leave
 from turbo_lab.environment import process_start
 from turbo_lab.errors import TurboLabError
-from turbo_lab.untrusted.printable import printable, printable_output, shortened
+from turbo_lab.untrusted.printable import printable_output
 from turbo_lab.untrusted.redaction import redact
 
+_INTERRUPTED = "interrupted; finished work is in the store, run the same command again to resume"
 _COMPLETE = "_TURBO_LAB_COMPLETE"
 
 
@@ -49,48 +51,29 @@ def _run(words: list[str], began: float) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
-        _print_error(_one_line(error))
+        print_error(one_line(error))
         return 2
     except TurboLabError as error:
-        _print_error(str(error))
+        print_error(str(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        print(
-            "turbo-lab: interrupted; finished work is in the store, "
-            "run the same command again to resume",
-            file=sys.stderr,
-        )
+        print_error(_INTERRUPTED)
         return 3
     except BrokenPipeError:  # the reader has gone, for example `| head`
         sys.stderr.close()
         return 0
     except Exception as error:  # noqa: BLE001  (a crash must never look like a regression)
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            _print_error(f"{error.filename}: the name is too long; a file name has up to 255 bytes")
+            print_error(f"{error.filename}: the name is too long; a file name has up to 255 bytes")
             return 2
         print(redact(traceback.format_exc()), end="", file=sys.stderr)
         print("turbo-lab: internal error; please report the lines above", file=sys.stderr)
         return 4
 
 
-def _print_error(text: str) -> None:
-    """Print a message without credentials, cut where it quotes a value that is too long."""
-    print(f"turbo-lab: {shortened(printable(redact(text)))}", file=sys.stderr)
-
-
 def run() -> NoReturn:
     """Run the command line as a process; the entry point of ``turbo-lab``."""
     leave(main(began=process_start()))
-
-
-def _one_line(error: click.ClickException) -> str:
-    """Return click's message with the command it is about and where to read more."""
-    text = " ".join(error.format_message().split())
-    context = getattr(error, "ctx", None)
-    if context is None or context.parent is None:
-        return text
-    path = context.command_path.removeprefix("turbo-lab ")
-    return f"{path}: {text} See turbo-lab {path} --help."
 
 
 if __name__ == "__main__":

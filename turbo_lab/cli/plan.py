@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from turbo_lab.cli.options import GridCommand, grid_options, json_option, with_hydra, words_argument
+from turbo_lab.cli.grid import GridCommand, words_argument
+from turbo_lab.cli.hydra_flags import grid_options, with_hydra
+from turbo_lab.cli.options import json_option
 from turbo_lab.cli.sweep import with_default_sweep
 from turbo_lab.documents.output import print_document
 from turbo_lab.planning.resolved_sweep import plan_result, resolve_points

@@ -1,55 +1,16 @@
-"""``turbo-lab reference build``: image statistics that distances are measured to.
-
-Owns which files of a folder are read and which folders are refused.
-"""
+"""``turbo-lab reference build``: image statistics that distances are measured to."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-import numpy as np
-import numpy.typing as npt
 
-from turbo_lab.cli.commands import Subcommands
-from turbo_lab.cli.options import json_option, take_keys, words_argument
-from turbo_lab.documents.inspection import ReferenceBuilt
+from turbo_lab.cli.grid import words_argument
+from turbo_lab.cli.groups import Subcommands
+from turbo_lab.cli.options import json_option, take_keys
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
-from turbo_lab.identity import DigestCache, digest, hash_file
-from turbo_lab.images import UNREADABLE, pixel_sha256
-from turbo_lab.progress import StderrProgress
-from turbo_lab.untrusted.paths import open_regular
-
-if TYPE_CHECKING:
-    from turbo_lab.metrics.extractor_source import ExtractorSource
-    from turbo_lab.metrics.inputs import Extractor
-    from turbo_lab.metrics.reference import Reference
-
-Images = npt.NDArray[np.uint8]
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-_BATCH = 32
-_ORIENTATION = 0x0112  # of EXIF; 1 is upright
-
-
-@dataclass(frozen=True)
-class Source:
-    """A stream of images, which are not all in memory at once."""
-
-    name: str
-    """Name for display, and of the file."""
-    count: int
-    """Number of images."""
-    batches: Iterable[Images]
-    """Batches of (n, H, W, 3) uint8 of one size; read when iterated."""
-    about: dict[str, str]
-    """Description of the images that is written into the file."""
-    turned: list[Path] = field(default_factory=list)
-    """Files that were turned upright as their EXIF orientation says; filled while they are read."""
 
 
 @click.group("reference", cls=Subcommands)
@@ -68,6 +29,8 @@ def build_(words: tuple[str, ...], features: bool, output: str | None, as_json: 
     The extractor is named as a sweep names it; device=cuda computes its features there.
     """
     from turbo_lab.metrics.extractor_source import extractor_source
+    from turbo_lab.report.text.reference import print_reference
+    from turbo_lab.workflows.reference import folder_source, write
 
     rest, keys = take_keys(words, "metrics.extractor", "metrics.pretrained", "device")
     if len(rest) != 1:
@@ -85,167 +48,3 @@ def build_(words: tuple[str, ...], features: bool, output: str | None, as_json: 
     else:
         print_reference(built)
     return 0
-
-
-def write(
-    source: Source, extractor: ExtractorSource, keep: bool, device: str, output: str | None
-) -> ReferenceBuilt:
-    """Build a reference and write it.
-
-    ``keep``: keep each image's features, which ``kid`` and ``cmmd`` need. ``output``: the
-    file; ``None`` names it by source and extractor. Raises :class:`InputError` if it exists.
-    """
-    path = Path(output or f"{source.name}-{extractor.name}.safetensors")
-    _check_output(path)
-    reference, distinct = build(source, extractor, keep_features=keep, device=device, path=path)
-    return ReferenceBuilt(
-        path=path.resolve(),
-        name=reference.name,
-        n=reference.n,
-        distinct=distinct,
-        num_features=len(reference.mean),
-        features=keep,
-        extractor_name=reference.extractor_name,
-        extractor=reference.extractor,
-        digest=hash_file(path),
-        warnings=tuple(_warnings(reference, distinct, source)),
-    )
-
-
-def folder_source(folder: Path) -> Source:
-    """Return the images below a folder, by name. Raises :class:`InputError` if there are none."""
-    if not folder.is_dir():
-        raise InputError(f"reference build {folder}: is not a folder; name one with images")
-    files = sorted(path for path in folder.rglob("*") if _is_picture(path))
-    if not files:
-        raise InputError(
-            f"reference build {folder}: holds no image; it takes files ending in "
-            f"{', '.join(SUFFIXES)}"
-        )
-    turned: list[Path] = []
-    return Source(
-        folder.resolve().name, len(files), batches=_read(files, turned), about={}, turned=turned
-    )
-
-
-def _is_picture(path: Path) -> bool:
-    """Return whether a file is an image by its name; macOS leaves ``._NAME`` next to each."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
-
-
-def build(
-    source: Source, extractor: ExtractorSource, keep_features: bool, device: str, path: Path
-) -> tuple[Reference, int]:
-    """Write the reference of all images; return it and the number of distinct images."""
-    from turbo_lab.metrics.cache import CachedExtractor, FeatureCache
-    from turbo_lab.metrics.reference import build_reference, save_reference
-
-    cache = DigestCache()
-
-    def load() -> Extractor:
-        from turbo_lab.metrics.extractor import open_extractor
-
-        return open_extractor(extractor, cache, device)
-
-    cached = CachedExtractor(
-        extractor.name, extractor.digest(cache), load=load, cache=FeatureCache(), device=device
-    )
-    rows, hashes, progress = [], [], StderrProgress()
-    progress.begin(source.count)
-    try:
-        for images in source.batches:
-            rows.append(cached.image_features(images))
-            hashes += [pixel_sha256(image) for image in images]
-            progress.advance(len(images))
-    finally:
-        progress.end()
-    reference = build_reference(
-        np.concatenate(rows),
-        source.name,
-        extractor=cached.digest,
-        extractor_name=extractor.name,
-        keep_features=keep_features,
-    )
-    # The statistics do not depend on the order.
-    save_reference(path, reference, {"images": digest(sorted(hashes)), **source.about})
-    return reference, len(set(hashes))
-
-
-def _read(files: list[Path], turned: list[Path]) -> Iterator[Images]:
-    """Yield batches of pixels, upright; files that were turned are added to ``turned``.
-
-    Raises :class:`InputError` with the file that does not fit.
-    """
-    first: Images | None = None
-    for start in range(0, len(files), _BATCH):
-        batch = []
-        for path in files[start : start + _BATCH]:
-            pixels, is_turned = _pixels(path)
-            turned += [path] * is_turned
-            first = pixels if first is None else first
-            if pixels.shape != first.shape:
-                raise InputError(
-                    f"{path}: is {_size(pixels)}, but {files[0].name} is {_size(first)}; bring all "
-                    "images to one size first: how that is done moves every distance"
-                )
-            batch.append(pixels)
-        yield np.stack(batch)
-
-
-def _pixels(path: Path) -> tuple[Images, bool]:
-    """Return an image's pixels as people see it, and whether its EXIF orientation turned it."""
-    from PIL import Image, ImageOps
-
-    try:
-        with open_regular(path, follow_links=True) as file, Image.open(file) as image:
-            mode = f"{image.mode} with transparency" * ("transparency" in image.info) or image.mode
-            if mode not in ("RGB", "L", "P"):
-                raise InputError(
-                    f"{path}: its pixels are {mode}; save it as 8-bit RGB without transparency"
-                )
-            is_turned = image.getexif().get(_ORIENTATION, 1) != 1
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB")), is_turned
-    except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read as an image ({error})") from error
-
-
-def _size(pixels: Images) -> str:
-    return f"{pixels.shape[1]}x{pixels.shape[0]}"
-
-
-def _check_output(path: Path) -> None:
-    """Refuse a file that exists: measurements name it, and its content must not change."""
-    if path.suffix != ".safetensors":
-        raise InputError(f"--output {path}: must end in .safetensors")
-    if path.exists():
-        raise InputError(f"{path}: exists; remove it, or name another file with --output FILE")
-
-
-def _warnings(reference: Reference, distinct: int, source: Source) -> Iterator[str]:
-    features = len(reference.mean)
-    if source.turned:
-        yield (
-            f"{len(source.turned)} of the {source.count} images were turned upright, as their EXIF "
-            "orientation says"
-        )
-    if reference.n <= features:
-        yield (
-            f"{reference.n} images for {features} features: the covariance has no full rank; "
-            "distances to it mean little"
-        )
-    if distinct < 0.99 * reference.n:
-        yield f"only {distinct} of the {reference.n} images are distinct"
-
-
-def print_reference(built: ReferenceBuilt) -> None:
-    """Print what was built and how to use it; warnings go to standard error."""
-    for text in built.warnings:
-        print(f"warning: {text}", file=sys.stderr)
-    kept = "with" if built.features else "without"
-    print(f"reference   {built.path}")
-    print(f"images      {built.n}, {kept} their {built.num_features} features each")
-    print(f"extractor   {built.extractor_name} ({built.extractor[:12]})")
-    print(f"digest      {built.digest[:12]}")
-    print(f"\nuse it      turbo-lab sweep reference={built.path}")
-    if not built.features:
-        print("for kid and cmmd, build it with --features")

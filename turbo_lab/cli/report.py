@@ -7,14 +7,11 @@ from pathlib import Path
 
 import click
 
-from turbo_lab.cli.options import json_option, take_keys, words_argument
+from turbo_lab.cli.grid import words_argument
+from turbo_lab.cli.options import json_option, take_keys
 from turbo_lab.documents.output import print_document, write_text
 from turbo_lab.documents.results import WrittenReport
-from turbo_lab.documents.sweep import SweepResult, latest_timing
-from turbo_lab.errors import InputError, StoreError, unknown_name
-from turbo_lab.report.columns import CellDetails
-from turbo_lab.store.layout import DEFAULT_STORE, SWEEP_FILE, StoreLayout, store_around
-from turbo_lab.store.record import read_object
+from turbo_lab.errors import InputError
 
 _FORMATS = {"html": "report.html", "markdown": "report.md"}
 
@@ -40,13 +37,17 @@ def command(
     SWEEP is a sweep's id or its first digits, or a sweep.json. Exit code 3 if images that the
     sweep names are missing.
     """
+    from turbo_lab.report.markdown import sweep_markdown
+    from turbo_lab.workflows.sweep_report import find_sweep, html_page, read_sweep
+
     rest, keys = take_keys(words, "store")
     store = keys.get("store")
     if len(rest) != 1:
         raise InputError("report: name one sweep, as in turbo-lab report 1a2b3c, or a sweep.json")
     path = find_sweep(rest[0], store)
     sweep = read_sweep(path, store)
-    text, missing = (_markdown(sweep), 0) if form == "markdown" else _html(sweep, images)
+    is_markdown = form == "markdown"
+    text, missing = (sweep_markdown(sweep), 0) if is_markdown else html_page(sweep, images)
     target = Path(output or _FORMATS[form])
     if output is None and target.is_symlink():
         raise InputError(f"{target}: is a symbolic link; name the file to write with --output")
@@ -58,96 +59,3 @@ def command(
     if missing:
         print(f"{missing} images not found; pass store=DIR if the store was moved", file=sys.stderr)
     return 3 if missing else 0
-
-
-def find_sweep(name: str, store: str | None) -> Path:
-    """Return the sweep document that a name means. Raises :class:`InputError`."""
-    given = Path(name)
-    if given.is_file():
-        return given
-    if (given / SWEEP_FILE).is_file():
-        return given / SWEEP_FILE
-    layout = StoreLayout(Path(store or DEFAULT_STORE))
-    known = [one for one in layout.sweeps() if one.document.exists()]
-    found = [one for one in known if name and one.sweep_id.startswith(name)]
-    if len(found) == 1:
-        return found[0].document
-    if found:
-        ids = ", ".join(one.sweep_id for one in found)
-        raise InputError(f"{name}: fits {len(found)} sweeps; write more of one: {ids}")
-    if name and any(one.begun.exists() for one in layout.sweeps(name)):
-        raise InputError(f"{name}: that sweep was cut off; the same command again finishes it")
-    if not known:
-        raise InputError(f"{name}: does not exist, and {layout.root} has no sweeps; set store=DIR")
-    raise unknown_name("sweep", name, [one.sweep_id for one in known])
-
-
-def read_sweep(path: Path, store: str | None) -> SweepResult:
-    """Return a sweep, its paths moved to ``store`` or else to the store that its file is in.
-
-    Raises :class:`StoreError` if it names files outside its store.
-    """
-    content = read_object(path, "run the same sweep again")
-    sweep = SweepResult.from_document(content, str(path))
-    if not sweep.cells:
-        raise InputError(f"{path}: the sweep has no cells; there is nothing to show")
-    return sweep.moved(_store_of(path, sweep.store, store))
-
-
-def _store_of(path: Path, named: Path, given: str | None) -> Path:
-    """Return the store whose files are shown: ``given``, the one around ``path``, or ``named``."""
-    if given is not None:
-        return Path(given).resolve()
-    return store_around(path) or named.resolve()
-
-
-def cell_details(sweep: SweepResult) -> dict[str, CellDetails]:
-    """Return what the store has of each cell, by record id; empty if there is no store."""
-    from turbo_lab.store.store import Store
-
-    root = sweep.store
-    if not StoreLayout(root).exists:
-        return {}
-    store = Store(root)
-    found = {}
-    for row in sweep.cells:
-        record = store.read_record(row.record_id)
-        if record is None:
-            continue
-        fingerprints = {metric.fingerprint for metric in row.metrics.values()}
-        per_image = {
-            m.name: m.per_image
-            for m in store.measurements(record.record_id)
-            if m.per_image is not None and m.fingerprint in fingerprints
-        }
-        timing = latest_timing(store, record)
-        samples = () if timing is None else timing.samples_s
-        found[record.record_id] = CellDetails(per_image, samples, record.fingerprint)
-    return found
-
-
-def _html(sweep: SweepResult, shown: int | None) -> tuple[str, int]:
-    """Return the page, and the number of its images that are missing."""
-    from turbo_lab.report.html.pictures import pictures_per_cell, read_pictures
-    from turbo_lab.report.html.sweep import sweep_report
-
-    cells = sweep.cells
-    limit = pictures_per_cell(len(cells)) if shown is None else shown
-    paths = [image.path for row in cells for image in row.images[:limit]]
-    # A document may name any folder as its store.
-    is_store = StoreLayout(sweep.store).exists
-    try:
-        pictures = read_pictures(paths) if is_store else {}
-    except OSError as error:
-        raise StoreError(
-            f"{error}: an image of the sweep cannot be read; "
-            "turbo-lab store verify lists what is damaged"
-        ) from error
-    missing = sum(str(path) not in pictures for path in paths)
-    return sweep_report(sweep, cell_details(sweep), pictures), missing
-
-
-def _markdown(sweep: SweepResult) -> str:
-    from turbo_lab.report.markdown import sweep_markdown
-
-    return sweep_markdown(sweep)

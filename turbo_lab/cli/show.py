@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -14,7 +13,6 @@ from turbo_lab.documents.inspection import ShownImage
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.untrusted.json_text import parse_json
-from turbo_lab.untrusted.typed_json import to_plain
 
 
 @click.command("show")
@@ -30,7 +28,9 @@ def command(image: Path, as_json: bool) -> int:
         print_document("show", about)
     else:
         print(text.get("parameters", ""))
-        print(json.dumps(to_plain(about), indent=2, ensure_ascii=False))
+        from turbo_lab.report.text.terminal import print_json
+
+        print_json(about)
     return 0
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from turbo_lab.cli.options import GridCommand, grid_options, json_option, with_hydra, words_argument
+from turbo_lab.cli.grid import GridCommand, words_argument
+from turbo_lab.cli.hydra_flags import grid_options, with_hydra
+from turbo_lab.cli.options import json_option
 
 if TYPE_CHECKING:
     from turbo_lab.workflows.sweep import FinishedSweep

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from turbo_lab.compare.paired import Key, ScoredImages
 from turbo_lab.documents.inspection import Finding, FindingStatus
+from turbo_lab.documents.results import BaselineShown
 from turbo_lab.environment import Fingerprint
 from turbo_lab.errors import InputError, StoreError, TurboLabError
 from turbo_lab.identity import digest as sha256_of
@@ -162,6 +163,19 @@ def names(folder: Path) -> list[str]:
     """Return the names of all baselines, those of ``folder`` and those that ship."""
     found = [*folder.glob("*.json"), *PACKAGED.glob("*.json")]
     return sorted({path.stem for path in found})
+
+
+def show_baseline(baseline: Baseline) -> BaselineShown:
+    """Return what a baseline was measured on and with."""
+    return BaselineShown(
+        name=baseline.name,
+        digest=baseline.content_digest,
+        record_id=baseline.record_id,
+        parameters=baseline.parameters,
+        images=len(baseline.keys),
+        figures={m.name: m.value for m in baseline.measurements},
+        fingerprint=baseline.fingerprint.keys,
+    )
 
 
 def check_baselines() -> Iterator[Finding]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from turbo_lab.analysis.latency_fit import fits
-from turbo_lab.documents.timing import BenchCell, BenchResult, CellTiming
+from turbo_lab.documents.timing import BenchCell, BenchResult, CellTiming, PairEnergy, PairResult
 from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
@@ -75,6 +76,45 @@ def time_sides(
         return compare_calls(
             calls[0], calls[1], rule, baseline.device, num_pairs=num_pairs, meter=meter
         )
+
+
+def pair_result(
+    timing: PairedTiming,
+    images_per_call: int,
+    baseline_words: Sequence[str],
+    *,
+    candidate_words: Sequence[str],
+) -> PairResult:
+    """Return the result of timing two sides, with the command line of each."""
+    return PairResult(
+        baseline=tuple(baseline_words),
+        candidate=tuple(candidate_words),
+        verdict=timing.verdict,
+        ratio=timing.ratio,
+        ci95=timing.ci95,
+        noise_ratio=timing.noise_ratio,
+        noise_ci95=timing.noise_ci95,
+        baseline_s=timing.a_s,
+        candidate_s=timing.b_s,
+        baseline_blocks_s=timing.blocks_a_s,
+        candidate_blocks_s=timing.blocks_b_s,
+        calls_a_block=timing.calls_a_block,
+        warnings=timing.warnings,
+        energy=_pair_energy(timing, images_per_call),
+    )
+
+
+def _pair_energy(found: PairedTiming, images_per_call: int) -> PairEnergy | None:
+    """Return the energy of both sides per image; ``None`` if it was not measured."""
+    if found.energy is None:
+        return None
+    a_j, b_j = (
+        sum(side) / len(side) / images_per_call
+        for side in (found.energy.blocks_a_j, found.energy.blocks_b_j)
+    )
+    return PairEnergy(
+        a_j, b_j, ratio=found.energy.ratio, ci95=found.energy.ci95, method=found.energy.method
+    )
 
 
 def check_same_run(command: str, baseline: ResolvedSweep, candidate: ResolvedSweep) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from turbo_lab import environment
@@ -25,6 +27,7 @@ from turbo_lab.gate.inputs import GateInputs
 from turbo_lab.gate.performance_checks import INSTRUMENTS, Instruments
 from turbo_lab.gate.run_checks import DrawnSides, all_checks, draw_sides
 from turbo_lab.golden.tiers import choose_tier
+from turbo_lab.planning.resolved_sweep import ResolvedSweep, with_store
 from turbo_lab.verdict import Direction, Verdict
 
 if TYPE_CHECKING:
@@ -60,6 +63,13 @@ def judge(drawn: DrawnSides, instruments: Instruments = INSTRUMENTS) -> GateResu
     """Make every check of the policy on sides that are drawn."""
     verdict, checks = decide(list(all_checks(drawn, instruments)))
     return GateResult(drawn.inputs, verdict, tuple(checks), drawn)
+
+
+@contextmanager
+def fresh_store(candidate: ResolvedSweep) -> Iterator[ResolvedSweep]:
+    """Give the candidate a store of this run alone, which is removed afterwards."""
+    with TemporaryDirectory(prefix="turbo-lab-gate-") as folder:
+        yield with_store(candidate, Path(folder))
 
 
 def gate_report(

@@ -22,6 +22,8 @@ from turbo_lab.documents.gate import (
     CatchRate,
     CheckResult,
     GateCalibration,
+    GateMutation,
+    GateReport,
     MetricCalibration,
 )
 from turbo_lab.errors import InputError
@@ -40,7 +42,7 @@ from turbo_lab.gate.mutation import (
     slower_unet,
 )
 from turbo_lab.gate.policy import Policy
-from turbo_lab.gate.run import GateResult, judge
+from turbo_lab.gate.run import GateResult, gate_report, judge
 from turbo_lab.gate.run_checks import draw_sides, features_of, quality_checks
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, measuring, vary, with_store
 from turbo_lab.request.request import LoraUse, Request
@@ -59,6 +61,14 @@ class RealGate:
     baseline_seed: int
     """First seed of the baseline."""
 
+    def report(self, words: Sequence[str]) -> GateReport:
+        """Return the gate's document; ``words``: the command line of both sides, without seeds."""
+        return gate_report(
+            self.result,
+            [*words, f"seed={self.candidate_seed}"],
+            [*words, f"seed={self.baseline_seed}"],
+        )
+
 
 def calibrate(
     policy: Policy, candidate: ResolvedSweep, seeds: int, resamples: int
@@ -74,6 +84,35 @@ def calibrate(
         distance = _calibrate_distance(drawn, policy.frechet)
         found = dataclasses.replace(found, metrics=(*found.metrics, distance))
     return found
+
+
+def real_gates(
+    policy: Policy, candidate: ResolvedSweep, first_seeds: int, count: int
+) -> list[RealGate]:
+    """Run ``count`` whole gates, each on two seed sets that no other gate uses.
+
+    ``first_seeds``: number of seeds per prompt that are used up already.
+    """
+    prompts = num_prompts(candidate)
+    return [
+        real_gate(policy, candidate, prompts * (first_seeds + 2 * index)) for index in range(count)
+    ]
+
+
+def calibration_holds(found: GateCalibration, gates: Sequence[RealGate]) -> bool:
+    """Return whether equal pipelines pass often enough, and no margin is below the noise."""
+    has_alarm = any(gate.result.verdict == Verdict.REGRESSION for gate in gates)
+    is_sound = found.rate_ci95[0] <= 0.05 and all(row.holds for row in found.metrics)
+    return is_sound and not has_alarm
+
+
+def gate_mutation(found: Sequence[BlindnessOutcome]) -> GateMutation:
+    """Return the document of the faults that were tried."""
+    return GateMutation(
+        score=sum(outcome.caught for outcome in found) / len(found),
+        catch_rates=catch_rates(found),
+        faults=tuple(found),
+    )
 
 
 def real_gate(policy: Policy, candidate: ResolvedSweep, first_seed: int) -> RealGate:

@@ -192,6 +192,10 @@ def _raise_first(refused: Mapping[str, bool]) -> None:
             raise InputError(text)
 
 
+SWITCHES: tuple[str, ...] = tuple(key.name for key in fields(PipelineKeys) if key.type == "bool")
+"""Keys that are true or false."""
+
+
 def _valid(config: ConfigNode, key: str) -> str | bool:
     if key in CHOICES:
         return config.choice(key, CHOICES[key])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from turbo_lab.cli.commands import Subcommands
 from turbo_lab.cli.golden import (
     accept,
     calibrate,
@@ -16,6 +15,7 @@ from turbo_lab.cli.golden import (
     reject,
 )
 from turbo_lab.cli.golden import list as list_
+from turbo_lab.cli.groups import Subcommands
 
 
 @click.group("golden", cls=Subcommands)

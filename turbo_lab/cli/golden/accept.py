@@ -8,7 +8,7 @@ import click
 
 from turbo_lab.cli.golden.options import processes_option
 from turbo_lab.cli.options import json_option
-from turbo_lab.documents.golden import AcceptedCase, GoldenAccepted
+from turbo_lab.documents.golden import GoldenAccepted
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
 from turbo_lab.golden.document import Acceptance, current_day
@@ -53,21 +53,10 @@ def command(
     if as_json:
         print_document("golden accept", GoldenAccepted(tuple(rows)))
     else:
-        for row in rows:
-            _print_row(row)
+        from turbo_lab.report.text.golden_lifecycle import print_accepted
+
+        print_accepted(rows)
     return 0
-
-
-def _print_row(row: AcceptedCase) -> None:
-    if row.expires:
-        status = f"accepted until {row.expires}; the golden stays"
-    elif row.parent is None:
-        status = "is the golden; it has no predecessor"
-    else:
-        status = f"is the golden; its predecessor was {row.parent[:12]}"
-    print(f"{row.name:32} {row.outcome[:12]}  {status}")
-    if row.was_known_bad:
-        print(f"{'':32} was known bad ({row.was_known_bad}) and is no longer")
 
 
 def _day(text: str) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from turbo_lab.cli.golden.options import only_overrides
-from turbo_lab.cli.options import json_option, words_argument
+from turbo_lab.cli.grid import words_argument
+from turbo_lab.cli.options import json_option
 from turbo_lab.documents.golden import GoldenCalibration, ThresholdProvenance
 from turbo_lab.documents.output import print_document
 from turbo_lab.environment import Keys, package_version

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from turbo_lab.cli.golden.options import split_words
-from turbo_lab.cli.options import html_option, json_option, words_argument
+from turbo_lab.cli.grid import words_argument
+from turbo_lab.cli.options import html_option, json_option
 from turbo_lab.documents.output import check_writable, print_document
 from turbo_lab.golden.library import check_known, open_library, packaged_root
 

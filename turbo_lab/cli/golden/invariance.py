@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from turbo_lab.cli.golden.options import only_overrides
-from turbo_lab.cli.options import json_option, words_argument
+from turbo_lab.cli.grid import words_argument
+from turbo_lab.cli.options import json_option
 from turbo_lab.documents.golden import GoldenInvariance
 from turbo_lab.documents.output import print_document
 from turbo_lab.golden.library import open_library

@@ -1,0 +1,41 @@
+"""Which record or image a word names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.recipes import record
+from turbo_lab.errors import InputError
+from turbo_lab.store.store import Store
+from turbo_lab.workflows.find_drawing import find_drawing
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A store with two records of one cell."""
+    store = Store(tmp_path / "turbo-lab-store")
+    for name in ("a", "b"):
+        store.write_record(record(record_id=name * 64, cell_id="c" * 64))
+    return store
+
+
+def test_a_record_is_found_by_its_beginning_and_by_its_path(store: Store) -> None:
+    path = store.record_path("b" * 64)
+    assert find_drawing("a" * 8, store.root, None).name == "a" * 64
+    assert find_drawing(str(path), Path("nowhere"), None).name == "b" * 64
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("c" * 64, r"fits 2 records \(a{12}, b{12}\); give a record id"),
+        ("d" * 64, "no record of .* has this id"),
+        ("aaaa", "is not a PNG file, a record path, an id"),
+        ("nowhere.json", "nowhere.json: does not exist"),
+    ],
+)
+def test_what_names_no_single_record_is_refused(word: str, message: str, store: Store) -> None:
+    with pytest.raises(InputError, match=message):
+        find_drawing(word, store.root, None)

@@ -1,0 +1,43 @@
+"""Commands that take a grid: their words and their help.
+
+``KEY=VALUE`` words are handed to Hydra's grammar unread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from turbo_lab.cli.completion import complete_keys
+from turbo_lab.cli.keys import groups_help, keys_help
+from turbo_lab.cli.options import Function
+
+
+class GridCommand(click.Command):
+    """A command that takes a grid; its help lists all keys and their values."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the keys, the groups and how a grid is written."""
+        super().format_epilog(ctx, formatter)
+        for title, rows in (("Keys", keys_help()), ("Groups", groups_help())):
+            with formatter.section(title):
+                formatter.write_dl(rows, col_max=38)
+        with formatter.section("Grids"):
+            formatter.write_text(
+                "A list of values sweeps a key, several such keys make a grid, range(1,5) counts. "
+                "A group's own keys are written group.key=VALUE."
+            )
+
+
+def words_argument(metavar: str = "[KEY=VALUE]...") -> Callable[[Function], Function]:
+    """Take all words that are not options, unread."""
+    return click.argument(
+        "words",
+        nargs=-1,
+        type=click.UNPROCESSED,
+        metavar=metavar,
+        shell_complete=lambda context, _, incomplete: complete_keys(
+            context.params.get("words") or (), incomplete
+        ),
+    )
