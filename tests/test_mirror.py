@@ -30,6 +30,7 @@ CROSS_CUTTING = {
     "execute/test_processes.py": "a sweep in fresh processes",
     "execute/test_sharing.py": "whole sweeps that share work",
     "experiments/": "the package experiments",
+    "report/text/test_width.py": "the tables of every command, at 80 columns",
     "runtime/test_nano_turbo.py": "the shipped model against the stock pipeline",
     "runtime/test_pipeline_keys.py": "every pipeline key against diffusers, from config to images",
     "runtime/test_single_files.py": "checkpoints in one file, from card to images",
