@@ -152,6 +152,10 @@ def test_report(turbo_lab: TurboLab, lab: Path, swept: dict[str, Any]) -> None:
     check("report", turbo_lab("report", swept["sweep_id"], "--json", folder=lab))
 
 
+def test_export(turbo_lab: TurboLab, lab: Path, swept: dict[str, Any]) -> None:
+    check("export", turbo_lab("export", swept["sweep_id"], "out", "--json", folder=lab))
+
+
 def test_reproduce(turbo_lab: TurboLab, lab: Path, drawn: Answer) -> None:
     image = Path(drawn.document["images"][0]["path"])
     words = ["device=cpu", "num_threads=2", "--json"]

@@ -1,4 +1,4 @@
-"""``turbo-lab report``: a finished sweep as one HTML file, or as Markdown."""
+"""``turbo-lab report``: a finished sweep as one file: HTML, Markdown or CSV."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from turbo_lab.documents.output import print_document, write_text
 from turbo_lab.documents.results import WrittenReport
 from turbo_lab.errors import InputError
 
-_FORMATS = {"html": "report.html", "markdown": "report.md"}
+_FORMATS = {"html": "report.html", "markdown": "report.md", "csv": "report.csv"}
 
 
 @click.command("report")
@@ -25,7 +25,9 @@ _FORMATS = {"html": "report.html", "markdown": "report.md"}
     show_default=True,
     help="What to write.",
 )
-@click.option("--output", metavar="FILE", help="Where to write it (default: report.html or .md).")
+@click.option(
+    "--output", metavar="FILE", help="Where to write it (default: report.html, .md or .csv)."
+)
 @click.option("--images", type=click.IntRange(min=0), metavar="N", help="Images shown per cell.")
 @json_option
 @words_argument("SWEEP [store=DIR]")
@@ -37,6 +39,7 @@ def command(
     SWEEP is a sweep's id or its first digits, or a sweep.json. Exit code 3 if images that the
     sweep names are missing.
     """
+    from turbo_lab.report.csv import cells_csv
     from turbo_lab.report.markdown import sweep_markdown
     from turbo_lab.workflows.sweep_report import find_sweep, html_page, read_sweep
 
@@ -46,8 +49,11 @@ def command(
         raise InputError("report: name one sweep, as in turbo-lab report 1a2b3c, or a sweep.json")
     path = find_sweep(rest[0], store)
     sweep = read_sweep(path, store)
-    is_markdown = form == "markdown"
-    text, missing = (sweep_markdown(sweep), 0) if is_markdown else html_page(sweep, images)
+    missing = 0
+    if form == "html":
+        text, missing = html_page(sweep, images)
+    else:
+        text = sweep_markdown(sweep) if form == "markdown" else cells_csv(sweep.cells)
     target = Path(output or _FORMATS[form])
     if output is None and target.is_symlink():
         raise InputError(f"{target}: is a symbolic link; name the file to write with --output")

@@ -33,6 +33,20 @@ class WrittenReport:
 
 
 @dataclass(frozen=True)
+class ExportedSweep:
+    """The ``export`` document."""
+
+    folder: Path
+    """Folder that was written, an absolute path."""
+    sweep_id: str
+    """Id of the sweep."""
+    images: int
+    """Number of images copied."""
+    missing_images: int
+    """Number of the sweep's images that were not found."""
+
+
+@dataclass(frozen=True)
 class FailedSync:
     """One sweep that could not be replayed."""
 

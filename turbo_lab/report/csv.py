@@ -1,0 +1,86 @@
+"""Tables of a sweep as CSV: one row per cell, and one row per image.
+
+Values are written in full precision, with their unit and interval in separate columns.
+An empty field is a value that there is none of.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+
+from turbo_lab.documents.sweep import Axes, CellResult, ImageFile, MetricValue
+
+Row = Mapping[str, object]
+_IDS = ("pixel_sha256", "cell_id", "record_id")
+
+
+def cells_csv(cells: Sequence[CellResult], folders: Mapping[str, str] | None = None) -> str:
+    """Return one row per point of the grid: axes, status, metrics, latency and memory.
+
+    ``folders``: where the images of a record are, by its id; ``None``: the column is left out.
+    Points that are the same cell have a row each.
+    """
+    return _table(
+        _cell_row(cell, axes, folders) for cell in cells for axes in (cell.axes, *cell.aliases)
+    )
+
+
+def images_csv(images: Iterable[tuple[str, CellResult, ImageFile]]) -> str:
+    """Return one row per image; given with the name of its file and its cell."""
+    return _table(
+        {
+            **cell.axes,
+            "file": name,
+            "prompt": image.prompt,
+            "seed": image.seed,
+            "pixel_sha256": image.pixel_sha256,
+            "cell_id": cell.cell_id,
+        }
+        for name, cell, image in images
+    )
+
+
+def _cell_row(cell: CellResult, axes: Axes, folders: Mapping[str, str] | None) -> Row:
+    row: dict[str, object] = dict(axes)
+    row |= {"status": cell.status.value, "error": cell.error, "images": len(cell.images)}
+    if folders is not None:
+        row["folder"] = folders.get(cell.record_id)
+    for name, metric in cell.metrics.items():
+        row |= _metric_columns(name, metric)
+    if cell.latency_s is not None:
+        low, high = cell.latency_s.ci95 or (None, None)
+        row |= {
+            "latency_p50_s": cell.latency_s.p50,
+            "latency_ci95_low_s": low,
+            "latency_ci95_high_s": high,
+        }
+    row["throughput_images_per_s"] = cell.throughput_images_per_s
+    if cell.timing is not None:
+        row["peak_memory_bytes"] = cell.timing.peak_memory_bytes
+    return row | {"cell_id": cell.cell_id, "record_id": cell.record_id}
+
+
+def _metric_columns(name: str, metric: MetricValue) -> Row:
+    low, high = metric.ci95 or (None, None)
+    return {
+        name: metric.value,
+        f"{name} ci95 low": low,
+        f"{name} ci95 high": high,
+        f"{name} n": metric.n,
+        f"{name} unit": metric.unit,
+    }
+
+
+def _table(rows: Iterable[Row]) -> str:
+    """Return rows as CSV; a column that a row lacks is empty there."""
+    listed = list(rows)
+    # A row may lack columns, such as the metrics of a failed cell; ids come last all the same.
+    names = dict.fromkeys(name for row in listed for name in row if name not in _IDS)
+    names |= dict.fromkeys(name for name in _IDS if any(name in row for row in listed))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(names), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(listed)
+    return buffer.getvalue()
