@@ -14,14 +14,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin
 
 from turbo_lab.errors import InputError
 from turbo_lab.untrusted.paths import open_regular
 
+_ORIENTATION = 0x0112  # the EXIF tag
 # Level 1 is 4x faster than Pillow's 6 and costs a few percent of size on photographs.
 _COMPRESS_LEVEL = 1
 
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+"""Endings of files that are images."""
 
 UNREADABLE = (
     OSError,
@@ -89,3 +93,38 @@ def read_png(path: Path, *, follow_links: bool = True) -> tuple[np.ndarray, dict
         raise ImageFileError(path, "does not exist") from error
     except UNREADABLE as error:
         raise ImageFileError(path, f"cannot be read as a PNG ({error})") from error
+
+
+def is_picture_name(name: str) -> bool:
+    """Return whether a file is an image by its name; macOS leaves ``._NAME`` next to each."""
+    return name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith("._")
+
+
+def read_photo(path: Path) -> tuple[np.ndarray, bool]:
+    """Return an image file's pixels as people see it, and whether its EXIF orientation turned it.
+
+    Pixels: (H, W, 3) uint8 RGB. Raises :class:`ImageFileError` for a file that cannot be read,
+    and for pixels that are not 8-bit RGB or grey without transparency.
+    """
+    try:
+        with open_regular(path, follow_links=True) as file, Image.open(file) as image:
+            mode = f"{image.mode} with transparency" * ("transparency" in image.info) or image.mode
+            if mode not in ("RGB", "L", "P"):
+                raise ImageFileError(
+                    path, f"its pixels are {mode}; save it as 8-bit RGB without transparency"
+                )
+            is_turned = image.getexif().get(_ORIENTATION, 1) != 1
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB")), is_turned
+    except FileNotFoundError as error:
+        raise ImageFileError(path, "does not exist") from error
+    except UNREADABLE as error:
+        raise ImageFileError(path, f"cannot be read as an image ({error})") from error
+
+
+def fit(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Crop the middle of (H, W, 3) uint8 RGB to an aspect ratio, and resize it with Lanczos.
+
+    Pixels that have the size already stay as they are.
+    """
+    fitted = ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS)
+    return np.asarray(fitted)

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from tests.request.requests import GOOD
 from turbo_lab.errors import InputError
 from turbo_lab.identity import as_plain
-from turbo_lab.request.recipe import Batch, Cell, Layout, Recipe, image_order, split_layouts
+from turbo_lab.request.recipe import (
+    Batch,
+    Cell,
+    Layout,
+    Recipe,
+    canonical_strength,
+    image_order,
+    split_layouts,
+    steps_run,
+)
 from turbo_lab.request.request import MAX_SEED, Request
 
 prompt_lists = st.lists(st.text(min_size=1), min_size=1, max_size=7)
@@ -41,6 +50,35 @@ def test_more_images_begin_with_the_same_ones(prompts: list[str], few: int, more
         short = image_order(prompts, few, 0, mode)
         long = image_order(prompts, few + more, 0, mode)
         assert all(a == b[:few] for a, b in zip(short, long, strict=True))
+
+
+@given(prompt_lists, st.integers(1, 9), st.sampled_from(("increment", "same")))
+def test_a_round_goes_over_all_prompts_and_sources(
+    prompts: list[str], num_sources: int, mode: str
+) -> None:
+    sources = [str(i) for i in range(num_sources)]
+    texts, seeds = image_order(prompts, None, 0, mode, num_sources)
+    assert len(seeds) == max(len(prompts), num_sources)
+    layouts = split_layouts(texts, seeds, 4, sources)
+    rows = [source for layout in layouts for source in layout.sources]
+    assert rows == [sources[i % num_sources] for i in range(len(seeds))]
+    assert set(texts) == set(prompts) and set(rows) == set(sources)
+    assert mode == "increment" or set(seeds) == {0}
+
+
+@given(st.integers(1, 1000), st.floats(0.001, 1))
+def test_strengths_of_as_many_steps_are_one(steps: int, strength: float) -> None:
+    lowest = canonical_strength(steps, strength)
+    assert steps_run(steps, lowest) == steps_run(steps, strength) <= steps
+    assert lowest <= strength or steps_run(steps, strength) == steps
+    assert canonical_strength(steps, lowest) == lowest
+
+
+def test_a_strength_is_the_share_of_the_steps_that_it_runs() -> None:
+    assert canonical_strength(2, 0.9) == canonical_strength(2, 0.5) == 0.5
+    assert canonical_strength(4, 0.3) == 0.25
+    assert canonical_strength(1, 0.5) == 0.5 and steps_run(1, 0.5) == 0
+    assert canonical_strength(7, 1.0) == 1.0
 
 
 def test_seeds_do_not_pass_the_end() -> None:
@@ -115,8 +153,17 @@ def test_prompts_and_seeds_are_identity() -> None:
     assert len({Batch(RECIPE, layout).batch_id for layout in layouts}) == 3
 
 
+def test_sources_and_strength_are_identity_and_text_to_image_has_none() -> None:
+    layouts = [Layout(("a",), (0,), sources) for sources in ((), ("b" * 64,), ("c" * 64,))]
+    assert len({layout.digest for layout in layouts}) == 3
+    recipes = [RECIPE, replace(RECIPE, strength=0.5), replace(RECIPE, strength=1.0)]
+    assert len({recipe.digest for recipe in recipes}) == 3
+    assert "strength" not in RECIPE.plain() and recipes[1].plain()["strength"] == 0.5
+    assert Recipe.from_plain(recipes[1].plain()) == recipes[1]
+
+
 def test_plain_values() -> None:
-    assert as_plain(Layout(("a",), (1,))) == {"prompts": ["a"], "seeds": [1]}
+    assert as_plain(Layout(("a",), (1,))) == {"prompts": ["a"], "seeds": [1], "sources": []}
 
 
 def test_a_recipe_comes_back_from_its_plain_form() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
 import pytest
+from diffusers import StableDiffusionXLImg2ImgPipeline
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -20,6 +22,14 @@ from turbo_lab.request.request import (
     parse_lora,
     parse_resolution,
 )
+
+
+def test_the_strength_is_that_of_diffusers_if_none_is_named() -> None:
+    call = inspect.signature(StableDiffusionXLImg2ImgPipeline.__call__)
+    named = Request.from_config(GOOD | {"image": "a.png"})
+    assert (named.image, named.strength) == ("a.png", call.parameters["strength"].default)
+    assert Request.from_config(GOOD | {"image": "a.png", "strength": 1}).strength == 1.0
+    assert Request.from_config(GOOD).strength is None
 
 
 def test_a_request() -> None:
@@ -65,6 +75,12 @@ def test_a_request() -> None:
         ("num_images", 0, "num_images=0: must be an integer from 1 to 1000000"),
         ("negative_prompt", 5, "negative_prompt=5: must be text, or null for none"),
         ("scheduler", "", "scheduler=: unknown. Valid: DDIM"),
+        ("strength", 0.5, "strength=0.5: there is no image to change; add image=FILE or image=FOL"),
+        ("strength", 0, "strength=0: must be above 0, where nothing changes, and at most 1"),
+        ("strength", 1.5, "strength=1.5: must be above 0, where nothing changes, and at most 1"),
+        ("strength", "half", "strength=half: must be a finite number"),
+        ("image", "", "image=: must be an image file or a folder of them, or null for none"),
+        ("image", ["a.png"], "image=['a.png']: must be text, or null for none"),
         ("model", {"name": ""}, "model.name=: must be a non-empty text"),
         ("model", "nano-turbo", "model=nano-turbo: must be a mapping of keys and values"),
     ],

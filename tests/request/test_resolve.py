@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.cards.checkpoints import TO_Q, lora
 from turbo_lab import config, environment
@@ -44,6 +45,9 @@ def folder(tiny_sdxl_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     lora(root / "a.safetensors", SHAPES)
     shutil.copy(root / "a.safetensors", root / "a-again.safetensors")
     _shift_last_byte(lora(root / "b.safetensors", SHAPES))
+    (root / "photos").mkdir()
+    for name, value in (("a", 1), ("a-again", 1), ("b", 2), ("photos/a", 1), ("photos/b", 2)):
+        Image.new("RGB", (64, 64), (value, 0, 0)).save(root / f"{name}.png")
     (root / "prompts.txt").write_text("a red apple\na boat\nc\nd\n")
     (root / "same-prompts.txt").write_text("a red apple\na boat\nc\nd\n")
     (root / "other-prompts.txt").write_text("a red apple\na boat\nc\ne\n")
@@ -106,6 +110,10 @@ IN: list[tuple[dict[str, Any], str]] = [
     ({"num_images": 3}, "fewer images"),
     ({"batch_size": 4}, "rows of another batch size are other bits"),
     ({"prompts.path": "@other-prompts.txt"}, "prompts by text"),
+    ({"image": "@a.png", "strength": 0.5}, "a source image, by its pixels"),
+    ({"image": "@b.png", "strength": 0.5}, "another source image"),
+    ({"image": "@photos", "strength": 0.5}, "several, row by row"),
+    ({"image": "@a.png", "strength": 1.0}, "how much of it is changed"),
 ]
 # What must not make another cell: where it lies, what it is called, how it runs.
 OUT: list[tuple[dict[str, Any], str]] = [
@@ -126,6 +134,7 @@ OUT: list[tuple[dict[str, Any], str]] = [
     ({"share": "none"}, "and how work was shared"),
     ({"store": "elsewhere", "output": "elsewhere"}, "where results go"),
     ({"timing": "full", "reference": None}, "what is measured afterwards"),
+    ({"image": None, "strength": None}, "no source image is the default"),
 ]
 
 
@@ -156,6 +165,35 @@ def test_nothing_else_is_in_the_identity(
     base: Mapping[str, Any], folder: Path, changes: dict[str, Any], why: str
 ) -> None:
     assert cell(base, _with_files(changes, folder)).cell_id == cell(base, {}).cell_id, why
+
+
+def test_equal_work_on_a_source_image_is_one_cell(base: Mapping[str, Any], folder: Path) -> None:
+    def drawn(**changes: object) -> Cell:
+        return cell(base, _with_files({"strength": 0.5, **changes}, folder))
+
+    first = drawn(image="@a.png")
+    assert drawn(image="@a-again.png").cell_id == first.cell_id, "the same pixels in another file"
+    assert drawn(image="@a.png", strength=0.9).cell_id == first.cell_id, "also one step of two"
+    assert first.misfit is None
+    assert [batch.layout.sources for batch in drawn(image="@photos").batches] == [
+        tuple(dict.fromkeys(drawn(image="@photos").batches[0].layout.sources))
+    ] * 2
+    assert (
+        drawn(image="@photos", num_images=1).batches[0].layout.sources
+        == (first.batches[0].layout.sources[:1])
+    )
+
+
+def test_less_than_one_step_on_a_source_image_is_refused_with_the_remedy(
+    base: Mapping[str, Any], folder: Path
+) -> None:
+    few = {"image": str(folder / "a.png"), "strength": 0.3, "num_inference_steps": 3}
+    assert cell(base, few).misfit == (
+        "strength=0.3: is less than one step of num_inference_steps=3, so that no image would "
+        "change; set num_inference_steps=4, or more"
+    )
+    assert cell(base, few | {"num_inference_steps": 4}).misfit is None
+    assert str(cell(base, few | {"strength": 1e-4}).misfit).endswith("change; raise it")
 
 
 def test_versions_and_machine_are_not_in_the_identity(

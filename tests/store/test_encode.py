@@ -10,7 +10,6 @@ import pytest
 
 from tests.recipes import RECIPE
 from turbo_lab import images
-from turbo_lab.identity import as_plain
 from turbo_lab.request.recipe import Batch, Layout
 from turbo_lab.store.encode import DrawnBatch, encode_batch
 from turbo_lab.store.record import Exactness
@@ -48,7 +47,7 @@ def test_a_png_names_all_that_it_takes_to_draw_it_again(tmp_path: Path) -> None:
     path.write_bytes(files["01-seed4.png"])
     _, text = images.read_png(path)
     assert json.loads(text["turbo-lab"]) == {
-        "recipe": as_plain(RECIPE),
+        "recipe": RECIPE.plain(),
         "prompt": "a blue box",
         "seed": 4,
         "batch_id": BATCH.batch_id,

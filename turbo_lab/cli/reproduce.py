@@ -16,18 +16,21 @@ from turbo_lab.store.layout import DEFAULT_STORE
 
 @click.command("reproduce")
 @json_option
-@words_argument("RECORD|IMAGE.png [store=DIR] [device=DEVICE] [num_threads=N] [tracking.uri=URI]")
+@words_argument(
+    "RECORD|IMAGE.png [store=DIR] [image=SOURCE] [device=DEVICE] [num_threads=N] [tracking.uri=URI]"
+)
 def command(words: tuple[str, ...], as_json: bool) -> int:
     """Draw a recorded image or cell again here, and say what is identical.
 
     Name it by a PNG file, a record's path, a cell or record id (8 or more hex digits), or an
-    MLflow run id. Exit code 1 if it differs although it must not, 3 if that cannot be said.
+    MLflow run id. image= names the file or folder of source images that were moved. Exit code 1
+    if it differs although it must not, 3 if that cannot be said.
     """
     from turbo_lab.report.text.reproduce import print_reproduction
     from turbo_lab.workflows.find_drawing import find_drawing
     from turbo_lab.workflows.reproduce import reproduce
 
-    rest, keys = take_keys(words, "store", "device", "num_threads", "tracking.uri")
+    rest, keys = take_keys(words, "store", "image", "device", "num_threads", "tracking.uri")
     if len(rest) != 1:
         raise InputError(
             "reproduce: name one record: a PNG file, a record's path, a cell or record id, or an "
@@ -37,7 +40,7 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
     num_threads = None if threads is None else whole_number(threads, "num_threads", 1)
     store = Path(keys.get("store", DEFAULT_STORE))
     drawing = find_drawing(rest[0], store, keys.get("tracking.uri"))
-    found = reproduce(drawing, keys.get("device", "auto"), num_threads)
+    found = reproduce(drawing, keys.get("device", "auto"), num_threads, keys.get("image"))
     if as_json:
         print_document("reproduce", found)
     else:

@@ -34,6 +34,8 @@ AXES = (
     "offload",
     "vae_slicing",
     "vae_tiling",
+    "image",
+    "strength",
 )
 # More keys that may be swept. Every other key has one value for the whole sweep.
 MORE_AXES = ("prompts", "prompt", "prompt_sr", "num_images", "seed_mode")

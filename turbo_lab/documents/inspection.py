@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+from turbo_lab.untrusted.typed_json import OMITTED
 from turbo_lab.verdict import Verdict
 
 
@@ -140,6 +141,8 @@ class BatchRows:
     """Prompt of each row."""
     seeds: tuple[int, ...]
     """Seed of each row."""
+    sources: tuple[str, ...] | None = field(default=None, metadata=OMITTED)
+    """sha256 of each row's source image. Absent for text to image."""
 
 
 @dataclass(frozen=True)
@@ -170,3 +173,5 @@ class ShownImage:
     """Names of the weights, by digest; empty if written by a version that recorded none."""
     stages: Mapping[str, str] | None = None
     """sha256 of each stage, by name. ``None``: written by a version that recorded none."""
+    sources: Mapping[str, str] | None = field(default=None, metadata=OMITTED)
+    """Names of the source images' files, by sha256. Absent for text to image."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from turbo_lab.untrusted.typed_json import OMITTED
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class PlanWork:
     """Decoded images."""
     text_rows: RowsPlanned
     """Encoded prompts."""
+    source_rows: RowsPlanned | None = field(default=None, metadata=OMITTED)
+    """Encoded source images. Absent without source images."""
 
 
 @dataclass(frozen=True)

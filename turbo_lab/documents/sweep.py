@@ -7,7 +7,7 @@ refuses one that names files outside that store.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from turbo_lab.documents.document import read_document
@@ -16,8 +16,9 @@ from turbo_lab.errors import StoreError
 from turbo_lab.request.parameters import Parameters
 from turbo_lab.store.provenance import Provenance
 from turbo_lab.store.record import CellStatus, LatencySummary, Measurement, Record, Timing
-from turbo_lab.store.store import Store, images_of
+from turbo_lab.store.store import Store
 from turbo_lab.untrusted.paths import confined, hex_name
+from turbo_lab.untrusted.typed_json import OMITTED
 from turbo_lab.verdict import Direction
 
 Axes = Mapping[str, object]
@@ -68,6 +69,9 @@ class ImageFile:
     """Seed of the image's own generator."""
     prompt: str
     """Prompt of the image."""
+    source: str | None = field(default=None, metadata=OMITTED)
+    """sha256 of the source image's pixels, which ``provenance.sources`` names. Absent for text to
+    image."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +193,8 @@ class SweepWork:
     """Decoded images."""
     text_rows: RowsDone
     """Encoded prompts."""
+    source_rows: RowsDone | None = field(default=None, metadata=OMITTED)
+    """Encoded source images. Absent without source images."""
 
 
 @dataclass(frozen=True)
@@ -277,8 +283,15 @@ class SweepResult:
 def image_files(store: Store, record: Record) -> tuple[ImageFile, ...]:
     """Return the images of a record, in order."""
     return tuple(
-        ImageFile(path=path, pixel_sha256=pixel, seed=seed, prompt=prompt)
-        for path, pixel, prompt, seed in images_of(store, record)
+        ImageFile(
+            path=store.batch_folder(key) / image.file,
+            pixel_sha256=image.pixel_sha256,
+            seed=image.seed,
+            prompt=image.prompt,
+            source=image.source,
+        )
+        for key in record.batches
+        for image in store.read_batch(key).images
     )
 
 
@@ -294,5 +307,5 @@ def fixed_settings(cells: Sequence[CellResult]) -> dict[str, object]:
     return {
         name: value
         for name, value in first.items()
-        if value is not None and all(one[name] == value for one in others)
+        if value is not None and all(one.get(name) == value for one in others)
     }

@@ -23,7 +23,9 @@ class CellOrigin:
     names: Mapping[str, str]
     """Names of its model, adapters and VAE, by digest; written into its PNG files."""
     provenance: Provenance
-    """Models, adapters, licences and prompt set; written into its record."""
+    """Models, adapters, licences, prompt set and source images; written into its record."""
+    source_names: Mapping[str, str] = field(default_factory=dict)
+    """Names of its source images' files, by digest; written into its PNG files."""
 
 
 @dataclass(frozen=True)

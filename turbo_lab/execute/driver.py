@@ -20,7 +20,7 @@ from turbo_lab.execute.interrupt import Interrupts
 from turbo_lab.execute.worker import Worker
 from turbo_lab.identity import as_plain
 from turbo_lab.planning.plan import Plan
-from turbo_lab.planning.work import Group, Job
+from turbo_lab.planning.work import Group, Job, WorkDone
 from turbo_lab.progress import track
 from turbo_lab.request.parameters import Parameters
 from turbo_lab.request.recipe import Batch, Cell
@@ -37,7 +37,7 @@ def run_plan(plan: Plan, worker: Worker, context: SweepContext, progress: Progre
     Raises :class:`IncompleteError` on Ctrl-C once every batch in flight is on disk.
     """
     driver = _Driver(plan, worker, context, progress)
-    outcome = SweepOutcome(work={"unet_rows": 0, "vae_rows": 0, "text_rows": 0})
+    outcome = SweepOutcome(work=as_plain(WorkDone()))
     # A run may have been killed between a cell's last batch and its record.
     for planned in plan.cells:
         if planned.in_store:
@@ -194,6 +194,7 @@ class _Driver:
         notes = (*cut, *drawn.notes)
         for text in notes:
             self._note(f"warning: {text}")
+        origin = self.context.origins[job.cells[0].cell_id]
         batch = DrawnBatch(
             batch=job.batch,
             exactness=Exactness.SPLIT if drawn.split else keys.exactness,
@@ -201,7 +202,8 @@ class _Driver:
             pixels=drawn.pixels,
             stages=stages,
             notes=(*notes, *drawn.library_warnings),
-            names=self.context.origins[job.cells[0].cell_id].names,
+            names=origin.names,
+            source_names=origin.source_names,
         )
         committer.submit(batch, partial(self._committed, job, key, len(drawn.pixels)))
 

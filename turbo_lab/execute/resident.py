@@ -16,10 +16,12 @@ from turbo_lab.cards import ModelSource
 from turbo_lab.progress import waiting
 from turbo_lab.request.pipeline import PipelineKeys
 from turbo_lab.request.recipe import Recipe
+from turbo_lab.request.source import Size, source_pixels
 from turbo_lab.runtime import seams
 from turbo_lab.runtime.library_warnings import library_warnings
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from diffusers import StableDiffusionXLPipeline
 
@@ -42,6 +44,8 @@ class Weights:
     """Adapter digest to its name and file."""
     vaes: dict[str, Path] = field(default_factory=dict)
     """VAE digest to its folder."""
+    sources: dict[str, Path] = field(default_factory=dict)
+    """Source image's digest to its file."""
 
     @classmethod
     def of(cls, *libraries: Library) -> Weights:
@@ -49,11 +53,20 @@ class Weights:
         models: dict[str, ModelSource] = {}
         adapters: dict[str, tuple[str, Path]] = {}
         vaes: dict[str, Path] = {}
+        sources: dict[str, Path] = {}
         for library in libraries:
             models |= {key: files.source for key, (_, files) in library.models.items()}
             adapters |= {key: (f.name, f.path) for key, f in library.adapters.items()}
             vaes |= {key: files.path for key, files in library.vaes.items()}
-        return cls(models, adapters, vaes)
+            sources |= {key: source.path for key, source in library.sources.items()}
+        return cls(models, adapters, vaes, sources)
+
+    def source_pixels(self, digest: str, size: Size) -> np.ndarray:
+        """Return a source image's pixels at a size, (H, W, 3) uint8 RGB.
+
+        Raises :class:`MissingFilesError` if its file has changed.
+        """
+        return source_pixels(self.sources[digest], digest, size)
 
 
 def cuda_graphs(device: torch.device) -> GraphBackend:

@@ -26,6 +26,7 @@ from turbo_lab.store.record import Timing
 
 if TYPE_CHECKING:
     from turbo_lab.planning.resolved_sweep import ResolvedSweep
+    from turbo_lab.runtime.image_to_image import SourceReader
     from turbo_lab.runtime.runners import BatchRunner, Drawn
     from turbo_lab.runtime.sampler import Sampler
     from turbo_lab.runtime.seams import Observer
@@ -110,14 +111,19 @@ class Worker:
         return tuple(notes)
 
     def _prove(self, lane: str, batch: Batch, negative_prompt: str | None) -> None:
-        """Compare the exact loop with the stock call, once for a loaded pipeline and lane."""
+        """Compare the exact loop with the stock call, once per loaded pipeline, lane and kind."""
         from turbo_lab.runtime.proof import prove
 
         exact = self.resident.exact
-        if exact is not None and lane not in exact.proved:
+        way = f"{lane}, image to image" if batch.layout.sources else lane
+        if exact is not None and way not in exact.proved:
             with waiting("comparing the exact loop with the stock call on this device"):
-                prove(exact, batch, negative_prompt)
-            exact.proved.add(lane)
+                prove(exact, batch, negative_prompt, self._sources)
+            exact.proved.add(way)
+
+    @property
+    def _sources(self) -> SourceReader:
+        return self.resident.weights.source_pixels
 
     def _current_runner(self) -> BatchRunner:
         if self._version != self.resident.version:
@@ -137,11 +143,13 @@ class Worker:
         pipeline = self.resident.pipeline
         device = torch.device(self.resident.device)
         if self.resident.not_covered:
-            sampler = StockSampler(pipeline, device, self.work, self.seams)
+            sampler = StockSampler(pipeline, device, self.work, self.seams, self._sources)
             return StockRunner(sampler, self.may_split, self.resident.not_covered)
         if self._sampler is None:
             exact = self.resident.exact
-            self._sampler = Sampler(pipeline, device, self.work, self.seams, stages=exact)
+            self._sampler = Sampler(
+                pipeline, device, self.work, self.seams, stages=exact, sources=self._sources
+            )
         prove = partial(self._prove, "image")
         if self.share == "batched":
             return BatchedRunner(self._sampler, self._group, self.may_split, prove)
@@ -173,9 +181,11 @@ class Worker:
         with self.thread_count(), lane():
             self._prove("timing", batch, negative)
         if exact is None or "loop" in exact.given_back:
-            call = stock_call(self.resident.pipeline, batch, negative, self.seams)
+            call = stock_call(
+                self.resident.pipeline, batch, negative, self.seams, sources=self._sources
+            )
         else:
-            call = exact_call(exact, batch, negative, self.seams)
+            call = exact_call(exact, batch, negative, self.seams, sources=self._sources)
             call.preparation_s = time.perf_counter() - began
         return call if keys.attention == keys.tf32 == "auto" else call.within(lane)
 

@@ -20,6 +20,7 @@ FEATURES: Mapping[str, Callable[[Golden, Recipe, str], bool]] = {
     "not_square": lambda golden, recipe, _: recipe.width != recipe.height,
     "lora": lambda golden, recipe, _: len(recipe.lora) > 0,
     "lora_stack": lambda golden, recipe, _: len(recipe.lora) > 1,
+    "image_to_image": lambda golden, recipe, _: recipe.strength is not None,
 }
 """Test of each feature; it takes a golden, its recipe and the digest of the candidate's model."""
 

@@ -28,6 +28,7 @@ _SKETCH_SEED = 20_041_221
 _SKETCH_FLOOR = 1e-6
 STAGE_KINDS = (
     "noise",
+    "encode",
     "prompt_embeds",
     "pooled_prompt_embeds",
     "unet",
@@ -159,10 +160,11 @@ def _inputs_of(stage: str, names: Sequence[str]) -> list[str]:
     """Return the stages that a stage of the pipeline is computed from."""
     kind, _, step = stage.partition(".")
     if kind in ("unet", "latents"):
-        before = f"latents.{int(step) - 1}" if int(step) else "noise"
+        # The source image's latents are noised before the first step.
+        before = [f"latents.{int(step) - 1}"] if int(step) else ["noise", "encode"]
         if kind == "latents":
-            return [before, f"unet.{step}"]
-        return [before, "prompt_embeds", "pooled_prompt_embeds"]
+            return [*before, f"unet.{step}"]
+        return [*before, "prompt_embeds", "pooled_prompt_embeds"]
     if kind == "vae":
         return [name for name in names if stage_kind(name) == "latents"][-1:]
     return ["vae"] if kind == "pixels" else []

@@ -67,6 +67,8 @@ class Plan:
     """Decoded images."""
     text_rows: WorkCount
     """Encoded prompts."""
+    source_rows: WorkCount
+    """Encoded source images."""
 
     @property
     def counts(self) -> PlanCounts:
@@ -88,6 +90,7 @@ def make_plan(
     left = planned_rows(groups, share)
     unet_rows = sum(unet_rows_per_image(cell.recipe) * cell.num_images for cell in cells)
     text_rows = sum(text_rows_per_image(cell.recipe) * cell.num_images for cell in cells)
+    source_rows = sum(cell.num_images for cell in cells if cell.recipe.strength is not None)
     return Plan(
         requested=len(cells),
         cells=tuple(planned),
@@ -95,6 +98,7 @@ def make_plan(
         unet_rows=WorkCount(unet_rows, left.unet_rows),
         vae_rows=WorkCount(sum(cell.num_images for cell in cells), left.vae_rows),
         text_rows=WorkCount(text_rows, left.text_rows),
+        source_rows=WorkCount(source_rows, left.source_rows),
     )
 
 

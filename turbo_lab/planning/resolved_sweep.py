@@ -170,6 +170,7 @@ def plan_result(sweep: ResolvedSweep) -> PlanResult:
             unet_rows=_rows(plan.unet_rows),
             vae_rows=_rows(plan.vae_rows),
             text_rows=_rows(plan.text_rows),
+            source_rows=_rows(plan.source_rows) if plan.source_rows.alone else None,
         ),
         forecast=expected,
         cells=tuple(_plan_cell(planned) for planned in plan.cells),
@@ -198,10 +199,11 @@ def cell_notes(cells: Iterable[Cell]) -> list[str]:
 def start_warnings(cells: Sequence[Cell]) -> list[str]:
     """Return a warning per scheduler that starts a few-step run with too little noise.
 
-    Without it, such a run would only show in its images.
+    Without it, such a run would only show in its images. A run on a source image begins late on
+    purpose.
     """
     starts: dict[str, dict[int, float]] = {}
-    for recipe in dict.fromkeys(cell.recipe for cell in cells):
+    for recipe in dict.fromkeys(cell.recipe for cell in cells if cell.recipe.strength is None):
         start = start_of(recipe)
         if start is not None and start.timestep < _LOWEST_START * NUM_TRAIN_TIMESTEPS:
             starts.setdefault(recipe.scheduler, {})[recipe.num_inference_steps] = start.timestep

@@ -103,23 +103,31 @@ class FirstStep:
 def evaluations(config: SchedulerConfig, num_inference_steps: int) -> int:
     """Return the number of UNet evaluations in a run."""
     if config.class_name in _TWO_PER_STEP:
-        return 2 * num_inference_steps - 1
+        return max(0, 2 * num_inference_steps - 1)
     return num_inference_steps
 
 
 @lru_cache(maxsize=4096)
-def first_evaluation(config: SchedulerConfig, num_inference_steps: int) -> FirstStep | None:
-    """Return the start of a run; ``None`` for a scheduler that the table does not know."""
-    if config.class_name not in KNOWN or not config.is_computed or num_inference_steps < 1:
+def first_evaluation(
+    config: SchedulerConfig, num_inference_steps: int, skipped: int = 0
+) -> FirstStep | None:
+    """Return the start of a run; ``None`` for a scheduler that the table does not know.
+
+    ``skipped``: number of steps at the beginning that are left out, on a source image.
+    """
+    if config.class_name not in KNOWN or not config.is_computed or num_inference_steps <= skipped:
         return None
     if config.class_name == "LCMScheduler":
+        if skipped:
+            return None
         timestep = _lcm_start(config, num_inference_steps)
         return None if timestep is None else FirstStep(timestep, 1.0)
     steps = timesteps(config, num_inference_steps)
     if steps is None:
         return None
-    sigma = _sigma(config, steps[0]) if config.class_name in _SIGMA_SCALED else 1.0
-    return FirstStep(float(steps[0]), sigma)
+    first = steps[skipped]
+    sigma = _sigma(config, first) if config.class_name in _SIGMA_SCALED else 1.0
+    return FirstStep(float(first), sigma)
 
 
 def timesteps(config: SchedulerConfig, num_inference_steps: int) -> np.ndarray | None:

@@ -60,6 +60,8 @@ class WorkDone:
     """Decoded images."""
     text_rows: int = 0
     """Encoded prompts."""
+    source_rows: int = 0
+    """Encoded source images."""
 
 
 def planned_rows(groups: Sequence[Group], share: str) -> WorkDone:
@@ -67,10 +69,12 @@ def planned_rows(groups: Sequence[Group], share: str) -> WorkDone:
     facts = FactsByRecipe()
     is_batched, is_alone = share == "batched", share == "none"
     unet_rows = _unet_rows_batched if is_batched else _unet_rows
+    by_group = [[group] for group in groups] if is_alone else [groups]
     return WorkDone(
         unet_rows=sum(unet_rows(group, facts) for group in groups),
         vae_rows=sum(_vae_rows(group, facts, is_shared=not is_batched) for group in groups),
-        text_rows=sum(_text_rows([g]) for g in groups) if is_alone else _text_rows(groups),
+        text_rows=sum(map(_text_rows, by_group)),
+        source_rows=sum(map(_source_rows, by_group)),
     )
 
 
@@ -86,7 +90,9 @@ def text_rows_per_image(recipe: Recipe) -> int:
 
 def start_of(recipe: Recipe) -> FirstStep | None:
     """Return where a recipe's run starts; ``None`` if its scheduler is unknown."""
-    return first_evaluation(scheduler_config(recipe.scheduler), recipe.num_inference_steps)
+    steps = recipe.num_inference_steps
+    skipped = steps - recipe.steps_run
+    return first_evaluation(scheduler_config(recipe.scheduler), steps, skipped)
 
 
 def start_key(recipe: Recipe) -> Hashable | None:
@@ -100,7 +106,8 @@ def start_key(recipe: Recipe) -> Hashable | None:
         return None
     guided = recipe.is_guided
     embedded = recipe.guidance_scale if recipe.embeds_guidance else None
-    return ("start", start, guided, recipe.negative_prompt if guided else None, embedded)
+    negative = recipe.negative_prompt if guided else None
+    return ("start", start, _noising(recipe), guided, negative, embedded)
 
 
 def end_key(recipe: Recipe) -> Hashable | None:
@@ -110,7 +117,7 @@ def end_key(recipe: Recipe) -> Hashable | None:
     because the ancestral noise is multiplied by zero.
     """
     start = start_key(recipe)
-    if start is None or recipe.num_inference_steps != 1:
+    if start is None or recipe.steps_run != 1:
         return None
     config = scheduler_config(recipe.scheduler)
     if config.class_name not in _EQUAL_IN_ONE_STEP:
@@ -131,7 +138,14 @@ def first_rows(batch: Batch) -> list[Hashable] | None:
     negative = [("negative", recipe.negative_prompt)] * (len(layout.seeds) * recipe.is_guided)
     texts = [*negative, *(("prompt", prompt) for prompt in layout.prompts)]
     seeds = layout.seeds * _width(recipe)
-    return [(start, embedded, text, seed) for text, seed in zip(texts, seeds, strict=True)]
+    sources = (layout.sources or (None,) * len(layout.seeds)) * _width(recipe)
+    how = (start, _noising(recipe), embedded)
+    return [(how, *row) for row in zip(texts, seeds, sources, strict=True)]
+
+
+def _noising(recipe: Recipe) -> str | None:
+    """Return the class that adds noise to a source image, which rounds in its own way."""
+    return None if recipe.strength is None else scheduler_config(recipe.scheduler).class_name
 
 
 class _Facts(NamedTuple):
@@ -164,7 +178,7 @@ class FactsByRecipe:
 
 
 def _evaluations(recipe: Recipe) -> int:
-    return evaluations(scheduler_config(recipe.scheduler), recipe.num_inference_steps)
+    return evaluations(scheduler_config(recipe.scheduler), recipe.steps_run)
 
 
 def _width(recipe: Recipe) -> int:
@@ -209,3 +223,13 @@ def _text_rows(groups: Sequence[Group]) -> int:
         for negative in {None, *(job.batch.recipe.negative_prompt for job in group.jobs)}:
             rows[(*base, negative)] = len(prompts)
     return sum(rows.values())
+
+
+def _source_rows(groups: Sequence[Group]) -> int:
+    """Count the distinct encodings of source images: by weights, LoRA set and source."""
+    found: set[Hashable] = set()
+    for group in groups:
+        recipe = group.jobs[0].batch.recipe
+        base = (recipe.model, recipe.dtype, recipe.variant, recipe.lora)
+        found |= {(*base, source) for source in group.layout.sources}
+    return len(found)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from turbo_lab.documents.sweep import CellResult
-from turbo_lab.documents.timing import BenchCell
+from turbo_lab.documents.timing import BenchCell, CellTiming
 from turbo_lab.environment import Fingerprint
 from turbo_lab.store.record import EnergySummary
 from turbo_lab.verdict import Direction
@@ -22,6 +22,7 @@ _FIRST = ("clip_score", "r_precision")
 _SHORT = {"num_inference_steps": "steps", "guidance_scale": "guidance"}
 METHODS = {"counter": "the energy counter", "power": "mean power times time"}
 """Ways to measure energy, in words."""
+_STAGES = ("text", "encode", "unet", "vae", "post", "other")
 _ARROWS = {"higher": "↑", "lower": "↓"}
 Interval = tuple[float, float]
 
@@ -198,6 +199,12 @@ def notes_by_stem(shown: Sequence[Column]) -> dict[tuple[str, str], str]:
         for column in shown
         for note in sorted(filter(None, column.notes))
     }
+
+
+def stage_names(timings: Iterable[CellTiming]) -> tuple[str, ...]:
+    """Return the stages of timed calls, in order; ``encode`` only where there are source images."""
+    found = {name for timing in timings for name in timing.stages_s or ()}
+    return tuple(name for name in _STAGES if name != "encode" or name in found)
 
 
 def energy_texts(energy: EnergySummary | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from turbo_lab.request.pipeline import PipelineKeys
 from turbo_lab.request.request import format_lora
-from turbo_lab.untrusted.typed_json import INLINE, to_plain
+from turbo_lab.untrusted.typed_json import INLINE, OMITTED, to_plain
 
 if TYPE_CHECKING:
     from turbo_lab.request.recipe import Cell
@@ -52,6 +52,10 @@ class Parameters:
     """Settings of the pipeline itself, those of the preset included."""
     num_images: int
     """Number of images."""
+    image: str | None = field(default=None, metadata=OMITTED)
+    """File or folder of the source images. Absent for text to image."""
+    strength: float | None = field(default=None, metadata=OMITTED)
+    """Share of the steps that are run on a source image. Absent for text to image."""
 
     @classmethod
     def of(cls, cell: Cell) -> Parameters:
@@ -74,6 +78,8 @@ class Parameters:
             pipeline=request.preset,
             pipeline_keys=request.pipeline,
             num_images=cell.num_images,
+            image=request.image,
+            strength=request.strength,
         )
 
     def by_key(self) -> dict[str, object]:

@@ -7,14 +7,16 @@ of a cell's identity. No I/O.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from turbo_lab.errors import InputError
-from turbo_lab.identity import as_plain, digest, sha256_text
+from turbo_lab.identity import digest, sha256_text
 from turbo_lab.request.request import MAX_SEED, Request
+from turbo_lab.untrusted.typed_json import OMITTED, to_plain
 
 AxisValues = tuple[tuple[str, object], ...]
 """Config keys that a sweep varies with one value each, in the order of the command line."""
@@ -44,10 +46,12 @@ class Recipe:
     """Type of weights and latents."""
     variant: tuple[tuple[str, str], ...]
     """Changes to the pipeline itself (compilation, quantization, VAE), sorted by name."""
+    strength: float | None = field(default=None, metadata=OMITTED)
+    """Share of the steps that are run on a source image; ``None``: text to image."""
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of a JSON object, as :func:`as_plain` writes it.
+        """Return the recipe of a JSON object, as :meth:`plain` writes it.
 
         Raises ``KeyError``, ``TypeError`` or ``ValueError`` for anything else.
         """
@@ -55,10 +59,22 @@ class Recipe:
         variant = tuple((str(key), str(value)) for key, value in values["variant"])
         return cls(**{**values, "lora": lora, "variant": variant})
 
+    def plain(self) -> dict[str, object]:
+        """Return the recipe as a JSON object; what text to image lacks is left out."""
+        values: dict[str, object] = to_plain(self)
+        return values
+
     @cached_property
     def digest(self) -> str:
         """Digest of all fields, which is part of every batch and cell id."""
-        return digest(as_plain(self))
+        return digest(self.plain())
+
+    @property
+    def steps_run(self) -> int:
+        """Number of steps that are run: the last ones, on a source image."""
+        if self.strength is None:
+            return self.num_inference_steps
+        return steps_run(self.num_inference_steps, self.strength)
 
     @property
     def has_guidance(self) -> bool:
@@ -84,12 +100,19 @@ class Layout:
     """Prompts, one per image."""
     seeds: tuple[int, ...]
     """Seeds, one per image."""
+    sources: tuple[str, ...] = ()
+    """Digests of the source images, one per image; empty: text to image."""
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the prompts' digests and the seeds, in row order."""
-        prompts = [sha256_text(prompt) for prompt in self.prompts]
-        return digest({"prompts": prompts, "seeds": list(self.seeds)})
+        """Digest of the prompts' digests, the seeds and the source images, in row order."""
+        rows = {"prompts": [sha256_text(prompt) for prompt in self.prompts]}
+        sources = {"sources": list(self.sources)} if self.sources else {}
+        return digest({**rows, "seeds": list(self.seeds), **sources})
+
+    def part(self, rows: slice) -> Layout:
+        """Return some of the rows, as another call."""
+        return Layout(self.prompts[rows], self.seeds[rows], self.sources[rows])
 
 
 @dataclass(frozen=True)
@@ -140,29 +163,57 @@ class Cell:
         return sum(len(batch.layout.seeds) for batch in self.batches)
 
 
+def steps_run(num_inference_steps: int, strength: float) -> int:
+    """Return the number of steps that diffusers runs on a source image; 0: none."""
+    return min(int(num_inference_steps * strength), num_inference_steps)
+
+
+def canonical_strength(num_inference_steps: int, strength: float) -> float:
+    """Return the lowest strength that runs as many steps: 0.5 of 2 steps is 0.9 of them.
+
+    Below one step it is the strength itself.
+    """
+    steps = steps_run(num_inference_steps, strength)
+    lowest = steps / num_inference_steps
+    if steps and steps_run(num_inference_steps, lowest) < steps:  # rounded down
+        lowest = math.nextafter(lowest, 1.0)
+    return lowest if steps else strength
+
+
 def split_layouts(
-    prompts: Sequence[str], seeds: Sequence[int], batch_size: int
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    batch_size: int,
+    sources: Sequence[str] = (),
 ) -> tuple[Layout, ...]:
-    """Return consecutive layouts of ``batch_size`` rows; the last one may be smaller."""
-    return tuple(
-        Layout(tuple(prompts[i : i + batch_size]), tuple(seeds[i : i + batch_size]))
-        for i in range(0, len(seeds), batch_size)
-    )
+    """Return consecutive layouts of ``batch_size`` rows; the last one may be smaller.
+
+    ``sources``: digests of source images, which image i takes in turn; empty: there are none.
+    """
+    rows = tuple(sources[i % len(sources)] for i in range(len(seeds))) if sources else ()
+    whole = Layout(tuple(prompts), tuple(seeds), rows)
+    return tuple(whole.part(slice(i, i + batch_size)) for i in range(0, len(seeds), batch_size))
 
 
 def image_order(
-    prompts: Sequence[str], num_images: int | None, seed: int, seed_mode: str
+    prompts: Sequence[str],
+    num_images: int | None,
+    seed: int,
+    seed_mode: str,
+    num_sources: int = 0,
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return prompt and seed of every image: image i has prompt i modulo the size of the set.
 
     With ``same``, all prompts of one round over the set share a seed, and the next round has
-    the next seed; otherwise its images would repeat.
+    the next seed; otherwise its images would repeat. A round goes over all source images too,
+    of which there are ``num_sources``: image i begins from source i modulo their number.
     """
     if not prompts:
         raise InputError("prompts: the set is empty; add at least one prompt")
-    total = len(prompts) if num_images is None else num_images
+    round_size = max(len(prompts), num_sources)
+    total = round_size if num_images is None else num_images
     texts = tuple(prompts[i % len(prompts)] for i in range(total))
-    offsets = (i if seed_mode == "increment" else i // len(prompts) for i in range(total))
+    offsets = (i if seed_mode == "increment" else i // round_size for i in range(total))
     seeds = tuple(seed + offset for offset in offsets)
     if seeds[-1] > MAX_SEED:
         raise InputError(f"seed={seed}: seed + {total - 1} must be at most {MAX_SEED}")

@@ -20,6 +20,7 @@ from turbo_lab.errors import InputError
 from turbo_lab.request.pipeline import PipelineKeys
 
 MAX_BATCH_SIZE = 64
+MAX_STEPS = 1000
 SIZE_MULTIPLE = 64
 DTYPES = ("float32", "float16", "bfloat16")
 SeedMode = Literal["increment", "same"]
@@ -53,6 +54,8 @@ MAX_SEED = 2**32 - 1
 _QUOTED = re.compile(r"""(?P<mark>["'])(?P<name>.+?)(?P=mark)\s*(?:@(?P<weight>.+))?""", re.DOTALL)
 
 
+DEFAULT_STRENGTH = 0.3
+"""``strength`` of an image-to-image call that names none, as in diffusers."""
 MAX_IMAGES = 1_000_000
 """Most images of a cell: a plan keeps a row of each in memory."""
 
@@ -106,7 +109,16 @@ class Request:
     pipeline: PipelineKeys
     """Settings of the pipeline itself, those of the preset included."""
     num_images: int | None
-    """Total number of images; ``None``: one per prompt."""
+    """Total number of images; ``None``: one per prompt, or per source image if there are more."""
+    image: str | None = None
+    """File or folder of the source images; ``None``: text to image."""
+    strength: float | None = None
+    """Share of the steps that are run on a source image, above 0; ``None``: text to image."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of an image, in pixels."""
+        return self.width, self.height
 
     @classmethod
     def from_config(cls, values: Mapping[str, object]) -> Request:
@@ -121,11 +133,12 @@ class Request:
             device = environment.resolve_device(device)
         pipeline = PipelineKeys.from_config(config, device)
         pipeline.check(device, dtype, has_lora=any(use.weight for use in lora))
+        image = _image(config)
         return cls(
             model=model.text("name"),
             model_path=model.optional_text("path"),
             prompts=config.node("prompts").text("name"),
-            num_inference_steps=config.integer("num_inference_steps", 1, 1000),
+            num_inference_steps=config.integer("num_inference_steps", 1, MAX_STEPS),
             guidance_scale=_guidance_scale(config.get("guidance_scale")),
             width=width,
             height=height,
@@ -140,6 +153,8 @@ class Request:
             preset=config.node("pipeline").text("name"),
             pipeline=pipeline,
             num_images=config.optional_integer("num_images", 1, MAX_IMAGES),
+            image=image,
+            strength=_strength(config, has_image=image is not None),
         )
 
 
@@ -264,6 +279,27 @@ def _weight_text(weight: float) -> str:
     """Return a weight without an exponent, because ``1e+06`` would read as two adapters."""
     text = format(Decimal(repr(weight)), "f")
     return text.removesuffix(".0")
+
+
+def _image(config: ConfigNode) -> str | None:
+    """Return the file or folder of source images; ``None``: there are none."""
+    image = config.optional_text("image")
+    if image is not None and not image.strip():
+        raise config.error("image", "must be an image file or a folder of them, or null for none")
+    return image
+
+
+def _strength(config: ConfigNode, has_image: bool) -> float | None:
+    if config.get("strength") is None:
+        return DEFAULT_STRENGTH if has_image else None
+    strength = config.number("strength")
+    if not 0 < strength <= 1:
+        raise config.error("strength", "must be above 0, where nothing changes, and at most 1")
+    if not has_image:
+        raise config.error(
+            "strength", "there is no image to change; add image=FILE or image=FOLDER"
+        )
+    return strength
 
 
 def _guidance_scale(value: object) -> float:

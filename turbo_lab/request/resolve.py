@@ -6,6 +6,7 @@ in which equal work has equal identity. Imports no torch and downloads nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,11 +40,14 @@ from turbo_lab.request.recipe import (
     Cell,
     Layout,
     Recipe,
+    canonical_strength,
     image_order,
     split_layouts,
+    steps_run,
 )
-from turbo_lab.request.request import NATIVE, LoraUse, Request
+from turbo_lab.request.request import MAX_STEPS, NATIVE, LoraUse, Request
 from turbo_lab.request.scheduler import canonical_scheduler, check_scheduler, too_many_steps
+from turbo_lab.request.source import Source, crop_note, read_sources, source_files
 
 
 @dataclass
@@ -60,10 +64,13 @@ class Library:
     """VAEs that replace the checkpoint's own, by digest."""
     prompt_sets: dict[str, PromptSet] = field(default_factory=dict)
     """Prompt sets by digest."""
+    sources: dict[str, Source] = field(default_factory=dict)
+    """Source images by digest."""
     _models_by_name: dict[str, tuple[ModelCard, ModelFiles]] = field(default_factory=dict)
     _adapters_by_name: dict[str, AdapterFiles] = field(default_factory=dict)
     _vaes_by_name: dict[str, VaeFiles] = field(default_factory=dict)
     _prompts_by_name: dict[str, PromptSet] = field(default_factory=dict)
+    _sources_by_name: dict[Hashable, tuple[Source, ...]] = field(default_factory=dict)
     _layouts: dict[Hashable, tuple[Layout, ...]] = field(default_factory=dict)
     _recipes: dict[Recipe, Recipe] = field(default_factory=dict)
     _misfits: dict[tuple[str, str], InputError | None] = field(default_factory=dict)
@@ -112,20 +119,37 @@ class Library:
         found = with_replaced_text(prompts, search, replacement)
         return self.prompt_sets.setdefault(found.digest, found)
 
+    def source_images(self, request: Request) -> tuple[Source, ...]:
+        """Return the source images of a request, at its size; empty for text to image."""
+        if request.image is None:
+            return ()
+        key = (request.image, request.size, request.num_images)
+        if key not in self._sources_by_name:
+            files = source_files(request.image)[: request.num_images]
+            self._sources_by_name[key] = found = read_sources(files, request.size)
+            self.sources |= {one.digest: one for one in found}
+        return self._sources_by_name[key]
+
     def layouts(self, prompts: PromptSet, request: Request) -> tuple[Layout, ...]:
         """Return the batches of a request; requests with equal batches get the same objects."""
+        sources = tuple(one.digest for one in self.source_images(request))
         key = (
             prompts.digest,
             request.num_images,
             request.seed,
             request.seed_mode,
             request.batch_size,
+            sources,
         )
         if key not in self._layouts:
             texts, seeds = image_order(
-                prompts.prompts, request.num_images, request.seed, request.seed_mode
+                prompts.prompts,
+                request.num_images,
+                seed=request.seed,
+                seed_mode=request.seed_mode,
+                num_sources=len(sources),
             )
-            self._layouts[key] = split_layouts(texts, seeds, request.batch_size)
+            self._layouts[key] = split_layouts(texts, seeds, request.batch_size, sources)
         return self._layouts[key]
 
     def misfit(self, model: ModelFiles, adapters: Sequence[AdapterFiles]) -> str | None:
@@ -216,6 +240,9 @@ def resolve_request(
         height=request.height,
         dtype=request.dtype,
         variant=_variant(request, files, library),
+        strength=None
+        if request.strength is None
+        else canonical_strength(request.num_inference_steps, request.strength),
     )
     recipe = library.intern(recipe)
     misfit = library.misfit(files, [adapter for adapter, _ in stack])
@@ -226,9 +253,31 @@ def resolve_request(
         negative_prompt=negative,
         axes=axes,
         prompt_set=prompts.digest,
-        misfit=misfit or too_many_steps(scheduler, request.num_inference_steps),
-        notes=notes,
+        misfit=misfit
+        or too_many_steps(scheduler, request.num_inference_steps)
+        or _too_few_steps(request),
+        notes=(*notes, *_source_notes(request, library)),
     )
+
+
+def _too_few_steps(request: Request) -> str | None:
+    """Return why no step would be run on a source image; ``None``: at least one is."""
+    strength, steps = request.strength, request.num_inference_steps
+    if strength is None or steps_run(steps, strength):
+        return None
+    needed = math.ceil(1 / strength)
+    remedy = f"set num_inference_steps={needed}, or more" if needed <= MAX_STEPS else "raise it"
+    return (
+        f"strength={strength:g}: is less than one step of num_inference_steps={steps}, so that "
+        f"no image would change; {remedy}"
+    )
+
+
+def _source_notes(request: Request, library: Library) -> tuple[str, ...]:
+    if request.image is None:
+        return ()
+    note = crop_note(request.image, library.source_images(request), request.size)
+    return () if note is None else (note,)
 
 
 def _negative_prompt(request: Request, files: ModelFiles) -> str | None:

@@ -148,13 +148,13 @@ class BatchedGroup:
     def _denoise(self) -> dict[str, torch.Tensor]:
         """Return the final latents by batch id."""
         runs = [self.sampler.begin(batch, negative, None) for batch, negative in self.work]
-        for index in range(max(len(run.scheduler.timesteps) for run in runs)):
+        for index in range(max(len(run.timesteps) for run in runs)):
             rows = _Rows()
             waiting = []
             for run in runs:
-                if index < len(run.scheduler.timesteps):
+                if index < len(run.timesteps):
                     names = first_rows(run.batch) if index == 0 else None
-                    timestep = run.scheduler.timesteps[index]
+                    timestep = run.timesteps[index]
                     waiting.append((run, timestep, rows.add(run, timestep, names)))
             predictions = self._evaluate(rows)
             for run, timestep, places in waiting:

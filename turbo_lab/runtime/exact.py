@@ -34,7 +34,7 @@ from turbo_lab.runtime.stages import (
     needs_upcast,
 )
 
-Part = Literal["text", "noise", "unet", "vae", "loop"]
+Part = Literal["text", "encode", "noise", "unet", "vae", "loop"]
 """A part of the exact loop that can run as in the stock call; ``loop``: the whole call."""
 # Parts that run the modules in which work is left out.
 _MODULES = {"unet", "vae", "loop"}
@@ -150,12 +150,25 @@ class ExactStages:
         """Draw and upload all noise of a batch at once, as far as an earlier run showed it."""
         if "noise" in self.given_back or not isinstance(generators[0], torch.Generator):
             return self._stock.noise(recipe, generators, shape, dtype)
-        key = (recipe.scheduler, recipe.num_inference_steps, len(generators), shape, dtype)
+        steps = (recipe.num_inference_steps, recipe.steps_run)
+        key = (recipe.scheduler, *steps, len(generators), shape, dtype)
         uploaded = UploadedNoise(
             generators, shape, dtype=dtype, device=self.device, planned=self._draws.get(key, ())
         )
         _keep(self._draws, key, uploaded.seen)  # filled while the steps run
         return BatchNoise(uploaded.initial, uploaded)
+
+    def encode(self, image: torch.Tensor, dtype: torch.dtype) -> Any:
+        """Encode a source image, without casting a VAE that is kept in float32."""
+        vae = self.pipeline.vae
+        if self._is_upcast and "encode" not in self.given_back:
+            return vae.encode(image.to(self.device, dtype).float())
+        is_cast = vae.config.force_upcast and vae.dtype != torch.float32
+        encoded = self._stock.encode(image, dtype)
+        self._keep_upcast()
+        if is_cast and self.graphs is not None:
+            self.graphs.clear()  # they read weights that the cast has moved
+        return encoded
 
     def time_ids(self, size: Size, dtype: torch.dtype) -> torch.Tensor:
         """Return the time ids of a size; uploaded once."""

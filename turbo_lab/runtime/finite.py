@@ -46,9 +46,12 @@ def _cause(stage: str, pipeline: StableDiffusionXLPipeline, recipe: Recipe) -> s
     if weights is not None and (recipe.dtype != "float16" or weights[1].isnan().any()):
         return _bad_weights(weights[0])
     if recipe.dtype == "float16":
-        part = {"vae": "the VAE overflows", "unet": "the UNet overflows"}
+        vae = "the VAE overflows"
+        part = {"encode": vae, "vae": vae, "unet": "the UNet overflows"}
         what = part.get(stage.partition(".")[0], "values overflow")
-        other = " or, for the VAE, vae= with one made for float16" if stage == "vae" else ""
+        other = (
+            " or, for the VAE, vae= with one made for float16" if stage in ("encode", "vae") else ""
+        )
         return f"{what} in float16; use dtype=bfloat16 or dtype=float32{other}"
     if weights is not None:
         return _bad_weights(weights[0])

@@ -13,13 +13,15 @@ from turbo_lab.planning.work import WorkDone
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime.exact import ExactStages, Part
 from turbo_lab.runtime.graphs import same_bits
+from turbo_lab.runtime.image_to_image import SourceReader, no_sources, source_pictures
 from turbo_lab.runtime.sampler import Sampler
-from turbo_lab.runtime.stock import stock_arguments
+from turbo_lab.runtime.stock import stock_arguments, stock_pipeline
 from turbo_lab.runtime.trace import traced_call
 
 # A stage's part; any other stage is the loop's own.
 _PARTS: dict[str, Part] = {
     "noise": "noise",
+    "encode": "encode",
     "prompt_embeds": "text",
     "pooled_prompt_embeds": "text",
     "unet": "unet",
@@ -28,12 +30,17 @@ _PARTS: dict[str, Part] = {
 }
 
 
-def prove(stages: ExactStages, batch: Batch, negative_prompt: str | None) -> None:
+def prove(
+    stages: ExactStages,
+    batch: Batch,
+    negative_prompt: str | None,
+    sources: SourceReader = no_sources,
+) -> None:
     """Draw a batch by the stock call and by the exact loop, and give back what differs.
 
     At most every part is given back; a loop that differs even then is given back as a whole.
     """
-    sampler = Sampler(stages.pipeline, stages.device, WorkDone(), stages=stages)
+    sampler = Sampler(stages.pipeline, stages.device, WorkDone(), stages=stages, sources=sources)
     expected, pixels = _stock_stages(sampler, stages, batch, negative_prompt)
     while "loop" not in stages.given_back:
         stage = _first_difference(
@@ -49,11 +56,11 @@ def _stock_stages(
     sampler: Sampler, stages: ExactStages, batch: Batch, negative_prompt: str | None
 ) -> tuple[dict[str, torch.Tensor], np.ndarray]:
     """Return the stages of the stock call, and its images."""
-    pipeline = sampler.pipeline
-    pipeline.scheduler = sampler.seams.make_scheduler(batch.recipe.scheduler)
-    arguments = stock_arguments(batch, negative_prompt, sampler.seams)
+    pipeline = stock_pipeline(sampler.pipeline, batch.recipe, sampler.seams.make_scheduler)
+    pictures = source_pictures(batch, sampler.sources)
+    arguments = stock_arguments(batch, negative_prompt, sampler.seams, pictures)
     with stages.as_loaded():
-        pixels, traced = traced_call(pipeline, arguments)
+        pixels, traced = traced_call(pipeline, arguments, has_source=bool(pictures))
     return traced, pixels
 
 
@@ -75,7 +82,7 @@ def _first_difference(
     rows = len(batch.layout.seeds)
     for stage, tensor in drawn.items():
         own = tensor
-        if stage == "noise":  # the stock call shows it scaled
+        if stage == "noise" and not batch.layout.sources:  # the stock call shows it scaled
             own = tensor * sampler.pipeline.scheduler.init_noise_sigma
         elif "prompt_embeds" in stage:  # the stock call shows the positive half
             own = tensor[-rows:]

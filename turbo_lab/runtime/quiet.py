@@ -17,6 +17,7 @@ from diffusers import (
     ConfigMixin,
     DiffusionPipeline,
     ModelMixin,
+    StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
 )
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
@@ -32,6 +33,7 @@ _REPEATED: Mapping[str, tuple[str, ...]] = {
     DiffusionPipeline.__module__: (rf"Expected types for vae: .*, got <class '[\w.]*\.{_TINY}'>",),
     # The driver says once per prompt what is cut.
     StableDiffusionXLPipeline.__module__: ("was truncated because CLIP",),
+    StableDiffusionXLImg2ImgPipeline.__module__: ("was truncated because CLIP",),
     PreTrainedTokenizerBase.__module__: ("Token indices sequence",),
     # The stock call casts a float16 VAE to float32 and back at every decode. With the empty list
     # there is nothing that should have been kept.

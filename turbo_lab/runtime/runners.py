@@ -154,7 +154,7 @@ def _draw_parts(draw: _DrawPart, batch: Batch, may_split: bool) -> list[np.ndarr
     release()
     parts = []
     for half in (slice(None, rows // 2), slice(rows // 2, None)):
-        smaller = Batch(batch.recipe, Layout(layout.prompts[half], layout.seeds[half]))
+        smaller = Batch(batch.recipe, layout.part(half))
         parts += _draw_parts(draw, smaller, may_split)
     return parts
 

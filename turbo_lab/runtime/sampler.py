@@ -24,6 +24,7 @@ from diffusers import StableDiffusionXLPipeline
 from turbo_lab.planning.work import WorkDone, end_key, start_key
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime.finite import all_finite, refuse_non_finite
+from turbo_lab.runtime.image_to_image import SourceLatents, SourceReader, no_sources
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on
 from turbo_lab.runtime.stages import Conditioning, Stages, StockStages
 
@@ -90,6 +91,8 @@ class Run:
     """``True`` if each evaluation has an unconditional half, which comes first."""
     scheduler: Any
     """Scheduler of this run only: it holds the run's state."""
+    timesteps: torch.Tensor
+    """Timesteps of the run: all of the scheduler's, or the last ones on a source image."""
     step_options: dict[str, Any]
     """Arguments of ``scheduler.step`` other than the tensors."""
     latents: torch.Tensor
@@ -136,10 +139,13 @@ class Sampler:
     """Steps that a trial may have replaced."""
     stages: Stages | None = None
     """Way to run the stages; ``None``: that of the stock call."""
+    sources: SourceReader = no_sources
+    """Reads the pixels of source images."""
     _encodings: OrderedDict[tuple[Any, ...], Encoding] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
         self._stages: Stages = self.stages or StockStages(self.pipeline, self.device)
+        self._source_latents = SourceLatents(self.pipeline, self.sources, self.work)
 
     @torch.inference_mode()
     def run(
@@ -178,8 +184,8 @@ class Sampler:
             stages[stage] = observe(stage, tensor)
             return stages[stage]
 
-        run = self._begin(batch, encoding, watch)
-        for index, timestep in enumerate(run.scheduler.timesteps):
+        run = self._begin(batch, encoding, watch, is_shared=shared is not None)
+        for index, timestep in enumerate(run.timesteps):
             model_input = run.model_input(timestep)
             if index == 0 and shared is not None:
                 noise_pred = self._first_evaluation(run, model_input, timestep, shared)
@@ -229,9 +235,10 @@ class Sampler:
         ``observe``: ``None`` where several batches begin at once, whose stages
         would be taken for each other's.
         """
-        return self._begin(batch, self._encode(batch.layout.prompts, negative), observe or pass_on)
+        encoding = self._encode(batch.layout.prompts, negative)
+        return self._begin(batch, encoding, observe or pass_on, is_shared=True)
 
-    def _begin(self, batch: Batch, encoding: Encoding, observe: Observer) -> Run:
+    def _begin(self, batch: Batch, encoding: Encoding, observe: Observer, is_shared: bool) -> Run:
         recipe, rows = batch.recipe, len(batch.layout.seeds)
         guided = recipe.is_guided
         embeds, pooled = encoding.prompt_embeds, encoding.pooled_prompt_embeds
@@ -240,21 +247,35 @@ class Sampler:
         factor = self.pipeline.vae_scale_factor
         channels = self.pipeline.unet.config.in_channels
         shape = (channels, recipe.height // factor, recipe.width // factor)
+        sources = (
+            self._source_latents.draw(  # the first draw of each generator
+                batch, generators, self._stages, dtype=embeds.dtype, is_shared=is_shared
+            )
+            if batch.layout.sources
+            else None
+        )
         drawn = self._stages.noise(recipe, generators, shape, embeds.dtype)
-        latents = observe("noise", drawn.initial)
-        latents = latents * scheduler.init_noise_sigma
+        noise = observe("noise", drawn.initial)
+        first = (recipe.num_inference_steps - recipe.steps_run) * scheduler.order
+        timesteps = scheduler.timesteps[first:]
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(first)
+        if sources is None:
+            latents = noise * scheduler.init_noise_sigma
+        else:
+            sources = observe("encode", sources)
+            latents = scheduler.add_noise(sources, noise, timesteps[:1].repeat(rows))
         time_ids = self._stages.time_ids((recipe.height, recipe.width), embeds.dtype)
         if guided:
             embeds = torch.cat([encoding.negative_prompt_embeds, embeds])
             pooled = torch.cat([encoding.negative_pooled_prompt_embeds, pooled])
             time_ids = torch.cat([time_ids, time_ids])
         step_options = _step_options(scheduler, generators)
-        if hasattr(scheduler, "set_begin_index"):
-            scheduler.set_begin_index(0)
         return Run(
             batch=batch,
             guided=guided,
             scheduler=scheduler,
+            timesteps=timesteps,
             step_options=step_options,
             latents=latents,
             prompt_embeds=observe("prompt_embeds", embeds),

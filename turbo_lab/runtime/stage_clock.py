@@ -1,4 +1,4 @@
-"""The stages of a pipeline call: text, unet, vae, post and other.
+"""The stages of a pipeline call: text, encode, unet, vae, post and other.
 
 Owns the split of a stock pipeline's call into its parts, without changing the
 call: methods are wrapped on the instances and restored on exit. On a CUDA
@@ -17,14 +17,17 @@ from typing import Any
 from turbo_lab.runtime.wrapping import call_name, wrapped
 
 STAGES = ("text", "unet", "vae", "post", "other")
+"""Stages of every call. With source images, ``encode`` comes after ``text``."""
+
 Methods = Mapping[str, tuple[Any, str]]
 """Owner and name of the method of each stage but ``other``."""
 
 
-def stock_methods(pipeline: Any) -> Methods:
-    """Return the methods of the stock call's stages."""
+def stock_methods(pipeline: Any, has_source: bool = False) -> Methods:
+    """Return the methods of the stock call's stages; ``has_source``: it encodes source images."""
     return {
         "text": (pipeline, "encode_prompt"),
+        **({"encode": (pipeline.vae, "encode")} if has_source else {}),
         # __call__ of a module looks forward up on the instance first
         "unet": (pipeline.unet, call_name(pipeline.unet)),
         "vae": (pipeline.vae, "decode"),
@@ -67,7 +70,7 @@ class StageClock:
         ``other`` is what is left: scheduler steps, noise, the loop itself. Read
         after the device was waited for.
         """
-        totals = dict.fromkeys(STAGES[:-1], 0.0)
+        totals = dict.fromkeys(self._targets, 0.0)
         for stage, start, end in self._marks:
             totals[stage] += self._seconds(start, end)
         parts = {stage: total / calls for stage, total in totals.items()}

@@ -65,6 +65,12 @@ class Stages(Protocol):
     ) -> BatchNoise:
         """Draw the initial noise of a batch, from generators of one image each."""
 
+    def encode(self, image: torch.Tensor, dtype: torch.dtype) -> Any:
+        """Encode a source image, (1, 3, H, W) in [-1, 1]; return what the VAE's encoder returns.
+
+        ``dtype``: type of the latents.
+        """
+
     def time_ids(self, size: Size, dtype: torch.dtype) -> torch.Tensor:
         """Return original size, crop corner and target size: (1, 6). ``size``: height, width."""
 
@@ -107,6 +113,18 @@ class StockStages:
         """Draw the initial noise; the scheduler draws its own from the generators."""
         initial = noise.initial_noise(generators, shape, dtype, self.device)
         return BatchNoise(initial, nullcontext())
+
+    def encode(self, image: torch.Tensor, dtype: torch.dtype) -> Any:
+        """Encode in float32 with a VAE that needs it; its weights are cast for the call."""
+        vae = self.pipeline.vae
+        image = image.to(self.device, dtype)
+        if not vae.config.force_upcast:
+            return vae.encode(image)
+        vae.to(dtype=torch.float32)
+        try:
+            return vae.encode(image.float())
+        finally:
+            vae.to(dtype=dtype)
 
     def time_ids(self, size: Size, dtype: torch.dtype) -> torch.Tensor:
         """Return the time ids by the pipeline's own helper."""

@@ -2,12 +2,13 @@
 
 Owns the list of what is not covered, and the arguments of the stock call, which
 the timing lane times as well. Nothing is shared here: each batch is one call of
-``StableDiffusionXLPipeline``, and the runner adds a note that says so.
+``StableDiffusionXLPipeline``, or of its image-to-image pipeline, and the runner adds a
+note that says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,10 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from diffusers import StableDiffusionXLPipeline
+from PIL.Image import Image
 
 from turbo_lab.planning.work import WorkDone
-from turbo_lab.request.recipe import Batch
+from turbo_lab.request.recipe import Batch, Recipe
 from turbo_lab.runtime.finite import all_finite, refuse_non_finite
+from turbo_lab.runtime.image_to_image import (
+    SourceReader,
+    no_sources,
+    source_pictures,
+    stock_image_to_image,
+)
 from turbo_lab.runtime.sampler import SharedWork
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams, pass_on
 from turbo_lab.runtime.trace import traced_call
@@ -42,9 +50,25 @@ def why_not_covered(pipeline: StableDiffusionXLPipeline) -> str | None:
     return next((reason for reason, found in reasons.items() if found), None)
 
 
-def stock_arguments(batch: Batch, negative_prompt: str | None, seams: Seams) -> dict[str, Any]:
-    """Return the stock call's arguments for a batch, with fresh generators."""
+def stock_pipeline(
+    pipeline: StableDiffusionXLPipeline, recipe: Recipe, make_scheduler: Callable[[str], Any]
+) -> Any:
+    """Return the pipeline whose own call draws a recipe, with a new scheduler on it."""
+    found: Any = pipeline if recipe.strength is None else stock_image_to_image(pipeline)
+    found.scheduler = make_scheduler(recipe.scheduler)
+    return found
+
+
+def stock_arguments(
+    batch: Batch, negative_prompt: str | None, seams: Seams, pictures: Sequence[Image] = ()
+) -> dict[str, Any]:
+    """Return the stock call's arguments for a batch, with fresh generators.
+
+    ``pictures``: source image of each row; empty for text to image.
+    """
     recipe, layout = batch.recipe, batch.layout
+    size = {"width": recipe.width, "height": recipe.height}
+    source = {"image": list(pictures), "strength": recipe.strength}
     return {
         "prompt": list(layout.prompts),
         "negative_prompt": None
@@ -52,8 +76,7 @@ def stock_arguments(batch: Batch, negative_prompt: str | None, seams: Seams) -> 
         else [negative_prompt] * len(layout.prompts),
         "num_inference_steps": recipe.num_inference_steps,
         "guidance_scale": recipe.guidance_scale,
-        "width": recipe.width,
-        "height": recipe.height,
+        **(size if recipe.strength is None else source),
         "generator": seams.make_generators(layout.seeds),
     }
 
@@ -70,6 +93,8 @@ class StockSampler:
     """Counts of the evaluated rows."""
     seams: Seams = SWEEP_SEAMS
     """Steps that a trial may have replaced."""
+    sources: SourceReader = no_sources
+    """Reads the pixels of source images."""
 
     def run(
         self,
@@ -83,25 +108,28 @@ class StockSampler:
         ``observe`` is called after the stock call; the tensors that it returns are not used.
         """
         recipe, rows = batch.recipe, len(batch.layout.seeds)
-        self.pipeline.scheduler = self.seams.make_scheduler(recipe.scheduler)
-        arguments = stock_arguments(batch, negative_prompt, self.seams)
+        pipeline = stock_pipeline(self.pipeline, recipe, self.seams.make_scheduler)
+        pictures = source_pictures(batch, self.sources)
+        arguments = stock_arguments(batch, negative_prompt, self.seams, pictures)
         with ExitStack() as stack:
-            stack.enter_context(wrapped(self.pipeline, "encode_prompt", self._encoding))
-            stack.enter_context(wrapped(self.pipeline.vae, "decode", self._decoding))
-            images, stages = traced_call(self.pipeline, arguments)
+            stack.enter_context(wrapped(pipeline, "encode_prompt", self._encoding))
+            stack.enter_context(wrapped(pipeline.vae, "decode", self._decoding))
+            images, stages = traced_call(pipeline, arguments, has_source=bool(pictures))
         # The stock call encodes before it draws noise; records have the other order.
-        stages = {s: stages[s] for s in sorted(stages, key=lambda stage: stage != "noise")}
+        first = [stage for stage in ("noise", "encode") if stage in stages]
+        stages = {stage: stages[stage] for stage in [*first, *stages]}
         if not all_finite(stages["vae"]):
             refuse_non_finite(stages, self.pipeline, recipe)
         for stage, tensor in stages.items():
             observe(stage, tensor)
         guided = recipe.is_guided
         zeros = negative_prompt is None and self.pipeline.config.force_zeros_for_empty_prompt
-        calls = len(self.pipeline.scheduler.timesteps)
+        calls = sum(stage.startswith("unet.") for stage in stages)
         self.work.unet_calls += calls
         self.work.unet_rows += calls * rows * (2 if guided else 1)
         self.work.text_rows += rows * (2 if guided and not zeros else 1)
         self.work.vae_rows += rows
+        self.work.source_rows += len(pictures)
         return images
 
     def _encoding(self, encode: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from turbo_lab import images
 from turbo_lab.environment import Keys
-from turbo_lab.identity import array_sha256, as_plain, canonical_json
+from turbo_lab.identity import array_sha256, canonical_json
 from turbo_lab.request.recipe import Batch, Recipe
 from turbo_lab.store.record import BatchRecord, Exactness, ImageEntry
 from turbo_lab.store.store import reuse_key
@@ -45,6 +45,8 @@ class DrawnBatch:
     """Facts about how it was drawn that a reader must know."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Names of its model, adapters and VAE, by digest; for people."""
+    source_names: Mapping[str, str] = field(default_factory=dict)
+    """Names of its source images' files, by digest."""
 
 
 def encode_batch(
@@ -57,18 +59,20 @@ def encode_batch(
     shared = _shared_text(drawn, hashes)
     files: dict[str, bytes] = {}
     entries = []
-    rows = zip(layout.prompts, layout.seeds, drawn.pixels, strict=True)
-    for index, (prompt, seed, image) in enumerate(rows):
+    begins = layout.sources or (None,) * len(layout.seeds)
+    rows = zip(layout.prompts, layout.seeds, begins, drawn.pixels, strict=True)
+    for index, (prompt, seed, source, image) in enumerate(rows):
         entry = ImageEntry(
             file=f"{index:02d}-seed{seed}.png",
             pixel_sha256=images.pixel_sha256(image),
             prompt=prompt,
             seed=seed,
+            source=source,
         )
         own = {"prompt": prompt, "seed": seed, "row": index, "pixel_sha256": entry.pixel_sha256}
         text = {
             "turbo-lab": canonical_json(shared | own),
-            "parameters": _readable(batch.recipe, entry, drawn.names),
+            "parameters": _readable(batch.recipe, entry, {**drawn.names, **drawn.source_names}),
         }
         files[entry.file] = encode_png(image, text)
         entries.append(entry)
@@ -87,14 +91,16 @@ def encode_batch(
 def _shared_text(drawn: DrawnBatch, hashes: Mapping[str, str] | None) -> dict[str, object]:
     """Return what the text inside each PNG of a batch has in common."""
     batch, layout = drawn.batch, drawn.batch.layout
+    sources = {"sources": list(layout.sources)} if layout.sources else {}
     return {
-        "recipe": as_plain(batch.recipe),
+        "recipe": batch.recipe.plain(),
         "batch_id": batch.batch_id,
-        "rows": {"prompts": list(layout.prompts), "seeds": list(layout.seeds)},
+        "rows": {"prompts": list(layout.prompts), "seeds": list(layout.seeds), **sources},
         "exactness": drawn.exactness,
         "stages": hashes,
         "keys": dict(drawn.keys),
         "models": dict(drawn.names),
+        **({"sources": dict(drawn.source_names)} if layout.sources else {}),
     }
 
 
@@ -113,4 +119,7 @@ def _readable(recipe: Recipe, entry: ImageEntry, names: Mapping[str, str]) -> st
         "Size": f"{recipe.width}x{recipe.height}",
         "Model": names.get(recipe.model, recipe.model[:12]),
     }
+    if entry.source is not None:
+        settings["Denoising strength"] = recipe.strength
+        settings["Source image"] = names.get(entry.source, entry.source[:12])
     return f"{entry.prompt}\n" + ", ".join(f"{k}: {v}" for k, v in settings.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from turbo_lab.environment import GitState
 from turbo_lab.untrusted.typed_json import OMITTED
@@ -24,8 +25,24 @@ class WeightsOrigin:
 
 
 @dataclass(frozen=True)
+class SourceOrigin:
+    """Where a source image comes from."""
+
+    name: str
+    """Name of its file."""
+    path: Path
+    """The file, an absolute path on the machine that drew from it."""
+    width: int
+    """Width of the picture in the file, upright, in pixels."""
+    height: int
+    """Height of the picture in the file, upright, in pixels."""
+    resize: str
+    """How the picture was brought to the size of the images."""
+
+
+@dataclass(frozen=True)
 class Provenance:
-    """Models, adapters, prompts and code that a cell was made from."""
+    """Models, adapters, prompts, source images and code that a cell was made from."""
 
     models: Mapping[str, WeightsOrigin]
     """The model, and a VAE that replaces the model's, by name."""
@@ -35,6 +52,9 @@ class Provenance:
     """sha256 of the prompt set, by its name."""
     git: GitState | None
     """Repository of the working directory. ``None``: it was not in one."""
+    sources: Mapping[str, SourceOrigin] | None = field(default=None, metadata=OMITTED)
+    """Source images, by the sha256 of their pixels at the size of the images. Absent for text to
+    image."""
     notes: tuple[str, ...] | None = field(default=None, metadata=OMITTED)
     """Assumptions, dropped settings and how batches were drawn, such as ``out of memory at 4
     images: drawn as 2+2``. Absent if there is nothing to say."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from turbo_lab.request.recipe import Recipe
 from turbo_lab.store.provenance import Provenance
 from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import file_name, hex_name, read_regular
-from turbo_lab.untrusted.typed_json import read_typed, to_plain
+from turbo_lab.untrusted.typed_json import OMITTED, read_typed, to_plain
 from turbo_lab.verdict import Direction
 
 SCHEMA = 1
@@ -62,6 +62,8 @@ class ImageEntry:
     """Text of the prompt."""
     seed: int
     """Seed of the image's own generator."""
+    source: str | None = field(default=None, metadata=OMITTED)
+    """sha256 of the source image's pixels. Absent for text to image."""
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,8 @@ def read_batch(values: Mapping[str, object], where: str) -> BatchRecord:
     for image in batch.images:
         file_name(image.file, f"{where}: file", StoreError)
         hex_name(image.pixel_sha256, f"{where}: pixel_sha256", StoreError)
+        if image.source is not None:
+            hex_name(image.source, f"{where}: source", StoreError)
     return batch
 
 

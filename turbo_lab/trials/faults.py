@@ -262,12 +262,12 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "step noise lost",
         _no_step_noise,
-        applies=_recipe(lambda r: "Ancestral" in r.scheduler and r.num_inference_steps > 1),
+        applies=_recipe(lambda r: "Ancestral" in r.scheduler and r.steps_run > 1),
     ),
     Fault(
         "one step less",
         alter=_one_step_less,
-        applies=_recipe(lambda recipe: recipe.num_inference_steps > 1),
+        applies=_recipe(lambda recipe: recipe.steps_run > 1),
     ),
     Fault("generator used before", _generators(_used_before)),
     Fault("one generator for the batch", _generators(lambda g: [g[0]] * len(g)), applies=several),

@@ -27,7 +27,7 @@ from turbo_lab.golden.observation import Observation
 from turbo_lab.golden.run_case import SWEEP_DRAWING, Case, CaseRunner, Drawing, RecordedCase
 from turbo_lab.golden.stages import Values
 from turbo_lab.progress import track
-from turbo_lab.request.recipe import Batch, Layout
+from turbo_lab.request.recipe import Batch
 from turbo_lab.trials.harmless import HARMLESS, Run, own_rows, with_layout
 from turbo_lab.trials.reanchor import anchored
 from turbo_lab.trials.resumed import resumed_sweep
@@ -87,8 +87,7 @@ def _judge_row(row: _JudgedRow, runner: CaseRunner, judge: Judge) -> Invariance:
 def _reverse_rows(runner: CaseRunner, case: Case) -> Observation:
     """Run a batch with its rows in reverse order; each image keeps its prompt and its seed."""
     layout = case.batch.layout
-    reversed_layout = Layout(layout.prompts[::-1], layout.seeds[::-1])
-    seen = runner.run(with_layout(case, reversed_layout))
+    seen = runner.run(with_layout(case, layout.part(slice(None, None, -1))))
     return own_rows(seen, case, slice(None, None, -1), len(layout.seeds))
 
 

@@ -94,9 +94,11 @@ def _in_a_batch(position: int, size: int) -> Run:
         before = min(position, others)
         prompts = ["a bell on a red background"] * others
         seeds = [1000 + i for i in range(others)]
+        sources = own.sources[:1] * others
         layout = Layout(
             (*prompts[:before], *own.prompts, *prompts[before:]),
             (*seeds[:before], *own.seeds, *seeds[before:]),
+            (*sources[:before], *own.sources, *sources[before:]),
         )
         seen = runner.run(with_layout(case, layout))
         rows = slice(before, before + len(own.seeds))
@@ -109,8 +111,8 @@ def _alone(runner: CaseRunner, case: Case) -> Observation:
     """Draw each row of the case as a batch of one, and join the rows again."""
     own = case.batch.layout
     parts = [
-        runner.run(with_layout(case, Layout((prompt,), (seed,))))
-        for prompt, seed in zip(own.prompts, own.seeds, strict=True)
+        runner.run(with_layout(case, own.part(slice(row, row + 1))))
+        for row in range(len(own.seeds))
     ]
     stages = tuple(
         _joined([part.stages[index] for part in parts]) for index in range(len(parts[0].stages))

@@ -7,7 +7,8 @@ from turbo_lab.environment import GitState
 from turbo_lab.execute.context import CellOrigin
 from turbo_lab.request.recipe import Cell
 from turbo_lab.request.resolve import Library
-from turbo_lab.store.provenance import Provenance, WeightsOrigin
+from turbo_lab.request.source import RESIZE
+from turbo_lab.store.provenance import Provenance, SourceOrigin, WeightsOrigin
 
 
 def cell_origin(library: Library, git: GitState | None, cell: Cell) -> CellOrigin:
@@ -19,6 +20,7 @@ def cell_origin(library: Library, git: GitState | None, cell: Cell) -> CellOrigi
     adapters = [library.adapters[key] for key, _ in cell.recipe.lora]
     vaes = [library.vaes[value] for key, value in cell.recipe.variant if key == "vae"]
     prompts = library.prompt_sets[cell.prompt_set]
+    sources = _sources(library, cell)
     model = cell.request.model
     return CellOrigin(
         names={
@@ -31,8 +33,19 @@ def cell_origin(library: Library, git: GitState | None, cell: Cell) -> CellOrigi
             adapters={adapter.name: _origin(adapter) for adapter in adapters},
             prompt_sets={prompts.name: prompts.digest},
             git=git,
+            sources=sources or None,
         ),
+        source_names={digest: source.name for digest, source in sources.items()},
     )
+
+
+def _sources(library: Library, cell: Cell) -> dict[str, SourceOrigin]:
+    used = dict.fromkeys(digest for batch in cell.batches for digest in batch.layout.sources)
+    found = {digest: library.sources[digest] for digest in used}
+    return {
+        digest: SourceOrigin(one.name, one.path, one.width, one.height, RESIZE)
+        for digest, one in found.items()
+    }
 
 
 def _origin(files: ModelFiles | AdapterFiles | VaeFiles) -> WeightsOrigin:

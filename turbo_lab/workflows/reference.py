@@ -16,9 +16,8 @@ import numpy.typing as npt
 from turbo_lab.documents.inspection import ReferenceBuilt
 from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache, digest, hash_file
-from turbo_lab.images import UNREADABLE, pixel_sha256
+from turbo_lab.images import PICTURE_SUFFIXES, is_picture_name, pixel_sha256, read_photo
 from turbo_lab.progress import StderrProgress
-from turbo_lab.untrusted.paths import open_regular
 
 if TYPE_CHECKING:
     from turbo_lab.metrics.extractor_source import ExtractorSource
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
     from turbo_lab.metrics.reference import Reference
 
 Images = npt.NDArray[np.uint8]
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _BATCH = 32
-_ORIENTATION = 0x0112  # of EXIF; 1 is upright
 
 
 @dataclass(frozen=True)
@@ -76,21 +73,16 @@ def folder_source(folder: Path) -> Source:
     """Return the images below a folder, by name. Raises :class:`InputError` if there are none."""
     if not folder.is_dir():
         raise InputError(f"reference build {folder}: is not a folder; name one with images")
-    files = sorted(path for path in folder.rglob("*") if _is_picture(path))
+    files = sorted(path for path in folder.rglob("*") if is_picture_name(path.name))
     if not files:
         raise InputError(
             f"reference build {folder}: holds no image; it takes files ending in "
-            f"{', '.join(SUFFIXES)}"
+            f"{', '.join(PICTURE_SUFFIXES)}"
         )
     turned: list[Path] = []
     return Source(
         folder.resolve().name, len(files), batches=_read(files, turned), about={}, turned=turned
     )
-
-
-def _is_picture(path: Path) -> bool:
-    """Return whether a file is an image by its name; macOS leaves ``._NAME`` next to each."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
 
 
 def build(
@@ -140,7 +132,7 @@ def _read(files: list[Path], turned: list[Path]) -> Iterator[Images]:
     for start in range(0, len(files), _BATCH):
         batch = []
         for path in files[start : start + _BATCH]:
-            pixels, is_turned = _pixels(path)
+            pixels, is_turned = read_photo(path)
             turned += [path] * is_turned
             first = pixels if first is None else first
             if pixels.shape != first.shape:
@@ -150,23 +142,6 @@ def _read(files: list[Path], turned: list[Path]) -> Iterator[Images]:
                 )
             batch.append(pixels)
         yield np.stack(batch)
-
-
-def _pixels(path: Path) -> tuple[Images, bool]:
-    """Return an image's pixels as people see it, and whether its EXIF orientation turned it."""
-    from PIL import Image, ImageOps
-
-    try:
-        with open_regular(path, follow_links=True) as file, Image.open(file) as image:
-            mode = f"{image.mode} with transparency" * ("transparency" in image.info) or image.mode
-            if mode not in ("RGB", "L", "P"):
-                raise InputError(
-                    f"{path}: its pixels are {mode}; save it as 8-bit RGB without transparency"
-                )
-            is_turned = image.getexif().get(_ORIENTATION, 1) != 1
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB")), is_turned
-    except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read as an image ({error})") from error
 
 
 def _size(pixels: Images) -> str:

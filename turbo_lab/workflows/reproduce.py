@@ -29,9 +29,11 @@ from turbo_lab.golden.stages import StageValue, mark
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.golden.tiers import choose_tier
 from turbo_lab.request.recipe import Batch, Layout, Recipe
+from turbo_lab.request.source import holds_source, read_sources, source_files
 from turbo_lab.store.record import CellStatus, Exactness, Record
 from turbo_lab.store.store import Store
 from turbo_lab.untrusted.json_text import parse_json
+from turbo_lab.untrusted.paths import file_name
 from turbo_lab.verdict import Verdict
 
 
@@ -71,6 +73,8 @@ class Drawing:
     """Text of the negative prompt; ``None``: it has no effect."""
     names: Mapping[str, str]
     """Names of its model, adapters and VAE, by digest."""
+    sources: Mapping[str, tuple[Path, ...]]
+    """Places where each source image may be, by digest; empty for text to image."""
     batches: tuple[RecordedBatch, ...]
     """Batches, in the order of their images."""
     keys: Keys | None
@@ -100,6 +104,8 @@ class _ImageText:
     """Fingerprint keys of the environment; ``None``: an old PNG does not say."""
     models: Mapping[str, str] = field(default_factory=dict)
     """Names of its model, adapters and VAE, by digest."""
+    sources: Mapping[str, str] | None = None
+    """Names of its source images' files, by digest; ``None``: text to image."""
 
 
 def drawing_of_png(path: Path) -> Drawing:
@@ -126,17 +132,27 @@ def drawing_of_png(path: Path) -> Drawing:
             f"{path}: was drawn with a negative prompt, whose text is not in the PNG; name its "
             "record instead"
         )
-    layout = Layout(about.rows.prompts, about.rows.seeds)
+    layout = Layout(about.rows.prompts, about.rows.seeds, about.rows.sources or ())
+    sources = {
+        digest: _near(path, file_name(name, f"{where}: sources"))
+        for digest, name in (about.sources or {}).items()
+    }
     image = RecordedImage(about.row, about.pixel_sha256, path)
     return Drawing(
         name=str(path),
         recipe=recipe,
         negative_prompt=None,
         names=about.models,
+        sources=sources,
         batches=(RecordedBatch(layout, (image,), about.stages),),
         keys=about.keys,
         exactness=about.exactness,
     )
+
+
+def _near(path: Path, name: str) -> tuple[Path, ...]:
+    """Return where a file of that name may be: next to ``path``, or in the working directory."""
+    return path.parent / name, Path(name)
 
 
 def drawing_of_record(record: Record, store: Store) -> Drawing:
@@ -153,6 +169,7 @@ def drawing_of_record(record: Record, store: Store) -> Drawing:
         recipe=record.recipe,
         negative_prompt=record.parameters.negative_prompt,
         names=names,
+        sources={key: (one.path,) for key, one in (made_from.sources or {}).items()},
         batches=tuple(_recorded_batch(store, key) for key in record.batches),
         keys=record.fingerprint.keys,
         exactness=record.exactness,
@@ -163,23 +180,27 @@ def _recorded_batch(store: Store, key: str) -> RecordedBatch:
     stored, folder = store.read_batch(key), store.batch_folder(key)
     prompts = tuple(image.prompt for image in stored.images)
     seeds = tuple(image.seed for image in stored.images)
+    sources = tuple(image.source for image in stored.images if image.source is not None)
     recorded = tuple(
         RecordedImage(row, image.pixel_sha256, folder / image.file)
         for row, image in enumerate(stored.images)
     )
-    return RecordedBatch(Layout(prompts, seeds), recorded, stored.stages)
+    return RecordedBatch(Layout(prompts, seeds, sources), recorded, stored.stages)
 
 
-def reproduce(drawing: Drawing, device: str, num_threads: int | None) -> Reproduction:
+def reproduce(
+    drawing: Drawing, device: str, num_threads: int | None, image: str | None = None
+) -> Reproduction:
     """Draw a cell or an image again, and compare.
 
     ``num_threads``: CPU threads; ``None``: as many as it was drawn with, or 2 if that is unknown.
+    ``image``: file or folder of its source images; ``None``: they are where they were.
     """
     threads = num_threads or int((drawing.keys or {}).get("num_threads", 2))
     here = environment.fingerprint(
         device=environment.resolve_device(device), num_threads=threads
     ).keys
-    resident = ResidentPipeline(_weights(drawing), environment.resolve_device(device))
+    resident = ResidentPipeline(_weights(drawing, image), environment.resolve_device(device))
     worker = Worker(resident, threads)
     compared = [_draw(worker, drawing, batch) for batch in drawing.batches]
     apart = [divergence for found in compared for divergence in found if divergence is not None]
@@ -230,7 +251,7 @@ def _rounding_verdict(drawing: Drawing, apart: Sequence[PixelDivergence]) -> tup
     return Verdict.REGRESSION, f"beyond rounding: {text}"
 
 
-def _weights(drawing: Drawing) -> Weights:
+def _weights(drawing: Drawing, image: str | None) -> Weights:
     """Return the files with the recipe's digests, found by their names."""
     name = drawing.names.get(drawing.recipe.model)
     if name is None or name == "local" or name not in model_names():
@@ -255,7 +276,30 @@ def _weights(drawing: Drawing) -> Weights:
                 f"{adapter.digest[:12]}"
             )
         adapters[digest] = (adapter.name, adapter.path)
-    return Weights({drawing.recipe.model: files.source}, adapters, _vaes(drawing))
+    models = {drawing.recipe.model: files.source}
+    return Weights(models, adapters, _vaes(drawing), _sources(drawing, image))
+
+
+def _sources(drawing: Drawing, image: str | None) -> dict[str, Path]:
+    """Return the files of the source images, found by the digest of their pixels."""
+    size = (drawing.recipe.width, drawing.recipe.height)
+    wanted = dict.fromkeys(key for batch in drawing.batches for key in batch.layout.sources)
+    given = read_sources(source_files(image), size) if image is not None and wanted else ()
+    by_digest = {one.digest: one.path for one in given}
+    found = {}
+    for digest in wanted:
+        places = drawing.sources.get(digest, ())
+        path = by_digest.get(digest) or next(
+            (path for path in places if holds_source(path, digest, size)), None
+        )
+        if path is None:
+            where = f"image={image}" if image is not None else " or ".join(map(str, places))
+            raise MissingFilesError(
+                f"{drawing.name}: its source image {digest[:12]} is not at {where or 'any place'}; "
+                "name its file, or the folder that it is in, with image=PATH"
+            )
+        found[digest] = path
+    return found
 
 
 def _noise_error(drawing: Drawing, name: str) -> InputError:

@@ -182,4 +182,7 @@ def _work(plan: Plan, outcome: SweepOutcome) -> SweepWork:
         unet_rows=RowsDone(plan.unet_rows.alone, outcome.work["unet_rows"]),
         vae_rows=RowsDone(plan.vae_rows.alone, outcome.work["vae_rows"]),
         text_rows=RowsDone(plan.text_rows.alone, outcome.work["text_rows"]),
+        source_rows=RowsDone(plan.source_rows.alone, outcome.work["source_rows"])
+        if plan.source_rows.alone
+        else None,
     )

@@ -84,7 +84,7 @@ def html_page(sweep: SweepResult, shown: int | None) -> tuple[str, int]:
 
     ``shown``: most images per cell; ``None`` lets the number of cells decide.
     """
-    from turbo_lab.report.html.pictures import pictures_per_cell, read_pictures
+    from turbo_lab.report.html.pictures import pictures_per_cell, read_pictures, read_sources
     from turbo_lab.report.html.sweep import sweep_report
 
     cells = sweep.cells
@@ -100,4 +100,5 @@ def html_page(sweep: SweepResult, shown: int | None) -> tuple[str, int]:
             "turbo-lab store verify lists what is damaged"
         ) from error
     missing = sum(str(path) not in pictures for path in paths)
-    return sweep_report(sweep, cell_details(sweep), pictures), missing
+    sources = read_sources(cells, limit)
+    return sweep_report(sweep, cell_details(sweep), pictures, sources), missing

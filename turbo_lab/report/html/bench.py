@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from turbo_lab.analysis.digits import significant
 from turbo_lab.analysis.latency_fit import UNITS, LineFit, place
 from turbo_lab.documents.timing import BenchCell, BenchResult
-from turbo_lab.report.columns import all_axes, distinct, energy_texts, short_axis
+from turbo_lab.report.columns import all_axes, distinct, energy_texts, short_axis, stage_names
 from turbo_lab.report.html.page import Heading, Html, page, section, table, tag
 from turbo_lab.report.html.svg import chart, line, path, plot_area
 from turbo_lab.report.sentences import bench_notes, per_call
 from turbo_lab.store.record import LatencySummary
 
 Cells = Sequence[BenchCell]
-
-_STAGES = ("text", "unet", "vae", "post", "other")
 
 
 def bench_report(result: BenchResult) -> str:
@@ -84,15 +82,18 @@ def _table(cells: Cells) -> Html:
     heads = [Heading(short_axis(name)) for name in axes]
     is_metered = any(cell.timing is not None and cell.timing.energy for cell in cells)
     energy = ("J/image", "95% J") if is_metered else ()
-    measured = ("p50", "95% interval", "n", "first", "images/s", "peak MiB", *energy, *_STAGES)
+    stages = stage_names(cell.timing for cell in cells if cell.timing is not None)
+    measured = ("p50", "95% interval", "n", "first", "images/s", "peak MiB", *energy, *stages)
     heads += [Heading(name, is_number=True) for name in measured]
-    return table(heads, [_row(cell, axes, is_metered) for cell in cells])
+    return table(heads, [_row(cell, axes, stages, is_metered) for cell in cells])
 
 
-def _row(cell: BenchCell, axes: Sequence[str], is_metered: bool) -> tuple[object, ...]:
+def _row(
+    cell: BenchCell, axes: Sequence[str], names: Sequence[str], is_metered: bool
+) -> tuple[object, ...]:
     latency, timing = cell.latency_s, cell.timing
     assert latency is not None and timing is not None  # failed cells are not in the table
-    stages = timing.stages_s
+    stages = timing.stages_s or {}
     low, _, high = _ends(latency)
     dashes = ("\N{EN DASH}", "\N{EN DASH}")
     energy = (energy_texts(timing.energy) or dashes) if is_metered else ()
@@ -106,5 +107,5 @@ def _row(cell: BenchCell, axes: Sequence[str], is_metered: bool) -> tuple[object
         significant(timing.throughput_images_per_s, 3),
         f"{timing.peak_memory_bytes / 2**20:.0f}",
         *energy,
-        *(significant(1e3 * stages[stage], 3) if stages else "\N{EN DASH}" for stage in _STAGES),
+        *(significant(1e3 * stages[one], 3) if one in stages else "\N{EN DASH}" for one in names),
     )

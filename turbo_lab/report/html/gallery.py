@@ -9,7 +9,7 @@ import numpy as np
 
 from turbo_lab.documents.sweep import CellResult, ImageFile
 from turbo_lab.report.columns import CellDetails, Column, label
-from turbo_lab.report.html.page import Heading, Html, cell, image, join, table, tag
+from turbo_lab.report.html.page import Heading, Html, cell, data_uri, image, join, table, tag
 from turbo_lab.report.html.pictures import Picture
 from turbo_lab.verdict import Direction
 
@@ -39,9 +39,17 @@ class Scores:
 
 
 def gallery(
-    cells: Cells, axes: Sequence[str], pictures: Mapping[str, Picture], scores: Scores
+    cells: Cells,
+    axes: Sequence[str],
+    pictures: Mapping[str, Picture],
+    scores: Scores,
+    sources: Mapping[str, Picture] | None = None,
 ) -> Html:
-    """Return the images by cell, their controls, and the dialog that shows one image large."""
+    """Return the images by cell, their controls, and the dialog that shows one image large.
+
+    ``sources``: source images by digest; each image that began from one shows it in its corner.
+    """
+    classes = {digest: f"source-{index}" for index, digest in enumerate(sources or {})}
     groups = []
     for index, row in enumerate(cells):
         shown = [(i, e) for i, e in enumerate(row.images) if str(e.path) in pictures]
@@ -49,12 +57,33 @@ def gallery(
         thumbs = []
         for place, entry in shown:
             score = None if values is None else (scores.name, values[place])
-            about = _about(name, entry, pictures[str(entry.path)], score)
+            begun = _source_name(row, entry)
+            about = _about(name, entry, pictures[str(entry.path)], score, begun)
             attributes = {"data_cell": index, "data_row": place, "data_about": about}
+            if entry.source in classes:
+                attributes["data_source"] = classes[entry.source]
             thumbs.append(_thumb(name, entry, pictures[str(entry.path)], score, **attributes))
         groups.append(_group(index, row, name, thumbs=thumbs, column=scores.column))
     sheet = tag("div", *groups, id="gallery", data_view="cell", style=f"--edge:{_EDGE}px")
-    return join(_controls(), sheet, _dialog())
+    return join(_source_style(sources or {}, classes), _controls(), sheet, _dialog())
+
+
+def _source_style(sources: Mapping[str, Picture], classes: Mapping[str, str]) -> Html | None:
+    """Return a style rule per source image, so that the page holds each of them once."""
+    rules = [
+        f".{classes[digest]} {{ background-image: url({data_uri(one.content, one.mime)}); "
+        f"aspect-ratio: {one.width} / {one.height}; }}"
+        for digest, one in sources.items()
+    ]
+    return tag("style", Html("\n".join(rules))) if rules else None
+
+
+def _source_name(row: CellResult, entry: ImageFile) -> str | None:
+    """Return the name of an image's source image; ``None``: it has none."""
+    if entry.source is None:
+        return None
+    known = (row.provenance.sources or {}).get(entry.source)
+    return entry.source[:12] if known is None else known.name
 
 
 def prompt_table(cells: Cells, axes: Sequence[str], scores: Scores) -> Html | None:
@@ -95,12 +124,20 @@ def _extreme(cells: Cells, axes: Sequence[str], found: tuple[float, int]) -> tup
     return f"{value:.3f}", cell(label(cells[index], axes), class_="soft")
 
 
-def _about(name: str, entry: ImageFile, picture: Picture, score: tuple[str, float] | None) -> str:
-    """Return the line below a large image: cell, seed, size and metric."""
+def _about(
+    name: str,
+    entry: ImageFile,
+    picture: Picture,
+    score: tuple[str, float] | None,
+    source: str | None,
+) -> str:
+    """Return the line below a large image: cell, seed, size, metric and source image."""
     size = f"{picture.width} \N{MULTIPLICATION SIGN} {picture.height}"
     parts = [name, f"seed {entry.seed}", size]
     if score is not None:
         parts.append(f"{score[0]} {score[1]:.3f}")
+    if source is not None:
+        parts.append(f"from {source}")
     return " · ".join(parts)
 
 
@@ -120,10 +157,12 @@ def _thumb(
         width=picture.width,
         height=picture.height,
     )
+    source = attributes.get("data_source")
     captions = (tag("span", entry.prompt, class_="by-cell"), tag("span", name, class_="by-prompt"))
     return tag(
         "button",
         shown,
+        None if source is None else tag("span", class_=f"source {source}"),
         tag("span", *captions, class_="caption"),
         None if score is None else tag("span", f"{score[1]:.2f}", class_="score"),
         type="button",
@@ -175,7 +214,7 @@ def _dialog() -> Html:
 
     return tag(
         "dialog",
-        tag("div", tag("img", alt=""), class_="stage"),
+        tag("div", tag("img", alt=""), tag("span", hidden=True), class_="stage"),
         tag("p", class_="prompt"),
         tag("p", class_="about soft"),
         tag("p", class_="hash soft"),

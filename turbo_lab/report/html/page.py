@@ -71,9 +71,14 @@ def join(*parts: object) -> Html:
     return Html("".join(escape(part) for part in parts if part is not None))
 
 
+def data_uri(content: bytes, mime: str) -> str:
+    """Return a file as an address that holds the file itself."""
+    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
+
+
 def image(content: bytes, alt: str, mime: str = "image/png", **attributes: object) -> Html:
     """Return an image whose content is part of the page."""
-    source = f"data:{mime};base64," + base64.b64encode(content).decode("ascii")
+    source = data_uri(content, mime)
     return tag("img", src=source, alt=alt, loading="lazy", decoding="async", **attributes)
 
 

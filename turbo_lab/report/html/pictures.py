@@ -14,12 +14,17 @@ from pathlib import Path
 
 from PIL import Image
 
-from turbo_lab.errors import StoreError
+from turbo_lab.documents.sweep import CellResult
+from turbo_lab.errors import InputError, MissingFilesError, StoreError
 from turbo_lab.images import UNREADABLE
+from turbo_lab.request.request import parse_resolution
+from turbo_lab.request.source import source_pixels
 from turbo_lab.untrusted.paths import read_regular
 
 # Longest edge on a page, in pixels: a browser does not open a page of 1024 x 1024 PNGs.
 _EDGE = 512
+_SOURCE_EDGE = 160  # a source image is shown in the corner of another image
+_MAX_SOURCE_EDGE = 8192  # a document names the size that a source is brought to
 _QUALITY = 85
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
@@ -58,6 +63,34 @@ def read_pictures(paths: Sequence[Path]) -> dict[str, Picture]:
         return {str(path): picture for path, picture in zip(there, found, strict=True)}
 
 
+def read_sources(cells: Sequence[CellResult], shown: int) -> dict[str, Picture]:
+    """Return the source images of the first ``shown`` images per cell, small, by digest.
+
+    A document may name any file as a source: one is shown only if its pixels have the digest
+    that the document names, so that no page carries a picture that its author did not know.
+    """
+    found: dict[str, Picture] = {}
+    for cell in cells:
+        origins = cell.provenance.sources or {}
+        for digest in dict.fromkeys(one.source for one in cell.images[:shown]):
+            if digest is not None and digest in origins and digest not in found:
+                picture = _read_source(origins[digest].path, digest, cell.parameters.resolution)
+                found |= {} if picture is None else {digest: picture}
+    return found
+
+
+def _read_source(path: Path, digest: str, resolution: str) -> Picture | None:
+    """Return a source image at the size of a cell's images; ``None`` if it is not there."""
+    try:
+        size = parse_resolution(resolution)
+        if max(size) > _MAX_SOURCE_EDGE:
+            return None
+        pixels = source_pixels(path, digest, size)
+    except (InputError, MissingFilesError, OSError):
+        return None
+    return _webp(Image.fromarray(pixels), _SOURCE_EDGE)
+
+
 def read_picture(path: Path) -> Picture:
     """Read one image file for a page.
 
@@ -73,9 +106,15 @@ def read_picture(path: Path) -> Picture:
             scaled = opened.convert("RGB")
     except UNREADABLE as error:
         raise StoreError(f"{path}: is damaged ({error}); run turbo-lab store verify") from error
-    scaled.thumbnail((_EDGE, _EDGE), Image.Resampling.BOX, reducing_gap=2.0)
+    return _webp(scaled, _EDGE)
+
+
+def _webp(image: Image.Image, edge: int) -> Picture:
+    """Return an image whose longest edge is at most ``edge`` pixels."""
+    width, height = image.size
+    image.thumbnail((edge, edge), Image.Resampling.BOX, reducing_gap=2.0)
     buffer = io.BytesIO()
-    scaled.save(buffer, "WEBP", quality=_QUALITY, method=2)
+    image.save(buffer, "WEBP", quality=_QUALITY, method=2)
     return Picture(buffer.getvalue(), "image/webp", width, height)
 
 

@@ -29,11 +29,13 @@ def sweep_report(
     sweep: SweepResult,
     details: Mapping[str, CellDetails],
     pictures: Mapping[str, Picture],
+    sources: Mapping[str, Picture] | None = None,
 ) -> str:
     """Return the HTML page about a sweep.
 
     ``details``: what the store holds in addition to the document, by record id. ``pictures``:
-    images by path; the page counts those that are missing here.
+    images by path; the page counts those that are missing here. ``sources``: source images by
+    digest, as far as they were found.
     """
     cells = sweep.cells
     axes = varying_axes(cells)
@@ -47,7 +49,7 @@ def sweep_report(
         ("tradeoff", "Trade-off", _tradeoffs(cells, axes, quality, latency)),
         ("scaling", "Scaling", _scaling(cells, axes, quality, latency)),
         ("latency", "Latency", _latency(cells, axes, details)),
-        ("images", "Images", gallery(cells, axes, pictures, Scores(details, scored))),
+        ("images", "Images", gallery(cells, axes, pictures, Scores(details, scored), sources)),
         ("prompts", "Prompts", scored and prompt_table(cells, axes, Scores(details, scored))),
         ("environment", "Environment", _environment(sweep, details)),
     ]
@@ -200,6 +202,8 @@ def _weights(cells: Cells) -> Html:
                 rows[kind, name] = (kind, name, found.license, _digest(found.digest))
         for name, digest in about.prompt_sets.items():
             rows["prompts", name] = ("prompts", name, "", _digest(digest))
+        for digest, source in (about.sources or {}).items():
+            rows["source", digest] = ("source image", source.name, "", _digest(digest))
     heads = [Heading(name) for name in ("kind", "name", "licence", "sha256")]
     return table(heads, rows.values())
 

@@ -17,7 +17,7 @@ from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.documents.timing import BenchCell
 from turbo_lab.progress import duration
 from turbo_lab.report.brief import brief_table
-from turbo_lab.report.columns import all_axes, distinct, energy_texts, short_axis
+from turbo_lab.report.columns import all_axes, distinct, energy_texts, short_axis, stage_names
 from turbo_lab.report.sentences import bench_notes, mebibytes, per_call, time_taken
 from turbo_lab.report.text.layout import Head, number_heads, print_table
 from turbo_lab.report.text.terminal import open_console
@@ -25,7 +25,6 @@ from turbo_lab.store.record import CellStatus
 from turbo_lab.untrusted.typed_json import to_plain
 
 _MAX_PLAN_ROWS = 20
-_STAGES = ("text", "unet", "vae", "post", "other")
 _STATUS_STYLES = {CellStatus.FAILED: "red", CellStatus.REUSED: "dim"}
 
 
@@ -69,9 +68,13 @@ def bench_table(cells: Sequence[BenchCell], console: Console | None = None) -> N
     energy = ("J/image", "95% J") if metered else ()
     heads = [Head(short_axis(name)) for name in axes]
     heads += number_heads("p50", "95% interval", "n", "first", "images/s", "peak MiB", *energy)
-    heads += number_heads(*_STAGES)
+    stages = stage_names(timing for _, timing in timed)
+    heads += number_heads(*stages)
     rows = [
-        [*(escape(str(cell.axes.get(name, ""))) for name in axes), *_bench_row(cell, bool(metered))]
+        [
+            *(escape(str(cell.axes.get(name, ""))) for name in axes),
+            *_bench_row(cell, stages, bool(metered)),
+        ]
         for cell in cells
     ]
     title = f"milliseconds {per_call(timing.batch_size for _, timing in timed)}"
@@ -83,10 +86,10 @@ def bench_table(cells: Sequence[BenchCell], console: Console | None = None) -> N
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
 
 
-def _bench_row(cell: BenchCell, is_metered: bool) -> list[str]:
+def _bench_row(cell: BenchCell, names: Sequence[str], is_metered: bool) -> list[str]:
     latency, timing = cell.latency_s, cell.timing
     if latency is None or timing is None:
-        return ["[red]failed[/]", *[""] * (len(_STAGES) + (7 if is_metered else 5))]
+        return ["[red]failed[/]", *[""] * (len(names) + (7 if is_metered else 5))]
     low, high = latency.ci95 or (math.nan, math.nan)
     stages = timing.stages_s or {}
     energy = energy_texts(timing.energy) or ("-", "-")
@@ -98,7 +101,7 @@ def _bench_row(cell: BenchCell, is_metered: bool) -> list[str]:
         significant(timing.throughput_images_per_s, 3),
         f"{timing.peak_memory_bytes / 2**20:.0f}",
         *(energy if is_metered else ()),
-        *(significant(stages[stage] * 1e3, 3) if stage in stages else "-" for stage in _STAGES),
+        *(significant(stages[stage] * 1e3, 3) if stage in stages else "-" for stage in names),
     ]
 
 
@@ -112,7 +115,10 @@ def plan_table(plan: PlanResult, console: Console | None = None) -> None:
         highlight=False,
     )
     work, rows = plan.work, []
-    for name, count in (("UNet", work.unet_rows), ("VAE", work.vae_rows), ("text", work.text_rows)):
+    counted = {"UNet": work.unet_rows, "VAE": work.vae_rows, "text": work.text_rows}
+    if work.source_rows is not None:
+        counted["source"] = work.source_rows
+    for name, count in counted.items():
         saved = 1 - count.planned / count.alone if count.alone else 0.0
         rows.append([name, str(count.alone), str(count.planned), f"{saved:.0%}"])
     heads = [Head("rows"), *number_heads("each cell alone", "planned", "saved")]

@@ -40,6 +40,7 @@ edge.addEventListener("input", () => gallery.style.setProperty("--edge", `${edge
 
 const dialog = document.querySelector("dialog");
 const [picture] = dialog.getElementsByTagName("img");
+const begun = dialog.querySelector(".stage span");
 let at = null;
 
 function show(thumb) {
@@ -49,6 +50,8 @@ function show(thumb) {
   picture.src = source.src;
   picture.alt = source.alt;
   picture.classList.toggle("tiny", source.naturalWidth <= 256);
+  begun.hidden = !thumb.dataset.source;
+  begun.className = `source ${thumb.dataset.source ?? ""}`;
   dialog.querySelector(".prompt").textContent = thumb.dataset.prompt;
   dialog.querySelector(".about").textContent = thumb.dataset.about;
   dialog.querySelector(".hash").textContent = thumb.dataset.hash;
