@@ -40,8 +40,9 @@ CROSS_CUTTING = {
     "test_language.py": "the words of all messages and docstrings",
     "test_mirror.py": "the tree itself",
     "test_workers.py": "tests/workers.py",
-    "workflows/test_image_to_image.py": "image to image, from command to report",
     "tracking/test_servers.py": "tracking servers that misbehave, from command to run",
+    "workflows/test_image_to_image.py": "image to image, from command to report",
+    "workflows/test_memory_keys.py": "slicing, tiling and offloading, from sweep to golden",
 }
 """Test files and folders of more than one module, by what they are about."""
 
