@@ -43,6 +43,7 @@ CROSS_CUTTING = {
     "tracking/test_servers.py": "tracking servers that misbehave, from command to run",
     "workflows/test_image_to_image.py": "image to image, from command to report",
     "workflows/test_memory_keys.py": "slicing, tiling and offloading, from sweep to golden",
+    "workflows/test_safety.py": "a safety checker, from sweep to report",
 }
 """Test files and folders of more than one module, by what they are about."""
 

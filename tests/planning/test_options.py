@@ -52,6 +52,7 @@ def test_every_option_is_read() -> None:
         "sheet.x=prompt",
         "timing=off", "metrics=none", "metrics.extractor=x", "metrics.pretrained=y",
         "metrics.inception=i", "metrics.fid_reference=f", "reference=null",
+        "safety_checker=c",
         "tracking=server", "tracking.uri=http://localhost:5000", "tracking.images=sheet",
         "tracking.timeout_s=60",
     )  # fmt: skip
@@ -60,7 +61,7 @@ def test_every_option_is_read() -> None:
     assert found.fail_fast
     assert found.sheet == SheetOptions("prompt", None)
     assert found.timing is None
-    assert found.metrics == MetricOptions((), "x", "y", None, "i", "f")
+    assert found.metrics == MetricOptions(("flagged",), "x", "y", None, "i", "f", "c")
     assert found.tracking == TrackingOptions("server", "http://localhost:5000", "sheet", 60)
     assert options("tracking=none").tracking == NOT_TRACKED
 

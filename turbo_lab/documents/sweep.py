@@ -15,7 +15,14 @@ from turbo_lab.documents.timing import CellTiming
 from turbo_lab.errors import StoreError
 from turbo_lab.request.parameters import Parameters
 from turbo_lab.store.provenance import Provenance
-from turbo_lab.store.record import CellStatus, LatencySummary, Measurement, Record, Timing
+from turbo_lab.store.record import (
+    FLAGGED,
+    CellStatus,
+    LatencySummary,
+    Measurement,
+    Record,
+    Timing,
+)
 from turbo_lab.store.store import Store
 from turbo_lab.untrusted.paths import confined, hex_name
 from turbo_lab.untrusted.typed_json import OMITTED
@@ -72,6 +79,8 @@ class ImageFile:
     source: str | None = field(default=None, metadata=OMITTED)
     """sha256 of the source image's pixels, which ``provenance.sources`` names. Absent for text to
     image."""
+    flagged: bool | None = field(default=None, metadata=OMITTED)
+    """``true`` if the safety checker flags it. Absent if none judged it."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,7 @@ class CellResult:
         """Return what a store holds of a record."""
         where = store.record_path(record.record_id)
         is_failed = record.status == CellStatus.FAILED
+        measured = tuple(measurements)
         timing = None if is_failed else latest_timing(store, record)
         return cls(
             cell_id=record.cell_id,
@@ -133,11 +143,11 @@ class CellResult:
             provenance=record.provenance,
             record=where,
             mlflow_run_id=None,
-            metrics={one.name: MetricValue.of(one) for one in measurements},
+            metrics={one.name: MetricValue.of(one) for one in measured},
             latency_s=None if timing is None else timing.latency_s,
             throughput_images_per_s=None if timing is None else timing.throughput_images_per_s,
             timing=None if timing is None else CellTiming.of(timing),
-            images=() if is_failed else image_files(store, record),
+            images=() if is_failed else _with_flags(image_files(store, record), measured),
         )
 
     @property
@@ -292,6 +302,18 @@ def image_files(store: Store, record: Record) -> tuple[ImageFile, ...]:
         )
         for key in record.batches
         for image in store.read_batch(key).images
+    )
+
+
+def _with_flags(
+    images: tuple[ImageFile, ...], measurements: Iterable[Measurement]
+) -> tuple[ImageFile, ...]:
+    """Return the images with what the safety checker said of each, if one judged them."""
+    flags = next((one.per_image for one in measurements if one.name == FLAGGED), None)
+    if flags is None:
+        return images
+    return tuple(
+        replace(image, flagged=bool(flag)) for image, flag in zip(images, flags, strict=True)
     )
 
 

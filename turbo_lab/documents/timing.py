@@ -19,8 +19,9 @@ class CellTiming:
     batch_size: int
     """Images per call."""
     stages_s: Mapping[str, float] | None
-    """Mean time of ``text``, ``unet``, ``vae``, ``post`` and ``other`` per call, in seconds; they
-    add up to the mean latency. ``None``: the call was not split into stages."""
+    """Mean time of ``text``, ``unet``, ``vae``, ``post`` and ``other`` per call, in seconds, and
+    of ``encode`` with source images; they add up to the mean latency. ``None``: the call was not
+    split into stages."""
     throughput_images_per_s: float
     """Images per second over all timed calls."""
     peak_memory_bytes: int

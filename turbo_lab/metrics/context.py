@@ -35,11 +35,18 @@ class MetricContext:
     """The extractor of ``fid``; ``None``: it is looked for where torch.hub downloads it."""
     inception_reference: ReferenceSource | None = None
     """The reference of ``fid``; ``None``: ``fid`` is an error."""
+    safety: ExtractorSource | None = None
+    """The safety checker of ``flagged``; ``None``: ``flagged`` is an error."""
 
     def of(self, metric: str) -> MetricContext:
         """Return this context with one metric's extractor and reference in the first places."""
-        if metric_info(metric).extractor == "chosen":
+        wanted = metric_info(metric).extractor
+        if wanted == "chosen":
             return self
+        if wanted == "safety":
+            if self.safety is None:
+                raise InputError(f"metrics={metric}: needs safety_checker=FOLDER")
+            return replace(self, extractor=self.safety)
         extractor = self.inception or inception_source()
         return replace(self, extractor=extractor, reference=self.inception_reference)
 

@@ -20,6 +20,7 @@ from turbo_lab.errors import InputError
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.extractor_source import (
     INCEPTION,
+    SAFETY,
     ExtractorSource,
     Preprocessing,
     extractor_source,
@@ -94,6 +95,10 @@ def open_extractor(source: ExtractorSource, cache: DigestCache, device: str = "c
         from turbo_lab.metrics.inception import InceptionExtractor
 
         return InceptionExtractor(source, cache, device)
+    if source.model == SAFETY:
+        from turbo_lab.metrics.safety import SafetyExtractor
+
+        return SafetyExtractor(source, cache, device)
     return ClipExtractor(source, cache, device)
 
 

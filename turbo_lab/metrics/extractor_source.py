@@ -56,6 +56,7 @@ PRESETS: Mapping[str, Preset] = {
 """Models of most published CLIP scores; found without importing open_clip."""
 
 INCEPTION = "inception-2015-12-05"
+SAFETY = "safety-checker"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION_SHA256 = "6726825d"
 """First digits of the sha256 of torch-fidelity's file; another network does not give FID."""
@@ -87,7 +88,7 @@ class ExtractorSource:
     """Short name, as in ``fd/<name>``: ``nano-clip`` or ``ViT-B-32-openai``."""
     model: str
     """The model name in open_clip; ``local-dir`` for a folder with its own config;
-    :data:`INCEPTION` for torch-fidelity's network."""
+    :data:`INCEPTION` for torch-fidelity's network; :data:`SAFETY` for a safety checker."""
     weights: Path
     """The safetensors file; a ``.pth`` file for Inception."""
     config: Mapping[str, object]

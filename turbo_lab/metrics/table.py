@@ -18,6 +18,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
 
 from turbo_lab.errors import InputError, unknown_name
+from turbo_lab.store.record import FLAGGED
 from turbo_lab.verdict import Direction
 
 ENTRY_POINTS = "turbo_lab.metrics"
@@ -43,8 +44,9 @@ class MetricInfo:
     """``True`` if the expected value depends on n, so that only values of equal n compare."""
     summary: str
     """One line for ``--help`` and reports."""
-    extractor: Literal["chosen", "inception"] = "chosen"
-    """``chosen``: computed by the extractor that the request names; ``inception``: by that only."""
+    extractor: Literal["chosen", "inception", "safety"] = "chosen"
+    """``chosen``: computed by the extractor that the request names; ``inception``, ``safety``: by
+    that only."""
 
 
 METRICS: Mapping[str, MetricInfo] = {
@@ -128,6 +130,17 @@ METRICS: Mapping[str, MetricInfo] = {
         needs_reference=False,
         same_n_only=False,
         summary="mean distance between images of one prompt from several seeds",
+    ),
+    FLAGGED: MetricInfo(
+        unit="fraction",
+        direction=Direction.LOWER,
+        version=1,
+        path="turbo_lab.metrics.safety:compute",
+        needs_text=False,
+        needs_reference=False,
+        same_n_only=False,
+        summary="share of images that the safety checker of safety_checker= flags",
+        extractor="safety",
     ),
 }
 

@@ -18,6 +18,7 @@ from turbo_lab import environment
 from turbo_lab.cards import ConfigNode
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.metrics.table import metric_names
+from turbo_lab.store.record import FLAGGED
 
 Share = Literal["exact", "batched", "none"]
 SHARES: tuple[Share, ...] = ("exact", "batched", "none")
@@ -47,17 +48,26 @@ class MetricOptions:
     """File of torch-fidelity's Inception, for ``fid``; ``None``: its usual place."""
     fid_reference: str | None
     """Reference set of ``fid``, a name or a file; ``None``: there is none."""
+    safety_checker: str | None = None
+    """Folder of a safety checker, which adds the metric ``flagged``; ``None``: none is run."""
 
     @classmethod
-    def from_config(cls, metrics: ConfigNode, reference: str | None) -> MetricOptions:
-        """Validate a ``metrics`` node and ``reference``. Raises :class:`InputError`."""
+    def from_config(cls, config: ConfigNode) -> MetricOptions:
+        """Validate ``metrics``, ``reference`` and ``safety_checker``.
+
+        Raises :class:`InputError`.
+        """
+        metrics = config.node("metrics")
+        checker = config.optional_text("safety_checker")
+        names = metric_names(metrics.text("names"))
         return cls(
-            names=tuple(metric_names(metrics.text("names"))),
+            names=tuple(dict.fromkeys((*names, *(() if checker is None else (FLAGGED,))))),
             extractor=metrics.text("extractor"),
             pretrained=metrics.optional_text("pretrained"),
-            reference=reference,
+            reference=config.optional_text("reference"),
             inception=metrics.optional_text("inception"),
             fid_reference=metrics.optional_text("fid_reference"),
+            safety_checker=checker,
         )
 
 
@@ -148,7 +158,6 @@ class RunOptions:
     def from_config(cls, values: Mapping[str, object]) -> RunOptions:
         """Validate the values of one grid point. Raises :class:`InputError`."""
         config = ConfigNode(values)
-        reference = config.optional_text("reference")
         return cls(
             store=Path(config.text("store")),
             output=Path(config.text("output")),
@@ -159,7 +168,7 @@ class RunOptions:
             fail_fast=config.boolean("fail_fast"),
             compile_limit_s=_seconds(config, "compile_limit_s"),
             timing=_timing(config),
-            metrics=MetricOptions.from_config(config.node("metrics"), reference),
+            metrics=MetricOptions.from_config(config),
             tracking=TrackingOptions.from_config(config.node("tracking")),
             sheet=SheetOptions.from_config(config.node("sheet")),
         )

@@ -27,6 +27,8 @@ from turbo_lab.untrusted.typed_json import OMITTED, read_typed, to_plain
 from turbo_lab.verdict import Direction
 
 SCHEMA = 1
+FLAGGED = "flagged"
+"""Name of the metric that a safety checker gives."""
 T = TypeVar("T")
 
 
@@ -191,7 +193,8 @@ class Timing:
     samples_s: tuple[float, ...]
     """Duration of every timed call in order, in seconds."""
     stages_s: Mapping[str, float] | None
-    """Mean time of ``text``, ``unet``, ``vae``, ``post`` and ``other`` per call, in seconds.
+    """Mean time of ``text``, ``unet``, ``vae``, ``post`` and ``other`` per call, in seconds, and
+    of ``encode`` with source images.
     ``None``: the call was not split into stages."""
     first_call_s: float
     """Duration of the first call after loading, in seconds."""

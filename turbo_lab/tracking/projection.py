@@ -106,6 +106,9 @@ def cell_tags(sweep: SweepHead, cell: CellResult) -> dict[str, str]:
             tags[f"license.{name}"] = origin.license
     for name, value in made_from.prompt_sets.items():
         tags[f"prompt_sets.{name}"] = value
+    judged = [image.flagged for image in cell.images if image.flagged is not None]
+    if judged:
+        tags["flagged"] = f"{sum(judged)} of {len(judged)} images"
     if cell.error:
         tags["error"] = cell.error
     return {safe_key(PREFIX + name): _cut(value, MAX_TAG) for name, value in tags.items()}

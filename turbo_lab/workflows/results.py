@@ -16,12 +16,13 @@ from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.context import MetricContext, metric_fingerprints
 from turbo_lab.metrics.extractor_source import extractor_source, inception_source
 from turbo_lab.metrics.reference_source import ReferenceSource, reference_source
+from turbo_lab.metrics.safety_source import safety_source
 from turbo_lab.planning.options import MetricOptions
 from turbo_lab.planning.plan import Plan, PlannedCell
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
 from turbo_lab.progress import track
 from turbo_lab.request.prompts import DATA, PromptSet, read_prompts
-from turbo_lab.store.record import CellStatus, Measurement, Record
+from turbo_lab.store.record import FLAGGED, CellStatus, Measurement, Record
 from turbo_lab.store.store import Store, images_of, read_image
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def metric_context(options: MetricOptions, prompt_sets: Sequence[PromptSet]) -> 
         prompt_set=scenes if set(captions) <= set(scenes) else captions,
         inception=inception_source(options.inception),
         inception_reference=_reference(options.fid_reference),
+        safety=None if options.safety_checker is None else safety_source(options.safety_checker),
     )
 
 
@@ -172,8 +174,17 @@ def _with_earlier_metrics(cells: Sequence[CellResult], done: Executed) -> list[C
     path = done.store.sweep_files(done.sweep.sweep_id).document
     if not path.exists():
         return list(cells)
-    last = {one.record_id: one.metrics for one in SweepResult.read(done.store, path).cells}
-    return [replace(one, metrics={**last.get(one.record_id, {}), **one.metrics}) for one in cells]
+    last = {one.record_id: one for one in SweepResult.read(done.store, path).cells}
+    return [_with_earlier(one, last.get(one.record_id)) for one in cells]
+
+
+def _with_earlier(cell: CellResult, last: CellResult | None) -> CellResult:
+    if last is None:
+        return cell
+    is_judged = FLAGGED in cell.metrics or len(last.images) != len(cell.images)
+    flags = [one.flagged for one in (cell.images if is_judged else last.images)]
+    images = (replace(one, flagged=flag) for one, flag in zip(cell.images, flags, strict=True))
+    return replace(cell, metrics={**last.metrics, **cell.metrics}, images=tuple(images))
 
 
 def _work(plan: Plan, outcome: SweepOutcome) -> SweepWork:

@@ -131,13 +131,15 @@ def _about(
     score: tuple[str, float] | None,
     source: str | None,
 ) -> str:
-    """Return the line below a large image: cell, seed, size, metric and source image."""
+    """Return the line below a large image: cell, seed, size, metric, source image, flag."""
     size = f"{picture.width} \N{MULTIPLICATION SIGN} {picture.height}"
     parts = [name, f"seed {entry.seed}", size]
     if score is not None:
         parts.append(f"{score[0]} {score[1]:.3f}")
     if source is not None:
         parts.append(f"from {source}")
+    if entry.flagged is not None:
+        parts.append("flagged by the safety checker" if entry.flagged else "not flagged")
     return " · ".join(parts)
 
 
@@ -163,6 +165,7 @@ def _thumb(
         "button",
         shown,
         None if source is None else tag("span", class_=f"source {source}"),
+        tag("span", "flagged", class_="badge") if entry.flagged else None,
         tag("span", *captions, class_="caption"),
         None if score is None else tag("span", f"{score[1]:.2f}", class_="score"),
         type="button",
