@@ -10,13 +10,16 @@ from tests.report.comparisons import compare_report
 from tests.report.gates import awkward_report, check_result, gate_report, with_origin
 from tests.report.results import sweep_result, with_cell
 from turbo_lab.documents.compare import FidelityMetric
+from turbo_lab.documents.golden import CheckedCase, GoldenCheck, StageDifference
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.report.html.compare import compare_page
 from turbo_lab.report.html.gate import gate_page
+from turbo_lab.report.html.golden import golden_page
 from turbo_lab.report.html.page import escape
 from turbo_lab.report.markdown import gate_markdown
 from turbo_lab.report.sentences import (
     OUTCOMES,
+    case_lines,
     contender_latencies,
     gate_origin,
     gate_outcome,
@@ -26,6 +29,7 @@ from turbo_lab.report.sentences import (
 )
 from turbo_lab.report.text.compare import print_compare
 from turbo_lab.report.text.gate import print_gate
+from turbo_lab.report.text.golden import print_check
 from turbo_lab.verdict import Direction, Verdict
 
 
@@ -130,3 +134,17 @@ def test_a_gate_names_what_did_not_pass_the_worst_first() -> None:
         "r_precision: inconclusive."
     )
     assert gate_outcome(gate_report(verdict="pass")) == "Every check passes."
+
+
+def test_terminal_and_page_say_the_same_about_a_golden(capsys: pytest.CaptureFixture[str]) -> None:
+    stage = StageDifference("unet.0", False, 0.0123, 0.0456, False)
+    case = CheckedCase("poster", Verdict.REGRESSION, "T0", "not identical", stage, explanation="x")
+    check = GoldenCheck(Verdict.REGRESSION, (case,))
+    print_check(check)
+    terminal, page = printed(capsys), golden_page(check, {})
+    same = ("not identical", "first difference at unet.0, by up to 0.0123 (relative L2 0.046)")
+    assert case_lines(case) == [*same, "x"]
+    for text in same:
+        assert text in terminal and text in page
+    missing = replace(stage, max_abs=None, relative_l2=None)
+    assert case_lines(replace(case, first_divergence=missing))[1].endswith("or is missing")

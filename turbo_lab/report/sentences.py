@@ -8,6 +8,7 @@ from turbo_lab import __version__
 from turbo_lab.analysis.digits import significant
 from turbo_lab.documents.compare import CompareReport, FidelityMetric, PromptExtremes
 from turbo_lab.documents.gate import GateReport, PromptChange
+from turbo_lab.documents.golden import CheckedCase, StageDifference
 from turbo_lab.documents.sweep import CellResult, SweepResult
 from turbo_lab.documents.timing import BenchCell, CellTiming
 from turbo_lab.progress import duration
@@ -205,3 +206,19 @@ def _preparation(timing: CellTiming) -> list[str]:
 def mebibytes(num_bytes: float) -> str:
     """Return a size in MiB, or in GiB if it is large."""
     return f"{num_bytes / 2**20:.3g} MiB" if num_bytes < 2**30 else f"{num_bytes / 2**30:.3g} GiB"
+
+
+def case_lines(case: CheckedCase) -> list[str]:
+    """Return the outcome of a golden case, its first difference, and the explanation if any."""
+    first = case.first_divergence
+    lines = [case.message]
+    lines += [] if first is None else [f"first difference at {first.stage}{_stage_size(first)}"]
+    return [*lines, case.explanation] if case.explanation else lines
+
+
+def _stage_size(stage: StageDifference) -> str:
+    if stage.max_abs is not None:
+        return f", by up to {stage.max_abs:.3g} (relative L2 {stage.relative_l2:.2g})"
+    if stage.relative_l2 is not None:
+        return f" (relative L2 about {stage.relative_l2:.2g})"
+    return ", which has a different shape or is missing"

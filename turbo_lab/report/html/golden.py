@@ -22,6 +22,7 @@ from turbo_lab.report.html.page import (
     table,
     tag,
 )
+from turbo_lab.report.sentences import case_lines
 from turbo_lab.verdict import WORST_FIRST, Verdict
 
 _WIDTH = 16  # width of a square image, in rem
@@ -98,7 +99,7 @@ def _case(index: int, case: CheckedCase, pictures: Mapping[str, bytes]) -> Html:
     return tag(
         "section",
         tag("h2", case.name, pill(case.verdict)),
-        tag("p", case.message),
+        *(tag("p", line) for line in case_lines(case)),
         _pictures(_identity(case), pictures),
         _chain(case),
         _distances(case),

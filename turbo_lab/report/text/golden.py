@@ -17,9 +17,9 @@ from turbo_lab.documents.golden import (
     GoldenMutation,
     Invariance,
     ListedCase,
-    StageDifference,
     Tier,
 )
+from turbo_lab.report.sentences import case_lines
 from turbo_lab.report.text.layout import Head, number_heads, print_table
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.verdict import Verdict
@@ -45,10 +45,10 @@ def print_check(check: GoldenCheck, is_packaged: bool = False) -> None:
     """
     console = open_console()
     rows = [
-        [row.name, f"[{row.verdict.style}]{row.verdict}[/]", row.tier or "-", _explanation(row)]
+        [row.name, f"[{row.verdict.style}]{row.verdict}[/]", row.tier or "-", _lines(row)]
         for row in check.cases
     ]
-    heads = [Head("case"), Head("verdict"), Head("tier"), Head("outcome", wraps=True)]
+    heads = [Head("case"), Head("verdict"), Head("tier"), Head("reason", wraps=True)]
     print_table(console, heads, rows)
     counts = [row.verdict for row in check.cases]
     summary = ", ".join(f"{counts.count(v)} {v}" for v in Verdict if v in counts)
@@ -59,14 +59,8 @@ def print_check(check: GoldenCheck, is_packaged: bool = False) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _explanation(row: CheckedCase) -> str:
-    parts = [escape(row.message)]
-    first = row.first_divergence
-    if first is not None:
-        parts.append(f"first difference at [bold]{first.stage}[/]{_size(first)}")
-    if row.explanation:
-        parts.append(escape(row.explanation))
-    return "\n".join(parts)
+def _lines(row: CheckedCase) -> str:
+    return "\n".join(escape(line) for line in case_lines(row))
 
 
 def _environment(rows: Sequence[CheckedCase]) -> list[str]:
@@ -81,14 +75,6 @@ def _environment(rows: Sequence[CheckedCase]) -> list[str]:
         pairs = "; ".join(f"{one.key}: {one.golden} -> {one.here}" for one in keys)
         lines.append(f"environment differs from the golden's ({cases}): {pairs}")
     return lines
-
-
-def _size(stage: StageDifference) -> str:
-    if stage.max_abs is not None:
-        return f", by up to {stage.max_abs:.3g} (relative L2 {stage.relative_l2:.2g})"
-    if stage.relative_l2 is not None:
-        return f" (relative L2 about {stage.relative_l2:.2g})"
-    return ", which has a different shape or is missing"
 
 
 def _next_commands(rows: Sequence[CheckedCase], is_packaged: bool) -> list[str]:
