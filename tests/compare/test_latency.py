@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 
 from tests.small_sweeps import misfit, small_sweep
-from turbo_lab.compare.latency import check_same_calls, check_same_run, time_cells, time_sides
+from turbo_lab.compare.latency import (
+    check_same_calls,
+    check_same_run,
+    pair_result,
+    time_cells,
+    time_sides,
+)
 from turbo_lab.errors import InputError
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, vary
+from turbo_lab.runtime.paired_timing import PairedEnergy, PairedTiming
 from turbo_lab.store.record import CellStatus
 from turbo_lab.store.store import Store
 
@@ -81,3 +88,24 @@ def test_two_sides_are_timed_in_turns(sweep: ResolvedSweep) -> None:
     assert len(found.blocks_a_s) == len(found.blocks_b_s) == 8
     assert min(*found.blocks_a_s, *found.blocks_b_s) > 0
     assert found.energy is None
+
+
+def test_a_pair_says_how_many_images_a_call_of_each_side_draws() -> None:
+    blocks = (0.5,) * 8
+    timing = PairedTiming(
+        ratio=2.0,
+        ci95=(1.9, 2.1),
+        noise_ci95=(0.99, 1.01),
+        noise_ratio=1.0,
+        a_s=0.5,
+        b_s=1.0,
+        blocks_a_s=blocks,
+        blocks_b_s=(1.0,) * 8,
+        calls_a_block=1,
+        warnings=(),
+        energy=PairedEnergy((8.0,) * 8, (32.0,) * 8, "counter"),
+    )
+    result = pair_result(timing, (4, 8), ["batch_size=4"], candidate_words=["batch_size=8"])
+    assert result.images_per_call == (4, 8) and result.energy is not None
+    assert result.energy.baseline_joules_per_image == 2.0
+    assert result.energy.candidate_joules_per_image == 4.0

@@ -29,9 +29,9 @@ def time_pair(arguments: Sequence[str], as_json: bool) -> int:
     candidate = compose_side("bench", "candidate", words.of("candidate"))
     check_same_run("bench", baseline, candidate)
     timing = time_sides(baseline, candidate, with_energy=baseline.options.timing == "full")
-    images_per_call = len(baseline.cells[0].batches[0].layout.seeds)
+    first, second = (len(s.cells[0].batches[0].layout.seeds) for s in (baseline, candidate))
     result = pair_result(
-        timing, images_per_call, words.of("baseline"), candidate_words=words.of("candidate")
+        timing, (first, second), words.of("baseline"), candidate_words=words.of("candidate")
     )
     if as_json:
         print_document("bench pair", result)

@@ -80,7 +80,7 @@ def time_sides(
 
 def pair_result(
     timing: PairedTiming,
-    images_per_call: int,
+    images_per_call: tuple[int, int],
     baseline_words: Sequence[str],
     *,
     candidate_words: Sequence[str],
@@ -101,16 +101,19 @@ def pair_result(
         calls_a_block=timing.calls_a_block,
         warnings=timing.warnings,
         energy=_pair_energy(timing, images_per_call),
+        images_per_call=images_per_call,
     )
 
 
-def _pair_energy(found: PairedTiming, images_per_call: int) -> PairEnergy | None:
+def _pair_energy(found: PairedTiming, images_per_call: tuple[int, int]) -> PairEnergy | None:
     """Return the energy of both sides per image; ``None`` if it was not measured."""
     if found.energy is None:
         return None
     a_j, b_j = (
-        sum(side) / len(side) / images_per_call
-        for side in (found.energy.blocks_a_j, found.energy.blocks_b_j)
+        sum(side) / len(side) / images
+        for side, images in zip(
+            (found.energy.blocks_a_j, found.energy.blocks_b_j), images_per_call, strict=True
+        )
     )
     return PairEnergy(
         a_j, b_j, ratio=found.energy.ratio, ci95=found.energy.ci95, method=found.energy.method

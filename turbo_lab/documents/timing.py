@@ -142,16 +142,18 @@ class PairResult:
     noise_ci95: Interval
     """95% interval of ``noise_ratio``."""
     baseline_s: float
-    """Median latency of the baseline, in seconds."""
+    """Mean latency of the baseline, in seconds."""
     candidate_s: float
-    """Median latency of the candidate, in seconds."""
+    """Mean latency of the candidate, in seconds."""
     baseline_blocks_s: tuple[float, ...]
-    """Median of each of the baseline's blocks, in seconds."""
+    """Mean of each of the baseline's blocks, in seconds."""
     candidate_blocks_s: tuple[float, ...]
-    """Median of each of the candidate's blocks, in seconds."""
+    """Mean of each of the candidate's blocks, in seconds."""
     calls_a_block: int
     """Calls per block."""
     warnings: tuple[str, ...]
     """Disturbances of the timing."""
     energy: PairEnergy | None = None
     """Energy of both sides. ``None``: the device has no meter, or ``timing=full`` was not given."""
+    images_per_call: tuple[int, int] | None = None
+    """Images per call of the baseline and of the candidate. ``None``: unknown."""

@@ -23,12 +23,14 @@ PAIR = PairResult(
     candidate_blocks_s=(0.15,),
     calls_a_block=1,
     warnings=("the machine is busy",),
+    images_per_call=(4, 4),
 )
 
 
 def test_both_sides_their_ratio_and_the_noise(capsys: pytest.CaptureFixture[str]) -> None:
     print_pair(PAIR)
     assert capsys.readouterr().out.splitlines() == [
+        "ms: mean, per call of 4 images",
         "A     100.00 ms  model=nano-turbo",
         "B     150.00 ms  model=nano-sdxl",
         "B / A   1.500 (1.400 to 1.600)",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from turbo_lab.documents.timing import PairEnergy, PairResult
 from turbo_lab.report.columns import METHODS
+from turbo_lab.report.sentences import per_call
 
 
 def print_pair(result: PairResult) -> None:
-    """Print both medians, their ratio next to the noise of this run, and the verdict."""
+    """Print both means, their ratio next to the noise of this run, and the verdict."""
+    print(f"ms: mean, {per_call(result.images_per_call or ())}")
     print(f"A  {result.baseline_s * 1e3:9.2f} ms  {' '.join(result.baseline)}")
     print(f"B  {result.candidate_s * 1e3:9.2f} ms  {' '.join(result.candidate)}")
     print(f"B / A   {result.ratio:.3f} ({result.ci95[0]:.3f} to {result.ci95[1]:.3f})")
