@@ -12,7 +12,9 @@ from turbo_lab.cards import (
     assemble,
     locate,
     model_card,
+    read_packaged_card,
 )
+from turbo_lab.cards.packaged import VaeShape, kind_word, packaged_names, read_vae_shape
 from turbo_lab.errors import TurboLabError
 
 
@@ -73,3 +75,17 @@ def test_an_unwritable_cache_is_one_line(
     monkeypatch.setenv("TURBO_LAB_CACHE", str(blocked / "cache"))
     with pytest.raises(TurboLabError, match="cannot be written .*set TURBO_LAB_CACHE to a folder"):
         locate(model_card("nano-turbo"))
+
+
+def test_the_shape_of_a_vae_is_that_of_its_config() -> None:
+    shapes = {
+        name: read_vae_shape(read_packaged_card(name)) for name in ("nano-lcm", "lcm-sdxl-shape")
+    }
+    assert shapes["nano-lcm"] == VaeShape(width=32, force_upcast=False)
+    assert shapes["lcm-sdxl-shape"] == VaeShape(width=128, force_upcast=True)
+
+
+def test_no_kind_is_shown_by_a_retired_word() -> None:
+    kinds = {read_packaged_card(name).kind for name in packaged_names()}
+    assert {kind_word(kind) for kind in kinds} >= {"pipeline", "extractor", "vae", "text"}
+    assert "judge" not in map(kind_word, kinds)

@@ -32,6 +32,7 @@ def test_a_sound_installation_is_ready_and_nothing_is_left(
     assert code == 0
     assert found["torch"] == ["ok", environment.package_version("torch")]
     assert found["model nano-turbo"] == ["ok", "Apache-2.0"]
+    assert found["extractor nano-clip"] == ["ok", "Apache-2.0"]
     status, why = found["model sdxl-turbo"]
     assert status == "note" and why.endswith("turbo-lab models get sdxl-turbo")
     counts = [int(n) for n in re.findall(r"(\d+) at T[01]", found["goldens"][1])]

@@ -60,7 +60,11 @@ def test_memory_needed_is_shown_next_to_what_is_there(
     assert "1024x1024 about" in text and text.endswith("; cuda has 139")
     monkeypatch.setattr(environment, "read_gpu", lambda: Gpu("T4", "7.5", "580", 4 << 30))
     status, text = findings()["memory sdxl-turbo"]
-    assert status == "note" and text.endswith("; cuda has 4")
+    assert status == "note" and text.endswith("; cuda has 4, too little for any of these")
+    monkeypatch.setattr(environment, "read_gpu", lambda: Gpu("L4", "8.9", "580", 23 << 30))
+    status, text = findings()["memory sdxl-turbo"]
+    assert status == "note"
+    assert text.endswith("; cuda has 23, too little for 1024x1024 with 16 images")
 
 
 def test_a_checkout_that_is_not_installed_is_still_looked_at(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,11 @@ _ROOT_FILES = ("model_index.json", "pytorch_lora_weights.safetensors", SHAPE_FIL
 def packaged_names() -> list[str]:
     """Return the names of everything that ships: pipelines, adapters, parts, extractors."""
     return sorted(path.parent.name for path in WEIGHTS.glob(f"*/{CARD_FILE}"))
+
+
+def kind_word(kind: str) -> str:
+    """Return the glossary's word for a card's kind; cards keep ``judge``, which is older."""
+    return "extractor" if kind == "judge" else kind
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,26 @@ def read_packaged_card(name: str) -> PackagedCard:
         parts=_parts(card),
         figures=None if card.get("figures") is None else card.node("figures").values,
     )
+
+
+@dataclass(frozen=True)
+class VaeShape:
+    """Facts from the ``config.json`` of a VAE that decide the memory of its decoder."""
+
+    width: int
+    """Channels of the decoder at full size."""
+    force_upcast: bool
+    """``True`` if the VAE runs in float32 in a pipeline of any precision."""
+
+
+def read_vae_shape(card: PackagedCard) -> VaeShape:
+    """Read the VAE's config of a pipeline that ships."""
+    path = WEIGHTS / card.parts["vae"] / "config.json"
+    config = ConfigNode(parse_json(path.read_text(encoding="utf-8")), str(path))
+    widths = config.get("block_out_channels")
+    if not isinstance(widths, Sequence) or not widths or not isinstance(widths[0], int):
+        raise StoreError(f"{path}: block_out_channels: must be a list of integers")
+    return VaeShape(widths[0], config.get("force_upcast") is True)
 
 
 def _parts(card: ConfigNode) -> dict[str, str]:

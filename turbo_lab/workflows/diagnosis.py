@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from turbo_lab import environment
 from turbo_lab.cards import adapter_card, model_card
 from turbo_lab.cards.hub import how_to_get
+from turbo_lab.cards.packaged import kind_word
 from turbo_lab.documents.inspection import Finding, FindingStatus
 from turbo_lab.documents.models import ModelRow, ModelStatus
 from turbo_lab.errors import TurboLabError
@@ -114,7 +115,7 @@ def _gpu() -> Finding:
 def _models() -> Iterator[Finding]:
     """Yield whether the files of each model and adapter are on this machine."""
     for row in list_models():
-        name = f"{'model' if row.kind == 'pipeline' else row.kind} {row.name}"
+        name = f"{'model' if row.kind == 'pipeline' else kind_word(row.kind)} {row.name}"
         if row.status == ModelStatus.READY:
             yield Finding(name, FindingStatus.OK, row.license)
         elif row.status == ModelStatus.MISSING:
@@ -139,10 +140,26 @@ def _memory() -> Iterator[Finding]:
     device = environment.resolve_device("auto")
     there = memory_there(device)
     for one in memory_needed(device):
-        text = _memory_text(one) + ("" if there is None else f"; {device} has {there / 2**30:.3g}")
-        fits = there is None or min(one.bytes_by_call.values()) <= there
-        status = FindingStatus.OK if fits else FindingStatus.NOTE
-        yield Finding(f"memory {one.model}", status, text)
+        name, text = f"memory {one.model}", _memory_text(one)
+        if there is None:
+            yield Finding(name, FindingStatus.OK, text)
+            continue
+        text += f"; {device} has {there / 2**30:.3g}"
+        too_large = _too_large(one, there)
+        status = FindingStatus.NOTE if too_large else FindingStatus.OK
+        yield Finding(name, status, f"{text}, too little for {too_large}" if too_large else text)
+
+
+def _too_large(one: MemoryNeeded, there: int) -> str:
+    """Return the calls that need more memory than there is; empty if each of them fits."""
+    over = [call for call, needed in one.bytes_by_call.items() if needed > there]
+    if len(over) == len(one.bytes_by_call):
+        return "any of these"
+    texts = []
+    for size in dict.fromkeys(size for size, _ in over):
+        batches = " or ".join(str(batch) for edge, batch in over if edge == size)
+        texts.append(f"{size}x{size} with {batches} images")
+    return ", ".join(texts)
 
 
 def _memory_text(one: MemoryNeeded) -> str:

@@ -13,13 +13,13 @@ import psutil
 
 from turbo_lab import environment
 from turbo_lab.cards import ModelCard, model_card, model_names, read_packaged_card
+from turbo_lab.cards.packaged import read_vae_shape
 
 # Tensors of the decoder's first width, at full size in float32, that are alive at its peak.
 _DECODER_TENSORS = 8
 _FLOAT32_BYTES = 4
-# Channels of the decoder at full size; parameters of a VAE that is upcast to float32.
-_SDXL_WIDTH, _SDXL_VAE = 128, 83_653_863
-_NANO_WIDTH = 32
+# Parameters of SDXL's VAE, which is upcast to float32.
+_SDXL_VAE = 83_653_863
 _SHAPE_OF_SDXL = "sdxl-turbo-shape"
 BATCHES = (1, 4, 16)
 
@@ -54,16 +54,15 @@ def memory_there(device: str) -> int | None:
 
 
 def _bytes_by_call(card: ModelCard, weight_bytes: int) -> dict[tuple[int, int], int]:
-    is_nano = card.name.startswith("nano")
     packaged = read_packaged_card(card.name if card.source == "packaged" else _SHAPE_OF_SDXL)
+    vae = read_vae_shape(packaged)
     parameters = packaged.parameters or 0
     if card.source == "packaged" and card.adapter and card.base:  # the card counts the adapter only
         parameters += read_packaged_card(card.base).parameters or 0
     held = parameters * weight_bytes
-    if not is_nano and weight_bytes < _FLOAT32_BYTES:
+    if vae.force_upcast and weight_bytes < _FLOAT32_BYTES:
         held += _SDXL_VAE * (_FLOAT32_BYTES - weight_bytes)
-    channels = _NANO_WIDTH if is_nano else _SDXL_WIDTH
-    per_pixel = _DECODER_TENSORS * channels * _FLOAT32_BYTES
+    per_pixel = _DECODER_TENSORS * vae.width * _FLOAT32_BYTES
     # Cards recommend square sizes.
     native = int(card.recommended.resolution)
     sizes = (native, 2 * native) if native <= 512 else (native,)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from turbo_lab.analysis.digits import significant
+from turbo_lab.cards.packaged import kind_word
 from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown
 from turbo_lab.documents.plan import Forecast, PlanResult
 from turbo_lab.documents.sweep import SweepResult
@@ -149,15 +150,13 @@ def models_table(rows: Sequence[ModelRow], console: Console | None = None) -> No
     heads = [Head(name) for name in ("name", "kind", "status")]
     heads += [Head("license", wraps=True), Head("title", wraps=True)]
     texts = [
-        [escape(text) for text in (row.name, _kind(row.kind), row.status, row.license, row.title)]
+        [
+            escape(text)
+            for text in (row.name, kind_word(row.kind), row.status, row.license, row.title)
+        ]
         for row in rows
     ]
     print_table(console or open_console(), heads, texts)
-
-
-def _kind(kind: str) -> str:
-    """Return the glossary's word for a card's kind; cards keep ``judge``, which is older."""
-    return "extractor" if kind == "judge" else kind
 
 
 def model_card_text(card: ModelShown, console: Console | None = None) -> None:
@@ -166,7 +165,9 @@ def model_card_text(card: ModelShown, console: Console | None = None) -> None:
     for one in fields(card):
         value = getattr(card, one.name)
         if one.name != "figures" and value is not None:
-            rows += _card_rows(one.name, _kind(value) if one.name == "kind" else to_plain(value))
+            rows += _card_rows(
+                one.name, kind_word(value) if one.name == "kind" else to_plain(value)
+            )
     metrics = card.figures or {}
     rows += [(name, _card_metric(metrics[name])) for name in sorted(metrics, key=_by_steps)]
     width = max(len(name) for name, _ in rows)
