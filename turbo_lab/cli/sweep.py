@@ -29,6 +29,7 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     from turbo_lab.documents.output import print_document
     from turbo_lab.planning.resolved_sweep import resolve_points
     from turbo_lab.progress import StderrProgress
+    from turbo_lab.report.text import tables  # now: the time of the import is part of the total
     from turbo_lab.workflows.sweep import run_tracked
 
     points = config.compose("sweep", with_default_sweep(with_hydra(words, hydra)))
@@ -43,7 +44,8 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     if as_json:
         print_document("sweep", finished.result)
     else:
-        _print_sweep(finished)
+        tables.sweep_table(finished.result)
+        _print_files(finished)
     return finished.exit_code
 
 
@@ -55,11 +57,9 @@ def with_default_sweep(words: list[str]) -> list[str]:
     return [*words, "sweep=default"] if is_default_sweep(words) and not asks_hydra else words
 
 
-def _print_sweep(finished: FinishedSweep) -> None:
-    from turbo_lab.report.text.tables import sweep_table
-
+def _print_files(finished: FinishedSweep) -> None:
+    """Print where the results are, and what to do about cells that failed."""
     result, uri = finished.result, finished.result.tracking_uri
-    sweep_table(result)
     print(f"\ncontact sheet   {finished.sheet}")
     print(f"results         {finished.document}")
     if uri is not None and uri.startswith("sqlite"):
