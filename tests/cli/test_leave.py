@@ -46,6 +46,7 @@ def end_of(imports: str, more: str, folder: Path) -> subprocess.CompletedProcess
     [
         ("", "", "torn down\n"),
         ("import torch", "", ""),
+        ("import numpy", "", ""),
         ("import torch", "sys.stderr.close()", ""),
     ],
 )

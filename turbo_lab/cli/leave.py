@@ -8,17 +8,21 @@ import sys
 import threading
 from typing import NoReturn
 
+# Libraries whose objects take Python a quarter of a second or more to free.
+_SLOW_TO_FREE = ("torch", "numpy")
+
 
 def leave(code: int) -> NoReturn:
-    """End the process with an exit code, without freeing torch and diffusers.
+    """End the process with an exit code, without freeing large libraries.
 
-    Python frees their half a million objects one by one, which takes more than a second
-    after the result is printed. Exit handlers run and output is flushed as always. A
-    process that never imported torch, or whose other threads still run, ends in
-    Python's own way; so does one whose caller captures the output and may catch the exit.
+    Python frees the half a million objects of torch and diffusers one by one, which takes more
+    than a second after the result is printed. Exit handlers run and output is flushed as always.
+    A process that imported none of them, or whose other threads still run, ends in Python's own
+    way; so does one whose caller captures the output and may catch the exit.
     """
     is_captured = sys.stdout is not sys.__stdout__ or sys.stderr is not sys.__stderr__
-    if "torch" not in sys.modules or is_captured or _waits_for_threads():
+    is_light = not any(name in sys.modules for name in _SLOW_TO_FREE)
+    if is_light or is_captured or _waits_for_threads():
         sys.exit(code)
     atexit._run_exitfuncs()  # private: os._exit below would skip the handlers
     try:
