@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from turbo_lab.cards import ConfigNode, conf_dir
+from turbo_lab.cards import ConfigNode, choices_of, conf_dir
 from turbo_lab.errors import InputError
 
 CONFIG = ConfigNode(
@@ -19,6 +19,10 @@ CONFIG = ConfigNode(
         "model": {"name": "nano-turbo", "path": None, "recommended": {"guidance_scale": 0.0}},
     }
 )
+
+
+def test_choices_of_a_group_are_its_files() -> None:
+    assert choices_of("pipeline") == ["exact", "fast", "stock"]
 
 
 def test_values_are_typed() -> None:

@@ -35,6 +35,8 @@ def complete(
         (["sweep", "model=nano-t"], {"model=nano-turbo"}),  # as zsh and fish leave it
         (["plan", "dtype", "="], {"float32", "float16", "bfloat16"}),
         (["plan", "lora", "=", "i"], {"ink"}),
+        (["plan", "pipeline="], {"pipeline=exact", "pipeline=fast", "pipeline=stock"}),
+        (["plan", "tf"], {"tf32="}),
         (["plan", "store", "=", "x"], set()),
     ],
 )

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from turbo_lab.cards import choices_of
 from turbo_lab.cli.commands import COMMANDS
-from turbo_lab.cli.keys import key_names
 from turbo_lab.cli.main import main
+from turbo_lab.config.keys import known_keys
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
 from turbo_lab.store.store import Store
 
@@ -137,7 +138,9 @@ def test_every_command_has_its_help(command: str, capsys: pytest.CaptureFixture[
 def test_help_of_a_grid_names_every_key(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "-h"]) == 0
     text = capsys.readouterr().out
-    assert {key for key in key_names() if f"  {key}=" not in text} == set()
+    keys = known_keys() - {"golden"}  # cases, not settings
+    assert {key for key in keys if f"  {key}=" not in text} == set()
+    assert [name for name in choices_of("model") if name not in text] == [], "no name is broken"
 
 
 def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

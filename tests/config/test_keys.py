@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from turbo_lab.cards import conf_dir
-from turbo_lab.config.keys import AXES, MORE_AXES, choices_of, is_default_sweep, is_key, known_keys
+from turbo_lab.config.keys import AXES, MORE_AXES, is_default_sweep, is_key, known_keys
 
 
 def test_known_keys_are_those_of_the_file_and_the_groups() -> None:
@@ -18,10 +18,6 @@ def test_known_keys_are_those_of_the_file_and_the_groups() -> None:
 
 def test_every_axis_is_a_key() -> None:
     assert {*AXES, *MORE_AXES} <= known_keys()
-
-
-def test_choices_of_a_group_are_its_files() -> None:
-    assert choices_of("pipeline") == ["exact", "fast", "stock"]
 
 
 @pytest.mark.parametrize("word", ["seed=1", "model.path=x", "hydra.job.name=x", "lora="])

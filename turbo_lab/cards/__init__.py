@@ -18,7 +18,7 @@ from turbo_lab.cards.card import (
     model_card_from_config,
     model_names,
 )
-from turbo_lab.cards.conf import ConfigNode, conf_dir
+from turbo_lab.cards.conf import ConfigNode, choices_of, conf_dir
 from turbo_lab.cards.hub import pin_revision, single_file_config
 from turbo_lab.cards.locate import ModelFiles, ModelSource, check_is_whole, locate
 from turbo_lab.cards.lora_fit import LacksLayersError
@@ -41,6 +41,7 @@ __all__ = [
     "assemble",
     "check_adapter_fits",
     "check_is_whole",
+    "choices_of",
     "conf_dir",
     "locate",
     "locate_adapter",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from turbo_lab.cards.conf import ConfigNode, conf_dir
+from turbo_lab.cards.conf import ConfigNode, choices_of, conf_dir
 from turbo_lab.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -122,17 +122,17 @@ Card = ModelCard | AdapterCard | VaeCard
 
 def model_names() -> list[str]:
     """Return the names of all model cards."""
-    return _names("model")
+    return choices_of("model")
 
 
 def adapter_names() -> list[str]:
     """Return the names of all adapter cards."""
-    return _names("adapters")
+    return choices_of("adapters")
 
 
 def vae_names() -> list[str]:
     """Return the names of all VAE cards."""
-    return _names("vaes")
+    return choices_of("vaes")
 
 
 def vae_card(name: str) -> VaeCard:
@@ -216,13 +216,9 @@ def _recommended(where: str, node: ConfigNode) -> Recommended:
     )
 
 
-def _names(group: str) -> list[str]:
-    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
-
-
 def _read(group: str, field: str, name: str) -> Mapping[str, object]:
-    if name not in _names(group):
-        raise unknown_name(field, name, _names(group))
+    if name not in choices_of(group):
+        raise unknown_name(field, name, choices_of(group))
     text = (conf_dir() / group / f"{name}.yaml").read_text(encoding="utf-8")
     values = yaml.safe_load(text)
     assert isinstance(values, dict), f"{group}/{name}.yaml is not a mapping"

@@ -48,7 +48,7 @@ _OTHER_PIPELINES = {
     "FluxPipeline": "Flux, a flow model",
     "LatentConsistencyModelPipeline": "an LCM of Stable Diffusion 1.x",
 }
-_NEEDED = "turbo-lab draws with SDXL-family text-to-image models"
+_NEEDED = "turbo-lab runs SDXL-family text-to-image models"
 _TEXT_TO_IMAGE_CHANNELS = 4
 # The refiner's pooled text and five size embeddings; the base has six, and a projection.
 _REFINER_WIDTH = 2560

@@ -25,6 +25,11 @@ def conf_dir() -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / "conf"
 
 
+def choices_of(group: str) -> list[str]:
+    """Return the names of a config group's files, sorted."""
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
 @dataclass(frozen=True)
 class ConfigNode:
     """One node of the config, read one key at a time. A key that is absent reads as ``None``."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from turbo_lab.cards import conf_dir
+from turbo_lab.cards import choices_of, conf_dir
 from turbo_lab.environment import DEVICES
 
 _GROUP = re.compile(r"^  - ([a-z_]+): ", flags=re.MULTILINE)
-_KEY = re.compile(r"^([a-z_]+): ([^#\n]*?) *(?:# (.*))?$", flags=re.MULTILINE)
+_KEY = re.compile(r"^([a-z_]\w*): ([^#\n]*?) *(?:# (.*))?$", flags=re.MULTILINE)
 
 
 def keys_help() -> list[tuple[str, str]]:
@@ -25,12 +25,7 @@ def groups() -> list[str]:
 
 def groups_help() -> list[tuple[str, str]]:
     """Return (``group=``, its choices) of every config group."""
-    return [(f"{group}=", ", ".join(choices(group))) for group in groups()]
-
-
-def choices(group: str) -> list[str]:
-    """Return the names that a config group offers."""
-    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+    return [(f"{group}=", ", ".join(choices_of(group))) for group in groups()]
 
 
 def key_names() -> list[str]:
@@ -47,7 +42,7 @@ def values_of(key: str) -> Sequence[str]:
     from turbo_lab.request.request import DTYPES, SCHEDULERS, SEED_MODES
 
     if key in groups():
-        return choices(key)
+        return choices_of(key)
     known: dict[str, Sequence[str]] = {
         "lora": ("none", *adapter_names()),
         "scheduler": SCHEDULERS,

@@ -16,9 +16,9 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
-from turbo_lab.cards import conf_dir
+from turbo_lab.cards import choices_of, conf_dir
 from turbo_lab.config.grid import MAX_POINTS, too_many_points
-from turbo_lab.config.keys import choices_of, known_keys
+from turbo_lab.config.keys import known_keys
 from turbo_lab.errors import InputError, unknown_name
 
 # Names of our keys in other tools, which are too different for a spelling hint.

@@ -43,11 +43,6 @@ MORE_AXES = ("prompts", "prompt", "prompt_sr", "num_images", "seed_mode")
 _PLACES = ("store", "tracking", "device", "output")
 
 
-def choices_of(group: str) -> list[str]:
-    """Return the names of a config group's files, sorted."""
-    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
-
-
 def known_keys() -> set[str]:
     """Return the top-level keys: those of ``config.yaml``, and the config groups."""
     folder = conf_dir()
