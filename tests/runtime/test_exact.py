@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ import pytest
 import torch
 
 from tests.runtime.graph_stand_in import ReplayedCalls
+from tests.runtime.tiny import scheduler_json
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab.cards import ModelSource
 from turbo_lab.config import compose
 from turbo_lab.errors import InputError
 from turbo_lab.execute.worker import Worker, worker_for
-from turbo_lab.identity import canonical_json
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, resolve_points
 from turbo_lab.planning.work import WorkDone
 from turbo_lab.request.pipeline import PipelineKeys
@@ -41,12 +40,6 @@ NANO = ("num_images=2", "batch_size=2", "num_threads=1", "tracking=none", "store
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_sdxl(tmp_path_factory.mktemp("tiny"))
-
-
-def scheduler_json(folder: Path, name: str) -> str:
-    config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
-    config = {k: v for k, v in config.items() if not k.startswith("_")}
-    return canonical_json({**config, "_class_name": name})
 
 
 def exact_stages(

@@ -75,9 +75,6 @@ def changes(pipeline: StableDiffusionXLPipeline, path: Path | str, weight: float
         for name, module in getattr(pipeline, part).named_modules()
         if isinstance(module, BaseTunerLayer)
     }
-    norms = lora.change_norms(pipeline)
-    assert norms.keys() == found.keys()
-    assert norms == pytest.approx({k: float(v.norm()) for k, v in found.items()}, rel=1e-5)
     lora.take_off(pipeline)
     return found
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.runtime.tiny import scheduler_json
 from tests.tiny_sdxl import save_tiny_sdxl
 from turbo_lab.cards import ModelSource
-from turbo_lab.identity import canonical_json
 from turbo_lab.planning.work import Group, Job, WorkDone, planned_rows
 from turbo_lab.request.recipe import Batch, Layout, Recipe
 from turbo_lab.request.request import MAX_SEED
@@ -33,12 +33,6 @@ SCHEDULERS = (
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_sdxl(tmp_path_factory.mktemp("tiny"))
-
-
-def scheduler_json(folder: Path, name: str) -> str:
-    config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
-    config = {k: v for k, v in config.items() if not k.startswith("_")}
-    return canonical_json({**config, "_class_name": name})
 
 
 def make_sampler(folder: Path) -> Sampler:

@@ -71,7 +71,18 @@ def paired_fidelity(
     except TurboLabError as error:
         note = f"unscored: {error}"
         unit, direction = _METRICS["lpips"]
-        unscored = [FidelityMetric("lpips", unit, direction, None, None, 0, None, note)]
+        unscored = [
+            FidelityMetric(
+                name="lpips",
+                unit=unit,
+                direction=direction,
+                mean=None,
+                worst=None,
+                n=0,
+                ci95=None,
+                note=note,
+            )
+        ]
     return [*(_over_pairs(name, found, clusters) for name, found in values.items()), *unscored]
 
 

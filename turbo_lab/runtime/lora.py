@@ -68,27 +68,13 @@ def take_off(pipeline: StableDiffusionXLPipeline) -> None:
     pipeline.unload_lora_weights()
 
 
-def change_norms(pipeline: StableDiffusionXLPipeline) -> dict[str, float]:
-    """Return by how much the active adapters change each module's weight.
-
-    That is the Frobenius norm of the sum of their products, scaled as they are applied; the
-    magnitudes of a DoRA are left out.
-    """
-    norms = {}
-    with torch.no_grad():
-        for name, module in _adapted(pipeline):
-            change = sum(module.get_delta_weight(one) for one in module.active_adapters)
-            norms[name] = float(torch.linalg.vector_norm(change.float()))
-    return norms
-
-
 def without_effect(pipeline: StableDiffusionXLPipeline, names: Sequence[str]) -> list[str]:
     """Return those of the adapters, named in their order, that change no weight.
 
     Their products are all zero, or no module has them.
     """
     acting: dict[str, list[torch.Tensor]] = {f"a{index}": [] for index in range(len(names))}
-    for _, module in _adapted(pipeline):
+    for module in _adapted(pipeline):
         for own, found in acting.items():
             if own in module.lora_A:
                 acts = module.lora_A[own].weight.any() & module.lora_B[own].weight.any()
@@ -100,12 +86,12 @@ def without_effect(pipeline: StableDiffusionXLPipeline, names: Sequence[str]) ->
     ]
 
 
-def _adapted(pipeline: StableDiffusionXLPipeline) -> Iterator[tuple[str, Any]]:
-    """Yield the modules that adapters change, with part and name."""
+def _adapted(pipeline: StableDiffusionXLPipeline) -> Iterator[Any]:
+    """Yield the modules that adapters change."""
     for part in _PARTS:
-        for name, module in getattr(pipeline, part).named_modules():
+        for module in getattr(pipeline, part).modules():
             if isinstance(module, BaseTunerLayer):
-                yield f"{part}.{name}", module
+                yield module
 
 
 def _load(pipeline: StableDiffusionXLPipeline, path: Path, where: str, name: str) -> None:
