@@ -201,8 +201,8 @@ def test_a_program_that_hangs_is_said_and_left_out(
     assert environment.read_gpu() is None
     environment.read_gpu.cache_clear()
     said = capsys.readouterr().err
-    assert "warning: git gave no answer in 1 s; going on without it" in said
-    assert "warning: nvidia-smi gave no answer in 1 s" in said
+    assert "warning: git did not answer within 1 s; continuing without it" in said
+    assert "warning: nvidia-smi did not answer within 1 s" in said
 
 
 def test_a_driver_library_that_cannot_be_loaded_is_not_taken_for_a_gpu(

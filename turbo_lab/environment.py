@@ -319,7 +319,8 @@ def _output_of(*command: str) -> str | None:
         )
     except subprocess.TimeoutExpired:
         print(
-            f"warning: {command[0]} gave no answer in {_COMMAND_LIMIT_S} s; going on without it",
+            f"warning: {command[0]} did not answer within {_COMMAND_LIMIT_S} s; "
+            "continuing without it",
             file=sys.stderr,
         )
         return None

@@ -193,7 +193,7 @@ def test_an_interval_that_leaves_its_value_out_is_withheld() -> None:
     score = frechet_score(x, reference)
     assert score.value == value and score.ci95 is None
     assert score.note == (
-        "no interval: the bias at this n exceeds the spread; draw more images per prompt"
+        "no interval: the bias at this n exceeds the spread; generate more images per prompt"
     )
 
 

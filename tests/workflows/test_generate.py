@@ -58,9 +58,9 @@ def test_a_folder_is_made_or_refused_before_anything_is_drawn(tmp_path: Path) ->
     make_output_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"output=.*file: cannot be made \(File exists\); name"):
+    with pytest.raises(InputError, match=r"output=.*file: cannot be created \(File exists\); name"):
         make_output_folder(tmp_path / "file")
-    with pytest.raises(InputError, match=r"output=.*: cannot be made \(Not a directory\)"):
+    with pytest.raises(InputError, match=r"output=.*: cannot be created \(Not a directory\)"):
         make_output_folder(tmp_path / "file" / "below")
 
 

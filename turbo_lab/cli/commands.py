@@ -12,7 +12,7 @@ from turbo_lab import __version__
 from turbo_lab.cli.groups import LazyCommands
 
 COMMANDS: dict[str, str] = {
-    "generate": "Draw images from a prompt or a prompt set.",
+    "generate": "Generate images from a prompt or a prompt set.",
     "show": "Show the recipe inside an image.",
     "plan": "Show what a sweep would run and what it shares.",
     "sweep": "Run a grid; the default sweep if no key says otherwise.",
@@ -21,13 +21,13 @@ COMMANDS: dict[str, str] = {
     "golden": "Record, check and maintain golden images.",
     "gate": "Decide whether a candidate may be released.",
     "baseline": "Keep what a sweep measured, to compare with later.",
-    "reproduce": "Draw a recorded image or cell again and compare it.",
+    "reproduce": "Generate a recorded image or cell again and compare it.",
     "report": "Write a sweep as one HTML, Markdown or CSV file.",
     "export": "Copy a sweep's images and tables into a folder, for other tools.",
     "reference": "Build the image statistics that distances are measured to.",
     "models": "List, show, fetch and verify models.",
     "store": "Verify, measure and clean up the store.",
-    "doctor": "Show what this machine can run, and why not.",
+    "doctor": "Show what this machine can run and what to fix.",
     "sync": "Replay the store into MLflow.",
     "completion": "Print the script that completes commands, options and keys.",
 }

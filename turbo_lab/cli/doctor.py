@@ -18,7 +18,7 @@ from turbo_lab.store.layout import DEFAULT_STORE
 @json_option
 @words_argument("[store=DIR]")
 def command(words: tuple[str, ...], as_json: bool) -> int:
-    """Show what this machine can run, and why not; exit code 3 if something must be fixed."""
+    """Show what this machine can run; exit code 3 if something must be fixed."""
     from turbo_lab.compare.baseline import check_baselines
     from turbo_lab.report.text.doctor import print_diagnosis
     from turbo_lab.workflows.diagnosis import diagnose

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @grid_options
 @words_argument("[PROMPT] [KEY=VALUE]...")
 def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
-    """Draw images from a prompt, or from a prompt set with prompts=NAME.
+    """Generate images from a prompt, or from a prompt set with prompts=NAME.
 
     \b
     turbo-lab generate "a red apple on a blue background" seed=7 num_images=4

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @grid_options
 @words_argument()
 def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
-    """Show what a sweep would run, what is in the store and what is shared; draws nothing.
+    """Show what a sweep would run, reuse and share, without generating an image.
 
     \b
     turbo-lab plan num_inference_steps=1,2,4 guidance_scale=0,2

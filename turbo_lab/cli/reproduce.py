@@ -20,11 +20,11 @@ from turbo_lab.store.layout import DEFAULT_STORE
     "RECORD|IMAGE.png [store=DIR] [image=SOURCE] [device=DEVICE] [num_threads=N] [tracking.uri=URI]"
 )
 def command(words: tuple[str, ...], as_json: bool) -> int:
-    """Draw a recorded image or cell again here, and say what is identical.
+    """Generate a recorded image or cell again, and say what is identical.
 
-    Name it by a PNG file, a record's path, a cell or record id (8 or more hex digits), or an
-    MLflow run id. image= names the file or folder of source images that were moved. Exit code 1
-    if it differs although it must not, 3 if that cannot be said.
+    RECORD is a record's path, a cell or record id (8 or more hex digits), or an MLflow run id.
+    image= names the file or folder of source images that were moved. The exit code is 1 if the
+    result differs although it must not, 3 if that cannot be decided.
     """
     from turbo_lab.report.text.reproduce import print_reproduction
     from turbo_lab.workflows.find_drawing import find_drawing

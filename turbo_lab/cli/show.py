@@ -19,7 +19,7 @@ from turbo_lab.untrusted.json_text import parse_json
 @click.argument("image", type=click.Path(path_type=Path), metavar="IMAGE.png")
 @json_option
 def command(image: Path, as_json: bool) -> int:
-    """Show the recipe in a PNG file, and whether its pixels were changed since it was drawn."""
+    """Show the recipe in a PNG file, and whether its pixels have changed since."""
     pixels, text = images.read_png(image)
     if "turbo-lab" not in text:
         raise InputError(f"{image}: holds no turbo-lab recipe")

@@ -36,7 +36,7 @@ class Recording:
     thresholds: Thresholds
     """Thresholds of new goldens, by tier, then by metric."""
     processes: int
-    """Number of fresh processes that must draw the same bits."""
+    """Number of fresh processes that must generate the same bits."""
     drawing: Drawing = SWEEP_DRAWING
     """Way of drawing the cases."""
 

@@ -150,7 +150,7 @@ def _repeats(clusters: Sequence[Hashable] | None, n: int) -> int:
 
 def _why_no_interval(ci95: Interval | None, d: int) -> str:
     if ci95 is not None:
-        return "no interval: the bias at this n exceeds the spread; draw more images per prompt"
+        return "no interval: the bias at this n exceeds the spread; generate more images per prompt"
     if d > BOOTSTRAP_MAX_FEATURES:
         return f"no interval: more than {BOOTSTRAP_MAX_FEATURES} features"
     return f"no interval: fewer than {MIN_CLUSTERS} prompts"

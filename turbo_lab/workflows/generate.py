@@ -19,7 +19,9 @@ def make_output_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(f"output={folder}: cannot be made ({reason}); name another") from error
+        raise InputError(
+            f"output={folder}: cannot be created ({reason}); name another folder"
+        ) from error
 
 
 def save_images(done: Executed, folder: Path) -> list[ImageFile]:

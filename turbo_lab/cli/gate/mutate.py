@@ -15,7 +15,7 @@ from turbo_lab.documents.output import print_document
 def command(words: tuple[str, ...], as_json: bool) -> int:
     """Show which faults the gate catches.
 
-    Puts one fault after the other into the candidate and runs the checks. The exit code is 1 if
+    Injects one fault after another into the candidate and runs the checks. The exit code is 1 if
     a fault passes all of them.
     """
     from turbo_lab.cli.gate.compose import compose_trial, trial_words

@@ -21,7 +21,9 @@ def _file_option(form: str, text: str) -> Callable[[Function], Function]:
 
 
 @click.command("run", cls=GridCommand)
-@click.option("--fresh", is_flag=True, help="Draw the candidate again, even if it is in the store.")
+@click.option(
+    "--fresh", is_flag=True, help="Generate the candidate again, even if it is in the store."
+)
 @_file_option("junit", "JUnit XML")
 @_file_option("markdown", "Markdown")
 @_file_option("html", "a page with images")

@@ -26,7 +26,7 @@ from turbo_lab.golden.library import check_known, open_own_library
 def command(
     names: tuple[str, ...], reason: str | None, expires: str | None, processes: int, as_json: bool
 ) -> int:
-    """Accept the images drawn here as the new golden.
+    """Accept the images generated here as the new golden.
 
     \b
     turbo-lab golden accept my-case --reason "new VAE"

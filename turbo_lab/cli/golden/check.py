@@ -19,7 +19,7 @@ from turbo_lab.golden.library import check_known, open_library, packaged_root
 @json_option
 @words_argument("[NAME]... [KEY=VALUE]...")
 def command(words: tuple[str, ...], explain: bool, html: Path | None, as_json: bool) -> int:
-    """Draw the cases again and compare them with their goldens.
+    """Generate the cases again and compare them with their goldens.
 
     \b
     turbo-lab golden check

@@ -17,11 +17,11 @@ from turbo_lab.verdict import Verdict
 @json_option
 @words_argument()
 def command(words: tuple[str, ...], as_json: bool) -> int:
-    """Check that the way of drawing does not change the images.
+    """Check that images do not depend on how they are generated.
 
-    Draws every case in further ways: at another place in a batch, with its prompts in another
-    order, on another number of threads, after a resume, and so on. The exit code is 1 if the
-    images change more than that may change them.
+    Generates every case in other ways: at another position in a batch, with its prompts in
+    another order, with another thread count, after a resume, and so on. The exit code is 1 if
+    the images change more than such a change allows.
     """
     from turbo_lab.golden.check import library_judge
     from turbo_lab.trials.golden_calibration import load_cases

@@ -18,8 +18,8 @@ from turbo_lab.golden.library import open_library
 def command(words: tuple[str, ...], as_json: bool) -> int:
     """Check that the goldens catch faults.
 
-    Puts one fault after the other into the pipeline, then one harmless change after the
-    other. The exit code is 1 if a fault is missed or a harmless change raises an alarm.
+    Injects one fault after another into the pipeline, then tries each harmless change. The
+    exit code is 1 if a fault is missed or a harmless change raises an alarm.
     """
     from turbo_lab.golden.check import library_judge
     from turbo_lab.trials import golden_mutation

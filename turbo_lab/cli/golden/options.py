@@ -14,7 +14,7 @@ processes_option = click.option(
     default=3,
     show_default=True,
     metavar="N",
-    help="Number of fresh processes that must draw the same bits.",
+    help="Number of fresh processes that must generate the same bits.",
 )
 
 

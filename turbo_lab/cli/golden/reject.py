@@ -16,9 +16,9 @@ from turbo_lab.golden.library import check_known, open_own_library
 @click.option("--reason", metavar="TEXT", help="Why the images are wrong; required.")
 @json_option
 def command(name: str, reason: str | None, as_json: bool) -> int:
-    """Mark what this environment draws as known to be bad.
+    """Mark what this environment generates as known to be bad.
 
-    A check that draws the same bits again then fails with the reason, at every tier.
+    A check that generates the same bits then fails with the reason, at every tier.
     """
     from turbo_lab.golden import lifecycle
 

@@ -11,7 +11,7 @@ from turbo_lab.cli.models import list as list_
 
 @click.group("models", cls=Subcommands)
 def command() -> None:
-    """Show and fetch what can be run; only get downloads, and it asks first."""
+    """Show and fetch models; only get downloads anything, and it asks first."""
 
 
 for _module in (list_, show, get, verify):

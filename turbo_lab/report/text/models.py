@@ -26,7 +26,7 @@ def print_verified(verified: ModelsVerified) -> None:
     for path in verified.changed:
         print(f"changed  {path}")
     if verified.changed:
-        print("\nImages drawn since then are in your stores under the old digest;")
+        print("\nImages generated since then are in your stores under the old digest;")
         print("remove those batches, or start another store.")
     same = verified.n - len(verified.changed)
     print(f"{same} of {verified.n} files match their recorded digests")
