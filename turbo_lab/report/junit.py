@@ -73,11 +73,23 @@ def _cases(check: CheckResult) -> Iterator[_Case]:
     """Yield the check, then its golden cases; their times are not part of the check's."""
     goldens = check.goldens or ()
     own_s = max(0.0, (check.wall_s or 0.0) - sum(one.wall_s for one in goldens))
-    yield _Case("", check.name, check.verdict, describe(check), own_s)
+    yield _Case(
+        group="",
+        name=check.name,
+        verdict=check.verdict,
+        text=describe(check),
+        wall_s=own_s,
+    )
     for one in goldens:
         first = one.first_divergence
         text = one.message if first is None else f"{one.message}; first at {first}"
-        yield _Case(".goldens", one.name, one.verdict, text, one.wall_s)
+        yield _Case(
+            group=".goldens",
+            name=one.name,
+            verdict=one.verdict,
+            text=text,
+            wall_s=one.wall_s,
+        )
 
 
 def _add_properties(suite: ElementTree.Element, report: GateReport) -> None:
