@@ -216,7 +216,9 @@ def resolve_device(device: str) -> str:
     reason = (
         "no NVIDIA GPU was found (nvidia-smi names none)" if built else "this torch is CPU-only"
     )
-    raise InputError(f"device=cuda: {reason}; use device=cpu, or device=auto to take what is there")
+    raise InputError(
+        f"device=cuda: {reason}; use device=cpu, or device=auto to use what is available"
+    )
 
 
 def _cpu_keys() -> dict[str, str | int]:

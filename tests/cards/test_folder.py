@@ -85,7 +85,7 @@ def test_one_of_several_variants_is_taken(
 
 def test_two_variants_without_plain_files_are_not_chosen_between(part: Path) -> None:
     weights(part, f"{WEIGHTS}.fp16.safetensors", f"{WEIGHTS}.non_ema.safetensors")
-    with pytest.raises(InputError, match="holds fp16, non_ema; say which: model.variant=fp16"):
+    with pytest.raises(InputError, match="holds fp16, non_ema; choose one: model.variant=fp16"):
         weight_files(part, None)
     with pytest.raises(MissingFilesError, match="does not exist; there is fp16, non_ema: set"):
         weight_files(part, "plain")

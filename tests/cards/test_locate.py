@@ -78,7 +78,7 @@ def test_plain_files_are_taken_next_to_variants(copy: Path, tiny_sdxl_dir: Path)
     assert files.components["vae"] == locate(local(tiny_sdxl_dir)).components["vae"]
     assert files.components["unet"] != locate(local(tiny_sdxl_dir)).components["unet"]
     whole.unlink()
-    with pytest.raises(InputError, match=r"holds fp16, non_ema; say which: model.variant=fp16"):
+    with pytest.raises(InputError, match=r"holds fp16, non_ema; choose one: model.variant=fp16"):
         locate(local(copy))
 
 

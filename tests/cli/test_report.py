@@ -115,7 +115,7 @@ def test_it_needs_no_torch(store: Store) -> None:
     [
         ([], "name one sweep"),
         (["abc", "abd"], "name one sweep"),
-        (["ab"], "fits 2 sweeps"),
+        (["ab"], "matches 2 sweeps"),
         (["abc124"], "unknown. Did you mean abc123"),
         (["abc", "store=empty"], "empty has no sweeps"),
         (["abc", "--format", "pdf"], "'pdf' is not one of 'html', 'markdown'"),

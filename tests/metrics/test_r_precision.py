@@ -28,7 +28,7 @@ def test_r_precision_of_an_image_like_every_caption_is_chance() -> None:
 
 
 def test_r_precision_refuses_a_set_without_the_prompt() -> None:
-    with pytest.raises(ValueError, match="lack the prompt 'z'"):
+    with pytest.raises(ValueError, match="the prompt 'z' is missing"):
         r_precision(EYE, EYE, ("a", "b", "z"), ("a", "b", "c"))
     with pytest.raises(ValueError, match="at least 2 distinct"):
         r_precision(EYE, EYE[:1], "aaa", ("a",))

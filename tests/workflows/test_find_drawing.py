@@ -30,7 +30,7 @@ def test_a_record_is_found_by_its_beginning_and_by_its_path(store: Store) -> Non
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("c" * 64, r"fits 2 records \(a{12}, b{12}\); give a record id"),
+        ("c" * 64, r"matches 2 records \(a{12}, b{12}\); give a record id"),
         ("d" * 64, "no record of .* has this id"),
         ("aaaa", "is not a PNG file, a record path, an id"),
         ("nowhere.json", "nowhere.json: does not exist"),

@@ -66,7 +66,7 @@ def test_a_sweep_is_found_by_its_id_its_beginning_and_its_path(store: Store) -> 
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("ab", "ab: fits 2 sweeps"), ("zz", "sweep=zz: unknown"), ("", "sweep=: unknown")],
+    [("ab", "ab: matches 2 sweeps"), ("zz", "sweep=zz: unknown"), ("", "sweep=: unknown")],
 )
 def test_a_name_that_means_no_single_sweep_is_refused(
     name: str, message: str, store: Store

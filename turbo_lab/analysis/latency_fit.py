@@ -82,7 +82,7 @@ class TimedCell(Protocol):
 
     @property
     def batch_size(self) -> int | None:
-        """Images per call that were drawn; ``None`` if the cell failed."""
+        """Number of images that a call generated; ``None`` if the cell failed."""
 
     @property
     def median_s(self) -> float | None:
@@ -90,7 +90,7 @@ class TimedCell(Protocol):
 
 
 def place(axis: str, cell: TimedCell) -> float | None:
-    """Return the position of a timed cell; a batch counts the images that were drawn."""
+    """Return a timed cell's position; on the axis ``batch_size``, its images per call."""
     is_batch = axis == "batch_size" and cell.batch_size is not None
     return position(axis, cell.batch_size if is_batch else cell.axes[axis])
 

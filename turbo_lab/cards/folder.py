@@ -224,7 +224,7 @@ def _only_variant(part: Path, stem: str) -> str | None:
     names = _variants(part, stem)
     if len(names) > 1:
         raise InputError(
-            f"model: {part} holds {', '.join(names)}; say which: model.variant={names[0]}"
+            f"model: {part} holds {', '.join(names)}; choose one: model.variant={names[0]}"
         )
     return names[0] if names else None
 

@@ -108,7 +108,7 @@ def fit_layers(
 
 
 def diffusers_name(name: str, layers_per_block: int) -> str:
-    """Return diffusers' name for a UNet module under its original one; others stay as they are.
+    """Translate a UNet module's original name to diffusers' name; return others unchanged.
 
     Both with ``_`` in place of dots: ``input_blocks_4_1_proj_in`` is
     ``down_blocks_1_attentions_0_proj_in``.

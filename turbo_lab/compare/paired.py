@@ -211,7 +211,7 @@ def _problem(measured: Measurement) -> str | None:
 
 
 def _detectable_effect(pairs: Pairs, ci95: stats.Interval | None, unit: str) -> float | None:
-    """Return the smallest difference that so many pairs show; ``None`` if the spread is unknown."""
+    """Return the smallest detectable difference; ``None`` if the spread is unknown."""
     means = pairs.cluster_differences()
     spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
     if unit == "fraction" and ci95 is not None:  # equal pairs do not prove that there is no spread

@@ -178,7 +178,7 @@ class SweepCounts:
 
     @property
     def outcomes(self) -> str:
-        """Cells per outcome in words, such as ``3 done, 1 failed``; none that is 0."""
+        """Number of cells per outcome, without empty ones, such as ``3 done, 1 failed``."""
         counts = {"done": self.done, "reused": self.reused, "failed": self.failed}
         return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 

@@ -88,7 +88,7 @@ class BenchCell:
 
     @property
     def batch_size(self) -> int | None:
-        """Images per call that were drawn; ``None`` if the cell failed."""
+        """Number of images that a call generated; ``None`` if the cell failed."""
         return None if self.timing is None else self.timing.batch_size
 
     @property

@@ -286,7 +286,7 @@ class _Driver:
     def finish(self, cell: Cell) -> Record:
         """Return the cell's record; it is written now unless the store has it.
 
-        Whether the record is ``split`` is decided here, once, from the batches on disk.
+        The batches on disk decide here, once, whether the record is ``split``.
         """
         if cell.cell_id not in self.records:
             store, keys = self.context.store, self.context.keys

@@ -304,9 +304,10 @@ def _resampled_distances(
 def _weights_within(
     generator: np.random.Generator, index: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
 ) -> Array:
-    """Return (n,) Rao and Wu's weights: k - 1 draws of a cluster's k rows, each k / (k - 1).
+    """Return Rao and Wu's bootstrap weights of the rows, (n,), resampled within each cluster.
 
-    k draws would show only (k - 1) / k of the variance.
+    A cluster of k rows is drawn from k - 1 times, and each draw weighs k / (k - 1): k draws
+    would show only (k - 1) / k of the variance.
     """
     order, weights = np.argsort(index, kind="stable"), np.empty(len(index))
     ordered = counts[index[order]]

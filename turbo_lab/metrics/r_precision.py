@@ -43,7 +43,7 @@ def r_precision(
     position = {text: i for i, text in enumerate(candidates)}
     absent = sorted(set(prompts) - position.keys())
     if absent:
-        raise ValueError(f"candidates: lack the prompt {absent[0]!r}")
+        raise ValueError(f"candidates: the prompt {absent[0]!r} is missing")
     cosines = unit_rows(image_features) @ unit_rows(candidate_features).T
     own = cosines[np.arange(len(prompts)), [position[prompt] for prompt in prompts]]
     # one ulp of a float32 feature: equal texts must tie in any order of the product

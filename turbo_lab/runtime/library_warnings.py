@@ -1,7 +1,7 @@
 """Warnings of diffusers, transformers and peft: kept for the record, and printed as before.
 
-Owns the list of the libraries, and what of their warnings is not news. What a library drops, it
-says in a warning, which nobody finds again next to the images.
+Owns the list of libraries, and of their warnings that are left out. A library that ignores a
+setting says so only in a warning, which is lost unless the record keeps it.
 """
 
 from __future__ import annotations

@@ -47,10 +47,10 @@ def upload(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 class UploadedNoise(TorchFunctionMode):
     """All noise of one batch, drawn and uploaded at once.
 
-    Entered around a scheduler's step, it answers each of the step's draws with the
-    rows that are on the device already: the step would draw on the CPU and wait for
-    the device to upload them. A draw that was not planned is made as usual, from
-    the same generator, so that the plan never decides what is drawn.
+    Within this context, each draw of a scheduler's step returns rows that are already
+    on the device; without it, the step would draw on the CPU and wait for the upload. A
+    draw that was not planned is made as usual, from the same generator, so that the plan
+    never decides what is drawn.
     """
 
     def __init__(

@@ -56,7 +56,7 @@ class PairedEnergy:
 
     @property
     def ci95(self) -> Interval | None:
-        """95% interval of the ratio, over pairs; ``None`` if a block of A used nothing."""
+        """95% interval of the ratio, over pairs; ``None`` if a block of A shows no energy."""
         if min(self.blocks_a_j) <= 0:
             return None
         return bootstrap_ratio_ci(self.blocks_b_j, self.blocks_a_j)

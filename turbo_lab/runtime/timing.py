@@ -274,7 +274,7 @@ def synchronizer(device: str) -> Callable[[], object] | None:
         return lambda: torch.cuda.synchronize(device)
     if kind == "mps":
         return torch.mps.synchronize
-    raise InputError(f"device={device}: the timing lane knows cpu, cuda and mps")
+    raise InputError(f"device={device}: must be cpu, cuda or mps")
 
 
 def call_ns(

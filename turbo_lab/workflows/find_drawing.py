@@ -51,5 +51,5 @@ def _by_id(store: Store, word: str) -> Record:
         raise InputError(f"{word}: no record of {store.root} has this id")
     if len(found) > 1:
         names = ", ".join(record.record_id[:12] for record in found[:6])
-        raise InputError(f"{word}: fits {len(found)} records ({names}); give a record id")
+        raise InputError(f"{word}: matches {len(found)} records ({names}); give a record id")
     return found[0]

@@ -29,7 +29,7 @@ def find_sweep(name: str, store: str | None) -> Path:
         return found[0].document
     if found:
         ids = ", ".join(one.sweep_id for one in found)
-        raise InputError(f"{name}: fits {len(found)} sweeps; write more of one: {ids}")
+        raise InputError(f"{name}: matches {len(found)} sweeps ({ids}); give more digits of one")
     if name and any(one.begun.exists() for one in layout.sweeps(name)):
         raise InputError(f"{name}: that sweep was cut off; the same command again finishes it")
     if not known:
