@@ -69,21 +69,15 @@ def paired_fidelity(
     try:
         values["lpips"] = lpips(candidate, baseline)
     except TurboLabError as error:
-        note = f"unscored: {error}"
-        unit, direction = _METRICS["lpips"]
-        unscored = [
-            FidelityMetric(
-                name="lpips",
-                unit=unit,
-                direction=direction,
-                mean=None,
-                worst=None,
-                n=0,
-                ci95=None,
-                note=note,
-            )
-        ]
+        unscored = [_unscored("lpips", f"unscored: {error}")]
     return [*(_over_pairs(name, found, clusters) for name, found in values.items()), *unscored]
+
+
+def _unscored(name: str, note: str) -> FidelityMetric:
+    unit, direction = _METRICS[name]
+    return FidelityMetric(
+        name=name, unit=unit, direction=direction, mean=None, worst=None, n=0, ci95=None, note=note
+    )
 
 
 def _over_pairs(name: str, values: list[float], clusters: Sequence[Hashable]) -> FidelityMetric:
