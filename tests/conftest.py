@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ os.environ.update(
 # Tests run side by side: an OpenMP thread that spins for one that was put aside waits 50 times
 # as long as one that sleeps.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# No test fails because the machine is busy.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_unconfigure() -> None:

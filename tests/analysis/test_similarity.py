@@ -70,7 +70,7 @@ def test_no_single_figure_is_enough(change: str, seen_by: set[str]) -> None:
     assert {name for name, alarm in alarms.items() if alarm} == seen_by
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31), st.integers(2, 9))
 def test_windows_are_what_a_loop_counts(seed: int, window: int) -> None:
     draws = np.random.default_rng(seed)

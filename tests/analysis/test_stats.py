@@ -195,7 +195,7 @@ def test_intervals_are_fast() -> None:
     assert time.process_time() - start < 0.5
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(values=SAMPLES, seed=st.integers(0, 2**32 - 1))
 def test_an_interval_of_a_mean_lies_within_the_data(values: list[float], seed: int) -> None:
     low, high = bootstrap_mean_ci(values, seed=seed, resamples=200) or (math.nan, math.nan)
@@ -203,7 +203,7 @@ def test_an_interval_of_a_mean_lies_within_the_data(values: list[float], seed: i
     assert min(values) - slack <= low <= high <= max(values) + slack
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(values=SAMPLES, shift=FINITE, scale=st.floats(0.01, 100))
 def test_an_interval_follows_shift_and_scale(
     values: list[float], shift: float, scale: float

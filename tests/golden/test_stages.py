@@ -42,7 +42,7 @@ def test_with_the_tensor_the_difference_is_exact() -> None:
     assert found.relative_l2 == pytest.approx(0.5 / 4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-3, 0.1, 1.0]))
 def test_the_sketch_estimates_the_distance(seed: int, scale: float) -> None:
     generator = np.random.default_rng(seed)

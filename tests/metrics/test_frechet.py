@@ -270,7 +270,7 @@ def test_bad_features_are_refused(bad: np.ndarray, message: str) -> None:
         frechet_distance(bad, unit_reference(3))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 40), d=st.integers(1, 12))
 def test_symmetric_and_never_negative(seed: int, n: int, d: int) -> None:
     generator = np.random.default_rng(seed)

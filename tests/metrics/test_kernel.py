@@ -59,7 +59,7 @@ def test_cmmd_population() -> None:
     assert np.mean(values) == pytest.approx(12.646280803856, rel=0.05)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(2, 6), st.integers(2, 6), st.integers(1, 4), st.integers(0, 2**31))
 def test_all_pairs_are_what_a_loop_gives(n: int, m: int, d: int, seed: int) -> None:
     draws = np.random.default_rng(seed)

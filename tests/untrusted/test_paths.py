@@ -70,7 +70,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(NAMES)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @example("../secret")
 @example("out/secret")
 @example("dir/a/up/secret")
@@ -90,7 +90,7 @@ def test_nothing_outside_the_root_is_ever_returned(root: Path, name: str) -> Non
 
 
 @given(NAMES)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_a_file_name_is_one_part_of_a_path(root: Path, name: str) -> None:
     try:
         checked = file_name(name, "field")
