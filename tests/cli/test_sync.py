@@ -27,7 +27,7 @@ def test_a_store_that_was_moved_is_replayed_with_its_images(
     synced = json.loads(capsys.readouterr().out)
     assert (synced["sweeps"], synced["cut_off"]) == ([sweep_id], [])
     logged = [path.name for path in (tmp_path / "mlartifacts").rglob("*.png")]
-    assert sum("-seed" in name for name in logged) == 2
+    assert sum("contact sheet" not in name and "+step+" in name for name in logged) == 2
 
 
 def test_a_sweep_that_was_cut_off_is_there_and_killed(

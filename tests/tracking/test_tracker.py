@@ -7,13 +7,16 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.report.results import sweep_result, with_cell, with_metric
 from turbo_lab.errors import IncompleteError
+from turbo_lab.images import encode_png
 from turbo_lab.store.record import CellStatus
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
+from turbo_lab.tracking.pictures import SHOWS_IMAGES, image_key
 from turbo_lab.tracking.projection import SweepHead
 
 
@@ -33,7 +36,7 @@ def projected(tmp_path_factory: pytest.TempPathFactory):
     second = replace(second, parameters=replace(second.parameters, negative_prompt="x" * 7000))
     sweep = replace(sweep, cells=(first, second, *others))
     sheet = folder / "sheet.png"
-    sheet.write_bytes(b"png")
+    sheet.write_bytes(encode_png(np.zeros((8, 8, 3), np.uint8), {}))
     ids = Tracker(settings(folder)).project(sweep, sheet)
     assert Tracker(settings(folder)).project(sweep, sheet) == ids
     return sweep, ids, MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
@@ -59,11 +62,16 @@ def test_child_has_parameters_figures_images_and_parent(projected) -> None:
     assert run.data.tags["turbo_lab.license.nano-turbo"] == "Apache-2.0"
     assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["demo"]
     names = [Path(f.path).name for f in client.list_artifacts(ids["a1"], "images")]
-    assert names == [f"{row:04d}-p-{row}-seed{row}.png" for row in range(4)]
+    assert sorted(name.rpartition(".")[2] for name in names) == ["png"] * 4 + ["webp"] * 4
+    keys = {name.split("+step+0+timestamp+0+")[0] for name in names}
+    assert keys == {image_key(f"p <{row}>") for row in range(4)}
+    assert run.data.tags[SHOWS_IMAGES] == parent.data.tags[SHOWS_IMAGES] == "True"
     assert run.data.tags["turbo_lab.models.nano-turbo"] == "d" * 64
     assert run.data.tags["turbo_lab.prompt_sets.demo"] == "e" * 64
     assert run.inputs.dataset_inputs[0].dataset.digest == "e" * 36
-    assert [f.path for f in client.list_artifacts(parent.info.run_id)] == ["sheet.png"]
+    assert {f.path for f in client.list_artifacts(parent.info.run_id)} == {"images", "sheet.png"}
+    shown = [Path(f.path).name for f in client.list_artifacts(parent.info.run_id, "images")]
+    assert len(shown) == 2 and all(name.startswith("contact sheet+step+0") for name in shown)
 
 
 def test_statuses_follow_the_cells(projected) -> None:
@@ -176,7 +184,7 @@ def test_images_follow_when_they_are_asked_for_later(tmp_path: Path) -> None:
     client = client_of(settings(tmp_path))
     assert client.list_artifacts(ids["a1"], "images") == []
     assert Tracker(settings(tmp_path)).project_news(sweep, None, store) == ids
-    assert len(client.list_artifacts(ids["a1"], "images")) == 4
+    assert len(client.list_artifacts(ids["a1"], "images")) == 8  # and their small copies
     assert len(client.get_metric_history(ids["a1"], "clip_score")) == 1
 
 

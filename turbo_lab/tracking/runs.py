@@ -10,7 +10,6 @@ import json
 import logging
 import math
 import os
-import re
 import shlex
 import tempfile
 import time
@@ -23,6 +22,7 @@ from turbo_lab.documents.cut_off import CutOffSweep
 from turbo_lab.documents.sweep import CellResult, SweepResult
 from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.tracking import database
+from turbo_lab.tracking.pictures import SHOWS_IMAGES, image_stem, write_image, write_images
 from turbo_lab.tracking.projection import (
     MAX_DATASET_NAME,
     PREFIX,
@@ -37,7 +37,7 @@ from turbo_lab.tracking.projection import (
     sweep_tags,
 )
 from turbo_lab.tracking.settings import TrackingSettings
-from turbo_lab.untrusted.paths import check_regular, read_regular
+from turbo_lab.untrusted.paths import read_regular
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 EXPERIMENT = "turbo-lab"
 # Value of tracking.images when the files of a run were logged; on a parent, once it has its sheet.
 _IMAGES = PREFIX + "images"
+# The page then opens with the table of runs, and not with traces.
+_KIND = "custom_model_development"
 # Counts that do not depend on the previous content of the store.
 _STABLE_COUNTS = ("requested", "distinct", "failed")
 _ENVIRONMENT = {
@@ -88,7 +90,9 @@ class Runs:
         if found is None:
             artifacts = self.settings.artifacts
             location = None if artifacts is None else artifacts.as_uri()
-            return str(self._client.create_experiment(EXPERIMENT, location))
+            created = str(self._client.create_experiment(EXPERIMENT, location))
+            self._client.set_experiment_tag(created, "mlflow.experimentKind", _KIND)
+            return created
         if found.lifecycle_stage == "deleted":
             uri = shlex.quote(self.settings.public_uri)
             raise IncompleteError(
@@ -180,9 +184,7 @@ class Runs:
             ids[cell.record_id] = run.info.run_id
         news |= not _is_done(parent) or _IMAGES not in parent.data.tags
         if sheet is not None and self.settings.images != "none" and news:
-            check_regular(sheet, error=StoreError)
-            self._client.log_artifact(parent_id, str(sheet))
-            self._client.set_tag(parent_id, _IMAGES, "sheet")
+            self._log_sheet(parent_id, sheet)
         # The number of reused cells changes with each invocation; these counts do not.
         counts = {f"cells_{k}": float(getattr(result.counts, k)) for k in _STABLE_COUNTS}
         changed = {k: v for k, v in counts.items() if parent.data.metrics.get(k) != v}
@@ -192,6 +194,19 @@ class Runs:
         if not _is_done(parent):
             self.end(parent_id, "FINISHED" if is_whole else "KILLED")
         return ids
+
+    def _log_sheet(self, parent_id: str, sheet: Path) -> None:
+        """Log the contact sheet as a file, and as the image that the page shows for the sweep."""
+        content = read_regular(sheet, error=StoreError)
+        with tempfile.TemporaryDirectory() as aside:
+            folder = Path(aside)
+            (folder / sheet.name).write_bytes(content)
+            (folder / "images").mkdir()
+            # One name, so that a sheet of more images replaces the one before.
+            write_image(folder / "images" / image_stem("contact sheet", 0, ""), content)
+            self._client.log_artifacts(parent_id, aside)
+        self._client.set_tag(parent_id, SHOWS_IMAGES, "True")
+        self._client.set_tag(parent_id, _IMAGES, "sheet")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -329,14 +344,10 @@ class Runs:
             record = read_regular(cell.record, error=StoreError)
             (folder / "record.json").write_bytes(record)
             if wanted == "all" and cell.images:
-                (folder / "images").mkdir()
-                for index, image in enumerate(cell.images):
-                    slug = re.sub(r"[^a-z0-9]+", "-", image.prompt.lower()).strip("-")[:60]
-                    name = f"{index:04d}-{slug}-seed{image.seed}.png"
-                    # A copy, not a link: the target of a link could change before MLflow reads it.
-                    content = read_regular(image.path, error=StoreError)
-                    (folder / "images" / name).write_bytes(content)
+                write_images(cell.images, folder / "images")
             self._client.log_artifacts(run_id, aside)
+            if (folder / "images").exists():
+                self._client.set_tag(run_id, SHOWS_IMAGES, "True")
         if run.data.tags.get(_IMAGES) != wanted:
             self._client.set_tag(run_id, _IMAGES, wanted)
 
