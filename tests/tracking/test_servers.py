@@ -34,7 +34,7 @@ def test_dripping_server_ends_a_sweep_in_time_and_its_password_is_nowhere(tmp_pa
         # On a busy machine the time may be over before the first request.
         assert set(server.logins) <= {"me:s3cret!"}
     assert done.returncode == 3
-    assert f"http://{server.address} did not finish within 4 s" in done.stderr
+    assert f"http://{server.address} did not finish within 4.0 s" in done.stderr
     assert "run `turbo-lab sync`" in done.stderr
     assert f'"tracking_uri": "http://{server.address}"' in done.stdout
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
@@ -130,7 +130,7 @@ def test_artifacts_that_hang_leave_no_run_running(tmp_path: Path) -> None:
         api = f"http://{server.address}/api/2.0/mlflow-artifacts/artifacts/x"
         settings = with_artifacts_at(tmp_path, api)
         tracker = Tracker(replace(settings, timeout_s=3))
-        with pytest.raises(IncompleteError, match="did not finish within 3 s"):
+        with pytest.raises(IncompleteError, match="did not finish within 3.0 s"):
             tracker.project(sweep_result(tmp_path), None)
         assert tracker.is_lost
         assert set(statuses(settings)) <= {"KILLED"}
