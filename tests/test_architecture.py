@@ -267,6 +267,33 @@ def test_the_guard_of_the_command_line_can_fail(tmp_path: Path) -> None:
     assert long_modules(tmp_path) == [f"golden/check.py: {MOST_LINES + 1} lines"]
 
 
+def composers(trees: dict[str, ast.Module]) -> list[str]:
+    """Functions below the command line that turn words into a config, by module."""
+    return [
+        f"{name}.{function.name}"
+        for name, tree in sorted(trees.items())
+        if rank(name) < RANKS["turbo_lab.cli"] and not name.startswith("turbo_lab.config.")
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("compose", "config.compose")
+    ]
+
+
+def test_words_of_the_command_line_are_composed_there() -> None:
+    """The one function below composes a golden's case from the words of its own document."""
+    assert composers(modules()) == ["turbo_lab.golden.run_case.resolve_case"]
+
+
+@pytest.mark.parametrize("call", ["compose('gate', words)", "config.compose('gate', words)"])
+def test_the_guard_of_words_can_fail(call: str) -> None:
+    trees = {
+        "turbo_lab.gate.new": ast.parse(f"def load(words):\n    return {call}"),
+        "turbo_lab.cli.new": ast.parse(f"def load(words):\n    return {call}"),
+    }
+    assert composers(trees) == ["turbo_lab.gate.new.load"]
+
+
 def test_heavy_packages_are_imported_lazily() -> None:
     wrong = [
         f"{name} imports {imported} when it is imported"

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from turbo_lab import config
 from turbo_lab.documents.golden import StageDifference
 from turbo_lab.environment import Keys
 from turbo_lab.errors import (
-    InputError,
     MissingFilesError,
     NonFiniteError,
     StoreError,
@@ -34,6 +32,7 @@ from turbo_lab.golden.run_case import (
     CaseRunner,
     Drawing,
     RecordedCase,
+    ResolveCase,
     Substitute,
     resolve_case,
 )
@@ -79,25 +78,21 @@ def check(
     judge: Judge,
     *,
     explain: bool = False,
-    overrides: Sequence[str] = (),
+    resolve: ResolveCase = resolve_case,
     drawing: Drawing = SWEEP_DRAWING,
 ) -> list[CaseCheck]:
     """Draw and judge the named cases, one after the other.
 
-    ``overrides`` apply to every case, after its own, such as ``device=cuda``; raises
-    ``InputError`` if they are wrong. A case that is broken is an ``error``, not an exception.
+    ``resolve`` may change what every case is drawn with, such as its device. A case that is
+    broken is an ``error``, not an exception.
     """
-    if overrides and len(config.compose("golden", overrides)) != 1:
-        raise InputError(f"golden check {' '.join(overrides)}: give one value per key")
-    overrides_of, duplicates = library.cases(), library.duplicates()
+    own_words, duplicates = library.cases(), library.duplicates()
     prepared: dict[str, CaseCheck | RecordedCase] = {}
     for name in names:
         try:
             if name in duplicates:
                 raise StoreError(duplicate_message(name, duplicates[name]))
-            prepared[name] = _prepare(
-                library, name, overrides_of[name], overrides, today=judge.today
-            )
+            prepared[name] = _prepare(library, name, own_words[name], resolve, today=judge.today)
         except MissingFilesError as error:
             prepared[name] = _without_run(name, Verdict.UNCOVERED, str(error))
         except TurboLabError as error:
@@ -121,12 +116,12 @@ def _prepare(
     library: GoldenLibrary,
     name: str,
     own: Sequence[str],
-    overrides: Sequence[str],
+    resolve: ResolveCase,
     today: datetime.date,
 ) -> RecordedCase | CaseCheck:
     """Return the case ready to run, or its verdict if there is nothing to run.
 
-    ``own``: overrides of the case in ``cases.json``; ``overrides``: those of this check.
+    ``own``: the words of the case in ``cases.json``.
     """
     golden = library.read_if_any(name)
     if golden is None:
@@ -136,7 +131,7 @@ def _prepare(
     if tuple(own) != golden.overrides:
         message = f"its line in cases.json has changed since it was recorded; {accept_hint(name)}"
         return _without_run(name, Verdict.UNCOVERED, message)
-    case = resolve_case(name, (*own, *overrides))
+    case = resolve(name, own)
     choice = choose_case_tier(golden, case.sweep.fingerprint.keys, today)
     if choice.tier is None:
         verdict = CaseVerdict.without_tier(

@@ -33,6 +33,8 @@ from turbo_lab.store.record import Exactness
 if TYPE_CHECKING:
     import torch
 
+    from turbo_lab.config import GridPoint
+
 Substitute = Callable[[str, "torch.Tensor"], "torch.Tensor"]
 """Called with each stage's name and tensor; the tensor that it returns takes its place."""
 
@@ -81,9 +83,21 @@ class RecordedCase(NamedTuple):
     """Tensors that the golden keeps."""
 
 
-def resolve_case(name: str, overrides: Sequence[str]) -> Case:
-    """Compose a case. Raises ``InputError`` for a grid or more than one batch."""
-    sweep = resolve_points(config.compose("golden", [*overrides, "tracking=none"]))
+ResolveCase = Callable[[str, Sequence[str]], Case]
+"""Resolves a case, given its name and the words of its line in ``cases.json``."""
+
+
+def resolve_case(name: str, words: Sequence[str]) -> Case:
+    """Compose a case from its own words; raises as :func:`composed_case`."""
+    return composed_case(name, config.compose("golden", [*words, "tracking=none"]), words)
+
+
+def composed_case(name: str, points: Sequence[GridPoint], words: Sequence[str]) -> Case:
+    """Return the case that was composed from ``words``.
+
+    Raises ``InputError`` for a grid or more than one batch.
+    """
+    sweep = resolve_points(points)
     refuse_random_weights(sweep, f"golden {name}", "record goldens of models with weights")
     cells = sweep.cells
     if sweep.exactness != Exactness.EXACT:
@@ -97,7 +111,7 @@ def resolve_case(name: str, overrides: Sequence[str]) -> Case:
             f"golden {name}: must be one batch of one cell, not {batches} batches of "
             f"{len(cells)} cells; give one value per key, and num_images of at most batch_size"
         )
-    return Case(name, cells[0], sweep, tuple(overrides))
+    return Case(name, cells[0], sweep, tuple(words))
 
 
 class CaseRunner:

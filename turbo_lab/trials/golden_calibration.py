@@ -20,6 +20,7 @@ from turbo_lab.golden.run_case import (
     CaseRunner,
     Drawing,
     RecordedCase,
+    ResolveCase,
     resolve_case,
 )
 from turbo_lab.golden.stages import differences
@@ -73,17 +74,18 @@ class Trial:
     """Metrics that the tiers judge by."""
 
 
-def load_cases(library: GoldenLibrary, overrides: Sequence[str] = ()) -> list[RecordedCase]:
-    """Resolve the case of every recorded golden, with ``overrides`` after its own.
+def load_cases(library: GoldenLibrary, resolve: ResolveCase = resolve_case) -> list[RecordedCase]:
+    """Resolve the case of every recorded golden.
 
-    Raises ``InputError`` if there is no golden.
+    ``resolve`` may change what every case is drawn with, such as its device. Raises
+    ``InputError`` if there is no golden.
     """
     goldens = library.read_all()
     if not goldens:
         raise InputError(f"{library.root}: has no goldens yet; run turbo-lab golden record")
     return [
         RecordedCase(
-            case=resolve_case(name, (*golden.overrides, *overrides)),
+            case=resolve(name, golden.overrides),
             golden=golden,
             stored=library.stored_tensors(golden),
         )

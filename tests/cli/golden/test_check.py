@@ -47,7 +47,7 @@ def test_keys_apply_to_every_case(in_folder: Path, document: Document) -> None:
     [
         (["two-step"], "Did you mean two-steps?"),
         (["sead=1"], "key=sead: unknown. Did you mean seed?"),
-        (["seed=1,2"], "golden check seed=1,2: give one value per key"),
+        (["seed=1,2"], "golden seed=1,2: give one value per key"),
         (["--html", "/proc/nope/page.html"], "--html=/proc/nope/page.html: cannot be written"),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from turbo_lab.cli.golden.options import only_overrides, split_words
+from turbo_lab.cli.golden.options import case_resolver, only_overrides, split_words
 from turbo_lab.cli.main import main
 from turbo_lab.errors import InputError
 from turbo_lab.golden.library import GoldenLibrary
@@ -17,6 +17,14 @@ def test_words_are_names_or_overrides() -> None:
     assert only_overrides(["seed=1"]) == ["seed=1"]
     with pytest.raises(InputError, match="two-steps: unexpected name; this command takes KEY=VA"):
         only_overrides(["seed=1", "two-steps"])
+
+
+def test_words_after_a_cases_own_come_last() -> None:
+    case = case_resolver(["num_threads=2"])("one", ["num_images=1", "num_threads=1"])
+    assert case.name == "one" and case.sweep.options.num_threads == 2
+    assert case.overrides == ("num_images=1", "num_threads=1", "num_threads=2")
+    with pytest.raises(InputError, match="seed=1,2: give one value per key"):
+        only_overrides(["seed=1,2"])
 
 
 @pytest.mark.parametrize("command", ["calibrate", "mutate", "invariance"])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from turbo_lab.cli.golden.options import only_overrides
+from turbo_lab.cli.golden.options import case_resolver, only_overrides
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import json_option
 from turbo_lab.documents.golden import GoldenCalibration, ThresholdProvenance
@@ -34,7 +34,7 @@ def command(words: tuple[str, ...], write: bool, as_json: bool) -> int:
     from turbo_lab.trials.golden_calibration import calibrate, load_cases
 
     library = open_own_library() if write else open_library()
-    cases = load_cases(library, only_overrides(words))
+    cases = load_cases(library, case_resolver(only_overrides(words)))
     # Thresholds that are about to be replaced are not checked for looseness.
     stored = None if write else library_thresholds(library)
     calibration = calibrate(cases, image_embedding(), stored)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from turbo_lab.cli.golden.options import split_words
+from turbo_lab.cli.golden.options import case_resolver, split_words
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import html_option, json_option
 from turbo_lab.documents.output import check_writable, print_document
@@ -42,7 +42,7 @@ def command(words: tuple[str, ...], explain: bool, html: Path | None, as_json: b
         names or list(cases),
         library_judge(library),
         explain=explain,
-        overrides=overrides,
+        resolve=case_resolver(overrides),
     )
     result = golden_check(checks, [] if names else library.orphans())
     if html is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from turbo_lab.cli.golden.options import only_overrides
+from turbo_lab.cli.golden.options import case_resolver, only_overrides
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import json_option
 from turbo_lab.documents.golden import GoldenInvariance
@@ -28,7 +28,7 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
     from turbo_lab.trials.golden_invariance import invariance
 
     library = open_library()
-    cases = load_cases(library, only_overrides(words))
+    cases = load_cases(library, case_resolver(only_overrides(words)))
     rows = invariance(cases, library_judge(library))
     holds = all(row.holds is not False for row in rows)
     if as_json:

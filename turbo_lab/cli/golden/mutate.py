@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from turbo_lab.cli.golden.options import only_overrides
+from turbo_lab.cli.golden.options import case_resolver, only_overrides
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import json_option
 from turbo_lab.documents.golden import GoldenMutation
@@ -26,7 +26,7 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
     from turbo_lab.trials.golden_calibration import load_cases
 
     library = open_library()
-    cases = load_cases(library, only_overrides(words))
+    cases = load_cases(library, case_resolver(only_overrides(words)))
     tried = golden_mutation.mutate(cases, library_judge(library))
     mutation = GoldenMutation(tried.score, tried.faults, tried.harmless)
     if as_json:

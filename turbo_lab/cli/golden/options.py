@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from turbo_lab.errors import InputError
+
+if TYPE_CHECKING:
+    from turbo_lab.golden.run_case import Case, ResolveCase
 
 processes_option = click.option(
     "--processes",
@@ -21,13 +25,14 @@ processes_option = click.option(
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the names of cases, and the overrides that apply to each of them.
 
-    Raises ``InputError`` for a wrong override, once instead of once per case.
+    Raises ``InputError`` for a wrong override or a grid, once instead of once per case.
     """
     overrides = [w for w in words if "=" in w]
     if overrides:
         from turbo_lab.config import compose
 
-        compose("golden", overrides)
+        if len(compose("golden", overrides)) != 1:
+            raise InputError(f"golden {' '.join(overrides)}: give one value per key")
     return [w for w in words if "=" not in w], overrides
 
 
@@ -40,3 +45,15 @@ def only_overrides(words: Sequence[str]) -> list[str]:
             "all cases"
         )
     return overrides
+
+
+def case_resolver(overrides: Sequence[str]) -> ResolveCase:
+    """Return a function that composes a case from its own words, followed by ``overrides``."""
+    from turbo_lab.config import compose
+    from turbo_lab.golden.run_case import composed_case
+
+    def resolve(name: str, own: Sequence[str]) -> Case:
+        words = (*own, *overrides)
+        return composed_case(name, compose("golden", [*words, "tracking=none"]), words)
+
+    return resolve
