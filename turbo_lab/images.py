@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from turbo_lab.errors import InputError
 from turbo_lab.untrusted.paths import open_regular
@@ -117,6 +117,9 @@ def read_photo(path: Path) -> tuple[np.ndarray, bool]:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB")), is_turned
     except FileNotFoundError as error:
         raise ImageFileError(path, "does not exist") from error
+    except UnidentifiedImageError as error:  # its text names an object of Python
+        reason = "it is not one, or it is damaged"
+        raise ImageFileError(path, f"cannot be read as an image ({reason})") from error
     except UNREADABLE as error:
         raise ImageFileError(path, f"cannot be read as an image ({error})") from error
 

@@ -70,7 +70,9 @@ def test_a_folder_gives_its_pictures_sorted_by_name(tmp_path: Path) -> None:
 def test_a_file_that_is_not_an_image_is_refused_by_its_name(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n cut off")
-    with pytest.raises(InputError, match=r"b\.png: cannot be read as an image"):
+    with pytest.raises(
+        InputError, match=r"b\.png: cannot be read as an image \(it is not one, or it is damaged\)$"
+    ):
         read_sources(source_files(str(tmp_path)), SIZE)
 
 
