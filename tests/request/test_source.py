@@ -65,6 +65,9 @@ def test_a_folder_gives_its_pictures_sorted_by_name(tmp_path: Path) -> None:
     assert [file.name for file in files] == ["a.png", "b.JPG", "c.webp"]
     note = crop_note("photos", read_sources(files, SIZE), SIZE)
     assert note == "image=photos: 3 of its 3 images are cropped in the middle to fit 64x64"
+    save(tmp_path / "a.png")
+    note = crop_note("photos", read_sources(files[:2], SIZE), SIZE)
+    assert note == "image=photos: 1 of its 2 images is cropped in the middle to fit 64x64"
 
 
 def test_a_file_that_is_not_an_image_is_refused_by_its_name(tmp_path: Path) -> None:

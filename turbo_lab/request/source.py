@@ -118,4 +118,5 @@ def crop_note(image: str, sources: Sequence[Source], size: Size) -> str | None:
     to = f"cropped in the middle to fit {size[0]}x{size[1]}"
     if len(sources) == 1:
         return f"image={image}: {cropped[0].width}x{cropped[0].height}, {to}"
-    return f"image={image}: {len(cropped)} of its {len(sources)} images are {to}"
+    verb = "is" if len(cropped) == 1 else "are"
+    return f"image={image}: {len(cropped)} of its {len(sources)} images {verb} {to}"
