@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ from turbo_lab.cards import choices_of
 from turbo_lab.cli.commands import COMMANDS
 from turbo_lab.cli.main import main
 from turbo_lab.config.keys import known_keys
-from turbo_lab.planning.resolved_sweep import ResolvedSweep
 from turbo_lab.store.store import Store
 
 
@@ -96,31 +94,6 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     assert sorted(path.name for path in own_folder.rglob("*")) == before
 
 
-def test_plan_counts_without_writing_anything(
-    own_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    grid = ["num_inference_steps=1,2,3,4", "guidance_scale=0,0.5,1,1.5,2,3", "num_images=16"]
-    assert main(["plan", "--json", *grid]) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert document["counts"] == {"requested": 24, "distinct": 16, "in_store": 0, "to_run": 16}
-    assert document["work"]["unet_rows"] == {"alone": 16 * 90, "planned": 16 * 45}
-    assert list(own_folder.iterdir()) == []
-
-
-def test_default_sweep_applies_only_where_nothing_about_the_grid_is_said(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    for arguments, cells in (
-        ([], 6),
-        (["store=x"], 6),
-        (["num_images=4"], 1),
-        (["seed=7"], 1),
-        (["-m"], 6),
-    ):
-        assert main(["plan", "--json", *arguments]) == 0
-        assert json.loads(capsys.readouterr().out)["counts"]["requested"] == cells
-
-
 @pytest.mark.parametrize("flags", [["--cfg", "job"], ["-c", "all"]])
 def test_hydras_own_flags_answer(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", *flags]) == 0
@@ -141,48 +114,6 @@ def test_help_of_a_grid_names_every_key(command: str, capsys: pytest.CaptureFixt
     keys = known_keys() - {"golden"}  # cases, not settings
     assert {key for key in keys if f"  {key}=" not in text} == set()
     assert [name for name in choices_of("model") if name not in text] == [], "no name is broken"
-
-
-def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in ([], ["--help"], ["-h"]):
-        assert main(words) == 0
-        text = capsys.readouterr().out
-        assert all(f"  {name} " in text and summary in text for name, summary in COMMANDS.items())
-
-
-def test_generate_then_show(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    prompt = "a 'red', apple = (on) a blue background"
-    assert main(["generate", "--json", prompt, "seed=7", "num_threads=1"]) == 0
-    (image,) = json.loads(capsys.readouterr().out)["images"]
-    assert image["seed"] == 7 and image["prompt"] == prompt
-    assert main(["show", "--json", image["path"]]) == 0
-    about = json.loads(capsys.readouterr().out)
-    assert about["pixels_intact"] is True
-    assert about["prompt"] == prompt and about["pixel_sha256"] == image["pixel_sha256"]
-    assert about["recipe"]["num_inference_steps"] == 1
-
-
-@pytest.mark.parametrize(
-    "prompt",
-    ["back\\slash", "cost ${seed}", "a=b is true", "it's 'quoted'", "two\nlines", "ends in \\",
-     "a, (list) [of] {things}", "größe 猫"],
-)  # fmt: skip
-def test_a_prompt_arrives_as_it_was_written(
-    prompt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from turbo_lab.workflows import sweep
-
-    seen: list[ResolvedSweep] = []
-
-    def stop(found: ResolvedSweep, progress: object) -> None:
-        seen.append(found)
-        raise KeyboardInterrupt
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep, "run_sweep", stop)
-    assert main(["generate", prompt, "seed=3"]) == 3
-    ((batch,),) = (cell.batches for found in seen for cell in found.cells)
-    assert (batch.layout.prompts, batch.layout.seeds) == ((prompt,), (3,))
 
 
 @pytest.mark.parametrize(
@@ -269,12 +200,3 @@ def test_a_cache_that_cannot_be_written_is_named(
     monkeypatch.setenv("TURBO_LAB_CACHE", str(tmp_path / "file" / "cache"))
     assert main(["plan", f"store={tmp_path / 'store'}"]) == 2
     assert "set TURBO_LAB_CACHE to a folder that can be written" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_no_line_of_a_commands_overview_is_cut(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([name, "--help"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if re.search(r"\w\.\.\.$", line)] == []
