@@ -136,6 +136,22 @@ def test_graphs_are_dropped_with_the_adapters_that_they_read(
     assert np.array_equal(plain[1], draw(*nano("lora=ink@1")).pixels)
 
 
+def test_another_shape_is_captured_for_itself_and_keeps_its_bits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(PipelineKeys, "check", lambda *_, **__: None)
+    grid = ("resolution=64,128x64", "batch_size=2,1")
+    worker, sweep = nano("pipeline=exact", "graphs=cuda", *grid, backend=ReplayedCalls())
+    drawn = [draw(worker, sweep, cell).pixels for cell in range(4)]
+    exact = worker.resident.exact
+    assert exact is not None and exact.graphs is not None
+    # Per batch size: text; per size as well: UNet and VAE.
+    assert exact.graphs.num_graphs == 2 + 2 * 4 and not exact.given_back
+    stock, sweep = nano(*grid)
+    for cell, pixels in enumerate(drawn):
+        assert np.array_equal(pixels, draw(stock, sweep, cell).pixels)
+
+
 def test_timing_is_of_the_exact_loop_and_splits_into_its_stages() -> None:
     worker, sweep = nano("pipeline=exact")
     cell = sweep.cells[0]
