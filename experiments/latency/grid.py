@@ -49,6 +49,8 @@ class Setup:
     """VAE of ``pipeline=fast``; ``None``: the model's own."""
     is_quick: bool
     """Whether the short list of points is measured, in shorter blocks."""
+    num_points: int | None = None
+    """Number of points, from the first; ``None``: all of them."""
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -65,7 +67,7 @@ class Setup:
             every = [(small, batch, steps) for steps in (1, 4) for batch in batches]
             every += [(large, batch, steps) for steps in (1, 4) for batch in (1, 4)]
             wanted = list(dict.fromkeys([*wanted, *every]))
-        return tuple(Point(*values) for values in wanted)
+        return tuple(Point(*values) for values in wanted)[: self.num_points]
 
     @property
     def rounds(self) -> int:

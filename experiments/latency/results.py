@@ -139,8 +139,8 @@ class Results:
         if not path.exists():
             return cls(setup, fingerprint)
         found = cls.read(path)
-        before = (replace(found.setup, is_quick=False), found.fingerprint["keys"])
-        now = (replace(setup, is_quick=False), fingerprint["keys"])
+        before = (_same_for_all(found.setup), found.fingerprint["keys"])
+        now = (_same_for_all(setup), fingerprint["keys"])
         hosts = [one["options"].get("host") for one in (found.fingerprint, fingerprint)]
         if before != now or hosts[0] != hosts[1]:
             raise InputError(
@@ -148,3 +148,8 @@ class Results:
                 "name another folder with --out"
             )
         return replace(found, setup=setup)
+
+
+def _same_for_all(setup: Setup) -> Setup:
+    """Return a setup without what may differ between runs that fill one file."""
+    return replace(setup, is_quick=False, num_points=None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.latency import lanes, sharing
 from experiments.latency.grid import Setup
 from experiments.latency.results import Results, Step
 
@@ -113,8 +115,56 @@ def fast(run: Run) -> Step:
     return _measured(run, FAST, ["stock", "fast"])
 
 
+def determinism(run: Run) -> Step:
+    """Measure what each setting of the image lane costs, and how many pixels it changes."""
+
+    def ask() -> dict[str, Any]:
+        begun = _start("experiments.latency.lanes", str(run.path))
+        found = _document(begun, run.limit_s)
+        figures = [one for one in Results.read(run.path).figures if one.process == lanes.PROCESS]
+        return {**found, "points": len({one.point for one in figures})}
+
+    return _timed(ask)
+
+
+def shared_work(run: Run) -> Step:
+    """Compare sweeps with a bare loop: wall time, and whether shared work keeps every pixel."""
+
+    def ask() -> dict[str, Any]:
+        began = time.monotonic()
+
+        def left_s() -> float:
+            return max(1.0, run.limit_s - (time.monotonic() - began))
+
+        rounds = 1 if run.setup.is_quick else 3
+        begun = _start("experiments.latency.sharing", str(run.path), str(rounds))
+        bare_s = _document(begun, left_s())["bare_s"]
+        words = ["sweep", *sharing.grid(run.setup).words(run.setup), "pipeline=exact", *_PLAIN]
+        taken: dict[str, list[float]] = {}
+        pixels: dict[str, list[str]] = {}
+        for number in range(rounds):
+            for share in ("exact", "none"):
+                with tempfile.TemporaryDirectory(prefix="turbo-lab-latency-") as folder:
+                    own = [*words, f"share={share}", f"store={folder}/{number}"]
+                    found = _document(_start("turbo_lab.cli", *own), left_s())
+                taken.setdefault(share, []).append(found["wall_s"])
+                pixels[share] = _pixels(found)
+        return {
+            "bare_s": bare_s,
+            "sweep_s": taken["exact"],
+            "unshared_s": taken["none"],
+            "of_bare": statistics.median(taken["exact"]) / statistics.median(bare_s),
+            "images": len(pixels["exact"]),
+            "identical": sum(a == b for a, b in zip(*pixels.values(), strict=True)),
+        }
+
+    return _timed(ask)
+
+
 def is_complete(results: Results, name: str) -> bool:
     """Return whether a step that is done has nothing left, as after a quick run."""
+    if name == "determinism":
+        return all(results.of(lanes.PROCESS, point) for point in lanes.points(results.setup))
     process = {"exact": EXACT, "fast": FAST}.get(name)
     if process is None:
         return True

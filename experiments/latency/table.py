@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from experiments.latency import lanes
 from experiments.latency.floor import floor_s
 from experiments.latency.results import Figures, Interval, Results, Step
 from turbo_lab.compare.published import published
@@ -20,6 +21,7 @@ def page(results: Results) -> str:
         f"# Latency of {results.setup.model}",
         _where(results),
         figures_table(results),
+        lanes_table(results),
         _failures(results.figures),
         _warnings(results.figures),
         _floors(results),
@@ -32,12 +34,34 @@ def page(results: Results) -> str:
 
 def figures_table(results: Results) -> str:
     """Return one row per pipeline and point, in the order of points."""
-    measured = [one for one in results.figures if one.mean_s is not None]
+    measured = [
+        one for one in results.figures if one.mean_s is not None and one.process != lanes.PROCESS
+    ]
     if not measured:
         return "not measured"
     order = {point: index for index, point in enumerate(dict.fromkeys(f.point for f in measured))}
     rows = [_row(one) for one in sorted(measured, key=lambda one: order[one.point])]
     return _table(_HEADS, rows)
+
+
+def lanes_table(results: Results) -> str:
+    """Return what each setting of the image lane costs; empty if nothing was measured."""
+    heads = ("size", "batch", "steps", "setting", "ms per call (95%)",
+             f"of `{lanes.AS_TORCH_COMES}` (95%)", "MiB of a call")  # fmt: skip
+    rows = [
+        (
+            one.point.resolution,
+            str(one.point.batch_size),
+            str(one.point.num_inference_steps),
+            one.pipeline,
+            f"{one.mean_s * 1e3:.4g}{_interval(one.ci95, 1e3)}",
+            "1" if one.ratio is None else f"{one.ratio:.3f}{_interval(one.ratio_ci95)}",
+            "-" if one.peak_memory_bytes is None else f"{one.peak_memory_bytes / 2**20:.0f}",
+        )
+        for one in results.figures
+        if one.process == lanes.PROCESS and one.mean_s is not None
+    ]
+    return "## Cost of the image lane's settings\n\n" + _table(heads, rows) if rows else ""
 
 
 def published_table() -> str:

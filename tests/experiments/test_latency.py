@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from experiments.latency import __main__ as script
-from experiments.latency import steps
+from experiments.latency import lanes, sharing, steps
 from experiments.latency.floor import UNET_TFLOP, VAE_TFLOP, floor_s
 from experiments.latency.grid import FAST_VAES, PIPELINES, Point, Setup
 from experiments.latency.interleaved import interleave
@@ -212,6 +212,68 @@ def test_a_step_that_takes_too_long_is_ended_and_the_next_ones_run(
     assert Results.read(path).steps["doctor"].status == "skipped"
 
 
+def test_a_quick_run_fits_six_minutes_and_each_step_has_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sum(step.limit_s for step in script.STEPS) == script.QUICK_BUDGET_S <= 340
+    assert [step.name for step in script.STEPS][:2] == ["doctor", "exact"], "most valuable first"
+    path = tmp_path / "latency.json"
+    Results(NANO, ENVIRONMENT).write(path)
+    limits = []
+
+    def run(one: steps.Run) -> Step:
+        limits.append(one.limit_s)
+        return Step("done", 0.0, {})
+
+    doctor, last = (replace(script.STEPS[i], run=run) for i in (0, -1))
+    monkeypatch.setattr(script, "STEPS", (doctor, last))
+    script._run_step(doctor, path, left_s=300.0)
+    script._run_step(last, path, left_s=100.0)
+    assert limits == [doctor.limit_s, 100.0], "the last one takes what the others left"
+
+
+def test_a_run_without_time_left_begins_nothing_and_writes_its_page(tmp_path: Path) -> None:
+    words = ["--device", "cpu", "--model", "nano-turbo", "--quick", "--budget-s", "1"]
+    assert script.main([*words, "--out", str(tmp_path)]) == 3
+    found = Results.read(tmp_path / "latency.json")
+    assert {step.status for step in found.steps.values()} == {"skipped"}
+    assert len(found.steps) == len(script.STEPS)
+    assert "out of time" in (tmp_path / "latency.md").read_text()
+
+
+def test_the_settings_of_the_image_lane_have_a_table_of_their_own() -> None:
+    base = replace(FAST, pipeline=lanes.AS_TORCH_COMES, process=lanes.PROCESS, ratio=None)
+    lane = replace(FAST, pipeline="image lane", process=lanes.PROCESS)
+    shown = page(results().with_figures(base, lane))
+    table = shown.partition("## Cost of the image lane's settings")[2].partition("##")[0]
+    assert "| 512x512 | 16 | 1 | image lane | 100 (90 to 110) | 0.250 (0.24 to 0.26) |" in table
+    assert shown.count("| image lane |") == 1
+    assert "Cost of the image lane" not in page(results())
+    assert "image lane" not in stage_plot(Results(SHAPE, ENVIRONMENT).with_figures(
+        replace(lane, stages_s=None)
+    ))  # fmt: skip
+
+
+def test_settings_and_points_differ_by_device() -> None:
+    assert set(lanes.lanes("cpu")) == set(lanes.lanes("cuda"))
+    assert len(lanes.points(replace(SHAPE, is_quick=True))) == 2 < len(lanes.points(SHAPE))
+    assert Point("1024x1024", 1, 1) in lanes.points(SHAPE), "where math needs a score matrix"
+
+
+def test_the_grid_that_is_shared_is_that_of_the_goal_on_a_gpu() -> None:
+    grid = sharing.grid(SHAPE)
+    assert (len(grid.steps) * len(grid.guidances), grid.batch_size) == (24, 16)
+    (one,) = {word for word in grid.words(SHAPE) if word.startswith("guidance_scale")}
+    assert one == "guidance_scale=0,0.5,1,1.5,2,3"
+
+
+def test_the_number_of_points_may_differ_between_runs_of_one_file(tmp_path: Path) -> None:
+    few = replace(SHAPE, num_points=1)
+    assert few.points == SHAPE.points[:1]
+    Results(few, ENVIRONMENT).write(tmp_path / "latency.json")
+    assert Results.resume(tmp_path / "latency.json", SHAPE, ENVIRONMENT).setup == SHAPE
+
+
 def test_a_process_that_fails_is_a_failed_step(tmp_path: Path) -> None:
     ended = steps.exact(steps.Run(tmp_path / "absent.json", NANO, 60.0))
     assert ended.status == "failed" and "ended with" in ended.detail["reason"]
@@ -226,19 +288,34 @@ def test_wrong_words_are_explained(
 
 
 @pytest.mark.slow
-def test_the_whole_script_on_a_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The very script that a GPU runs, on the model that ships."""
+def test_the_whole_script_on_a_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The very script that a GPU runs, every step of it, on the model that ships."""
     words = ["--device", "cpu", "--model", "nano-turbo", "--quick", "--out", str(tmp_path)]
-    only = ["--only", "doctor,exact,goldens,fresh,nano"]
+    # A busy machine may take longer than a GPU's budget; the steps are the same.
+    only = ["--points", "1", "--budget-s", "1800"]
+    monkeypatch.setattr(
+        script, "STEPS", tuple(replace(step, limit_s=600.0) for step in script.STEPS)
+    )
     assert script.main([*words, *only]) == 0
     found = Results.read(tmp_path / "latency.json")
     assert {name: step.status for name, step in found.steps.items()} == dict.fromkeys(
-        ("doctor", "exact", "goldens", "fresh", "nano"), "done"
+        (step.name for step in script.STEPS), "done"
     )
+    shared = found.steps["sharing"].detail
+    assert shared["images"] == shared["identical"] == 8 and shared["of_bare"] > 0
+    settings = found.of(lanes.PROCESS, NANO.points[0])
+    assert [one.pipeline for one in settings] == list(lanes.lanes("cpu"))
+    assert all(one.ratio_ci95 is not None for one in settings[1:])
+    changed = found.steps["determinism"].detail["changed_per_mille"]
+    assert changed["image lane"] == changed["image lane, tf32=convolutions"] == 0
+    stock, fast = found.of(steps.FAST, NANO.points[0])
+    assert fast.error is None and (fast.first_call_s or 0) > (stock.first_call_s or 0)
     fresh = found.steps["fresh"].detail
     assert fresh["images"] == fresh["identical"] == 128
     assert found.steps["goldens"].detail["verdict"] == "pass"
-    for point in NANO.points:
+    for point in NANO.points[:1]:
         stock, exact = found.of(steps.EXACT, point)
         assert stock.error is None and exact.error is None and exact.ratio_ci95 is not None
         assert sum((stock.stages_s or {}).values()) > 0 and len(stock.blocks_s) == 8
