@@ -14,6 +14,7 @@ from turbo_lab.cards import locate, model_card
 from turbo_lab.cli.main import main
 from turbo_lab.errors import InputError
 from turbo_lab.store.record import Exactness
+from turbo_lab.workflows.recorded_weights import RecordedNames
 from turbo_lab.workflows.reproduce import Drawing, reproduce
 
 ONE = ["num_images=2", "batch_size=2", "resolution=64", "num_threads=1", "prompts=scenes-demo"]
@@ -76,6 +77,7 @@ def test_what_is_about_looks_is_refused_in_one_line(
 def test_its_pixels_are_not_reproduced(tmp_path: Path) -> None:
     files = locate(model_card("sdxl-turbo-shape"))
     recipe = replace(RECIPE, model=files.digest, lora=())
-    drawing = Drawing("here", recipe, None, {files.digest: files.name}, (), None, Exactness.EXACT)
+    weights = RecordedNames("here", {files.digest: files.name})
+    drawing = Drawing(recipe, None, weights, {}, (), None, Exactness.EXACT)
     with pytest.raises(InputError, match="here: sdxl-turbo-shape has random weights, which differ"):
         reproduce(drawing, "cpu", 1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import pytest
 
 from turbo_lab import config
@@ -60,6 +63,11 @@ def test_a_comma_in_a_prompt_is_no_grid_in_silence() -> None:
     (point,) = config.compose("plan", ['negative_prompt="blurry, low quality"'])
     assert point.values["negative_prompt"] == "blurry, low quality"
     assert len(config.compose("plan", ["prompt=choice(a key,a cat)"])) == 2
+    with pytest.raises(InputError) as refused:
+        config.compose("plan", ['prompt=a key, "red"'])
+    shown = re.findall(r"(prompt='.*?') for the text", str(refused.value))
+    (point,) = config.compose("plan", shlex.split(shown[0]))
+    assert point.values["prompt"] == 'a key, "red"'
     assert len(config.compose("plan", ["prompt='a key','a cat'"])) == 2
 
 

@@ -171,10 +171,12 @@ def test_a_recipe_comes_back_from_its_plain_form() -> None:
     plain = json.loads(json.dumps(as_plain(recipe)))
     assert Recipe.from_plain(plain) == recipe
     assert Recipe.from_plain(plain).digest == recipe.digest
-    with pytest.raises(TypeError, match="hue"):
+    with pytest.raises(ValueError, match="hue"):
         Recipe.from_plain({**plain, "hue": 1})
-    with pytest.raises(KeyError, match="variant"):
+    with pytest.raises(ValueError, match="variant is missing"):
         Recipe.from_plain({name: value for name, value in plain.items() if name != "variant"})
+    with pytest.raises(ValueError, match="width is 'abc', not an integer"):
+        Recipe.from_plain({**plain, "width": "abc"})
 
 
 @pytest.mark.parametrize(

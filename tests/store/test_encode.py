@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from tests.recipes import RECIPE
 from turbo_lab import images
+from turbo_lab.identity import sha256_text
 from turbo_lab.request.recipe import Batch, Layout
 from turbo_lab.store.encode import DrawnBatch, encode_batch
 from turbo_lab.store.record import Exactness
@@ -48,6 +50,7 @@ def test_a_png_names_all_that_it_takes_to_draw_it_again(tmp_path: Path) -> None:
     _, text = images.read_png(path)
     assert json.loads(text["turbo-lab"]) == {
         "recipe": RECIPE.plain(),
+        "negative_prompt": None,
         "prompt": "a blue box",
         "seed": 4,
         "batch_id": BATCH.batch_id,
@@ -62,6 +65,18 @@ def test_a_png_names_all_that_it_takes_to_draw_it_again(tmp_path: Path) -> None:
     assert text["parameters"] == (
         "a blue box\nSteps: 1, CFG scale: 0.0, Seed: 4, Size: 64x64, Model: nano"
     )
+
+
+def test_a_png_shows_its_negative_prompt_as_other_tools_do(tmp_path: Path) -> None:
+    batch = Batch(replace(RECIPE, negative_prompt=sha256_text("dark")), BATCH.layout)
+    drawn = DrawnBatch(batch, Exactness.EXACT, KEYS, pixels(), negative_prompt="dark")
+    path = tmp_path / "one.png"
+    path.write_bytes(encode_batch(drawn)[1]["00-seed3.png"])
+    assert images.read_png(path)[1]["parameters"].splitlines() == [
+        "a red box",
+        "Negative prompt: dark",
+        "Steps: 1, CFG scale: 0.0, Seed: 3, Size: 64x64, Model: eeeeeeeeeeee",
+    ]
 
 
 def test_as_many_images_as_rows() -> None:

@@ -23,8 +23,8 @@ def store(tmp_path: Path) -> Store:
 
 def test_a_record_is_found_by_its_beginning_and_by_its_path(store: Store) -> None:
     path = store.record_path("b" * 64)
-    assert find_drawing("a" * 8, store.root, None).name == "a" * 64
-    assert find_drawing(str(path), Path("nowhere"), None).name == "b" * 64
+    assert find_drawing("a" * 8, store.root, None).weights.subject == "a" * 64
+    assert find_drawing(str(path), Path("nowhere"), None).weights.subject == "b" * 64
 
 
 @pytest.mark.parametrize(

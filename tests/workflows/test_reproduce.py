@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from turbo_lab import images
 from turbo_lab.cli.main import main
+from turbo_lab.identity import sha256_text
+from turbo_lab.request.recipe import Batch, Layout, Recipe
+from turbo_lab.store.encode import DrawnBatch, encode_batch
+from turbo_lab.store.record import Exactness
 from turbo_lab.store.store import Store
+from turbo_lab.workflows.reproduce import drawing_of_png
 
 SWEEP = ("sweep", "num_inference_steps=1,2", "num_images=2", "batch_size=2", "num_threads=1",
          "timing=off", "metrics=none")  # fmt: skip
@@ -166,6 +174,81 @@ def test_a_png_says_where_it_was_drawn_and_by_which_stages(
     code, found = reproduced(capsys, "fast.png")
     assert (code, found["verdict"]) == (3, "uncovered")
     assert found["message"] == "compile: no tier covers this difference"
+
+
+texts = st.text(st.characters(codec="utf-8"))
+hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def drawn_batches(draw: st.DrawFn) -> DrawnBatch:
+    """One row of 2x2 pixels by any recipe, with and without a negative prompt."""
+    negative = draw(st.none() | texts)
+    strength = draw(st.none() | st.floats(0.0, 1.0))
+    sources = () if strength is None else (draw(hashes),)
+    recipe = Recipe(
+        model=draw(hashes),
+        scheduler=draw(texts),
+        lora=tuple(draw(st.lists(st.tuples(hashes, numbers), max_size=3))),
+        num_inference_steps=draw(st.integers(1, 1000)),
+        guidance_scale=draw(numbers),
+        negative_prompt=None if negative is None else sha256_text(negative),
+        width=draw(st.integers(1, 10_000)),
+        height=draw(st.integers(1, 10_000)),
+        dtype=draw(st.sampled_from(["float32", "float16", "bfloat16"])),
+        variant=tuple(sorted(draw(st.dictionaries(texts, texts, max_size=4)).items())),
+        strength=strength,
+    )
+    layout = Layout((draw(texts),), (draw(st.integers(0, 2**63 - 1)),), sources)
+    names = draw(st.dictionaries(hashes, texts, max_size=3))
+    return DrawnBatch(
+        batch=Batch(recipe, layout),
+        exactness=draw(st.sampled_from(Exactness)),
+        keys=draw(st.dictionaries(texts, texts | st.integers(0, 99), max_size=4)),
+        pixels=np.zeros((1, 2, 2, 3), np.uint8),
+        negative_prompt=negative,
+        names=names,
+        source_names=dict.fromkeys(sources, "a source.png"),
+    )
+
+
+@settings(deadline=None)
+@given(drawn_batches())
+def test_a_png_describes_the_whole_drawing(drawn: DrawnBatch) -> None:
+    """What a PNG did not carry could not be drawn again from it."""
+    (png,) = encode_batch(drawn)[1].values()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "one.png"
+        path.write_bytes(png)
+        found = drawing_of_png(path)
+    assert found.recipe == drawn.batch.recipe
+    assert found.negative_prompt == drawn.negative_prompt
+    assert [batch.layout for batch in found.batches] == [drawn.batch.layout]
+    assert (found.keys, found.exactness) == (drawn.keys, drawn.exactness)
+    assert found.weights.names == drawn.names
+    assert list(found.sources) == list(drawn.batch.layout.sources)
+
+
+def test_a_png_is_drawn_again_with_its_negative_prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["guidance_scale=2", "negative_prompt=bell", "seed=4", "num_threads=1"]
+    assert main(["generate", "a key", *words]) == 0
+    (png,) = (tmp_path / "turbo-lab-images").glob("*.png")
+    code, found = reproduced(capsys, str(png))
+    assert (code, found["identical"]) == (0, True)
+    for text, message in (
+        ("box", "its negative prompt is not the one that its recipe names"),
+        (None, "whose text an old turbo-lab did not write into the PNG; name its record instead"),
+    ):
+        pixels, chunks = images.read_png(png)
+        about = json.loads(chunks["turbo-lab"]) | {"negative_prompt": text}
+        edited = tmp_path / "edited.png"
+        edited.write_bytes(images.encode_png(pixels, {"turbo-lab": json.dumps(about)}))
+        assert main(["reproduce", str(edited)]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_an_image_that_was_edited_or_damaged_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -87,9 +88,10 @@ def _check_comma(override: Override) -> None:
         return
     if value.simple_form and any(isinstance(one, str) for one in value.list):
         listed = override.input_line.partition("=")[2]
+        text, choice = '"' + listed.replace('"', r"\"") + '"', f"choice({listed})"
         raise InputError(
             f"{override.input_line}: is one text with a comma, or a list? Write "
-            f"{key}='\"{listed}\"' for the text, or {key}='choice({listed})' for the list"
+            f"{key}={shlex.quote(text)} for the text, or {key}={shlex.quote(choice)} for the list"
         )
 
 

@@ -169,6 +169,8 @@ class ShownImage:
     """Keys of the environment."""
     pixels_intact: bool
     """``true`` if the pixels of the file are those that were drawn."""
+    negative_prompt: str | None = None
+    """Text of the negative prompt. ``None``: it had no effect, or an old version wrote the file."""
     models: Mapping[str, str] = field(default_factory=dict)
     """Names of the weights, by digest; empty if written by a version that recorded none."""
     stages: Mapping[str, str] | None = None

@@ -202,6 +202,7 @@ class _Driver:
             pixels=drawn.pixels,
             stages=stages,
             notes=(*notes, *drawn.library_warnings),
+            negative_prompt=negative,
             names=origin.names,
             source_names=origin.source_names,
         )

@@ -198,6 +198,12 @@ def stage_value(stage: str, tensor: torch.Tensor) -> StageValue:
 
 def _through_png(case: Case, pixels: np.ndarray, encode_png: EncodePng) -> np.ndarray:
     """Encode the pixels as a sweep does, and decode them again."""
-    drawn = DrawnBatch(case.batch, Exactness.EXACT, case.sweep.fingerprint.keys, pixels)
+    drawn = DrawnBatch(
+        batch=case.batch,
+        exactness=Exactness.EXACT,
+        keys=case.sweep.fingerprint.keys,
+        pixels=pixels,
+        negative_prompt=case.cell.negative_prompt,
+    )
     _, files = encode_batch(drawn, encode_png)
     return np.stack([images.decode_png(content) for content in files.values()])

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 from turbo_lab.errors import InputError
 from turbo_lab.identity import digest, sha256_text
 from turbo_lab.request.request import MAX_SEED, Request
-from turbo_lab.untrusted.typed_json import OMITTED, to_plain
+from turbo_lab.untrusted.typed_json import OMITTED, read_typed, to_plain
 
 AxisValues = tuple[tuple[str, object], ...]
 """Config keys that a sweep varies with one value each, in the order of the command line."""
@@ -53,11 +53,12 @@ class Recipe:
     def from_plain(cls, values: Mapping[str, Any]) -> Recipe:
         """Return the recipe of a JSON object, as :meth:`plain` writes it.
 
-        Raises ``KeyError``, ``TypeError`` or ``ValueError`` for anything else.
+        Raises ``ValueError`` for anything else, also for a field of a later version: it would
+        change the images.
         """
-        lora = tuple((str(key), float(weight)) for key, weight in values["lora"])
-        variant = tuple((str(key), str(value)) for key, value in values["variant"])
-        return cls(**{**values, "lora": lora, "variant": variant})
+        if unknown := sorted(set(values) - {one.name for one in fields(cls)}):
+            raise ValueError(f"the recipe has {', '.join(unknown)}, which this version cannot draw")
+        return read_typed(cls, values)
 
     def plain(self) -> dict[str, object]:
         """Return the recipe as a JSON object; what text to image lacks is left out."""
@@ -75,6 +76,12 @@ class Recipe:
         if self.strength is None:
             return self.num_inference_steps
         return steps_run(self.num_inference_steps, self.strength)
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Digests of its model, its LoRAs and the VAE that replaces the model's."""
+        vaes = [value for key, value in self.variant if key == "vae"]
+        return (self.model, *(key for key, _ in self.lora), *vaes)
 
     @property
     def has_guidance(self) -> bool:

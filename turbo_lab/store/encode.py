@@ -15,7 +15,7 @@ import numpy as np
 from turbo_lab import images
 from turbo_lab.environment import Keys
 from turbo_lab.identity import array_sha256, canonical_json
-from turbo_lab.request.recipe import Batch, Recipe
+from turbo_lab.request.recipe import Batch
 from turbo_lab.store.record import BatchRecord, Exactness, ImageEntry
 from turbo_lab.store.store import reuse_key
 
@@ -43,6 +43,8 @@ class DrawnBatch:
     """Tensors to hash, by stage; ``None``: no hashes."""
     notes: tuple[str, ...] = ()
     """Facts about how it was drawn that a reader must know."""
+    negative_prompt: str | None = None
+    """Text of the negative prompt, whose digest is in the recipe; ``None`` if it has no effect."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Names of its model, adapters and VAE, by digest; for people."""
     source_names: Mapping[str, str] = field(default_factory=dict)
@@ -72,7 +74,7 @@ def encode_batch(
         own = {"prompt": prompt, "seed": seed, "row": index, "pixel_sha256": entry.pixel_sha256}
         text = {
             "turbo-lab": canonical_json(shared | own),
-            "parameters": _readable(batch.recipe, entry, {**drawn.names, **drawn.source_names}),
+            "parameters": _readable(drawn, entry),
         }
         files[entry.file] = encode_png(image, text)
         entries.append(entry)
@@ -94,6 +96,7 @@ def _shared_text(drawn: DrawnBatch, hashes: Mapping[str, str] | None) -> dict[st
     sources = {"sources": list(layout.sources)} if layout.sources else {}
     return {
         "recipe": batch.recipe.plain(),
+        "negative_prompt": drawn.negative_prompt,
         "batch_id": batch.batch_id,
         "rows": {"prompts": list(layout.prompts), "seeds": list(layout.seeds), **sources},
         "exactness": drawn.exactness,
@@ -110,8 +113,9 @@ def stage_sha256(tensor: torch.Tensor) -> str:
     return array_sha256(dtype, tensor.detach().to("cpu").float().numpy())
 
 
-def _readable(recipe: Recipe, entry: ImageEntry, names: Mapping[str, str]) -> str:
-    """Return the text that other tools show: the prompt, then the settings in one line."""
+def _readable(drawn: DrawnBatch, entry: ImageEntry) -> str:
+    """Return the text that other tools show: the prompts, then the settings in one line."""
+    recipe, names = drawn.batch.recipe, {**drawn.names, **drawn.source_names}
     settings = {
         "Steps": recipe.num_inference_steps,
         "CFG scale": recipe.guidance_scale,
@@ -122,4 +126,7 @@ def _readable(recipe: Recipe, entry: ImageEntry, names: Mapping[str, str]) -> st
     if entry.source is not None:
         settings["Denoising strength"] = recipe.strength
         settings["Source image"] = names.get(entry.source, entry.source[:12])
-    return f"{entry.prompt}\n" + ", ".join(f"{k}: {v}" for k, v in settings.items())
+    prompts = [entry.prompt]
+    if drawn.negative_prompt is not None:
+        prompts.append(f"Negative prompt: {drawn.negative_prompt}")
+    return "\n".join([*prompts, ", ".join(f"{k}: {v}" for k, v in settings.items())])

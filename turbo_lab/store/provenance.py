@@ -22,6 +22,12 @@ class WeightsOrigin:
     """Licence, as the model's own card states it."""
     license_source: str
     """Where the licence was read."""
+    path: str | None = field(default=None, metadata=OMITTED)
+    """Absolute path of the user's own file or folder. Absent for the weights of a card."""
+    base: str | None = field(default=None, metadata=OMITTED)
+    """Model that gave the parts that the user's own weights lack. Absent if there is none."""
+    variant: str | None = field(default=None, metadata=OMITTED)
+    """Variant of the user's own weight files, such as ``fp16``. Absent if none was named."""
 
 
 @dataclass(frozen=True)
@@ -58,3 +64,8 @@ class Provenance:
     notes: tuple[str, ...] | None = field(default=None, metadata=OMITTED)
     """Assumptions, dropped settings and how batches were drawn, such as ``out of memory at 4
     images: drawn as 2+2``. Absent if there is nothing to say."""
+
+    @property
+    def weights(self) -> dict[str, WeightsOrigin]:
+        """Origins of models, VAE and adapters, by name."""
+        return {**self.models, **self.adapters}

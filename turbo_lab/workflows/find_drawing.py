@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from turbo_lab.errors import InputError
+from turbo_lab.store.layout import StoreLayout
 from turbo_lab.store.record import Record
 from turbo_lab.store.store import Store
 from turbo_lab.workflows.reproduce import Drawing, drawing_of_png, drawing_of_record
@@ -18,7 +19,7 @@ def find_drawing(word: str, store: Path, uri: str | None) -> Drawing:
     """
     path = Path(word)
     if path.suffix.lower() == ".png":
-        return drawing_of_png(path)
+        return drawing_of_png(path, Store.existing(store) if StoreLayout(store).exists else None)
     if path.suffix == ".json":
         # store/records/ab/<record id>.json
         if not path.exists():

@@ -1,14 +1,13 @@
 """``reproduce``: draw a recorded cell or image again, and compare.
 
-Owns the way from a record of the store, or the recipe inside a PNG, to weights on this machine
-with the same digests, and the comparison. Refuses weights with another digest, because they
-would draw another picture.
+Owns the way from a record of the store, or the recipe inside a PNG, to the comparison. Refuses a
+PNG that was changed after it was drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +15,30 @@ import numpy as np
 
 from turbo_lab import environment, images
 from turbo_lab.analysis.similarity import window_density
-from turbo_lab.cards import locate, locate_adapter, locate_vae, model_card, model_names
+from turbo_lab.cards import adapter_names, model_names
+from turbo_lab.cards.card import vae_names
+from turbo_lab.cards.packaged import packaged_names
 from turbo_lab.documents.document import read_value
 from turbo_lab.documents.inspection import BatchRows, PixelDivergence, RecordedKey, Reproduction
 from turbo_lab.environment import Keys
 from turbo_lab.errors import MALFORMED, InputError, MissingFilesError
-from turbo_lab.execute.resident import ResidentPipeline, Weights
+from turbo_lab.execute.resident import ResidentPipeline
 from turbo_lab.execute.worker import Worker
 from turbo_lab.golden.distances import WINDOW_TOLERANCE
 from turbo_lab.golden.run_case import stage_value
 from turbo_lab.golden.stages import StageValue, mark
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.golden.tiers import choose_tier
+from turbo_lab.identity import sha256_text
 from turbo_lab.request.recipe import Batch, Layout, Recipe
 from turbo_lab.request.source import holds_source, read_sources, source_files
+from turbo_lab.store.provenance import WeightsOrigin
 from turbo_lab.store.record import CellStatus, Exactness, Record
 from turbo_lab.store.store import Store
 from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import file_name
 from turbo_lab.verdict import Verdict
+from turbo_lab.workflows.recorded_weights import GivenFiles, RecordedNames, recorded_weights
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,12 @@ class RecordedBatch:
 class Drawing:
     """A drawing to reproduce: the cell of a record, or one image."""
 
-    name: str
-    """Record id or PNG file, for messages."""
     recipe: Recipe
     """Recipe that it was drawn by."""
     negative_prompt: str | None
     """Text of the negative prompt; ``None``: it has no effect."""
-    names: Mapping[str, str]
-    """Names of its model, adapters and VAE, by digest."""
+    weights: RecordedNames
+    """Names and origins of its weights."""
     sources: Mapping[str, tuple[Path, ...]]
     """Places where each source image may be, by digest; empty for text to image."""
     batches: tuple[RecordedBatch, ...]
@@ -98,6 +100,8 @@ class _ImageText:
     """sha256 of the pixels that were drawn."""
     exactness: Exactness = Exactness.EXACT
     """Exactness of the batch."""
+    negative_prompt: str | None = None
+    """Text of the negative prompt; ``None``: it has no effect, or an old PNG does not say."""
     stages: Mapping[str, str] | None = None
     """sha256 by stage; ``None``: none were recorded."""
     keys: Mapping[str, str | int] | None = None
@@ -108,9 +112,10 @@ class _ImageText:
     """Names of its source images' files, by digest; ``None``: text to image."""
 
 
-def drawing_of_png(path: Path) -> Drawing:
+def drawing_of_png(path: Path, store: Store | None = None) -> Drawing:
     """Return the drawing that a PNG file of turbo-lab describes.
 
+    ``store``: where the paths of the user's own weights are recorded; an image holds none.
     Raises ``InputError`` or ``StoreError`` for any other file, and for an image that was edited.
     """
     pixels, text = images.read_png(path)
@@ -127,11 +132,7 @@ def drawing_of_png(path: Path) -> Drawing:
             f"{path}: its pixels are not those that its recipe names; it was changed after it was "
             "drawn"
         )
-    if recipe.negative_prompt is not None:
-        raise InputError(
-            f"{path}: was drawn with a negative prompt, whose text is not in the PNG; name its "
-            "record instead"
-        )
+    _check_negative_prompt(recipe, about.negative_prompt, path)
     layout = Layout(about.rows.prompts, about.rows.seeds, about.rows.sources or ())
     sources = {
         digest: _near(path, file_name(name, f"{where}: sources"))
@@ -139,15 +140,41 @@ def drawing_of_png(path: Path) -> Drawing:
     }
     image = RecordedImage(about.row, about.pixel_sha256, path)
     return Drawing(
-        name=str(path),
         recipe=recipe,
-        negative_prompt=None,
-        names=about.models,
+        negative_prompt=about.negative_prompt,
+        weights=RecordedNames(str(path), about.models, _own_origins(store, recipe, about.models)),
         sources=sources,
         batches=(RecordedBatch(layout, (image,), about.stages),),
         keys=about.keys,
         exactness=about.exactness,
     )
+
+
+def _check_negative_prompt(recipe: Recipe, text: str | None, path: Path) -> None:
+    """Refuse a text that is not the one whose digest is in the recipe."""
+    if recipe.negative_prompt is not None and text is None:
+        raise InputError(
+            f"{path}: was drawn with a negative prompt, whose text an old turbo-lab did not write "
+            "into the PNG; name its record instead"
+        )
+    if recipe.negative_prompt != (None if text is None else sha256_text(text)):
+        raise InputError(
+            f"{path}: its negative prompt is not the one that its recipe names; it was changed "
+            "after it was drawn"
+        )
+
+
+def _own_origins(
+    store: Store | None, recipe: Recipe, names: Mapping[str, str]
+) -> dict[str, WeightsOrigin]:
+    """Return the recorded origins of those of a recipe's weights that are the user's own."""
+    carded = {*model_names(), *adapter_names(), *vae_names(), *packaged_names()}
+    wanted = {digest for digest in recipe.weights if names.get(digest) not in carded}
+    found: dict[str, WeightsOrigin] = {}
+    if store is not None and wanted:
+        for record in store.records():
+            found |= {one.digest: one for one in record.provenance.weights.values() if one.path}
+    return {digest: found[digest] for digest in wanted if digest in found}
 
 
 def _near(path: Path, name: str) -> tuple[Path, ...]:
@@ -159,17 +186,14 @@ def drawing_of_record(record: Record, store: Store) -> Drawing:
     """Return the cell of a record. Raises ``InputError`` for a failed one."""
     if record.status != CellStatus.DONE:
         raise InputError(f"record {record.record_id[:12]}: failed ({record.error}); nothing drawn")
-    made_from = record.provenance
-    names = {
-        origin.digest: name
-        for name, origin in [*made_from.models.items(), *made_from.adapters.items()]
-    }
+    weights = record.provenance.weights
+    names = {origin.digest: name for name, origin in weights.items()}
+    origins = {origin.digest: origin for origin in weights.values()}
     return Drawing(
-        name=record.record_id,
         recipe=record.recipe,
         negative_prompt=record.parameters.negative_prompt,
-        names=names,
-        sources={key: (one.path,) for key, one in (made_from.sources or {}).items()},
+        weights=RecordedNames(record.record_id, names, origins),
+        sources={key: (one.path,) for key, one in (record.provenance.sources or {}).items()},
         batches=tuple(_recorded_batch(store, key) for key in record.batches),
         keys=record.fingerprint.keys,
         exactness=record.exactness,
@@ -189,18 +213,21 @@ def _recorded_batch(store: Store, key: str) -> RecordedBatch:
 
 
 def reproduce(
-    drawing: Drawing, device: str, num_threads: int | None, image: str | None = None
+    drawing: Drawing, device: str, num_threads: int | None, given: GivenFiles | None = None
 ) -> Reproduction:
     """Draw a cell or an image again, and compare.
 
     ``num_threads``: CPU threads; ``None``: as many as it was drawn with, or 2 if that is unknown.
-    ``image``: file or folder of its source images; ``None``: they are where they were.
+    ``given``: files that are not where they were; ``None``: all are.
     """
     threads = num_threads or int((drawing.keys or {}).get("num_threads", 2))
     here = environment.fingerprint(
         device=environment.resolve_device(device), num_threads=threads
     ).keys
-    resident = ResidentPipeline(_weights(drawing, image), environment.resolve_device(device))
+    given = given or GivenFiles()
+    weights = recorded_weights(drawing.recipe, drawing.weights, given)
+    weights = replace(weights, sources=_sources(drawing, given.image))
+    resident = ResidentPipeline(weights, environment.resolve_device(device))
     worker = Worker(resident, threads)
     compared = [_draw(worker, drawing, batch) for batch in drawing.batches]
     apart = [divergence for found in compared for divergence in found if divergence is not None]
@@ -251,35 +278,6 @@ def _rounding_verdict(drawing: Drawing, apart: Sequence[PixelDivergence]) -> tup
     return Verdict.REGRESSION, f"beyond rounding: {text}"
 
 
-def _weights(drawing: Drawing, image: str | None) -> Weights:
-    """Return the files with the recipe's digests, found by their names."""
-    name = drawing.names.get(drawing.recipe.model)
-    if name is None or name == "local" or name not in model_names():
-        raise MissingFilesError(
-            f"{drawing.name}: its model {drawing.recipe.model[:12]} has no card; "
-            "only models with a card can be found again"
-        )
-    files = locate(model_card(name))
-    if files.has_random_weights:
-        raise _noise_error(drawing, name)
-    if files.digest != drawing.recipe.model:
-        raise MissingFilesError(
-            f"{drawing.name}: was drawn with {name} {drawing.recipe.model[:12]}, here {name} is "
-            f"{files.digest[:12]}; install the turbo-lab (or the revision) that has it"
-        )
-    adapters = {}
-    for digest, _ in drawing.recipe.lora:
-        adapter = locate_adapter(drawing.names.get(digest, digest))
-        if adapter.digest != digest:
-            raise MissingFilesError(
-                f"{drawing.name}: its adapter {adapter.name} was {digest[:12]}, here it is "
-                f"{adapter.digest[:12]}"
-            )
-        adapters[digest] = (adapter.name, adapter.path)
-    models = {drawing.recipe.model: files.source}
-    return Weights(models, adapters, _vaes(drawing), _sources(drawing, image))
-
-
 def _sources(drawing: Drawing, image: str | None) -> dict[str, Path]:
     """Return the files of the source images, found by the digest of their pixels."""
     size = (drawing.recipe.width, drawing.recipe.height)
@@ -295,33 +293,12 @@ def _sources(drawing: Drawing, image: str | None) -> dict[str, Path]:
         if path is None:
             where = f"image={image}" if image is not None else " or ".join(map(str, places))
             raise MissingFilesError(
-                f"{drawing.name}: its source image {digest[:12]} is not at {where or 'any place'}; "
-                "name its file, or the folder that it is in, with image=PATH"
+                f"{drawing.weights.subject}: its source image {digest[:12]} is not at "
+                f"{where or 'any place'}; name its file, or the folder that it is in, with "
+                "image=PATH"
             )
         found[digest] = path
     return found
-
-
-def _noise_error(drawing: Drawing, name: str) -> InputError:
-    return InputError(
-        f"{drawing.name}: {name} has random weights, which differ per device; its pixels are noise "
-        "and are not reproduced: time it with turbo-lab bench"
-    )
-
-
-def _vaes(drawing: Drawing) -> dict[str, Path]:
-    """Return the file of the VAE that replaced the model's own, found by its name."""
-    wanted = dict(drawing.recipe.variant).get("vae")
-    if wanted is None:
-        return {}
-    vae = locate_vae(drawing.names.get(wanted, wanted))
-    if vae.has_random_weights:
-        raise _noise_error(drawing, vae.name)
-    if vae.digest != wanted:
-        raise MissingFilesError(
-            f"{drawing.name}: its VAE {vae.name} was {wanted[:12]}, here it is {vae.digest[:12]}"
-        )
-    return {wanted: vae.path}
 
 
 def _draw(worker: Worker, drawing: Drawing, batch: RecordedBatch) -> list[PixelDivergence | None]:
