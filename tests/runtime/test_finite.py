@@ -17,15 +17,18 @@ from turbo_lab.cards import ModelSource
 from turbo_lab.errors import NonFiniteError
 from turbo_lab.planning.work import WorkDone
 from turbo_lab.request.recipe import Batch, Recipe
-from turbo_lab.runtime import lora
+from turbo_lab.runtime import lora, timed_call
 from turbo_lab.runtime.batched import BatchedGroup
 from turbo_lab.runtime.determinism import image_lane
+from turbo_lab.runtime.exact import ExactStages
 from turbo_lab.runtime.finite import all_finite
 from turbo_lab.runtime.pipeline import load_pipeline
 from turbo_lab.runtime.runners import BatchedRunner
 from turbo_lab.runtime.sampler import Sampler, SharedWork, to_uint8
-from turbo_lab.runtime.seams import pass_on
+from turbo_lab.runtime.seams import SWEEP_SEAMS, pass_on
 from turbo_lab.runtime.stock import StockSampler
+from turbo_lab.runtime.timed_call import exact_call, stock_call
+from turbo_lab.runtime.timing import measure_call
 
 
 @pytest.fixture
@@ -150,3 +153,36 @@ def test_one_batch_of_a_common_pass_fails_and_the_others_are_kept(folder: Path) 
         with pytest.raises(NonFiniteError, match=r"first in latents\.0"):
             runner.run(bad, None, pass_on)
     assert drawn.pixels.shape == (4, 64, 64, 3)
+
+
+@pytest.mark.parametrize("loop", ["stock", "exact"])
+def test_the_timing_lane_names_the_first_stage_before_it_times(folder: Path, loop: str) -> None:
+    spoil(folder / "unet" / "diffusion_pytorch_model.safetensors", "conv_in.bias", float("nan"))
+    sampler, batch = sampler_of(folder), batch_of(folder)
+    if loop == "stock":
+        call = stock_call(sampler.pipeline, batch, None, SWEEP_SEAMS)
+    else:
+        stages = ExactStages(sampler.pipeline, sampler.device, None)
+        call = exact_call(stages, batch, None, SWEEP_SEAMS)
+    with pytest.raises(NonFiniteError, match=r"first in unet\.0: the weights hold"):
+        measure_call(call)
+
+
+def test_only_the_first_timed_call_is_checked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is timed is the stock call alone."""
+    checked: list[torch.Tensor] = []
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        checked.append(tensor)
+        return all_finite(tensor)
+
+    monkeypatch.setattr(timed_call, "all_finite", count)
+    sampler = sampler_of(folder)
+    decode = sampler.pipeline.vae.decode
+    call = stock_call(sampler.pipeline, batch_of(folder), None, SWEEP_SEAMS)
+    for _ in range(3):
+        call()
+        assert sampler.pipeline.vae.decode == decode
+    assert len(checked) == 1

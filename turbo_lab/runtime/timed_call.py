@@ -1,6 +1,7 @@
 """Calls that the timing lane times: one batch by the stock call, or by the exact loop.
 
-Owns the two calls, and which methods of each are its stages. Neither shares work.
+Owns the two calls, and which methods of each are its stages. Neither shares work. Refuses a
+batch that is not finite: a time says nothing if there is no image.
 """
 
 from __future__ import annotations
@@ -8,18 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
+import torch
 from diffusers import StableDiffusionXLPipeline
 
 from turbo_lab.planning.work import WorkDone
 from turbo_lab.request.recipe import Batch
 from turbo_lab.runtime.exact import ExactStages
+from turbo_lab.runtime.finite import all_finite, refuse_non_finite
 from turbo_lab.runtime.image_to_image import SourceReader, no_sources, source_pictures
-from turbo_lab.runtime.sampler import Sampler
+from turbo_lab.runtime.sampler import Sampler, SharedWork
 from turbo_lab.runtime.seams import Seams
 from turbo_lab.runtime.stage_clock import Methods, stock_methods
-from turbo_lab.runtime.stock import stock_arguments, stock_pipeline
+from turbo_lab.runtime.stock import StockSampler, stock_arguments, stock_pipeline
+from turbo_lab.runtime.wrapping import wrapped
 
 
 @dataclass
@@ -32,19 +37,24 @@ class TimedCall:
     """Methods of its stages."""
     preparation_s: float = 0.0
     """Seconds that the first call was prepared: the proof, and what it captured or compiled."""
+    first: Callable[[], object] | None = None
+    """Makes the first call, which warms up, and raises :class:`NonFiniteError` if its result is
+    not finite; ``None``: ``call`` checks that itself, or the first call was made."""
 
     def __call__(self) -> object:
         """Draw the batch."""
-        return self.call()
+        call, self.first = self.first or self.call, None
+        return call()
 
     def within(self, context: Callable[[], AbstractContextManager[object]]) -> TimedCall:
         """Return the same call, made inside a fresh context each time."""
 
-        def call() -> object:
+        def inside(call: Callable[[], object]) -> object:
             with context():
-                return self.call()
+                return call()
 
-        return replace(self, call=call)
+        first = None if self.first is None else partial(inside, self.first)
+        return replace(self, call=partial(inside, self.call), first=first)
 
 
 def stock_call(
@@ -57,10 +67,33 @@ def stock_call(
     """Return the stock pipeline's own call of a batch; its source images are in memory."""
     stock = stock_pipeline(pipeline, batch.recipe, seams.make_scheduler)
     pictures = source_pictures(batch, sources)
-    return TimedCall(
-        lambda: stock(**stock_arguments(batch, negative_prompt, seams, pictures)),
-        stock_methods(stock, has_source=bool(pictures)),
-    )
+
+    def call() -> object:
+        return stock(**stock_arguments(batch, negative_prompt, seams, pictures))
+
+    def first() -> object:
+        is_finite: list[torch.Tensor] = []
+        with wrapped(pipeline.vae, "decode", partial(_watched, is_finite)):
+            images = call()
+        if not all(is_finite):
+            # Drawn again with every stage kept, to name the first one.
+            sampler = StockSampler(pipeline, pipeline.device, WorkDone(), seams, sources)
+            sampler.run(batch, negative_prompt, SharedWork())
+            refuse_non_finite({}, pipeline, batch.recipe)  # finite in the image lane only
+        return images
+
+    return TimedCall(call, stock_methods(stock, has_source=bool(pictures)), first=first)
+
+
+def _watched(is_finite: list[torch.Tensor], decode: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``decode``, noting whether what it returns is finite; nothing is read yet."""
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        decoded = decode(*args, **kwargs)
+        is_finite.append(all_finite(decoded[0]))
+        return decoded
+
+    return watched
 
 
 def exact_call(
