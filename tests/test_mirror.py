@@ -26,6 +26,7 @@ CROSS_CUTTING = {
     "cards/test_published_cards.py": "the cards of published models in conf/",
     "cli/test_gate.py": "all commands of the gate, from words to files",
     "cli/test_shapes.py": "shapes, from commands to timings",
+    "cli/test_read_only_store.py": "every command on a store that cannot be written to",
     "contract/": "the outside behaviour of every command",
     "docs/": "the pages of docs/",
     "execute/test_kills.py": "a sweep that is killed at every step",

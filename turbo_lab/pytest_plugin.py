@@ -25,7 +25,7 @@ import pytest
 from turbo_lab import environment
 from turbo_lab.documents.document import read_value
 from turbo_lab.documents.golden import CheckedCase, GoldenCheck
-from turbo_lab.documents.output import check_writable
+from turbo_lab.documents.output import check_writable, write_text
 from turbo_lab.errors import InputError, NonFiniteError, StoreError
 from turbo_lab.golden.document import Acceptance, CaseRecipe, Golden, GoldenContent, current_day
 from turbo_lab.golden.judgement import CaseVerdict, Judge
@@ -345,7 +345,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
     failed = sorted(own.cases, key=lambda case: case.name)
     check = GoldenCheck(worst(case.verdict for case in failed), tuple(failed))
-    page.write_text(golden_page(check, own.pictures), encoding="utf-8")
+    write_text(page, golden_page(check, own.pictures), "--golden-report")
 
 
 def _page_of(config: pytest.Config) -> Path | None:

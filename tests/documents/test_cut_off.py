@@ -25,7 +25,7 @@ def test_a_note_is_read_as_it_was_written(executed_copy: Executed) -> None:
     store.begin_sweep(begun.sweep_id, begun)
     path = store.layout.sweep(begun.sweep_id).begun
     assert BegunSweep.read(store, path) == begun
-    assert read_sweep_file(store, path) == begun
+    assert read_sweep_file(store, path) == []
     assert begun.requested == 4 and len(begun.cells) == 2
 
 
@@ -33,8 +33,12 @@ def test_a_document_takes_the_place_of_a_note(executed_copy: Executed) -> None:
     store, result = executed_copy.store, results.sweep_result(executed_copy)
     path = store.sweep_files(result.sweep_id).document
     store.write_document(path, to_document("sweep", result))
-    found = read_sweep_file(store, path)
-    assert isinstance(found, SweepResult) and found == result
+    assert SweepResult.read(store, path) == result
+    named = [
+        file for cell in result.cells for file in (cell.record, *(i.path for i in cell.images))
+    ]
+    assert read_sweep_file(store, path) == named
+    assert named and all(file.is_file() for file in named)
 
 
 def test_the_cells_with_a_record_are_left(executed: Executed) -> None:

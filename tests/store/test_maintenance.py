@@ -158,10 +158,15 @@ def break_sweep(store: Store) -> Path:
     return path
 
 
+def break_revisions(store: Store) -> Path:
+    store.layout.revisions.write_text("[]")
+    return store.layout.revisions
+
+
 @pytest.mark.parametrize(
     "damage",
     [break_png, lose_png, swap_batches, break_record, empty_record, lose_a_field, lose_record,
-     break_sweep],
+     break_sweep, break_revisions],
 )  # fmt: skip
 def test_each_kind_of_damage_is_found(
     store: Store, capsys: pytest.CaptureFixture[str], damage: Callable[[Store], Path]

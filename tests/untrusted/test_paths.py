@@ -366,6 +366,22 @@ def test_a_sweep_names_only_files_of_its_store(
     assert not (foreign.parent / "report.html").exists()
 
 
+def test_verify_finds_a_sweep_whose_files_are_gone_or_elsewhere(
+    foreign: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``report`` shows these files, and ``sync`` uploads them."""
+    path, values = document_of(foreign)
+    assert main(["store", "verify", "store=foreign"]) == 0
+    Path(next(iter((foreign / "records").rglob("*.json")))).unlink()
+    assert main(["store", "verify", "store=foreign"]) == 3
+    assert "names files that are missing: 1 of 3" in capsys.readouterr().out
+    values["cells"][0]["record"] = "/etc/passwd"
+    path.write_text(json.dumps(values))
+    assert main(["store", "verify", "--remove-damaged", "store=foreign"]) == 0
+    assert "'/etc/passwd' is not in records of its store" in capsys.readouterr().out
+    assert not path.exists() and Path("/etc/passwd").exists()
+
+
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -790,3 +806,35 @@ def test_the_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_user_without_a_home_folder_keeps_the_text() -> None:
     assert user_path("~nobody-has-this-name/models") == Path("~nobody-has-this-name/models")
+
+
+HUGE = 600 << 20
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", "prompts=file", "prompts.path={}.txt"],
+        ["plan", "model=local", "model.path=model"],
+        ["show", "{}.png"],
+        ["reproduce", "{}.png"],
+        ["report", "{}.json"],
+        ["reference", "build", "pictures", "--output", "r.safetensors"],
+    ],
+)
+def test_a_huge_file_is_refused_and_not_read(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "model").mkdir()
+    for name in ("h.txt", "h.png", "h.json", "model/model_index.json", "pictures/h.png"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(HUGE)  # has no blocks on the disk
+    assert main([word.format("h") for word in words]) == 2
+    error = capsys.readouterr().err
+    assert f"has {HUGE:,} bytes, and at most " in error, error
+    assert "are read into memory for a file of its kind" in error

@@ -19,7 +19,7 @@ from turbo_lab.cards.card import (
     model_names,
 )
 from turbo_lab.cards.conf import ConfigNode, choices_of, conf_dir
-from turbo_lab.cards.hub import pin_revision, single_file_config
+from turbo_lab.cards.hub import pin_revision, pinned_revisions, single_file_config
 from turbo_lab.cards.locate import ModelFiles, ModelSource, check_is_whole, locate
 from turbo_lab.cards.lora_fit import LacksLayersError
 from turbo_lab.cards.packaged import WEIGHTS, assemble, read_packaged_card
@@ -50,6 +50,7 @@ __all__ = [
     "model_card_from_config",
     "model_names",
     "pin_revision",
+    "pinned_revisions",
     "read_packaged_card",
     "single_file_config",
 ]

@@ -15,7 +15,7 @@ from turbo_lab.cards.shape import SHAPE_FILE
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.untrusted.headers import read_header, refuse_lfs_pointer
 from turbo_lab.untrusted.json_text import parse_json
-from turbo_lab.untrusted.paths import file_name
+from turbo_lab.untrusted.paths import MAX_CONFIG_BYTES, file_name, read_regular
 
 INDEX_FILE = "model_index.json"
 SCHEDULER_FILE = "scheduler/scheduler_config.json"
@@ -140,11 +140,16 @@ def has_unlisted_index(sources: Mapping[str, Path]) -> bool:
     )
 
 
+def read_config(path: Path) -> bytes:
+    """Return the content of a model's config. Raises :class:`InputError` and ``OSError``."""
+    return read_regular(path, follow_links=True, limit_bytes=MAX_CONFIG_BYTES)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object of a checkpoint; raises :class:`InputError` for anything else."""
     try:
         refuse_lfs_pointer(path, "model")
-        values = parse_json(path.read_text(encoding="utf-8"))
+        values = parse_json(read_config(path))
     except ValueError as error:
         raise InputError(f"model: {path} is not JSON ({error})") from error
     except OSError as error:

@@ -179,7 +179,7 @@ def pin_revision(lock: Path, repository: str, revision: str) -> None:
     ``lock``: JSON file in the store. Raises :class:`InputError` if it has another commit, since
     the weights have then changed after the first load.
     """
-    known = _read_lock(lock)
+    known = pinned_revisions(lock)
     if known.get(repository, revision) != revision:
         raise InputError(
             f"model: {repository} was at revision {known[repository]} when it was first used here "
@@ -192,8 +192,11 @@ def pin_revision(lock: Path, repository: str, revision: str) -> None:
     replace_file(lock, f"{text}\n".encode())
 
 
-def _read_lock(lock: Path) -> dict[str, str]:
-    """Return the pinned commits by repository; empty if there are none."""
+def pinned_revisions(lock: Path) -> dict[str, str]:
+    """Return the pinned commits by repository; empty if there are none.
+
+    Raises :class:`StoreError` if the file is damaged.
+    """
     try:
         known = parse_json(read_regular(lock, error=StoreError).decode())
     except FileNotFoundError:

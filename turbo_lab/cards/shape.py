@@ -10,6 +10,7 @@ from pathlib import Path
 
 from turbo_lab.errors import InputError
 from turbo_lab.untrusted.json_text import parse_json
+from turbo_lab.untrusted.paths import MAX_CONFIG_BYTES, read_regular
 
 SHAPE_FILE = "shape.json"
 
@@ -20,7 +21,7 @@ def read_seed(folder: Path) -> int | None:
     if not path.is_file():
         return None
     try:
-        values = parse_json(path.read_text(encoding="utf-8"))
+        values = parse_json(read_regular(path, follow_links=True, limit_bytes=MAX_CONFIG_BYTES))
     except ValueError as error:
         raise InputError(f"{path}: is not JSON ({error})") from error
     seed = values.get("seed") if isinstance(values, dict) else None

@@ -74,11 +74,17 @@ class BegunSweep:
         return CutOffSweep(self.sweep_id, store.root, counts, tuple(cells))
 
 
-def read_sweep_file(store: Store, path: Path) -> SweepResult | BegunSweep:
-    """Return a sweep's document or its note. Raises :class:`StoreError` if it is damaged."""
-    if path.name == SWEEP_FILE:
-        return SweepResult.read(store, path)
-    return BegunSweep.read(store, path)
+def read_sweep_file(store: Store, path: Path) -> list[Path]:
+    """Read a sweep's document or its note; return the files of the store that it names.
+
+    A note names none: its records may not be there yet. Raises :class:`StoreError` if the file is
+    damaged, or names files outside the store.
+    """
+    if path.name != SWEEP_FILE:
+        BegunSweep.read(store, path)
+        return []
+    cells = SweepResult.read(store, path).moved(store.root).cells
+    return [file for cell in cells for file in (cell.record, *(i.path for i in cell.images))]
 
 
 def _left_by(begun: BegunCell, store: Store) -> CellResult | None:

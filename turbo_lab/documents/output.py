@@ -9,6 +9,7 @@ from pathlib import Path
 from turbo_lab.documents.document import to_document
 from turbo_lab.documents.kinds import KINDS
 from turbo_lab.errors import InputError
+from turbo_lab.untrusted.paths import write_whole
 from turbo_lab.untrusted.printable import printable_json
 
 
@@ -24,8 +25,8 @@ def check_writable(path: Path, option: str) -> None:
 
     Call it before long work, so that a wrong path costs nothing.
     """
-    is_there = path.exists()
     try:
+        is_there = path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("a", encoding="utf-8").close()
         if not is_there:
@@ -35,10 +36,13 @@ def check_writable(path: Path, option: str) -> None:
 
 
 def write_text(path: Path, text: str, option: str) -> None:
-    """Write a file that ``option`` names, and make its folder. Raises ``InputError``."""
+    """Write a file that ``option`` names, and make its folder. Raises ``InputError``.
+
+    If the write fails, an old file is as it was.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode())
     except OSError as error:
         raise _unwritable(path, option, error) from error
 

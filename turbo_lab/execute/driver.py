@@ -46,6 +46,7 @@ def run_plan(plan: Plan, worker: Worker, context: SweepContext, progress: Progre
             driver.fail([planned.cell], planned.cell.misfit)
     driver.stop_early()
     if plan.groups or driver.untimed:
+        context.store.check_writable()
         driver.run(outcome)
     outcome.records = {p.cell.cell_id: driver.finish(p.cell) for p in plan.cells}
     outcome.bug = driver.bug

@@ -14,8 +14,6 @@ batches move it in the seventh digit, as other thread counts do.
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +25,7 @@ from turbo_lab.errors import InputError
 from turbo_lab.identity import sha256_text, user_cache
 from turbo_lab.images import pixel_sha256
 from turbo_lab.metrics.inputs import Extractor, check_images
+from turbo_lab.untrusted.paths import replace_file
 
 Features = npt.NDArray[np.float32]
 
@@ -65,12 +64,7 @@ class FeatureCache:
         entry = save({"features": np.ascontiguousarray(row, dtype=np.float32), "digest": digest})
         path = Path(self._path(extractor, kind, content))
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{uuid.uuid4().hex}.partial")
-        try:
-            partial.write_bytes(entry)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        replace_file(path, entry)
 
     def _path(self, extractor: str, kind: str, content: str) -> str:
         # Text, not Path: this is a good part of what a known image costs.

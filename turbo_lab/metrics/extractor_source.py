@@ -19,7 +19,7 @@ from turbo_lab.cards.packaged import WEIGHTS
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import DigestCache, digest
 from turbo_lab.untrusted.json_text import parse_json
-from turbo_lab.untrusted.paths import confined, user_path
+from turbo_lab.untrusted.paths import MAX_CONFIG_BYTES, confined, read_regular, user_path
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
 CONFIG_FILE = "open_clip_config.json"
@@ -194,7 +194,9 @@ def _from_folder(name: str, folder: Path) -> ExtractorSource:
             f"extractor={name}: {folder} lacks {' and '.join(missing)}; "
             "give the folder of an open_clip model in its own format"
         )
-    values = parse_json((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    values = parse_json(
+        read_regular(folder / CONFIG_FILE, follow_links=True, limit_bytes=MAX_CONFIG_BYTES)
+    )
     config, image = values["model_cfg"], values.get("preprocess_cfg", {})
     _check_text_tower(name, folder, config["text_cfg"])
     size = config["vision_cfg"]["image_size"]

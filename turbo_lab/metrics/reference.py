@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +22,7 @@ import numpy.typing as npt
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import hash_file, sha256_text
 from turbo_lab.metrics.inputs import Floats
+from turbo_lab.untrusted.paths import replace_file
 
 Array = npt.NDArray[np.float64]
 
@@ -143,12 +142,7 @@ def save_reference(
         arrays["features"] = reference.features
     content = _in_order(save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, metadata))
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    replace_file(path, content)
 
 
 def load_reference(path: Path, name: str | None = None) -> Reference:

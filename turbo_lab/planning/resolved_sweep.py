@@ -154,7 +154,7 @@ def plan_sweep(sweep: ResolvedSweep, store: Store | None) -> Plan:
 def plan_result(sweep: ResolvedSweep) -> PlanResult:
     """Plan a sweep and write nothing; a store that does not exist counts as empty."""
     root = sweep.options.store
-    store = Store(root) if StoreLayout(root).exists else None
+    store = Store.existing(root) if StoreLayout(root).exists else None
     plan = plan_sweep(sweep, store)
     expected = forecast(plan, store, sweep.fingerprint.keys, sweep.options.share)
     misfits = dict.fromkeys(cell.misfit for cell in sweep.cells if cell.misfit is not None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from turbo_lab import images
 from turbo_lab.documents.golden import CheckedCase, GoldenCheck, GoldenKey
+from turbo_lab.documents.output import write_text
 from turbo_lab.golden.check import CaseCheck
 from turbo_lab.golden.library import to_strip
 from turbo_lab.verdict import Verdict, worst
@@ -59,8 +60,7 @@ def write_page(path: Path, check: GoldenCheck, checked: Sequence[CaseCheck]) -> 
     """Write the HTML page of a check."""
     from turbo_lab.report.html.golden import golden_page
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(golden_page(check, pictures_of(checked)), encoding="utf-8")
+    write_text(path, golden_page(check, pictures_of(checked)), "--html")
 
 
 def pictures_of(checked: Sequence[CaseCheck]) -> dict[str, dict[str, bytes]]:

@@ -16,7 +16,7 @@ from turbo_lab.cards import ConfigNode
 from turbo_lab.errors import MALFORMED, InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import digest
 from turbo_lab.untrusted.json_text import parse_json
-from turbo_lab.untrusted.paths import confined, user_path
+from turbo_lab.untrusted.paths import MAX_CONFIG_BYTES, confined, read_regular, user_path
 
 DATA = Path(__file__).parent.parent / "data" / "prompts"
 _FORMATS_BY_SUFFIX = {".jsonl": "jsonl", ".ndjson": "jsonl", ".tsv": "parti", ".json": "coco"}
@@ -140,7 +140,9 @@ def _read_text(path: Path) -> str:
     if not path.is_file():
         raise InputError(f"prompts.path={path}: is not a file; name a text or JSON-lines file")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        content = read_regular(path, follow_links=True, limit_bytes=MAX_CONFIG_BYTES)
+        # As from a file that is opened as text.
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise InputError(
             f"prompts.path={path}: is not UTF-8 (byte {error.start}); save it as UTF-8"
@@ -201,7 +203,10 @@ def _read_rows(reader: csv.DictReader[str], path: Path) -> Iterator[dict[str, st
     try:
         yield from reader
     except csv.Error as error:
-        raise InputError(f"prompts.path={path}: line {reader.line_num + 1}: {error}") from error
+        raise InputError(
+            f"prompts.path={path}: line {reader.line_num + 1}: {error}; shorten it, or check that "
+            "every quote in the file is closed"
+        ) from error
 
 
 def _coco_rows(text: str, path: Path) -> _Rows:

@@ -10,19 +10,21 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from turbo_lab import images
+from turbo_lab.cards import pinned_revisions
 from turbo_lab.errors import IncompleteError, TurboLabError
 from turbo_lab.store.layout import KINDS
 from turbo_lab.store.record import CellStatus
 from turbo_lab.store.store import Store
 
-ReadSweep = Callable[[Store, Path], object]
-"""Function that reads a sweep's document or note; raises :class:`StoreError` if it is damaged."""
+ReadSweep = Callable[[Store, Path], Sequence[Path]]
+"""Function that reads a sweep's document or note and returns the files that it names; raises
+:class:`StoreError` if it is damaged."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,10 @@ def verify(store: Store, read_sweep: ReadSweep) -> Iterator[Damage]:
             yield Damage(path, reason, is_broken=False)
     yield from _damaged_parts(store, folders_of_records, known)
     yield from _damaged_sweeps(store, read_sweep)
+    try:
+        pinned_revisions(store.layout.revisions)
+    except TurboLabError as error:
+        yield Damage(store.layout.revisions, _line(error), is_broken=True)
 
 
 def _links(store: Store) -> Iterator[Damage]:
@@ -115,6 +121,8 @@ def _batch_damage(store: Store, folder: Path) -> str | None:
         batch = store.read_batch(folder.name)
         if batch.reuse_key != folder.name:
             return f"is the batch {batch.reuse_key[:12]}"
+        if not batch.images:
+            return "has no images"
         for entry in batch.images:
             pixels, _ = images.read_png(folder / entry.file, follow_links=False)
             if images.pixel_sha256(pixels) != entry.pixel_sha256:
@@ -156,10 +164,16 @@ def _damaged_sweeps(store: Store, read_sweep: ReadSweep) -> Iterator[Damage]:
             continue
         for path in (sweep.begun, sweep.document):
             try:
-                if os.path.lexists(path):
-                    read_sweep(store, path)
+                named = read_sweep(store, path) if os.path.lexists(path) else ()
             except TurboLabError as error:
                 yield Damage(path, _line(error), is_broken=True)
+                continue
+            if missing := sum(not file.exists() for file in named):
+                yield Damage(
+                    path,
+                    f"names files that are missing: {missing} of {len(named)}",
+                    is_broken=False,
+                )
 
 
 def _line(error: BaseException) -> str:

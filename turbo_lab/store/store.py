@@ -57,10 +57,14 @@ def record_id(cell_id: str, fingerprint_keys: Keys, exactness: Exactness) -> str
 class Store:
     """A folder of batches, records, measurements and timings."""
 
-    def __init__(self, root: Path) -> None:
-        """Open the store at ``root``, or make it. Raises :class:`StoreError`."""
+    def __init__(self, root: Path, *, for_reading: bool = False) -> None:
+        """Open the store at ``root``, or make it. Raises :class:`StoreError`.
+
+        ``for_reading``: accept a store that cannot be written to; each write into it raises.
+        """
         self.root = user_path(root).resolve()
         self._batches: set[str] | None = None
+        self._locks: Locks | None = None
         self.layout = layout = StoreLayout(self.root)
         marker = layout.marker
         with _explained(self.root, StoreError):
@@ -70,12 +74,14 @@ class Store:
                 self._refuse_other_folder(marker)
             for kind in KINDS:  # gc and verify remove what is in them
                 refuse_links(self.root, layout.folder(kind), StoreError)
+            if for_reading and marker.exists() and not self._can_be_written():
+                return
             layout.tmp.mkdir(parents=True, exist_ok=True)
-            if not os.access(layout.tmp, os.W_OK):
-                raise StoreError(f"store={self.root}: cannot be written to; choose another folder")
-            self.locks = Locks(layout.locks)
+            if not self._can_be_written():
+                raise self._unwritable()
+            self._locks = Locks(layout.locks)
             # From here on gc keeps batches that no record names yet.
-            self.locks.join()
+            self._locks.join()
         if not marker.exists():
             try:
                 self._write(marker, records.document("store", {}))
@@ -84,10 +90,39 @@ class Store:
 
     @classmethod
     def existing(cls, root: Path) -> Store:
-        """Open a store that must exist. Raises :class:`InputError` if it does not."""
+        """Open a store that must exist, for reading if it cannot be written to.
+
+        Raises :class:`InputError` if it does not exist.
+        """
         if not StoreLayout(user_path(root)).exists:
             raise InputError(f"store={root}: is not a turbo-lab store; set store=DIRECTORY")
-        return cls(root)
+        return cls(root, for_reading=True)
+
+    @property
+    def locks(self) -> Locks:
+        """Locks on its contents. Raises :class:`StoreError` if the store is open for reading."""
+        if self._locks is None:
+            raise self._unwritable()
+        return self._locks
+
+    @property
+    def is_read_only(self) -> bool:
+        """``True`` if the store is open for reading, because it cannot be written to."""
+        return self._locks is None
+
+    def check_writable(self) -> None:
+        """Raise :class:`StoreError` if the store is open for reading; call it before long work."""
+        _ = self.locks
+
+    def _can_be_written(self) -> bool:
+        """Return whether documents can be written aside, and renamed into each existing folder."""
+        folders = [self.layout.folder(kind) for kind in KINDS]
+        # A folder that is not there yet is made in the root.
+        places = [*folders, self.layout.locks]
+        return all(os.access(path if path.exists() else self.root, os.W_OK) for path in places)
+
+    def _unwritable(self) -> StoreError:
+        return StoreError(f"store={self.root}: cannot be written to; choose another folder")
 
     def _refuse_other_folder(self, marker: Path) -> None:
         """Refuse a folder with other files; a killed maker leaves ``tmp`` and ``claims`` only."""

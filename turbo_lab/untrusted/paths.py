@@ -11,6 +11,7 @@ opened in a folder that somebody else may have made:
   weights are often linked from a shared folder. It is only parsed and hashed, never sent on.
 - A snapshot of the Hugging Face cache links to its blobs, and never out of its repository.
 - A pipe, a socket or a device is never opened: reading one may wait for ever.
+- A file that is read into memory at once has a largest size.
 - A file that a record or an image names by path (an adapter, a VAE) is used only where its
   content has the digest that is recorded next to the name.
 - A file is written under a name that did not exist, then renamed. No link is written through.
@@ -20,6 +21,7 @@ Refuses by raising a :class:`TurboLabError` that names the file, the value and t
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -29,9 +31,14 @@ from typing import Any, BinaryIO
 
 from turbo_lab.errors import InputError, TurboLabError
 
+MAX_DOCUMENT_BYTES = 512 << 20
+"""Largest file that is read into memory at once: a document of a store, a golden, an image."""
+MAX_CONFIG_BYTES = 64 << 20
+"""Largest config of a model or extractor, and largest prompt file."""
 _MAX_PART_BYTES, _MAX_NAME_BYTES = 255, 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HEX = re.compile(r"[0-9a-f]{1,64}")
+_NOT_REPLACEABLE = (errno.EACCES, errno.EPERM, errno.EBUSY)
 _REMEDY = "correct the name, or get the file from a source that you trust"
 
 
@@ -113,19 +120,30 @@ def _refused(field: str, name: Any, rule: str, error: type[TurboLabError]) -> Tu
 
 
 def read_regular(
-    path: Path, *, follow_links: bool = False, error: type[TurboLabError] = InputError
+    path: Path,
+    *,
+    follow_links: bool = False,
+    error: type[TurboLabError] = InputError,
+    limit_bytes: int = MAX_DOCUMENT_BYTES,
 ) -> bytes:
     """Return the content of a regular file; see :func:`open_regular`."""
-    with open_regular(path, follow_links=follow_links, error=error) as file:
-        return file.read()
+    with open_regular(
+        path, follow_links=follow_links, error=error, limit_bytes=limit_bytes
+    ) as file:
+        return file.read(limit_bytes)
 
 
 def open_regular(
-    path: Path, *, follow_links: bool = False, error: type[TurboLabError] = InputError
+    path: Path,
+    *,
+    follow_links: bool = False,
+    error: type[TurboLabError] = InputError,
+    limit_bytes: int | None = None,
 ) -> BinaryIO:
     """Open a regular file for reading. Raises ``error`` for anything else, or ``OSError``.
 
-    ``follow_links``: whether ``path`` itself may be a symbolic link.
+    ``follow_links``: whether ``path`` itself may be a symbolic link. ``limit_bytes``: the largest
+    file that is read into memory; ``None``: only parts of it are.
     """
     check_regular(path, follow_links=follow_links, error=error)
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -134,6 +152,13 @@ def open_regular(
     if not stat.S_ISREG(os.fstat(handle).st_mode):  # it was replaced since
         file.close()
         raise error(f"{path}: is not a regular file any more; try again")
+    size = os.fstat(handle).st_size
+    if limit_bytes is not None and size > limit_bytes:
+        file.close()
+        raise error(
+            f"{path}: has {size:,} bytes, and at most {limit_bytes:,} are read into memory for a "
+            "file of its kind; check that it is the file that you mean"
+        )
     return file
 
 
@@ -170,15 +195,38 @@ def refuse_links(root: Path, path: Path, error: type[TurboLabError] = InputError
             )
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that the user names, so that a write that fails leaves the old file as it was.
+
+    A link is followed, and the file that it leads to keeps its permissions. Pipes and devices are
+    written to directly, and so is a file that cannot be replaced: one that is mounted by itself,
+    or that is in a folder where nothing can be made. Raises ``OSError``.
+    """
+    target = Path(os.path.realpath(path))
+    mode = target.stat().st_mode if os.path.lexists(target) else None
+    if mode is not None and not stat.S_ISREG(mode):
+        target.write_bytes(content)
+        return
+    try:
+        replace_file(target, content, mode)
+    except OSError as error:
+        if mode is None or error.errno not in _NOT_REPLACEABLE:
+            raise
+        target.write_bytes(content)
+
+
+def replace_file(path: Path, content: bytes, mode: int | None = None) -> None:
     """Write a file under another name next to ``path``, then rename it to ``path``.
 
-    A link at ``path`` is replaced, never written through. Raises ``OSError``.
+    A link at ``path`` is replaced, never written through. ``mode``: its permissions; ``None``:
+    those of a new file. Raises ``OSError``.
     """
     partial = path.with_name(f".{uuid.uuid4().hex}.partial")
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
+            if mode is not None:
+                os.fchmod(handle, stat.S_IMODE(mode))
             file.write(content)
         partial.replace(path)
     finally:

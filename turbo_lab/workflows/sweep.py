@@ -120,7 +120,9 @@ def _execute(
     """
     # Cheap checks first: extractor and reference before any image.
     measured_with = resolve_metric_context(sweep)
-    store = Store(sweep.options.store)
+    store = Store(sweep.options.store, for_reading=True)
+    if is_resumable:
+        store.check_writable()
     pin_revisions(sweep.library, store.layout.revisions)
     plan = plan_sweep(sweep, store)
     unfinished = [planned.cell for planned in plan.cells if planned.missing]

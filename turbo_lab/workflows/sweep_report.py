@@ -61,7 +61,7 @@ def cell_details(sweep: SweepResult) -> dict[str, CellDetails]:
     root = sweep.store
     if not StoreLayout(root).exists:
         return {}
-    store = Store(root)
+    store = Store.existing(root)
     found = {}
     for row in sweep.cells:
         record = store.read_record(row.record_id)

@@ -41,14 +41,22 @@ def sync_store(
     for files in store.layout.sweeps():
         if files.document.exists():
             yield _replayed(files.sweep_id, tracker, partial(_whole, files, store, tracker))
-    with store.locks.alone() as is_alone:
-        begun = store.cut_off_sweeps()
+    begun, is_alone = _cut_off_sweeps(store)
     if begun and not is_alone:
         # The other process may be running one of them.
-        note(f"{store.root}: another process has it open; sweeps without an end are left for later")
+        reason = "cannot be written to" if store.is_read_only else "another process has it open"
+        note(f"{store.root}: {reason}; sweeps without an end are left for later")
         return
     for files in begun:
         yield _replayed(files.sweep_id, tracker, partial(_cut_off, files, store, tracker))
+
+
+def _cut_off_sweeps(store: Store) -> tuple[list[SweepFiles], bool]:
+    """Return the sweeps without an end, and whether certainly no process is running one."""
+    if store.is_read_only:
+        return store.cut_off_sweeps(), False
+    with store.locks.alone() as is_alone:
+        return store.cut_off_sweeps(), is_alone
 
 
 def _replayed(sweep_id: str, tracker: Tracker, replay: Callable[[], SyncedSweep]) -> SyncedSweep:
