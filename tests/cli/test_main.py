@@ -45,7 +45,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         (["plan", "prompts=file", "prompts.path=absent.txt"], "does not exist"),
         (["plan", "prompts=file", "prompts.path=empty.txt"], "has no prompts"),
-        (["plan", "model=sdxl-turbo"], "hf download stabilityai/sdxl-turbo --revision"),
+        (["sweep", "model=sdxl-turbo"], "hf download stabilityai/sdxl-turbo --revision"),
         (["plan", "model=local"], "model.path"),
         (["sweep", "store=file.txt"], "cannot be written to; choose another folder"),
         (["sweep", "store=newer"], "schema 99 is newer than this turbo-lab's"),

@@ -24,6 +24,17 @@ def test_list_says_what_is_ready(packaged_weights: Path) -> None:
     assert status["pipeline", "local"] == "needs a path"
 
 
+def test_vaes_of_the_hub_are_listed_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    rows = {row.name: row for row in catalog.list_models()}
+    assert rows["taesdxl"].kind == "vae" and rows["taesdxl"].status == "missing"
+    shown = catalog.show_model("taesdxl")
+    assert (shown.kind, shown.license, shown.base) == ("vae", "mit", None)
+    assert "turbo-lab models get taesdxl" in str(shown.missing)
+
+
 def test_show(packaged_weights: Path) -> None:
     shown = catalog.show_model("nano-turbo")
     assert shown.path is not None and shown.path.is_dir()

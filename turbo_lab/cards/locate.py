@@ -44,8 +44,7 @@ from turbo_lab.untrusted.paths import user_path
 
 UNET_CONFIG = "unet/config.json"
 UNET_WEIGHTS = "diffusion_pytorch_model.safetensors"
-# For every lone SDXL file, diffusers takes the config of SDXL base 1.0.
-_SINGLE_FILE_SCHEDULER = {
+SINGLE_FILE_SCHEDULER: Mapping[str, object] = {
     "_class_name": "EulerDiscreteScheduler",
     "beta_end": 0.012,
     "beta_schedule": "scaled_linear",
@@ -57,6 +56,7 @@ _SINGLE_FILE_SCHEDULER = {
     "timestep_spacing": "leading",
     "use_karras_sigmas": False,
 }
+"""Scheduler of SDXL base 1.0, whose config diffusers takes for every lone SDXL file."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def _lone_file(
         files={path.name: value, **configs},
         digest=digest(identity),
         components={},
-        scheduler=_SINGLE_FILE_SCHEDULER if base is None else base.scheduler,
+        scheduler=SINGLE_FILE_SCHEDULER if base is None else base.scheduler,
         has_time_cond=contents.has_time_cond,
         force_zeros=True if base is None else base.force_zeros,
         resolution=None if base is None else base.resolution,

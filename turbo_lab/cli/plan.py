@@ -38,7 +38,7 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
 
 def plan_points(points: Sequence[GridPoint], as_json: bool) -> int:
     """Plan a grid, print the plan and return the exit code."""
-    sweep = resolve_points(points)
+    sweep = resolve_points(points, may_lack_weights=True)
     resolve_metric_context(sweep)
     result = plan_result(sweep)
     for text in result.warnings:

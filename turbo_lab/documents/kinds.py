@@ -18,7 +18,7 @@ from turbo_lab.documents.golden import (
     GoldenRejected,
 )
 from turbo_lab.documents.inspection import Diagnosis, ReferenceBuilt, Reproduction, ShownImage
-from turbo_lab.documents.models import ModelList, ModelShown, ModelsVerified
+from turbo_lab.documents.models import ModelList, ModelsFetched, ModelShown, ModelsVerified
 from turbo_lab.documents.plan import PlanResult
 from turbo_lab.documents.results import (
     BaselineList,
@@ -62,6 +62,7 @@ KINDS: Mapping[str, type] = {
     "reference build": ReferenceBuilt,
     "models list": ModelList,
     "models show": ModelShown,
+    "models get": ModelsFetched,
     "models verify": ModelsVerified,
     "doctor": Diagnosis,
     "store verify": StoreVerified,

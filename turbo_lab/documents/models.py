@@ -1,4 +1,4 @@
-"""The ``models list``, ``models show`` and ``models verify`` documents."""
+"""The documents of ``models``: list, show, get and verify."""
 
 from __future__ import annotations
 
@@ -109,6 +109,34 @@ class ModelShown:
     """Supported numbers of steps. Only of a pipeline."""
     adapter: str | None = field(default=None, metadata=OMITTED)
     """Adapter that belongs to the pipeline, such as an LCM-LoRA. Only of a pipeline with one."""
+
+
+@dataclass(frozen=True)
+class FetchedRepository:
+    """One repository of which files were fetched."""
+
+    name: str
+    """Name of the card that the files belong to."""
+    repository: str
+    """Repository on the hub."""
+    revision: str | None
+    """Commit, 40 hex digits. ``None``: the newest, because the card leaves it open."""
+    files: tuple[str, ...]
+    """Names of the files, or patterns of names."""
+    license: str
+    """Licence that was accepted."""
+    license_source: str
+    """Source of the licence statement."""
+    path: Path
+    """Folder in the local cache."""
+
+
+@dataclass(frozen=True)
+class ModelsFetched:
+    """The ``models get`` document."""
+
+    repositories: tuple[FetchedRepository, ...]
+    """Repositories that the model needs, its own first."""
 
 
 @dataclass(frozen=True)

@@ -77,16 +77,17 @@ class ResolvedSweep:
         return digest({"cells": ids, "keys": self.fingerprint.keys})[:16]
 
 
-def resolve_points(points: Sequence[GridPoint]) -> ResolvedSweep:
+def resolve_points(points: Sequence[GridPoint], *, may_lack_weights: bool = False) -> ResolvedSweep:
     """Resolve all cells of a grid. Raises ``InputError`` for the first cell that is invalid.
 
     An adapter that does not fit its model is an error if that is so in every cell, or if it
-    names layers that no model of the grid has.
+    names layers that no model of the grid has. ``may_lack_weights``: plan with weights of the hub
+    that are not on this machine; such a sweep cannot run.
     """
     _check_axes(points)
     options = RunOptions.from_config(points[0].values)
     options.sheet.check([key for key, _ in points[0].axes])
-    library = Library()
+    library = Library(is_for_plan=may_lack_weights)
     with waiting("resolving models and prompts"):  # hashes weights that are new here
         cells = tuple(resolve(point.values, point.axes, library, point.given) for point in points)
     if cells[0].misfit is not None and all(cell.misfit is not None for cell in cells):
@@ -162,6 +163,7 @@ def plan_result(sweep: ResolvedSweep) -> PlanResult:
         *cell_notes(sweep.cells),
         *start_warnings(sweep.cells),
         *sweep.library.assumptions,
+        *sweep.library.absent.values(),
         *(f"will fail: {misfit}" for misfit in misfits),
     ]
     return PlanResult(

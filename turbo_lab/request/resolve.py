@@ -7,9 +7,11 @@ in which equal work has equal identity. Imports no torch and downloads nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from turbo_lab.cards import (
     AdapterCard,
@@ -29,6 +31,8 @@ from turbo_lab.cards import (
     model_card_from_config,
     pin_revision,
 )
+from turbo_lab.cards.absent import absence, absent_adapter, absent_model, absent_vae
+from turbo_lab.cards.card import Card, vae_card, vae_names
 from turbo_lab.environment import ABSENT, package_version
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.identity import canonical_json, sha256_text
@@ -49,11 +53,17 @@ from turbo_lab.request.request import MAX_STEPS, NATIVE, LoraUse, Request
 from turbo_lab.request.scheduler import canonical_scheduler, check_scheduler, too_many_steps
 from turbo_lab.request.source import Source, crop_note, read_sources, source_files
 
+F = TypeVar("F")
+
 
 @dataclass
 class Library:
     """Files found so far, by name and by digest; each is looked up once per sweep."""
 
+    is_for_plan: bool = False
+    """``True``: weights of the hub that are not on this machine have a stand-in."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Names of cards whose weights have a stand-in, each with a note for people."""
     models: dict[str, tuple[ModelCard, ModelFiles]] = field(default_factory=dict)
     """Cards and files by the model's digest; the last one of several cards with equal weights."""
     cards: dict[tuple[str, str], tuple[ModelCard, ModelFiles]] = field(default_factory=dict)
@@ -83,7 +93,9 @@ class Library:
         name = canonical_json(node.values)
         if name not in self._models_by_name:
             card = model_card_from_config(node.values)
-            card, files = with_own_name(card, locate(card), given)
+            hub = card if card.path is None else None
+            files = self._found(hub, partial(locate, card), partial(absent_model, card))
+            card, files = with_own_name(card, files, given)
             self._models_by_name[name] = self.models[files.digest] = (card, files)
             self.cards[card.name, files.digest] = (card, files)
         return self._models_by_name[name]
@@ -91,16 +103,32 @@ class Library:
     def adapter(self, name: str) -> AdapterFiles:
         """Return the files of an adapter; ``name``: name of a card, or a path."""
         if name not in self._adapters_by_name:
-            files = locate_adapter(name)
+            card = adapter_card(name) if name in adapter_names() else None
+            stand_in = None if card is None else partial(absent_adapter, card)
+            files = self._found(card, partial(locate_adapter, name), stand_in)
             self._adapters_by_name[name] = self.adapters[files.digest] = files
         return self._adapters_by_name[name]
 
     def vae(self, name: str) -> VaeFiles:
         """Return the files of a VAE; ``name``: name of a packaged VAE, or a folder."""
         if name not in self._vaes_by_name:
-            files = locate_vae(name)
+            card = vae_card(name) if name in vae_names() else None
+            stand_in = None if card is None else partial(absent_vae, card)
+            files = self._found(card, partial(locate_vae, name), stand_in)
             self._vaes_by_name[name] = self.vaes[files.digest] = files
         return self._vaes_by_name[name]
+
+    def _found(
+        self, card: Card | None, find: Callable[[], F], stand_in: Callable[[], F] | None
+    ) -> F:
+        """Return the files of a card or of the user, or a stand-in for what a plan may lack."""
+        try:
+            return find()
+        except MissingFilesError:
+            if not self.is_for_plan or card is None or stand_in is None or card.source != "hub":
+                raise
+            self.absent[card.name] = absence(card)
+            return stand_in()
 
     def prompts(self, node: ConfigNode, prompt: object) -> PromptSet:
         """Return the set that a ``prompts`` node names, or a set of the one ``prompt``."""
@@ -154,7 +182,7 @@ class Library:
 
     def misfit(self, model: ModelFiles, adapters: Sequence[AdapterFiles]) -> str | None:
         """Return why the first adapter that does not fit the model fails; ``None``: all fit."""
-        for adapter in adapters:
+        for adapter in adapters if model.name not in self.absent else ():
             pair = (model.digest, adapter.digest)
             if pair not in self._misfits:
                 self._misfits[pair] = _misfit(adapter, model)

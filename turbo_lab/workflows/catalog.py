@@ -16,12 +16,15 @@ from turbo_lab.cards import (
     adapter_names,
     locate,
     locate_adapter,
+    locate_vae,
     model_card,
     model_names,
     read_packaged_card,
 )
+from turbo_lab.cards.card import Card, VaeCard, vae_card, vae_names
 from turbo_lab.cards.hub import cached_snapshot
 from turbo_lab.cards.packaged import PackagedCard, packaged_names
+from turbo_lab.cards.vae import CONFIG_FILE, WEIGHTS_FILE
 from turbo_lab.documents.document import read_value
 from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown, ModelStatus
 from turbo_lab.errors import InputError, MissingFilesError, unknown_name
@@ -45,17 +48,18 @@ _LOCAL = ModelRow(
 
 def list_models() -> list[ModelRow]:
     """Return one row per card, the parts that ship and ``local``. Hashes nothing."""
-    cards: list[tuple[str, ModelCard | AdapterCard]] = [
+    cards: list[tuple[str, Card]] = [
         ("pipeline", model_card(name)) for name in model_names() if name != "local"
     ]
     cards += [("adapter", adapter_card(name)) for name in adapter_names()]
+    cards += [("vae", vae_card(name)) for name in vae_names()]
     rows = [_row(card, kind) for kind, card in cards]
     runnable = {card.name for _, card in cards}
     rows += [_part_row(name) for name in packaged_names() if name not in runnable]
     return [*rows, _LOCAL] if "local" in model_names() else rows
 
 
-def _row(card: ModelCard | AdapterCard, kind: str) -> ModelRow:
+def _row(card: Card, kind: str) -> ModelRow:
     return ModelRow(
         name=card.name,
         kind=kind,
@@ -80,7 +84,7 @@ def _part_row(name: str) -> ModelRow:
 
 
 def show_model(name: str, kind: str | None = None) -> ModelShown:
-    """Return everything known about a model, an adapter or a shipped part.
+    """Return everything known about a model, an adapter, a VAE or a shipped part.
 
     ``kind``: ``adapter`` for the adapter of a name that a model has as well; by default, a model
     comes first.
@@ -91,9 +95,12 @@ def show_model(name: str, kind: str | None = None) -> ModelShown:
         return _pipeline(model_card(name))
     if name in adapter_names():
         return _adapter(adapter_card(name))
+    if name in vae_names():
+        return _vae(vae_card(name))
     if name in packaged_names():
         return _part(name)
-    raise unknown_name("model", name, [*model_names(), *adapter_names(), *packaged_names()])
+    names = [*model_names(), *adapter_names(), *vae_names(), *packaged_names()]
+    raise unknown_name("model", name, names)
 
 
 def _pipeline(card: ModelCard) -> ModelShown:
@@ -133,7 +140,23 @@ def _adapter(card: AdapterCard) -> ModelShown:
     )
 
 
-def _of_card(card: ModelCard | AdapterCard, kind: str) -> ModelShown:
+def _vae(card: VaeCard) -> ModelShown:
+    shown = _of_card(card, "vae")
+    try:
+        files = locate_vae(card.name)
+    except MissingFilesError as error:
+        return replace(shown, missing=str(error))
+    size_bytes = sum((files.path / name).stat().st_size for name in (CONFIG_FILE, WEIGHTS_FILE))
+    return replace(
+        shown,
+        path=files.path,
+        revision=files.revision or card.revision,
+        digest=files.digest,
+        size_bytes=size_bytes,
+    )
+
+
+def _of_card(card: Card, kind: str) -> ModelShown:
     """Return what a card says, as if its files were not on this machine."""
     is_ours = card.source == "packaged" and card.name in packaged_names()
     trained = read_packaged_card(card.name) if is_ours else None
@@ -146,7 +169,7 @@ def _of_card(card: ModelCard | AdapterCard, kind: str) -> ModelShown:
         revision=card.revision,
         license=card.license,
         license_source=card.license_source,
-        base=card.base,
+        base=None if isinstance(card, VaeCard) else card.base,
         trained_on=None if trained is None else trained.trained_on,
         parameters=None if trained is None else trained.parameters,
         figures=None if trained is None else _figures(trained),
@@ -189,7 +212,7 @@ def _figures(card: PackagedCard) -> dict[str, ModelMetric] | None:
     return {key: read_value(ModelMetric, value, where) for key, value in card.figures.items()}
 
 
-def _status(card: ModelCard | AdapterCard) -> ModelStatus:
+def _status(card: Card) -> ModelStatus:
     if card.source == "packaged":
         return ModelStatus.READY if card.name in packaged_names() else ModelStatus.MISSING
     try:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from turbo_lab.cards import adapter_card, adapter_names, model_card, model_names
 from turbo_lab.cards.card import Card, ModelCard, vae_card, vae_names
 from turbo_lab.cards.hub import Download, cache_dir, download_of, snapshot
+from turbo_lab.documents.models import FetchedRepository
 from turbo_lab.errors import IncompleteError, InputError, unknown_name
 
 
@@ -23,8 +25,8 @@ def downloads(name: str) -> list[Download]:
     return list({found.command: found for found in map(download_of, _cards(name))}.values())
 
 
-def fetch(download: Download) -> str:
-    """Fetch the files of one repository; return the folder in the local cache.
+def fetch(download: Download) -> FetchedRepository:
+    """Fetch the files of one repository into the local cache.
 
     Raises :class:`InputError` if the hub's client is switched to offline mode, and
     :class:`IncompleteError` for a download that fails.
@@ -49,7 +51,15 @@ def fetch(download: Download) -> str:
         raise IncompleteError(f"models get: {card.repository}: {reason}") from error
     if missing := [file for file in download.files if snapshot_lacks(card, file)]:
         raise IncompleteError(f"models get: {card.repository} has no {', '.join(missing)}")
-    return str(found)
+    return FetchedRepository(
+        name=card.name,
+        repository=str(card.repository),
+        revision=card.revision,
+        files=download.files or download.patterns,
+        license=card.license,
+        license_source=card.license_source,
+        path=Path(found),
+    )
 
 
 def snapshot_lacks(card: Card, file: str) -> bool:

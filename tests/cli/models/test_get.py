@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.shapes import differences
 from turbo_lab.cards.card import vae_card
 from turbo_lab.cli.main import main
 from turbo_lab.workflows.download import downloads
 
 CARD = vae_card("taesdxl")
+CONTRACT = Path(__file__).parent.parent / "contract" / "documents.json"
 COMMIT = "d" * 40
 FILES = {
     "config.json": b'{"_class_name": "AutoencoderTiny"}',
@@ -138,3 +140,16 @@ def test_a_model_needs_its_base_and_its_adapter() -> None:
     assert found["ByteDance/SDXL-Lightning"].files == ("sdxl_lightning_4step_unet.safetensors",)
     both = {str(one.card.repository) for one in downloads("dmd2-sdxl-4step")}
     assert both == {"stabilityai/stable-diffusion-xl-base-1.0", "tianweiy/DMD2"}
+
+
+def test_what_was_fetched_is_one_document(hub: str, tmp_path: Path) -> None:
+    done = get(hub, tmp_path, "taesdxl", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    contract = json.loads(CONTRACT.read_text("utf-8"))["models get"]
+    assert differences(document, contract) == []
+    (found,) = document["repositories"]
+    assert found["repository"] == CARD.repository and found["license"] == "mit"
+    assert found["files"] == ["config.json", "diffusion_pytorch_model.safetensors"]
+    folder = tmp_path / "models--madebyollin--taesdxl" / "snapshots" / COMMIT
+    assert Path(found["path"]) == folder
