@@ -86,3 +86,20 @@ def test_wrong_words_are_exit_2(
     monkeypatch.chdir(tmp_path)
     assert main(["compare", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_sizes_are_named_before_anything_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["compare", *SMALL, "candidate.resolution=128"]
+    assert main(words) in (0, 1, 3)
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first == (
+        "warning: nano-turbo 1 step is drawn at 64x64 and nano-turbo 1 step resolution=128 at "
+        "128x128: metrics of two sizes differ by the size, and no two images are compared; give "
+        "resolution once, for both"
+    )
+    assert main(["compare", *SMALL, "candidate.dtype=bfloat16"]) in (0, 1, 3)
+    assert "metrics of two sizes" not in capsys.readouterr().err

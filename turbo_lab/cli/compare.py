@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -29,7 +30,12 @@ def command(words: tuple[str, ...], html: Path | None, as_json: bool) -> int:
     """
     from turbo_lab.cli.compare_entrants import entrants
     from turbo_lab.cli.sides import split_sides
-    from turbo_lab.compare.contenders import compare_entrants, compare_report, pictures
+    from turbo_lab.compare.contenders import (
+        compare_entrants,
+        compare_report,
+        pictures,
+        size_warnings,
+    )
     from turbo_lab.compare.published import published_tables, refuse_published
     from turbo_lab.documents.output import check_writable, print_document, write_text
 
@@ -45,7 +51,10 @@ def command(words: tuple[str, ...], html: Path | None, as_json: bool) -> int:
     refuse_published("compare", *keys, *(named or "").split(","))
     if html is not None:
         check_writable(html, "--html")
-    found = compare_entrants(*entrants(sides, named.split(",") if named else []))
+    candidate, baselines = entrants(sides, named.split(",") if named else [])
+    for text in size_warnings(candidate, baselines):  # before anything is drawn
+        print(f"warning: {text}", file=sys.stderr)
+    found = compare_entrants(candidate, baselines)
     report = compare_report(found, published_tables() if with_published else None)
     if html is not None:
         from turbo_lab.report.html.compare import compare_page

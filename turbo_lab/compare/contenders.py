@@ -137,6 +137,23 @@ def compare_entrants(candidate: Entrant, baselines: Sequence[Entrant]) -> Compar
     return Comparison(worst([row.verdict for row in corrected]), drawn, contenders, corrected)
 
 
+def size_warnings(candidate: Entrant, baselines: Sequence[Entrant]) -> list[str]:
+    """Return a warning for each baseline whose images have another size than the candidate's."""
+    size = _size(candidate)
+    return [
+        f"{entrant.label} is drawn at {_size(entrant)} and {candidate.label} at {size}: metrics of "
+        "two sizes differ by the size, and no two images are compared; give resolution once, for "
+        "both"
+        for entrant in baselines
+        if _size(entrant) != size
+    ]
+
+
+def _size(entrant: Entrant) -> str:
+    recipe = entrant.sweep.cells[0].recipe
+    return f"{recipe.width}x{recipe.height}"
+
+
 def draw(entrant: Entrant) -> Contender:
     """Draw, measure and time one entrant, as far as the store does not hold the results.
 

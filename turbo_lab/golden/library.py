@@ -264,6 +264,12 @@ def open_libraries() -> tuple[GoldenLibrary, ...]:
     return (first,) if first.root == packaged.root else (first, packaged)
 
 
+def packaged_cases_hidden_by(library: GoldenLibrary) -> list[str]:
+    """Return the packaged cases that are not checked where ``library`` is; none if it is theirs."""
+    packaged = GoldenLibrary(packaged_root())
+    return [] if library.root == packaged.root else list(packaged.cases())
+
+
 def library_by_case(libraries: Sequence[GoldenLibrary]) -> dict[str, GoldenLibrary]:
     """Return the library of each case, by name; the first one, if two have a case of that name."""
     by_case: dict[str, GoldenLibrary] = {}

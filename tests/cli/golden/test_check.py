@@ -10,7 +10,11 @@ import pytest
 
 from tests.cli.golden.conftest import Document
 from turbo_lab.cli.main import main
-from turbo_lab.golden.library import GoldenLibrary
+from turbo_lab.golden.library import (
+    GoldenLibrary,
+    packaged_cases_hidden_by,
+    packaged_root,
+)
 
 
 def test_a_check_passes_and_lists_every_stage(in_folder: Path, document: Document) -> None:
@@ -40,6 +44,20 @@ def test_keys_apply_to_every_case(in_folder: Path, document: Document) -> None:
     assert ["num_threads", 1, 2] in [list(row.values()) for row in case["fingerprint_difference"]]
     code, values = document("check", "two-steps", "seed=4")
     assert (code, values["verdict"]) == (3, "uncovered")
+
+
+def test_own_goldens_are_said_to_hide_the_packaged_ones(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library = GoldenLibrary(in_folder / "goldens")
+    packaged = GoldenLibrary(packaged_root())
+    assert packaged_cases_hidden_by(packaged) == []
+    assert packaged_cases_hidden_by(library) == list(packaged.cases())
+    assert main(["golden", "check"]) == 0
+    note = f"checking the goldens of {library.root}; the {len(packaged.cases())} packaged ones are"
+    assert note in capsys.readouterr().err
+    assert main(["golden", "check", "two-steps"]) == 0
+    assert "packaged" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

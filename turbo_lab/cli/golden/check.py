@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -10,7 +11,12 @@ from turbo_lab.cli.golden.options import case_resolver, split_words
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import html_option, json_option
 from turbo_lab.documents.output import check_writable, print_document
-from turbo_lab.golden.library import check_known, open_library, packaged_root
+from turbo_lab.golden.library import (
+    check_known,
+    open_library,
+    packaged_cases_hidden_by,
+    packaged_root,
+)
 
 
 @click.command("check")
@@ -37,6 +43,12 @@ def command(words: tuple[str, ...], explain: bool, html: Path | None, as_json: b
     library = open_library()
     cases = library.cases()
     check_known(names, cases)
+    if (hidden := len(packaged_cases_hidden_by(library))) and not names:
+        print(
+            f"checking the goldens of {library.root}; the {hidden} packaged ones are checked in a "
+            "folder without goldens/, and by turbo-lab gate in any",
+            file=sys.stderr,
+        )
     checks = check(
         library,
         names or list(cases),
