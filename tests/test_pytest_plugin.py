@@ -194,6 +194,22 @@ def test_a_stock_pipeline_is_traced(tiny_sdxl_dir: Path, suite: Path) -> None:
         assert f'"stage": "{stage}"' in sidecar
 
 
+def test_an_id_as_long_as_a_prompt_names_a_folder(suite: Path) -> None:
+    (suite / "test_it.py").write_text(
+        "import numpy as np\n"
+        "import pytest\n"
+        "PROMPTS = ['短い猫のポスター' * 12, 'w ' * 125, 'w ' * 126, 'w' * 300]\n"
+        "@pytest.mark.parametrize('prompt', PROMPTS, ids=PROMPTS)\n"
+        "def test_poster(golden_image, prompt):\n"
+        "    golden_image.check(np.full((8, 8, 3), len(prompt) % 256, np.uint8))\n"
+    )
+    code, text = run(suite, "--golden-record")
+    assert code == 0, text
+    assert run(suite)[0] == 0
+    names = [path.name for path in (suite / "goldens" / "test_it").iterdir()]
+    assert len(names) == 4 and max(map(len, names)) <= 255
+
+
 def test_tests_of_one_name_have_a_golden_each(suite: Path) -> None:
     (suite / "test_it.py").write_text(
         "import numpy as np\n"

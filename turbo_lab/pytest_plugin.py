@@ -47,6 +47,8 @@ _ACCEPT = 'pytest --golden-accept "REASON" TEST'
 
 
 _GOLDEN_FAILED = "turbo_lab_golden_failed"  # attribute of a test's report
+# Bytes of a file's name; a test's id may be a whole prompt.
+_MAX_FOLDER, _SHORTENED = 255, 200
 
 
 class GoldenFailed(pytest.fail.Exception):  # type: ignore[misc,name-defined]
@@ -372,7 +374,8 @@ def _folder_of(nodeid: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", test).strip("-")
     # Two names that differ in replaced characters only are distinguished by a digest.
     is_unique = re.fullmatch(r"[A-Za-z0-9_.]+(\[[A-Za-z0-9_.]+\])?", test)
-    return plain if is_unique else f"{plain}-{digest(test)[:8]}"
+    name = plain if is_unique else f"{plain}-{digest(test)[:8]}"
+    return name if len(name) <= _MAX_FOLDER else f"{plain[:_SHORTENED]}-{digest(test)[:8]}"
 
 
 def _failure_message(verdict: CaseVerdict, found: PixelDifference | None, page: Path | None) -> str:
