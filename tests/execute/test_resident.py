@@ -75,9 +75,11 @@ def test_adapters_are_put_on_and_taken_off_without_loading_again(
     resident.prepare(adapted, seam)
     assert len(put_on) == 1 and resident.pipeline is loaded and resident.version > version
     assert "changes no weight: its products are all zero" in resident.notes[-1]
+    assert set(resident.adapter_changes.values()) == {0.0}
     assert loaded.get_active_adapters()
     resident.prepare(plain, seam)
     assert resident.notes == () and not getattr(loaded.unet, "peft_config", {})
+    assert resident.adapter_changes == {}
 
 
 def test_keys_that_cannot_run_are_refused_before_anything_is_loaded(

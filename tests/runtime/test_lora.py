@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -75,8 +76,22 @@ def changes(pipeline: StableDiffusionXLPipeline, path: Path | str, weight: float
         for name, module in getattr(pipeline, part).named_modules()
         if isinstance(module, BaseTunerLayer)
     }
+    before = [module.get_base_layer().weight for module in adapted(pipeline)]
+    assert lora.relative_changes(pipeline, [files.name], {}) == pytest.approx(
+        {files.name: norm(found.values()) / norm(before)}, rel=1e-5
+    )
     lora.take_off(pipeline)
     return found
+
+
+def adapted(pipeline: StableDiffusionXLPipeline) -> list[Any]:
+    modules = (one for part in PARTS for one in getattr(pipeline, part).modules())
+    return [one for one in modules if isinstance(one, BaseTunerLayer)]
+
+
+def norm(tensors: Iterable[torch.Tensor]) -> float:
+    """The Frobenius norm of all of them together."""
+    return sum(float(one.double().norm()) ** 2 for one in tensors) ** 0.5
 
 
 def assert_same(found: Changes, wanted: Changes) -> None:
@@ -309,3 +324,19 @@ def test_what_does_not_fit_leaves_nothing_behind(
 def test_a_lora_that_no_module_has_is_without_effect(pipeline: StableDiffusionXLPipeline) -> None:
     """As in the trial of the gate whose fault drops every adapter."""
     assert lora.without_effect(pipeline, ["flat"]) == ["flat"]
+
+
+def test_the_change_of_each_lora_of_a_stack_scales_with_its_weight(
+    pipeline: StableDiffusionXLPipeline,
+) -> None:
+    files = [locate_adapter(name) for name in ("flat", "ink")]
+    norms: dict[str, float] = {}
+    lora.put_on(pipeline, [(one.name, one.path, 0.5) for one in files])
+    half = lora.relative_changes(pipeline, ["flat", "ink"], norms)
+    kept = dict(norms)
+    lora.take_off(pipeline)
+    lora.put_on(pipeline, [(files[1].name, files[1].path, -1.0)])
+    whole = lora.relative_changes(pipeline, ["ink"], norms)
+    lora.take_off(pipeline)
+    assert whole["ink"] == pytest.approx(2 * half["ink"]) and 0 < half["flat"] < 1
+    assert norms == kept, "the weights beneath are the same"

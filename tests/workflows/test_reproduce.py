@@ -92,6 +92,21 @@ def test_a_changed_pixel_is_found_at_its_stage(
     assert found["first_divergence"]["max_abs"] == 64
 
 
+def test_a_record_says_how_much_its_lora_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["sweep", "lora=none,flat@0.4,flat@0.8", "num_images=1", "num_threads=1",
+             "timing=off", "metrics=none", "tracking=none", "num_inference_steps=1"]  # fmt: skip
+    for _ in range(2):  # drawn, then from the store
+        capsys.readouterr()
+        assert main([*words, "--json"]) == 0
+        none, less, more = json.loads(capsys.readouterr().out)["cells"]
+        assert "adapter_changes" not in none
+        assert 0 < less["adapter_changes"]["flat"] < more["adapter_changes"]["flat"] < 1
+        assert more["adapter_changes"]["flat"] == pytest.approx(2 * less["adapter_changes"]["flat"])
+
+
 def test_every_stage_of_a_sweep_is_hashed(folder: Path) -> None:
     store = Store(folder / "turbo-lab-store")
     found = [store.read_batch(key).stages for r in store.records() for key in r.batches]

@@ -117,6 +117,9 @@ class CellResult:
     """Details of the timing. ``None``: the cell was not timed."""
     images: tuple[ImageFile, ...]
     """The images, in order; empty if the cell failed."""
+    adapter_changes: Mapping[str, float] | None = field(default=None, metadata=OMITTED)
+    """Change of the weights by each LoRA, by name: norm of its products over the norm of the
+    weights that it is on. Absent without a LoRA, and for old records."""
 
     @classmethod
     def of(
@@ -148,6 +151,7 @@ class CellResult:
             throughput_images_per_s=None if timing is None else timing.throughput_images_per_s,
             timing=None if timing is None else CellTiming.of(timing),
             images=() if is_failed else _with_flags(image_files(store, record), measured),
+            adapter_changes=record.adapter_changes,
         )
 
     @property

@@ -203,6 +203,7 @@ class _Driver:
             pixels=drawn.pixels,
             stages=stages,
             notes=(*notes, *drawn.library_warnings),
+            adapter_changes=self.worker.resident.adapter_changes or None,
             negative_prompt=negative,
             names=origin.names,
             source_names=origin.source_names,
@@ -325,7 +326,8 @@ class _Driver:
         context = self.context
         error = self.failed.get(cell.cell_id)
         assert error or not self.missing[cell.cell_id]
-        drawn = () if error else self._notes(batches)
+        stored = () if error else tuple(map(context.store.read_batch, batches))
+        drawn = (note for batch in stored for note in batch.notes)
         notes = tuple(dict.fromkeys((*cell.notes, *drawn)))
         origin = context.origins[cell.cell_id].provenance
         return Record(
@@ -339,12 +341,8 @@ class _Driver:
             batches=batches,
             fingerprint=context.fingerprint,
             provenance=replace(origin, notes=notes or None),
+            adapter_changes=stored[0].adapter_changes if stored else None,
         )
-
-    def _notes(self, keys: Sequence[str]) -> tuple[str, ...]:
-        """Return the notes of stored batches, each once."""
-        stored = map(self.context.store.read_batch, keys)
-        return tuple(dict.fromkeys(note for batch in stored for note in batch.notes))
 
 
 def _weights_key(batch: Batch) -> tuple[Any, ...]:

@@ -104,11 +104,14 @@ class ResidentPipeline:
     """Warnings of the libraries while the adapters were put on, for the record."""
     load_warnings: tuple[str, ...] = field(default=(), init=False)
     """Warnings of the libraries while the weights were loaded, for the record."""
+    adapter_changes: dict[str, float] = field(default_factory=dict, init=False)
+    """Relative change of the weights by each adapter that is on the pipeline, by name."""
     version: int = field(default=0, init=False)
     """Count of changes to the weights or adapters; text encodings are valid for one version."""
     _pipeline: StableDiffusionXLPipeline | None = field(default=None, init=False)
     _model: tuple[Any, ...] | None = field(default=None, init=False)
     _adapters: tuple[Any, PutOn] | None = field(default=None, init=False)
+    _weight_norms: dict[str, float] = field(default_factory=dict, init=False)
     _measured_prompts: set[str] = field(default_factory=set, init=False)
 
     @property
@@ -143,7 +146,9 @@ class ResidentPipeline:
             named = [(*self.weights.adapters[digest], weight) for digest, weight in recipe.lora]
             with library_warnings() as warned:
                 put_on_lora(self.pipeline, named)
-            idle = lora.without_effect(self.pipeline, [name for name, _, _ in named])
+            names = [name for name, _, _ in named]
+            idle = lora.without_effect(self.pipeline, names)
+            self.adapter_changes = lora.relative_changes(self.pipeline, names, self._weight_norms)
             self.notes = tuple(f"lora={name}: {_NO_EFFECT}" for name in idle)
             self.adapter_warnings = tuple(warned)
             self._adapters = adapters
@@ -158,6 +163,7 @@ class ResidentPipeline:
         from turbo_lab.runtime.stock import why_not_covered
 
         self._pipeline, self._model, self._adapters, self.exact = None, None, None, None
+        self._weight_norms = {}
         self.version += 1
         source, variant = self.weights.models[recipe.model], dict(recipe.variant)
         vae = self.weights.vaes[variant["vae"]] if "vae" in variant else None
@@ -195,6 +201,7 @@ class ResidentPipeline:
         if self.exact is not None:
             self.exact.weights_changed()
         self._adapters, self.notes, self.adapter_warnings = None, (), ()
+        self.adapter_changes = {}
         self.version += 1
 
     def cut_prompts(self, prompts: Sequence[str]) -> dict[str, str]:

@@ -68,13 +68,53 @@ def take_off(pipeline: StableDiffusionXLPipeline) -> None:
     pipeline.unload_lora_weights()
 
 
+def relative_changes(
+    pipeline: StableDiffusionXLPipeline, names: Sequence[str], weight_norms: dict[str, float]
+) -> dict[str, float]:
+    """Return by how much each adapter, named in their order, changes the weights that it is on.
+
+    That is the Frobenius norm of its products, scaled as they are applied, over the norm of the
+    weights of the same modules. The magnitudes of a DoRA are left out, and so are modules whose
+    weights are not in memory. ``weight_norms``: norm of each module's weight, kept between calls.
+    """
+    squares: dict[str, list[torch.Tensor]] = {f"a{index}": [] for index in range(len(names))}
+    weights = dict.fromkeys(squares, 0.0)
+    with torch.no_grad():
+        for place, module in _adapted(pipeline):
+            weight = module.get_base_layer().weight
+            if weight.is_meta:  # offloaded layer by layer
+                continue
+            if place not in weight_norms:
+                weight_norms[place] = float(torch.linalg.vector_norm(weight.float()))
+            for own in squares.keys() & module.lora_A.keys():
+                squares[own].append(_product_norm(module, own) ** 2)
+                weights[own] += weight_norms[place] ** 2
+    changes = {
+        own: sqrt(float(torch.stack(found).sum()) / weights[own]) if weights[own] else 0.0
+        for own, found in squares.items()
+    }
+    return dict(zip(names, changes.values(), strict=True))
+
+
+def _product_norm(module: Any, name: str) -> torch.Tensor:
+    """Return the Frobenius norm of an adapter's product on one module, as it is scaled.
+
+    The squared norm of B A is the sum of (B'B) * (AA'), elementwise: rank times rank numbers.
+    """
+    down = module.lora_A[name].weight.flatten(1).double()
+    up = module.lora_B[name].weight.flatten(1).double()
+    square = ((up.T @ up) * (down @ down.T)).sum().clamp(min=0.0)
+    scaled: torch.Tensor = square.sqrt() * abs(module.scaling[name])
+    return scaled
+
+
 def without_effect(pipeline: StableDiffusionXLPipeline, names: Sequence[str]) -> list[str]:
     """Return those of the adapters, named in their order, that change no weight.
 
     Their products are all zero, or no module has them.
     """
     acting: dict[str, list[torch.Tensor]] = {f"a{index}": [] for index in range(len(names))}
-    for module in _adapted(pipeline):
+    for _, module in _adapted(pipeline):
         for own, found in acting.items():
             if own in module.lora_A:
                 acts = module.lora_A[own].weight.any() & module.lora_B[own].weight.any()
@@ -86,12 +126,12 @@ def without_effect(pipeline: StableDiffusionXLPipeline, names: Sequence[str]) ->
     ]
 
 
-def _adapted(pipeline: StableDiffusionXLPipeline) -> Iterator[Any]:
-    """Yield the modules that adapters change."""
+def _adapted(pipeline: StableDiffusionXLPipeline) -> Iterator[tuple[str, Any]]:
+    """Yield the modules that adapters change, with part and name."""
     for part in _PARTS:
-        for module in getattr(pipeline, part).modules():
+        for name, module in getattr(pipeline, part).named_modules():
             if isinstance(module, BaseTunerLayer):
-                yield module
+                yield f"{part}.{name}", module
 
 
 def _load(pipeline: StableDiffusionXLPipeline, path: Path, where: str, name: str) -> None:

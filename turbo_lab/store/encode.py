@@ -43,6 +43,8 @@ class DrawnBatch:
     """Tensors to hash, by stage; ``None``: no hashes."""
     notes: tuple[str, ...] = ()
     """Facts about how it was drawn that a reader must know."""
+    adapter_changes: Mapping[str, float] | None = None
+    """Relative change of the weights by each LoRA, by name; ``None``: there is no LoRA."""
     negative_prompt: str | None = None
     """Text of the negative prompt, whose digest is in the recipe; ``None`` if it has no effect."""
     names: Mapping[str, str] = field(default_factory=dict)
@@ -86,6 +88,7 @@ def encode_batch(
         images=tuple(entries),
         stages=hashes,
         notes=drawn.notes,
+        adapter_changes=drawn.adapter_changes,
     )
     return record, files
 

@@ -86,6 +86,8 @@ class BatchRecord:
     """sha256 of each stage's tensor, in the order of the stages; ``None`` in old records."""
     notes: tuple[str, ...] = ()
     """How the batch was drawn, as far as a reader must know it; empty if there is nothing."""
+    adapter_changes: Mapping[str, float] | None = field(default=None, metadata=OMITTED)
+    """Relative change of the weights by each LoRA; see :class:`Record`."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,9 @@ class Record:
     """Environment that made it."""
     provenance: Provenance
     """Weights, licences, prompt set and notes."""
+    adapter_changes: Mapping[str, float] | None = field(default=None, metadata=OMITTED)
+    """Change of the weights by each LoRA, by name: norm of its products, as they are scaled, over
+    the norm of the weights that it is on. Absent without a LoRA, and in old records."""
 
 
 @dataclass(frozen=True)
