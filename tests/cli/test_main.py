@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -208,3 +210,19 @@ def test_a_cache_that_cannot_be_written_is_named(
     monkeypatch.setenv("TURBO_LAB_CACHE", str(tmp_path / "file" / "cache"))
     assert main(["plan", f"store={tmp_path / 'store'}"]) == 2
     assert "set TURBO_LAB_CACHE to a folder that can be written" in capsys.readouterr().err
+
+
+def test_a_numeric_user_without_a_home_folder_plans(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a container that runs as a user whom its password file does not list."""
+
+    def nobody(uid: int) -> NoReturn:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert main(["plan", "model=nano-turbo,sdxl-turbo", "num_images=1"]) == 0
+    assert "2 to run" in capsys.readouterr().out

@@ -164,6 +164,12 @@ def test_every_set_has_the_same_keys() -> None:
         assert {"name", "file", "path", "format"} <= set(values)
 
 
+def test_lists_without_end_are_refused_with_their_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "deep.jsonl", '{"prompt": "a key"}\n' + "[" * 100_000 + "\n")
+    with pytest.raises(InputError, match="line 2: is not JSON .it has more than 100 levels"):
+        read_prompts(path)
+
+
 def test_half_a_character_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "cut.jsonl"
     path.write_text('{"prompt": "a key"}\n{"prompt": "a key \\ud83d"}\n')
