@@ -252,7 +252,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault("brightness halved", decoded(lambda images: (images + 1) / 2 - 1)),
     Fault("a 16x16 block inverted", decoded(_invert_block)),
     Fault("contrast at 87%", decoded(lambda images: images * 0.87)),
-    Fault("vae in bfloat16", _decode_in_bfloat16, weights=_vae_in_bfloat16),
+    Fault(
+        "vae in bfloat16",
+        _decode_in_bfloat16,
+        weights=_vae_in_bfloat16,
+        # The seam casts what is decoded only, and a VAE encodes source images as well.
+        applies=_recipe(lambda recipe: recipe.strength is None),
+    ),
     Fault(
         "timestep spacing lost",
         _scheduler_config({"timestep_spacing": "leading"}),

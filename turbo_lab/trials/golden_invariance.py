@@ -21,7 +21,6 @@ import numpy as np
 
 from turbo_lab.cards import ModelSource
 from turbo_lab.documents.golden import Invariance, Tier
-from turbo_lab.execute.resident import Weights
 from turbo_lab.golden.judgement import Judge
 from turbo_lab.golden.observation import Observation
 from turbo_lab.golden.run_case import SWEEP_DRAWING, Case, CaseRunner, Drawing, RecordedCase
@@ -178,7 +177,9 @@ def _saved_and_loaded(cases: Sequence[RecordedCase], runner: CaseRunner) -> Inva
         try:
             runner.resident.prepare(of_model[0].batch.recipe)
             runner.resident.pipeline.save_pretrained(folder, safe_serialization=True)
-            weights = Weights({digest: ModelSource(folder)}, runner.resident.weights.adapters)
+            weights = dataclasses.replace(
+                runner.resident.weights, models={digest: ModelSource(folder)}
+            )
             again = CaseRunner(of_model, weights=weights)
             for case in of_model:
                 worst = max(worst, _levels(runner.run(case).pixels, again.run(case).pixels))
