@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from turbo_lab.identity import DigestCache
     from turbo_lab.metrics.extractor import ClipExtractor
     from turbo_lab.metrics.extractor_source import ExtractorSource
-    from turbo_lab.workflows.sweep import Executed
+    from turbo_lab.workflows.executed import Executed
 
 # Before any test module imports a library: they read these when they are imported.
 _HOME = Path(tempfile.mkdtemp(prefix="turbo-lab-tests-"))

@@ -15,7 +15,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -67,8 +66,6 @@ else:
 """
 # nvidia-smi takes seconds while a driver wakes up; a hung one never answers.
 _COMMAND_LIMIT_S = 20
-# Place of the start time among the fields of /proc/PID/stat after the name (proc(5): field 22).
-_START_TIME = 19
 
 
 Keys = Mapping[str, str | int]
@@ -180,22 +177,6 @@ def fingerprint(
         **{name: os.environ.get(name, "unset") for name in CPU_DISPATCH},
     }
     return Fingerprint(keys=keys, options=_options(device))
-
-
-def process_start() -> float:
-    """Return when this process began, on the clock of ``time.perf_counter``.
-
-    Without Linux's ``/proc``, it is the time of this call: the start of Python is left out.
-    """
-    now = time.perf_counter()
-    try:
-        # The name of the process, which is in parentheses, may hold spaces.
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        ticks = int(fields[_START_TIME])
-        since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
-    except (OSError, ValueError, IndexError, AttributeError):
-        return now
-    return now - max(0.0, since_boot - ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def resolve_device(device: str) -> str:

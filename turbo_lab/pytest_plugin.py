@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from turbo_lab import environment
@@ -32,6 +31,7 @@ from turbo_lab.golden.judgement import CaseVerdict, Judge
 from turbo_lab.golden.library import GoldenLibrary, check_name
 from turbo_lab.golden.observation import Observation
 from turbo_lab.golden.stages import StageValue, Values, ordered_by_worth
+from turbo_lab.golden.suite_values import is_on_cuda, rgb_pixels, value_of_stage
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.golden.tolerance import PixelDifference, Tolerance, pixel_difference
 from turbo_lab.identity import digest
@@ -144,9 +144,9 @@ class GoldenImage:
         if name:
             check_name(name)
         case = f"{self._test}/{name}" if name else self._test
-        values = [_stage_value(stage, tensor) for stage, tensor in (stages or {}).items()]
-        values.append(StageValue("pixels", "uint8", _pixels(images)))
-        device = "cuda" if any(_on_cuda(t) for t in (stages or {}).values()) else "cpu"
+        values = [value_of_stage(stage, tensor) for stage, tensor in (stages or {}).items()]
+        values.append(StageValue("pixels", "uint8", rgb_pixels(images)))
+        device = "cuda" if any(is_on_cuda(t) for t in (stages or {}).values()) else "cpu"
         made_from = dict(recipe or {})
         self._compare(
             _TestCase(
@@ -387,41 +387,6 @@ def _failure_message(verdict: CaseVerdict, found: PixelDifference | None, page: 
     parts += [f"{key}: {there} -> {here}" for key, there, here in verdict.fingerprint_difference]
     parts += [] if page is None else [f"see {page}"]
     return "; ".join(parts)
-
-
-def _stage_value(stage: str, tensor: Any) -> StageValue:
-    if isinstance(tensor, np.ndarray):
-        is_narrow = tensor.dtype.kind == "f" and tensor.dtype.itemsize <= 4
-        kept = tensor.astype(np.float32) if is_narrow else tensor.copy()
-        return StageValue(stage, str(tensor.dtype), kept)
-    from turbo_lab.golden.run_case import stage_value
-
-    return stage_value(stage, tensor)
-
-
-def _pixels(images: Any) -> Any:
-    """Return images as (N, H, W, 3) uint8. Raises ``ValueError`` if they are not of that kind."""
-    if isinstance(images, list):
-        array = np.stack([_to_three_channels(np.asarray(image)) for image in images])
-    else:
-        array = _to_three_channels(np.asarray(images))
-    array = array[None] if array.ndim == 3 else array
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
-        remedy = "; put it on a background: image.convert('RGB')" if array.shape[-1] == 4 else ""
-        raise ValueError(
-            f"golden_image: {array.dtype} {array.shape} is not (N, H, W, 3) uint8 RGB{remedy}"
-        )
-    return array
-
-
-def _to_three_channels(image: np.ndarray) -> np.ndarray:
-    """Return a grey image, (H, W) or (..., 1), as RGB, and any other image unchanged."""
-    grey = image[..., None] if image.ndim == 2 else image
-    return np.repeat(grey, 3, axis=-1) if grey.shape[-1] == 1 else image
-
-
-def _on_cuda(tensor: Any) -> bool:
-    return bool(getattr(tensor, "is_cuda", False))
 
 
 def _fingerprint(device: str) -> environment.Fingerprint:

@@ -12,7 +12,7 @@ from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.errors import StoreError
 from turbo_lab.store.record import CellStatus
 from turbo_lab.workflows import results
-from turbo_lab.workflows.sweep import Executed
+from turbo_lab.workflows.executed import Executed
 
 
 def noted(done: Executed) -> BegunSweep:

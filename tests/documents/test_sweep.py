@@ -23,7 +23,7 @@ from turbo_lab.errors import StoreError
 from turbo_lab.images import pixel_sha256, read_png
 from turbo_lab.store.record import CellStatus, Record, dump
 from turbo_lab.workflows import results
-from turbo_lab.workflows.sweep import Executed
+from turbo_lab.workflows.executed import Executed
 
 
 def record_of(done: Executed, status: CellStatus) -> Record:

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 
 from turbo_lab.documents.timing import BenchCell, CellTiming
 from turbo_lab.store.record import CellStatus
-from turbo_lab.workflows.sweep import Executed
+from turbo_lab.workflows.executed import Executed
 
 
 def timing_of(done: Executed):

@@ -10,8 +10,8 @@ import pytest
 from turbo_lab.documents.sweep import image_files
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.store.record import CellStatus
+from turbo_lab.workflows.executed import Executed
 from turbo_lab.workflows.generate import make_output_folder, save_images
-from turbo_lab.workflows.sweep import Executed
 
 
 def stored(done: Executed):

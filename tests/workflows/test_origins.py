@@ -5,8 +5,8 @@ from __future__ import annotations
 from turbo_lab.config import compose
 from turbo_lab.environment import GitState
 from turbo_lab.planning.resolved_sweep import resolve_points
+from turbo_lab.workflows.executed import Executed
 from turbo_lab.workflows.origins import cell_origin
-from turbo_lab.workflows.sweep import Executed
 
 
 def test_model_adapters_vae_and_prompts_are_named_by_their_digests() -> None:

@@ -11,8 +11,8 @@ from turbo_lab.planning.options import MetricOptions
 from turbo_lab.request.prompts import PromptSet
 from turbo_lab.store.record import CellStatus
 from turbo_lab.workflows import results
+from turbo_lab.workflows.executed import Executed
 from turbo_lab.workflows.settings import resolve_metric_context
-from turbo_lab.workflows.sweep import Executed
 
 NONE = MetricOptions((), "nano-clip", None, None, None, None)
 

@@ -11,8 +11,8 @@ import pytest
 from tests.small_sweeps import small_sweep
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
+from turbo_lab.workflows.executed import Executed
 from turbo_lab.workflows.settings import resolve_metric_context
-from turbo_lab.workflows.sweep import Executed
 
 
 def measured_by(done: Executed, **changes: Any) -> ResolvedSweep:

@@ -16,7 +16,8 @@ from turbo_lab.errors import IncompleteError
 from turbo_lab.progress import StderrProgress
 from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
 from turbo_lab.workflows import results
-from turbo_lab.workflows.sweep import Executed, finish_sweep
+from turbo_lab.workflows.executed import Executed
+from turbo_lab.workflows.sweep import finish_sweep
 from turbo_lab.workflows.sync import SyncedSweep, sync_store
 
 

@@ -20,7 +20,7 @@ from click.shell_completion import shell_complete
 from turbo_lab.cli.commands import turbo_lab
 from turbo_lab.cli.failures import one_line, print_error
 from turbo_lab.cli.leave import leave
-from turbo_lab.environment import process_start
+from turbo_lab.cli.start import process_start
 from turbo_lab.errors import TurboLabError
 from turbo_lab.untrusted.printable import printable_output
 from turbo_lab.untrusted.redaction import redact

@@ -18,7 +18,8 @@ from turbo_lab.planning.resolved_sweep import ResolvedSweep
 from turbo_lab.progress import StderrProgress
 from turbo_lab.store.record import CellStatus
 from turbo_lab.store.store import images_of
-from turbo_lab.workflows.sweep import Executed, run_sweep
+from turbo_lab.workflows.executed import Executed
+from turbo_lab.workflows.sweep import run_sweep
 
 SideName = Literal["candidate", "baseline"]
 SIDES: tuple[SideName, SideName] = ("candidate", "baseline")

@@ -10,7 +10,7 @@ from turbo_lab.documents.sweep import ImageFile, image_files
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.store.record import CellStatus
 from turbo_lab.untrusted.paths import read_regular, replace_file
-from turbo_lab.workflows.sweep import Executed
+from turbo_lab.workflows.executed import Executed
 
 
 def make_output_folder(folder: Path) -> None:

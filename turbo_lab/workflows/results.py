@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from turbo_lab.documents.cut_off import BegunCell, BegunSweep
 from turbo_lab.documents.sweep import CellResult, RowsDone, SweepCounts, SweepResult, SweepWork
@@ -24,9 +23,7 @@ from turbo_lab.progress import track
 from turbo_lab.request.prompts import DATA, PromptSet, read_prompts
 from turbo_lab.store.record import FLAGGED, CellStatus, Measurement, Record
 from turbo_lab.store.store import Store, images_of, read_image
-
-if TYPE_CHECKING:
-    from turbo_lab.workflows.sweep import Executed
+from turbo_lab.workflows.executed import Executed
 
 
 def metric_context(options: MetricOptions, prompt_sets: Sequence[PromptSet]) -> MetricContext:

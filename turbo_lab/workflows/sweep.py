@@ -7,7 +7,7 @@ its contact sheet, its MLflow runs and its document. Each step has its own modul
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -37,39 +37,9 @@ from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker
 from turbo_lab.tracking.projection import SweepHead, content_digest
 from turbo_lab.workflows import results
+from turbo_lab.workflows.executed import Executed
 from turbo_lab.workflows.origins import cell_origin
 from turbo_lab.workflows.settings import resolve_metric_context
-
-
-@dataclass(frozen=True)
-class Executed:
-    """A sweep that has run."""
-
-    sweep: ResolvedSweep
-    """The sweep as it was resolved."""
-    plan: Plan
-    """Work that was left to do."""
-    store: Store
-    """The store that its results are in."""
-    outcome: SweepOutcome
-    """Records of its cells, and times."""
-    measurements: Mapping[str, Sequence[Measurement]]
-    """Measurements of the sweep's metrics, by record id."""
-    metrics_s: float
-    """Time spent on measuring, in seconds."""
-
-    @property
-    def record(self) -> Record:
-        """Record of the sweep's only cell."""
-        (record,) = self.outcome.records.values()
-        return record
-
-    @property
-    def from_store(self) -> int:
-        """Number of images that were in the store already."""
-        planned = self.plan.cells
-        missing = sum(len(batch.layout.seeds) for one in planned for batch in one.missing)
-        return sum(one.cell.num_images for one in planned) - missing
 
 
 @dataclass(frozen=True)
