@@ -25,8 +25,10 @@ class GridCommand(click.Command):
                 formatter.write_dl(rows, col_max=38)
         with formatter.section("Grids"):
             formatter.write_text(
-                "A list of values sweeps a key, several such keys make a grid, range(1,5) counts. "
-                "A group's own keys are written group.key=VALUE."
+                "A list of values sweeps a key, and several such keys make a grid. seed=1-4 and "
+                "guidance_scale=0:3:0.5 count, lora=loras/*.safetensors lists files, zip= makes "
+                "axes vary together, exclude= leaves points out. A group's own keys are written "
+                "group.key=VALUE."
             )
 
 
