@@ -11,8 +11,12 @@ import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from turbo_lab.workflows.sweep import Executed
 
 PACKAGE = Path(__file__).parent.parent / "turbo_lab"
 # An import goes to a lower rank, or stays in its package. Sorted by rank; docs/architecture.md
@@ -43,9 +47,12 @@ RANKS: dict[str, float] = {
     "turbo_lab.workflows": 11,
     "turbo_lab.compare": 12,
     "turbo_lab.gate": 13,
-    "turbo_lab.cli": 14,
-    "turbo_lab.pytest_plugin": 14.1,
+    "turbo_lab.api": 14,
+    "turbo_lab.cli": 14.1,
+    "turbo_lab.pytest_plugin": 14.2,
 }
+# The package passes the functions of the Python interface on, when one of them is first used.
+PASSED_ON = ("turbo_lab", "turbo_lab.api")
 HEAVY = ("torch", "diffusers", "transformers", "mlflow", "open_clip", "torchvision", "peft", "ray")
 # Where a heavy package may be imported when the module is.
 HEAVY_AT_TOP = ("turbo_lab.runtime.", "turbo_lab.metrics.")
@@ -149,6 +156,7 @@ def rank_violations(trees: dict[str, ast.Module]) -> list[str]:
         f"{name} ({rank(name)}) imports {target} ({rank(target)})"
         for name, target in edges(trees)
         if top_package(name) != top_package(target) and rank(target) >= rank(name)
+        if (name, target) != PASSED_ON
     ]
 
 
@@ -268,11 +276,11 @@ def test_the_guard_of_the_command_line_can_fail(tmp_path: Path) -> None:
 
 
 def composers(trees: dict[str, ast.Module]) -> list[str]:
-    """Functions below the command line that turn words into a config, by module."""
+    """Functions below the Python interface that turn words into a config, by module."""
     return [
         f"{name}.{function.name}"
         for name, tree in sorted(trees.items())
-        if rank(name) < RANKS["turbo_lab.cli"] and not name.startswith("turbo_lab.config.")
+        if rank(name) < RANKS["turbo_lab.api"] and not name.startswith("turbo_lab.config.")
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef)
         for call in ast.walk(function)
@@ -365,6 +373,19 @@ def heavy_after(code: str, tmp_path: Path, names: Sequence[str] = LIGHT) -> list
 def test_light_commands_import_no_torch(arguments: list[str], tmp_path: Path) -> None:
     code = f"from turbo_lab.cli.main import main\nassert main({arguments!r}) == 0"
     assert heavy_after(code, tmp_path) == []
+
+
+def test_results_are_read_from_python_without_torch(executed: Executed, tmp_path: Path) -> None:
+    code = f"""
+        import turbo_lab
+        store = turbo_lab.open_store({str(executed.store.root)!r})
+        for kind in ("cells", "images", "timings", "measurements"):
+            assert len(store.to_pandas(kind)) > 0, kind
+        assert store.images()
+        assert callable(turbo_lab.sweep) and "_repr_html_" in dir(turbo_lab.Sweep)
+    """
+    assert heavy_after(textwrap.dedent(code), tmp_path) == []
+    assert heavy_after("import turbo_lab", tmp_path, (*LIGHT, "pandas", "numpy", "hydra")) == []
 
 
 def test_the_torch_guard_can_fail(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from turbo_lab import config
+from turbo_lab.api.sides import split_sides
 from turbo_lab.cli.commands import COMMANDS
-from turbo_lab.cli.sides import split_sides
 from turbo_lab.compare.sides import SIDES
 from turbo_lab.gate.policy import Policy
 

@@ -12,7 +12,13 @@ import threading
 import pytest
 
 from turbo_lab import progress
-from turbo_lab.progress import StderrProgress, duration, track, waiting
+from turbo_lab.progress import StderrProgress, duration, hidden, track, waiting
+
+
+@pytest.fixture(autouse=True)
+def display(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is in progress: other tests of this process may have left work unfinished."""
+    monkeypatch.setattr(progress, "_DISPLAY", progress._Display())
 
 
 @pytest.mark.parametrize(
@@ -150,3 +156,24 @@ def test_a_sweep_counts_images(capsys: pytest.CaptureFixture[str]) -> None:
     progress.advance(8)
     progress.end()
     assert capsys.readouterr().err.splitlines() == ["8/8 images"]
+
+
+def test_hidden_progress_passes_on_what_a_user_must_know(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    notes: list[str] = []
+    with hidden(notes.append):
+        shown = StderrProgress()
+        with waiting("loading"):
+            shown.begin(2)
+            shown.advance(2)
+        shown.say("compiling")
+        thread = threading.Thread(target=shown.note, args=["warning: from another thread"])
+        thread.start()
+        thread.join()
+        shown.end()
+        assert list(track([1, 2], "rows")) == [1, 2]
+    assert notes == ["warning: from another thread"]
+    assert capfd.readouterr() == ("", "")
+    StderrProgress().note("shown again")
+    assert "shown again" in capfd.readouterr().err

@@ -19,6 +19,10 @@ class TurboLabError(Exception):
     exit_code = 2
 
 
+class TurboLabWarning(UserWarning):
+    """Something that the command line prints as a warning, for callers from Python."""
+
+
 class InputError(TurboLabError):
     """A config value, file or argument that is wrong."""
 

@@ -1,8 +1,8 @@
 """Progress on standard error: bars on a terminal, plain lines elsewhere.
 
 Owns what is in progress in this process: counted work, and work in one piece. Work that lasts
-longer than a few seconds is shown again and again, so that nobody waits in silence. Also owns
-how a duration is written for people.
+longer than a few seconds is shown again and again, so that nobody waits in silence; a caller from
+Python can hide it. Also owns how a duration is written for people.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -91,12 +91,24 @@ class _Display:
         self._last_line = 0.0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
+        self._on_note: Callable[[str], None] | None = None
+
+    @contextmanager
+    def hidden(self, on_note: Callable[[str], None]) -> Iterator[None]:
+        """Show nothing inside; what a user must know goes to ``on_note``."""
+        before, self._on_note = self._on_note, on_note
+        try:
+            yield
+        finally:
+            self._on_note = before
 
     def add(self, work: _Work) -> None:
         """Show a piece of work until it is removed."""
         with self._lock:
             work.began = time.monotonic()
             self._works.append(work)
+            if self._on_note is not None:
+                return
             if sys.stderr.isatty():
                 self._add_bar(work)
             elif len(self._works) == 1:
@@ -136,7 +148,16 @@ class _Display:
             thread.join()  # not under the lock, which the thread may be waiting for
 
     def note(self, text: str) -> None:
-        """Print one line, above the bars."""
+        """Print one line that a user must know, above the bars."""
+        if self._on_note is None:
+            self.say(text)
+        else:
+            self._on_note(text)
+
+    def say(self, text: str) -> None:
+        """Print one line about the progress, above the bars."""
+        if self._on_note is not None:
+            return
         with self._lock:
             self._last_line = time.monotonic()
             self._console().print(text, highlight=False, markup=False, soft_wrap=True)
@@ -171,7 +192,7 @@ class _Display:
 
     def _say(self, work: _Work, text: str) -> None:
         work.is_shown = True
-        self.note(text)
+        self.say(text)
 
     def _console(self) -> Console:
         return console(sys.stderr) if self._bars is None else self._bars.console
@@ -213,14 +234,28 @@ class StderrProgress:
             _DISPLAY.advance(self._work, done)
 
     def note(self, text: str) -> None:
-        """Print one line."""
+        """Print one line that a user must know, such as a warning."""
         _DISPLAY.note(text)
+
+    def say(self, text: str) -> None:
+        """Print one line about the progress."""
+        _DISPLAY.say(text)
 
     def end(self) -> None:
         """Stop showing what was counted."""
         if self._work is not None:
             _DISPLAY.remove(self._work)
             self._work = None
+
+
+@contextmanager
+def hidden(on_note: Callable[[str], None]) -> Iterator[None]:
+    """Show no progress in this process; what a user must know goes to ``on_note``.
+
+    Notes come from several threads.
+    """
+    with _DISPLAY.hidden(on_note):
+        yield
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from turbo_lab.analysis import stats
-from turbo_lab.cli.sides import compose_side
+from turbo_lab.api.sides import compose_side
 from turbo_lab.compare.paired import ScoredImages, apply_holm, compare_metric
 from turbo_lab.compare.sides import draw_side
 from turbo_lab.execute.worker import worker_for

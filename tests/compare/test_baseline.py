@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.recipes import PARAMETERS, RECIPE, record
+from turbo_lab.api.sides import compose_side
 from turbo_lab.cli.main import main
-from turbo_lab.cli.sides import compose_side
 from turbo_lab.compare.baseline import (
     PACKAGED,
     Baseline,

@@ -13,9 +13,9 @@ import pytest
 
 from tests.docs.test_pages import PAGES, ROOT, prose
 from turbo_lab import config
+from turbo_lab.api.sides import split_sides
 from turbo_lab.cards import conf_dir
 from turbo_lab.cli.main import main
-from turbo_lab.cli.sides import split_sides
 from turbo_lab.compare.sides import SIDES
 from turbo_lab.errors import InputError
 

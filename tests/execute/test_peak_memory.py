@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from turbo_lab.cli.sides import compose_side
+from turbo_lab.api.sides import compose_side
 from turbo_lab.execute.peak_memory import MemorySubject, compare_footprints
 from turbo_lab.gate.mutation import hold_unet_twice
 

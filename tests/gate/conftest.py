@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from turbo_lab import config
-from turbo_lab.cli.sides import compose_side
+from turbo_lab.api.sides import compose_side
 from turbo_lab.gate.inputs import GateInputs, gate_inputs
 from turbo_lab.gate.policy import Policy
 

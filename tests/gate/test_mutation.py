@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from turbo_lab.cli.sides import compose_side
+from turbo_lab.api.sides import compose_side
 from turbo_lab.execute.worker import Worker, worker_for
 from turbo_lab.gate.mutation import SAMPLE_FAULTS, draw, slower_unet
 from turbo_lab.request.recipe import Cell

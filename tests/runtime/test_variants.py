@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from turbo_lab.api.sides import compose_side
 from turbo_lab.cards import WEIGHTS, locate_adapter, locate_vae
 from turbo_lab.cli.main import main
-from turbo_lab.cli.sides import compose_side
 from turbo_lab.environment import ABSENT
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.worker import Worker, worker_for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from turbo_lab.cli.sides import compose_side, split_sides
+from turbo_lab.api.sides import compose_side, split_sides
 from turbo_lab.compare.latency import check_same_run, pair_result, time_sides
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import click
 
-from turbo_lab.cli.arguments import take_key
 from turbo_lab.cli.grid import GridCommand, words_argument
 from turbo_lab.cli.options import html_option, json_option
-from turbo_lab.errors import InputError
 
 
 @click.command("compare", cls=GridCommand)
@@ -28,34 +26,24 @@ def command(words: tuple[str, ...], html: Path | None, as_json: bool) -> int:
     Keys after candidate. and baseline. belong to one side; published=on adds tables of
     published values.
     """
-    from turbo_lab.cli.compare_entrants import entrants
-    from turbo_lab.cli.sides import split_sides
+    from turbo_lab.api.entrants import CompareWords
     from turbo_lab.compare.contenders import (
         compare_entrants,
         compare_report,
         pictures,
         size_warnings,
     )
-    from turbo_lab.compare.published import published_tables, refuse_published
+    from turbo_lab.compare.published import published_tables
     from turbo_lab.documents.output import check_writable, print_document, write_text
 
-    keys = list(words)
-    with_published = _is_on(take_key(keys, "published"))
-    named = take_key(keys, "baselines")
-    sides = split_sides(keys)
-    if not named and not sides.has_sides:
-        raise InputError(
-            "compare: name the baselines, as in compare baselines=nano-sdxl,nano-lcm, or what "
-            "differs, as in compare candidate.dtype=bfloat16"
-        )
-    refuse_published("compare", *keys, *(named or "").split(","))
+    named = CompareWords.split(words)
     if html is not None:
         check_writable(html, "--html")
-    candidate, baselines = entrants(sides, named.split(",") if named else [])
+    candidate, baselines = named.entrants()
     for text in size_warnings(candidate, baselines):  # before anything is drawn
         print(f"warning: {text}", file=sys.stderr)
     found = compare_entrants(candidate, baselines)
-    report = compare_report(found, published_tables() if with_published else None)
+    report = compare_report(found, published_tables() if named.is_published else None)
     if html is not None:
         from turbo_lab.report.html.compare import compare_page
 
@@ -69,9 +57,3 @@ def command(words: tuple[str, ...], html: Path | None, as_json: bool) -> int:
         if html is not None:
             print(f"report          {html}")
     return 0
-
-
-def _is_on(value: str | None) -> bool:
-    if value not in (None, "on", "off"):
-        raise InputError(f"published={value}: must be on or off")
-    return value == "on"

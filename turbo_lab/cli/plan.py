@@ -11,7 +11,6 @@ import click
 from turbo_lab.cli.grid import GridCommand, words_argument
 from turbo_lab.cli.hydra_flags import grid_options, with_hydra
 from turbo_lab.cli.options import json_option
-from turbo_lab.cli.sweep import with_default_sweep
 from turbo_lab.documents.output import print_document
 from turbo_lab.planning.resolved_sweep import plan_result, resolve_points
 from turbo_lab.workflows.settings import resolve_metric_context
@@ -32,7 +31,7 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     """
     from turbo_lab import config
 
-    points = config.compose("plan", with_default_sweep(with_hydra(words, hydra)))
+    points = config.compose("plan", config.with_default_sweep(with_hydra(words, hydra)))
     return plan_points(points, as_json) if points else 0
 
 

@@ -32,7 +32,7 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     from turbo_lab.report.text import tables  # now: the time of the import is part of the total
     from turbo_lab.workflows.sweep import run_tracked
 
-    points = config.compose("sweep", with_default_sweep(with_hydra(words, hydra)))
+    points = config.compose("sweep", config.with_default_sweep(with_hydra(words, hydra)))
     if not points:
         return 0  # one of Hydra's own flags printed
     sweep = resolve_points(points)
@@ -47,14 +47,6 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
         tables.sweep_table(finished.result)
         _print_files(finished)
     return finished.exit_code
-
-
-def with_default_sweep(words: list[str]) -> list[str]:
-    """Add the default sweep where the words only say where to run and to keep results."""
-    from turbo_lab.config import is_default_sweep
-
-    asks_hydra = "--hydra-help" in words
-    return [*words, "sweep=default"] if is_default_sweep(words) and not asks_hydra else words
 
 
 def _print_files(finished: FinishedSweep) -> None:

@@ -1,7 +1,7 @@
 """Candidate and baseline: one resolved sweep of one cell each, drawn and measured.
 
-Owns drawing a side, for the gate, for ``compare`` and for the trials of the gate. The command
-line's ``candidate.KEY=`` and ``baseline.KEY=`` are split in ``cli/``.
+Owns drawing a side, for the gate, for ``compare`` and for the trials of the gate. The words
+``candidate.KEY=`` and ``baseline.KEY=`` are split in :mod:`turbo_lab.api.sides`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ silently is refused (``checks``), Hydra composes (``compose``), and the axes bec
 
 from turbo_lab.config.compose import PlanSweeper, compose
 from turbo_lab.config.grid import MAX_POINTS, GridPoint
-from turbo_lab.config.keys import AXES, MORE_AXES, is_default_sweep, is_key
+from turbo_lab.config.keys import AXES, MORE_AXES, is_key, with_default_sweep
+from turbo_lab.config.words import quoted
 
 __all__ = [
     "AXES",
@@ -16,6 +17,7 @@ __all__ = [
     "GridPoint",
     "PlanSweeper",
     "compose",
-    "is_default_sweep",
     "is_key",
+    "quoted",
+    "with_default_sweep",
 ]

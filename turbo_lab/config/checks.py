@@ -20,6 +20,7 @@ from hydra.errors import HydraException
 from turbo_lab.cards import choices_of, conf_dir
 from turbo_lab.config.grid import MAX_POINTS, too_many_points
 from turbo_lab.config.keys import known_keys
+from turbo_lab.config.words import unescaped
 from turbo_lab.errors import InputError, unknown_name
 
 # Names of our keys in other tools, which are too different for a spelling hint.
@@ -123,4 +124,5 @@ def _check_choices(group: str, override: Override) -> None:
 
 def value_of(element: object) -> object:
     """Return a value of an override as plain text or number, without its quotes."""
-    return element.text if isinstance(element, QuotedString) else element
+    text = element.text if isinstance(element, QuotedString) else element
+    return unescaped(text) if isinstance(text, str) else text

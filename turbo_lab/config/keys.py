@@ -62,3 +62,9 @@ def is_default_sweep(arguments: Sequence[str]) -> bool:
     """Return whether the arguments leave open what is swept, and only say where."""
     roots = [a.split("=", 1)[0].split(".")[0] for a in arguments if not a.startswith("-")]
     return all(root in _PLACES for root in roots)
+
+
+def with_default_sweep(words: Sequence[str]) -> list[str]:
+    """Return the words of a sweep, with the default one where they only say where to run it."""
+    asks_hydra = "--hydra-help" in words
+    return [*words, "sweep=default"] if is_default_sweep(words) and not asks_hydra else [*words]

@@ -33,6 +33,8 @@ _STEPS = re.compile(rf"({_NUMBER}):({_NUMBER})(?::({_NUMBER}))?")
 # What Hydra reads as one value although it contains a comma.
 _STRUCTURED = re.compile(r"""['"\[({]""")
 _WILDCARD = re.compile(r"[*?]")
+# OmegaConf reads backslashes only in front of an interpolation.
+_INTERPOLATION = re.compile(r"(\\*)\$\{")
 _LORA_WEIGHT = re.compile(r"@-?[\d.]+$")
 
 
@@ -122,4 +124,16 @@ def _matches(word: str, pattern: str) -> Iterator[str]:
 
 def quoted(text: str) -> str:
     """Return a text in Hydra's grammar, with any characters in it."""
-    return str(QuotedString(text.replace("${", r"\${"), Quote.single).with_quotes())
+    escaped = _INTERPOLATION.sub(lambda found: f"{found[1] * 2}\\${{", text)
+    return str(QuotedString(escaped, Quote.single).with_quotes())
+
+
+def unescaped(text: str) -> str:
+    """Return a text as OmegaConf reads it, with ``\\${`` as ``${``."""
+    return _INTERPOLATION.sub(_without_escapes, text)
+
+
+def _without_escapes(found: re.Match[str]) -> str:
+    """Return half the backslashes in front of an escaped ``${``; any other stays as it is."""
+    number = len(found[1])
+    return "\\" * (number // 2) + "${" if number % 2 else found[0]

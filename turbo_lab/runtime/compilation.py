@@ -185,7 +185,7 @@ class _Watch:
         """Begin a compilation; torch calls this."""
         if not self.seconds:
             limit = duration(self._limit_s)
-            StderrProgress().note(f"compiling the {self._part}, for at most {limit}")
+            StderrProgress().say(f"compiling the {self._part}, for at most {limit}")
         self._shown.enter_context(waiting(f"compiling the {self._part}"))
         self._began = time.perf_counter()
         with self._lock:
@@ -205,7 +205,7 @@ class _Watch:
         """Announce the time, and take back an interruption that came too late."""
         _interrupt(self._thread, None)
         if self.seconds and self._error is None:
-            StderrProgress().note(f"compiled the {self._part} in {duration(self.seconds)}")
+            StderrProgress().say(f"compiled the {self._part} in {duration(self.seconds)}")
 
     def is_failure(self, error: BaseException) -> bool:
         """Return whether an error is about compiling: only then an uncompiled call may help."""

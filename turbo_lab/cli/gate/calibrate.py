@@ -43,7 +43,7 @@ def command(words: tuple[str, ...], seeds: int, resamples: int, real: int, as_js
     Compares the candidate with itself on other seeds. The exit code is 1 if that fails too
     often, or if a margin of the policy is below the noise.
     """
-    from turbo_lab.cli.gate.compose import compose_trial, trial_words
+    from turbo_lab.api.gates import compose_trial, trial_words
     from turbo_lab.gate import trials
     from turbo_lab.report.text.gate import print_calibration
 

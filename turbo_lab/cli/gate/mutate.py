@@ -18,7 +18,7 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
     Injects one fault after another into the candidate and runs the checks. The exit code is 1 if
     a fault passes all of them.
     """
-    from turbo_lab.cli.gate.compose import compose_trial, trial_words
+    from turbo_lab.api.gates import compose_trial, trial_words
     from turbo_lab.gate import trials
     from turbo_lab.report.text.gate import print_blindness
 

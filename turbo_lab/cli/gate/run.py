@@ -48,7 +48,7 @@ def command(
     The exit code is 0 for pass, 1 for a regression, 3 if the gate is inconclusive or uncovered,
     4 for an error. --cfg job prints the composed config of the candidate instead.
     """
-    from turbo_lab.cli.gate.compose import compose_gate
+    from turbo_lab.api.gates import compose_gate
     from turbo_lab.gate.inputs import gate_inputs
     from turbo_lab.gate.run import fresh_store, gate_report, run_gate
     from turbo_lab.gate.verdict_files import write_verdict

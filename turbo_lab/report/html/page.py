@@ -98,13 +98,14 @@ def table(
     attributes: Sequence[Mapping[str, object]] | None = None,
     identity: str | None = None,
     class_: str = "",
+    is_sortable: bool = True,
 ) -> Html:
-    """Return a table that can be sorted by its headings.
+    """Return a table that can be sorted by its headings, where the page has the script.
 
     ``attributes``: HTML attributes of each row. A value that :func:`cell` made stays as it is. The
     class ``cards`` turns rows into blocks on a narrow screen.
     """
-    heads = [_heading(column) for column in columns]
+    heads = [_heading(column, is_sortable) for column in columns]
     lines = []
     for index, row in enumerate(rows):
         cells = [_cell(content, column) for content, column in zip(row, columns, strict=True)]
@@ -113,7 +114,7 @@ def table(
         "table",
         tag("thead", tag("tr", *heads)),
         tag("tbody", *lines, id=identity),
-        class_=f"sortable {class_}".strip(),
+        class_=f"{'sortable ' if is_sortable else ''}{class_}".strip(),
     )
     return tag("div", inner, class_=scroll_class(len(lines)))
 
@@ -123,8 +124,10 @@ def scroll_class(rows: int) -> str:
     return "scroll long" if rows > _LONG else "scroll"
 
 
-def _heading(column: Heading) -> Html:
-    content = tag("button", column.name, type="button") if column.name else ""
+def _heading(column: Heading, is_sortable: bool) -> Html:
+    content: object = column.name
+    if column.name and is_sortable:
+        content = tag("button", column.name, type="button")
     return tag(
         "th",
         content,

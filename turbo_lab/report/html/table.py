@@ -17,8 +17,13 @@ _NO_MARKS: Mapping[tuple[str, str], int] = {}
 Cells = Sequence[CellResult]
 
 
-def metric_table(cells: Cells, axes: Sequence[str], columns: Sequence[Column]) -> Html:
-    """Return the filter, the table, its legend and its footnotes."""
+def metric_table(
+    cells: Cells, axes: Sequence[str], columns: Sequence[Column], is_page: bool = True
+) -> Html:
+    """Return the filter, the table, its legend and its footnotes.
+
+    ``is_page``: whether the scripts of a page are there, which filter and sort.
+    """
     marks = footnotes(columns)
     mixed = len({row.status for row in cells}) > 1
     heads = [Heading(short_axis(name)) for name in axes] or [Heading("cell")]
@@ -38,8 +43,15 @@ def metric_table(cells: Cells, axes: Sequence[str], columns: Sequence[Column]) -
         rows.append([*where, *values])
     attributes = [_attributes(index, row, axes) for index, row in enumerate(cells)]
     return join(
-        _filter(cells, axes) if len(cells) > 1 else None,
-        table(heads, rows, attributes, identity="cells", class_="metrics"),
+        _filter(cells, axes) if is_page and len(cells) > 1 else None,
+        table(
+            heads,
+            rows,
+            attributes if is_page else None,
+            identity="cells" if is_page else None,
+            class_="metrics",
+            is_sortable=is_page,
+        ),
         table_legend(columns, marks),
         tag("p", f"{note}.", class_="soft legend") if (note := latency_note(cells)) else None,
         _errors(cells, axes),

@@ -1,4 +1,4 @@
-"""``candidate.KEY=`` and ``baseline.KEY=`` on one command line.
+"""Words of two sides: ``candidate.KEY=`` and ``baseline.KEY=`` among the others.
 
 Each side is composed by itself, so that config groups work on either; keys without a
 side belong to both.

@@ -1,4 +1,4 @@
-"""The policy and the sides of a gate, from the words of a command line."""
+"""The policy and the sides of a gate, from ``KEY=VALUE`` words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from turbo_lab import config
-from turbo_lab.cli.sides import SideWords, compose_side, split_sides
+from turbo_lab.api.sides import SideWords, compose_side, split_sides
 from turbo_lab.compare.published import refuse_published
 from turbo_lab.compare.sides import SIDES, require_one_cell
 from turbo_lab.errors import InputError
@@ -29,7 +29,7 @@ class ComposedGate:
     """Words of the command line, by side."""
 
 
-def compose_gate(arguments: Sequence[str], hydra_flags: Sequence[str]) -> ComposedGate | None:
+def compose_gate(arguments: Sequence[str], hydra_flags: Sequence[str] = ()) -> ComposedGate | None:
     """Compose both sides; ``None`` if one of Hydra's own flags printed something instead."""
     refuse_published("gate", *arguments)
     _refuse_policies_of_a_side(arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from turbo_lab.cli.sides import compose_side, split_sides
+from turbo_lab.api.sides import compose_side, split_sides
 from turbo_lab.errors import InputError
 
 

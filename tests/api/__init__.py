@@ -1,0 +1,1 @@
+"""Tests of turbo_lab.api."""

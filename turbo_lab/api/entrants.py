@@ -1,0 +1,86 @@
+"""The entrants of a comparison, from ``KEY=VALUE`` words.
+
+Owns ``baselines=`` and ``published=``, which are not keys of the config, and the rule of which
+words describe the candidate alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from turbo_lab.api.sides import SideWords, compose_side, split_sides
+from turbo_lab.compare.contenders import Entrant
+from turbo_lab.compare.published import refuse_published
+from turbo_lab.compare.sides import SideName
+from turbo_lab.errors import InputError
+
+# Keys of the candidate alone if the baselines are other models: each of those has its own.
+_OWN_KEYS = ("model", "num_inference_steps", "guidance_scale", "lora", "scheduler")
+
+
+@dataclass(frozen=True)
+class CompareWords:
+    """The words of a comparison."""
+
+    sides: SideWords
+    """Words of the config, by the side that they belong to."""
+    models: tuple[str, ...]
+    """Models of ``baselines=``; empty if both sides have the same model."""
+    is_published: bool
+    """``True`` for ``published=on``: show tables of published values."""
+
+    @classmethod
+    def split(cls, words: Sequence[str]) -> CompareWords:
+        """Split the words. Raises :class:`InputError` if they name nothing that differs."""
+        keys = list(words)
+        published = _take_key(keys, "published")
+        if published not in (None, "on", "off"):
+            raise InputError(f"published={published}: must be on or off")
+        named = _take_key(keys, "baselines")
+        sides = split_sides(keys)
+        if not named and not sides.has_sides:
+            raise InputError(
+                "compare: name the baselines, as in compare baselines=nano-sdxl,nano-lcm, or what "
+                "differs, as in compare candidate.dtype=bfloat16"
+            )
+        models = tuple(named.split(",")) if named else ()
+        refuse_published("compare", *keys, *models)
+        return cls(sides, models, published == "on")
+
+    def entrants(self) -> tuple[Entrant, list[Entrant]]:
+        """Compose the candidate and every baseline."""
+        sides = self.sides
+        candidate = _entrant("candidate", sides.of("candidate"), self._of_the_candidate())
+        if not self.models:
+            return candidate, [_entrant("baseline", sides.of("baseline"), sides.baseline)]
+        shared = [word for word in sides.common if not _is_own(word)]
+        return candidate, [
+            _entrant("baseline", [*shared, f"model={model}", *sides.baseline], sides.baseline)
+            for model in self.models
+        ]
+
+    def _of_the_candidate(self) -> list[str]:
+        """Return the words that belong to the candidate alone."""
+        taken = [word for word in self.sides.common if _is_own(word)] if self.models else []
+        return [*taken, *self.sides.candidate]
+
+
+def _take_key(words: list[str], key: str) -> str | None:
+    """Remove ``key=VALUE`` from the words and return the value as it was written."""
+    for index, word in enumerate(words):
+        if word.startswith(f"{key}="):
+            del words[index]
+            return word.partition("=")[2]
+    return None
+
+
+def _is_own(word: str) -> bool:
+    return word.partition("=")[0] in _OWN_KEYS
+
+
+def _entrant(side: SideName, words: Sequence[str], own: Sequence[str]) -> Entrant:
+    """Compose one entrant; ``own``: the words that belong to it alone."""
+    named = ("model", "num_inference_steps")
+    label = tuple(word for word in own if word.partition("=")[0] not in named)
+    return Entrant(compose_side("compare", side, words), label)

@@ -1,0 +1,114 @@
+"""``sweep``, ``compare`` and ``gate`` as functions, with the keys of the command line."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+
+from turbo_lab.api.results import Comparison, Gate, Sweep
+from turbo_lab.api.words import all_words
+from turbo_lab.errors import TurboLabWarning
+from turbo_lab.progress import StderrProgress, hidden
+
+
+def sweep(*words: str, progress: bool = False, **keys: object) -> Sweep:
+    """Run a grid, measure it and return its results; without keys, the default sweep.
+
+    ``keys``: keys of the command line. A list, tuple or range is an axis, a dictionary sets the
+    keys below its own, ``None`` is ``null``; text is passed as it is. ``words``: ``KEY=VALUE`` as
+    on the command line, with its shorthands. ``progress``: show it on standard error.
+
+    A cell that fails does not raise: its ``error`` says why. Raises a
+    :class:`turbo_lab.errors.TurboLabError` where the command prints an error.
+    """
+    from turbo_lab import config
+    from turbo_lab.planning.resolved_sweep import resolve_points
+    from turbo_lab.workflows.sweep import run_tracked
+
+    named = config.with_default_sweep(all_words("sweep", words, keys))
+    with _notes_as_warnings(progress):
+        reporter = StderrProgress()
+        try:
+            finished = run_tracked(resolve_points(config.compose("sweep", named)), reporter)
+        finally:
+            reporter.end()
+    return Sweep(finished.result, finished.sheet, finished.is_tracked)
+
+
+def compare(
+    *words: str,
+    baselines: str | Sequence[str] = (),
+    published: bool = False,
+    progress: bool = False,
+    **keys: object,
+) -> Comparison:
+    """Compare a model with baselines, or two variants of one, on the same prompts and seeds.
+
+    ``baselines``: names of models. ``candidate`` and ``baseline``: dictionaries of keys that
+    belong to one side. ``published``: add tables of published values to the document. Everything
+    else is as in :func:`sweep`.
+    """
+    from turbo_lab.api.entrants import CompareWords
+    from turbo_lab.compare.contenders import compare_entrants, compare_report, size_warnings
+    from turbo_lab.compare.published import published_tables
+
+    models = [baselines] if isinstance(baselines, str) else list(baselines)
+    own = [f"baselines={','.join(models)}"] if models else []
+    own += ["published=on"] if published else []
+    named = CompareWords.split([*all_words("compare", words, keys), *own])
+    with _notes_as_warnings(progress):
+        candidate, others = named.entrants()
+        for text in size_warnings(candidate, others):
+            StderrProgress().note(f"warning: {text}")
+        found = compare_entrants(candidate, others)
+        report = compare_report(found, published_tables() if named.is_published else None)
+    return Comparison(report)
+
+
+def gate(*words: str, fresh: bool = False, progress: bool = False, **keys: object) -> Gate:
+    """Decide by a policy whether a candidate may be released.
+
+    ``gate``: name of the policy, such as ``release``. ``candidate`` and ``baseline``:
+    dictionaries of keys that belong to one side; without ``baseline``, the stored one of the
+    policy serves. ``fresh``: draw the candidate again, even if it is in the store. Everything
+    else is as in :func:`sweep`.
+
+    A regression does not raise: it is the verdict.
+    """
+    from turbo_lab.api.gates import compose_gate
+    from turbo_lab.gate.inputs import gate_inputs
+    from turbo_lab.gate.run import fresh_store, gate_report, run_gate
+
+    named = compose_gate(all_words("gate", words, keys))
+    assert named is not None  # there are no flags of Hydra among the words
+    own_store = fresh_store(named.candidate) if fresh else nullcontext(named.candidate)
+    with _notes_as_warnings(progress), own_store as candidate:
+        inputs = gate_inputs(named.policy, candidate, named.baseline)
+        for text in inputs.warnings:
+            StderrProgress().note(f"warning: {text}")
+        result = run_gate(inputs)
+        sides = named.words
+        return Gate(gate_report(result, sides.of("candidate"), sides.of("baseline")))
+
+
+@contextmanager
+def _notes_as_warnings(progress: bool) -> Iterator[None]:
+    """Unless progress is shown, issue what a user must know as warnings, at the end.
+
+    Notes come from several threads, and a warning may be an exception. If the work fails, they
+    are attached to its error.
+    """
+    if progress:
+        yield
+        return
+    notes: list[str] = []
+    with hidden(notes.append):
+        try:
+            yield
+        except BaseException as error:
+            for text in notes:
+                error.add_note(text)
+            raise
+    for text in dict.fromkeys(notes):
+        warnings.warn(text.removeprefix("warning: "), TurboLabWarning, stacklevel=4)
