@@ -86,3 +86,12 @@ def test_an_adapter_is_fetched_itself_and_not_the_model_of_its_name() -> None:
     assert "hf download latent-consistency/lcm-lora-sdxl pytorch_lora_weights.safetensors" in text
     assert "stable-diffusion-xl-base" not in text
     assert found["model lcm-lora-sdxl"][1].endswith("turbo-lab models get lcm-lora-sdxl")
+
+
+def test_an_absent_vae_of_the_hub_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    details = [one.detail for one in diagnose(tmp_path / "store") if "taesdxl" in one.name]
+    assert len(details) == 1 and details[0].endswith("turbo-lab models get taesdxl")

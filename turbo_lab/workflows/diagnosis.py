@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 
 from turbo_lab import environment
 from turbo_lab.cards import adapter_card, model_card
+from turbo_lab.cards.card import Card, vae_card
 from turbo_lab.cards.hub import how_to_get
 from turbo_lab.cards.packaged import kind_word
 from turbo_lab.documents.inspection import Finding, FindingStatus
@@ -30,6 +31,11 @@ from turbo_lab.workflows.catalog import list_models, show_model
 from turbo_lab.workflows.memory_needed import MemoryNeeded, memory_needed, memory_there
 
 _FREE_BYTES = 1 << 30
+_CARDS: Mapping[str, Callable[[str], Card]] = {
+    "pipeline": model_card,
+    "adapter": adapter_card,
+    "vae": vae_card,
+}
 _EXTRAS = {"nvidia-ml-py": "the GPU's clocks", "psycopg": "tracking in PostgreSQL"}
 
 
@@ -127,7 +133,7 @@ def _models() -> Iterator[Finding]:
 def _why_missing(row: ModelRow) -> str:
     """Return why a model cannot run, with the command that fetches it and nothing else."""
     if row.source == "hub":
-        card = adapter_card(row.name) if row.kind == "adapter" else model_card(row.name)
+        card = _CARDS[row.kind](row.name)
         return (
             f"not in the local Hugging Face cache; licence: {row.license}; if you accept it: "
             f"{how_to_get(card)}"
