@@ -339,9 +339,18 @@ LIGHT = ("torch", "diffusers", "transformers", "mlflow")
 
 # What drawing imports only for metrics, tracking, plots or training.
 NOT_FOR_DRAWING = (
-    "mlflow", "sqlalchemy", "alembic", "pandas", "sklearn", "matplotlib", "open_clip",
-    "torchmetrics", "torch_fidelity", "pytorch_optimizer", "ray",
-)  # fmt: skip
+    "mlflow",
+    "sqlalchemy",
+    "alembic",
+    "pandas",
+    "sklearn",
+    "matplotlib",
+    "open_clip",
+    "torchmetrics",
+    "torch_fidelity",
+    "pytorch_optimizer",
+    "ray",
+)
 
 
 def heavy_after(code: str, tmp_path: Path, names: Sequence[str] = LIGHT) -> list[str]:

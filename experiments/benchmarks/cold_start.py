@@ -26,9 +26,14 @@ from turbo_lab.analysis.stats import bootstrap_ratio_ci
 
 HERE = Path(__file__).parents[2]
 ONE_IMAGE = (
-    "sweep", "num_images=1", "num_inference_steps=1", "guidance_scale=0", "num_threads=1",
-    "metrics=none", "timing=off",
-)  # fmt: skip
+    "sweep",
+    "num_images=1",
+    "num_inference_steps=1",
+    "guidance_scale=0",
+    "num_threads=1",
+    "metrics=none",
+    "timing=off",
+)
 COMMANDS = {
     "sweep of one image, `tracking=none`": (*ONE_IMAGE, "tracking=none"),
     "sweep of one image, `tracking=local`": (*ONE_IMAGE, "tracking=local"),
@@ -74,8 +79,12 @@ def run(checkout: Path, python: str, arguments: tuple[str, ...]) -> Run:
         before = os.times()
         done = subprocess.run(
             [python, "-c", _CHILD, *arguments],
-            cwd=folder, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         after = os.times()
     if done.returncode != 0:
         raise SystemExit(done.stdout[-2000:] + done.stderr[-2000:])

@@ -27,10 +27,16 @@ _WARM_UP = 3
 def prepared(pipeline: str, batch_size: int, options: argparse.Namespace) -> TimedCall:
     """Load a pipeline, prove it, and return its call of one batch."""
     words = [
-        "model=nano-turbo", f"pipeline={pipeline}", "device=cpu", "prompts=scenes-heldout",
-        "guidance_scale=0", f"num_inference_steps={options.steps}", f"batch_size={batch_size}",
-        f"num_images={batch_size}", f"num_threads={options.num_threads}",
-    ]  # fmt: skip
+        "model=nano-turbo",
+        f"pipeline={pipeline}",
+        "device=cpu",
+        "prompts=scenes-heldout",
+        "guidance_scale=0",
+        f"num_inference_steps={options.steps}",
+        f"batch_size={batch_size}",
+        f"num_images={batch_size}",
+        f"num_threads={options.num_threads}",
+    ]
     sweep: ResolvedSweep = resolve_points(config.compose("bench", words))
     worker: Worker = worker_for(sweep)
     worker.prepare(sweep.cells[0].recipe)

@@ -76,8 +76,11 @@ def main() -> None:
             images = draws.integers(0, 256, (options.images, side, side, 3), dtype=np.uint8)
             once(judge, FeatureCache(Path(folder) / "warm-up"), images[:8], texts[:8])
             first, again, ratio = compare(judge, images, texts, options.rounds)
-            print(f"| {judge.name} | {len(images)} of {side}x{side} | {first:.2f} | {again:.4f} "
-                  f"| {ratio:.0f} |", flush=True)  # fmt: skip
+            print(
+                f"| {judge.name} | {len(images)} of {side}x{side} | {first:.2f} | {again:.4f} "
+                f"| {ratio:.0f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

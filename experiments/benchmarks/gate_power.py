@@ -49,8 +49,15 @@ POLICY = {"name": "power", "quality": {"clip_score": {"margin": MARGIN}}}
 
 def whole_gate(policy: str, num_threads: int) -> str:
     """One row of the table: the seconds of a process that runs it all."""
-    command = [sys.executable, "-m", "turbo_lab.cli", "gate", f"gate={policy}",
-               "baseline.model=nano-turbo", f"num_threads={num_threads}"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "turbo_lab.cli",
+        "gate",
+        f"gate={policy}",
+        "baseline.model=nano-turbo",
+        f"num_threads={num_threads}",
+    ]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     with tempfile.TemporaryDirectory() as folder:
         load, began = HostLoad(), time.perf_counter()
@@ -67,8 +74,11 @@ def latency_calls(factor: float, count: int, num_threads: int) -> list[str]:
 
     One image a call: the shortest that there is, and so the noisiest.
     """
-    sweep = compose_side("gate", "candidate", ["gate=release", "tracking=none", "batch_size=1",
-                                               f"num_threads={num_threads}"])  # fmt: skip
+    sweep = compose_side(
+        "gate",
+        "candidate",
+        ["gate=release", "tracking=none", "batch_size=1", f"num_threads={num_threads}"],
+    )
     worker, cell = worker_for(sweep), sweep.cells[0]
     worker.prepare(cell.recipe)
     call = worker.timed_call(cell)
@@ -98,8 +108,12 @@ def clip_score_losses(count: int, num_threads: int, num_seeds: int = 8) -> dict[
     """Verdicts of a loss of 0.04, by how the two sides' seeds are drawn."""
     policy = Policy.from_config(POLICY)
     with tempfile.TemporaryDirectory() as folder:
-        words = ["gate=release", f"store={folder}", f"num_images={128 * num_seeds}",
-                 f"num_threads={num_threads}"]  # fmt: skip
+        words = [
+            "gate=release",
+            f"store={folder}",
+            f"num_images={128 * num_seeds}",
+            f"num_threads={num_threads}",
+        ]
         sweep = compose_side("gate", "candidate", words)
         drawn = draw_side("the candidate", measuring(sweep, tuple(policy.quality)))
         keys, _, _ = features_of(drawn)
@@ -157,8 +171,16 @@ def _verdicts(healthy: np.ndarray, lost: np.ndarray, count: int, same: bool) -> 
 
 
 def _measured(values: np.ndarray) -> Measurement:
-    return Measurement("clip_score", float(values.mean()), "cosine", len(values), "higher", "f",
-                       None, per_image=tuple(float(v) for v in values))  # fmt: skip
+    return Measurement(
+        "clip_score",
+        float(values.mean()),
+        "cosine",
+        len(values),
+        "higher",
+        "f",
+        None,
+        per_image=tuple(float(v) for v in values),
+    )
 
 
 def print_rates(title: str, verdicts: list[str]) -> None:

@@ -40,10 +40,16 @@ from turbo_lab.trials.reanchor import anchored
 from turbo_lab.verdict import Verdict
 
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
     "--window-size=1280,800",
-)  # fmt: skip
+)
 MEASURES = ("parsed", "loaded", "drawn")
 REPORTING = """<script>addEventListener("load", () => requestAnimationFrame(() =>
 requestAnimationFrame(() => {

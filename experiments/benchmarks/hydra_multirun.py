@@ -57,9 +57,17 @@ def main() -> None:
     path = locate(model_card("nano-turbo")).path
     by_hand = [sys.executable, str(_BY_HAND), "-m", f"model_path={path}", threads, *_GRID]
     ours = [
-        sys.executable, "-m", "turbo_lab.cli", "sweep", "prompts=file", "prompts.path=prompts.txt",
-        "metrics=none", "timing=off", threads, *_GRID,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "turbo_lab.cli",
+        "sweep",
+        "prompts=file",
+        "prompts.path=prompts.txt",
+        "metrics=none",
+        "timing=off",
+        threads,
+        *_GRID,
+    ]
     print("| by hand, s (of one CPU) | turbo-lab sweep, s (of one CPU) | times faster |")
     print("| --- | --- | --- |")
     for _ in range(options.rounds):

@@ -50,10 +50,19 @@ def main() -> None:
     parser.add_argument("--num-threads", type=int, default=2)
     options = parser.parse_args()
     command = [
-        sys.executable, "-m", "turbo_lab.cli", "sweep", f"seed=range(0,{options.cells // 2})",
-        "num_inference_steps=1,2", "num_images=1", "metrics=none", "timing=off", "tracking=none",
-        f"share={options.share}", f"num_threads={options.num_threads}",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "turbo_lab.cli",
+        "sweep",
+        f"seed=range(0,{options.cells // 2})",
+        "num_inference_steps=1,2",
+        "num_images=1",
+        "metrics=none",
+        "timing=off",
+        "tracking=none",
+        f"share={options.share}",
+        f"num_threads={options.num_threads}",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         seen = watch(command, Path(folder))
     print("| cells committed | resident MB |\n| --- | --- |")

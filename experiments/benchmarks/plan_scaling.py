@@ -25,10 +25,16 @@ def plan(cells: int, images: int) -> tuple[float, float, int, int]:
     seeds = cells // (_STEPS * _GUIDANCE)
     guidance = ",".join(f"{1 + 0.5 * step}" for step in range(_GUIDANCE))
     command = [
-        sys.executable, "-m", "turbo_lab.cli", "plan", "--json",
-        f"num_inference_steps=range(1,{_STEPS + 1})", f"guidance_scale={guidance}",
-        f"seed=range(0,{seeds})", f"num_images={images}",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "turbo_lab.cli",
+        "plan",
+        "--json",
+        f"num_inference_steps=range(1,{_STEPS + 1})",
+        f"guidance_scale={guidance}",
+        f"seed=range(0,{seeds})",
+        f"num_images={images}",
+    ]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     with tempfile.TemporaryDirectory() as folder, Path(folder, "plan.json").open("w+b") as out:
         began = time.perf_counter()

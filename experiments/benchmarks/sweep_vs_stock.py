@@ -121,13 +121,22 @@ def sweep(overrides: list[str], seeds: int, num_threads: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "prompts.txt").write_text("\n".join(prompts()) + "\n")
         command = [
-            sys.executable, "-m", "turbo_lab.cli", "sweep", "--json",
-            "prompts=file", "prompts.path=prompts.txt",
+            sys.executable,
+            "-m",
+            "turbo_lab.cli",
+            "sweep",
+            "--json",
+            "prompts=file",
+            "prompts.path=prompts.txt",
             f"num_inference_steps={','.join(map(str, STEPS))}",
             f"guidance_scale={','.join(map(str, GUIDANCE))}",
-            f"num_images={16 * seeds}", f"batch_size={BATCH_SIZE}",
-            f"num_threads={num_threads}", "metrics=none", "timing=off", *overrides,
-        ]  # fmt: skip
+            f"num_images={16 * seeds}",
+            f"batch_size={BATCH_SIZE}",
+            f"num_threads={num_threads}",
+            "metrics=none",
+            "timing=off",
+            *overrides,
+        ]
         root = str(Path(__file__).parents[2])
         done = subprocess.run(
             command,

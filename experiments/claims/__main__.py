@@ -17,10 +17,20 @@ from experiments.claims.by_pipeline import pipeline
 from experiments.claims.lab import FAMILIES, REAL, CommandError, Lab, Row, untested, with_loras
 
 CLAIMS: Sequence[Callable[[Lab], list[Row]]] = (
-    by_command.latency, by_command.vae_share, by_command.one_step, by_command.throughput,
-    by_command.one_pass, by_command.sizes, by_command.components, by_command.quantised,
-    by_command.adapters, by_command.guidance, by_command.seeds, by_command.licences, pipeline,
-)  # fmt: skip
+    by_command.latency,
+    by_command.vae_share,
+    by_command.one_step,
+    by_command.throughput,
+    by_command.one_pass,
+    by_command.sizes,
+    by_command.components,
+    by_command.quantised,
+    by_command.adapters,
+    by_command.guidance,
+    by_command.seeds,
+    by_command.licences,
+    pipeline,
+)
 
 
 def rows(lab: Lab, claims: Sequence[Callable[[Lab], list[Row]]] = CLAIMS) -> Iterator[Row]:
@@ -31,8 +41,11 @@ def rows(lab: Lab, claims: Sequence[Callable[[Lab], list[Row]]] = CLAIMS) -> Ite
         except CommandError as error:
             yield untested((claim.__doc__ or claim.__name__).splitlines()[0], str(error))
     if lab.name == "nano":
-        yield untested("all of this of SDXL-Turbo, SDXL and LCM-LoRA themselves",
-                       "needs their weights and a GPU", REAL)  # fmt: skip
+        yield untested(
+            "all of this of SDXL-Turbo, SDXL and LCM-LoRA themselves",
+            "needs their weights and a GPU",
+            REAL,
+        )
 
 
 def main() -> None:

@@ -46,10 +46,14 @@ def latency(lab: Lab) -> list[Row]:
         ("3 to 5 times faster than LCM-LoRA (4 steps)", lab.family.lcm, 4, 3.0),
     ):
         ratio, (low, high) = lab.ratio(
-            f"candidate.model={lab.family.turbo}", "candidate.num_inference_steps=1",
-            f"baseline.model={other}", f"baseline.num_inference_steps={steps}", "batch_size=1",
-            "num_images=1", f"resolution={lab.family.sizes[0]}",
-        )  # fmt: skip
+            f"candidate.model={lab.family.turbo}",
+            "candidate.num_inference_steps=1",
+            f"baseline.model={other}",
+            f"baseline.num_inference_steps={steps}",
+            "batch_size=1",
+            "num_images=1",
+            f"resolution={lab.family.sizes[0]}",
+        )
         text = f"{1 / ratio:.1f} times ({1 / high:.1f} to {1 / low:.1f}), batch 1"
         rows.append(Row(claim, text, at_least((1 / high, 1 / low), least)))
     return rows
@@ -57,8 +61,15 @@ def latency(lab: Lab) -> list[Row]:
 
 def vae_share(lab: Lab) -> list[Row]:
     """Which stage a one-step call is spent on: eight timings of one image."""
-    cells = lab("bench", f"model={lab.family.turbo}", "num_inference_steps=1", "batch_size=1",
-                "num_images=1", "seed=range(0,8)", "timing=short")["cells"]  # fmt: skip
+    cells = lab(
+        "bench",
+        f"model={lab.family.turbo}",
+        "num_inference_steps=1",
+        "batch_size=1",
+        "num_images=1",
+        "seed=range(0,8)",
+        "timing=short",
+    )["cells"]
     shares = {
         name: [cell["stages_s"][name] / sum(cell["stages_s"].values()) for cell in cells]
         for name in ("vae", "unet")
@@ -83,28 +94,42 @@ def throughput(lab: Lab) -> list[Row]:
     """Images per second in a batch against one by one, both in one run."""
     gains = []
     for size in lab.family.batches:
-        ratio, (low, high) = lab.ratio(f"model={lab.family.turbo}", "baseline.batch_size=1",
-                                       f"candidate.batch_size={size}",
-                                       f"num_images={size}")  # fmt: skip
+        ratio, (low, high) = lab.ratio(
+            f"model={lab.family.turbo}",
+            "baseline.batch_size=1",
+            f"candidate.batch_size={size}",
+            f"num_images={size}",
+        )
         gains.append((size / ratio, (size / high, size / low)))
     texts = [f"{gain:.2f} ({low:.2f} to {high:.2f})" for gain, (low, high) in gains]
-    return [Row("2 to 3 times the images per second in a batch",
-                f"by batch size, to one: {listed(lab.family.batches, texts)}",
-                some([at_least(interval, 2) for _, interval in gains]))]  # fmt: skip
+    return [
+        Row(
+            "2 to 3 times the images per second in a batch",
+            f"by batch size, to one: {listed(lab.family.batches, texts)}",
+            some([at_least(interval, 2) for _, interval in gains]),
+        )
+    ]
 
 
 def one_pass(lab: Lab) -> list[Row]:
     """1 to 64 images in one call, what happens past the memory, and a GPU at batch 1."""
     cells = lab.sweep("batch_size=1,64", "num_images=64", "metrics=none")
     drawn = sum(len(cell["images"]) for cell in cells if cell["status"] != "failed")
-    rows = [Row("1 to 64 images in one pass", f"{drawn} of 128 images drawn, in calls of 1 and 64",
-                exactly(drawn, 128))]  # fmt: skip
-    rows.append(untested(
-        "memory is managed: a batch that does not fit is drawn in parts",
-        "nothing runs out of memory at these sizes; on a GPU that is too small",
-        f"turbo-lab sweep model=sdxl-turbo {_GPU} resolution=1024 batch_size=64 "
-        "on_out_of_memory=split",
-    ))  # fmt: skip
+    rows = [
+        Row(
+            "1 to 64 images in one pass",
+            f"{drawn} of 128 images drawn, in calls of 1 and 64",
+            exactly(drawn, 128),
+        )
+    ]
+    rows.append(
+        untested(
+            "memory is managed: a batch that does not fit is drawn in parts",
+            "nothing runs out of memory at these sizes; on a GPU that is too small",
+            f"turbo-lab sweep model=sdxl-turbo {_GPU} resolution=1024 batch_size=64 "
+            "on_out_of_memory=split",
+        )
+    )
     return [*rows, _launch_bound(lab)]
 
 
@@ -112,8 +137,12 @@ def _launch_bound(lab: Lab) -> Row:
     claim = "at batch 1 a GPU waits for its launches: two images cost as much as one"
     if lab.family.device != "cuda":
         return untested(claim, "needs a GPU", REAL)
-    ratio, interval = lab.ratio(f"model={lab.family.turbo}", "baseline.batch_size=1",
-                                "candidate.batch_size=2", "num_images=2")  # fmt: skip
+    ratio, interval = lab.ratio(
+        f"model={lab.family.turbo}",
+        "baseline.batch_size=1",
+        "candidate.batch_size=2",
+        "num_images=2",
+    )
     text = f"a call of two takes {ratio:.2f} ({interval[0]:.2f} to {interval[1]:.2f}) of one"
     return Row(claim, text, at_most(interval, 1.1))
 
@@ -127,17 +156,26 @@ def sizes(lab: Lab) -> list[Row]:
     gaps = [difference(lab, cell, native, len(others)) for cell in others]
     text = f"CLIP score minus that at {names[0]}, {listed(names[1:], gaps)}"
     return [
-        Row("other sizes and shapes are drawn, without retraining",
-            f"{right} of {len(cells)} sizes ({', '.join(names)})", exactly(right, len(cells))),
-        Row("... and as well as at the model's own size", text,
-            every([at_least(gap.interval, -MARGIN) for gap in gaps])),
-    ]  # fmt: skip
+        Row(
+            "other sizes and shapes are drawn, without retraining",
+            f"{right} of {len(cells)} sizes ({', '.join(names)})",
+            exactly(right, len(cells)),
+        ),
+        Row(
+            "... and as well as at the model's own size",
+            text,
+            every([at_least(gap.interval, -MARGIN) for gap in gaps]),
+        ),
+    ]
 
 
 def components(lab: Lab) -> list[Row]:
     """Another scheduler by its name; the other models by the same command."""
-    names = ("EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler",
-             "DPMSolverMultistepScheduler")  # fmt: skip
+    names = (
+        "EulerAncestralDiscreteScheduler",
+        "EulerDiscreteScheduler",
+        "DPMSolverMultistepScheduler",
+    )
     own, *cells = lab.sweep(f"scheduler={','.join(names)}", "num_inference_steps=4")
     rows = [_schedulers(lab, own, cells, [name.removesuffix("Scheduler") for name in names])]
     models = (lab.family.turbo, lab.family.teacher, lab.family.lcm)
@@ -166,11 +204,13 @@ def quantised(lab: Lab) -> list[Row]:
     plain, *small = lab.sweep(f"quantization=none,{','.join(kinds)}", "num_inference_steps=1")
     gaps = [difference(lab, cell, plain, len(small)) for cell in small]
     return [
-        Row("a UNet quantised to 8 bits draws as well",
+        Row(
+            "a UNet quantised to 8 bits draws as well",
             f"CLIP score minus that of {lab.family.dtype}, {listed(kinds, gaps)}",
-            every([at_least(gap.interval, -MARGIN) for gap in gaps])),
+            every([at_least(gap.interval, -MARGIN) for gap in gaps]),
+        ),
         untested("... and to 4 bits", "turbo-lab's `quantization` knows 8 bits only"),
-    ]  # fmt: skip
+    ]
 
 
 def adapters(lab: Lab) -> list[Row]:
@@ -185,8 +225,10 @@ def adapters(lab: Lab) -> list[Row]:
     *worn, bare = lab.sweep(f"lora={first}@0.8,{stack},none", "store=claims-stack")
     same, total = num_equal(alone, bare), len(hashes(alone))
     changed = sum(num_equal(cell, alone) < total for cell in worn)
-    text = (f"{changed} of 2 stacks change images; without adapters, in a fresh process and after "
-            f"{first}@0.8 and {stack}, {same} of {total} are identical")  # fmt: skip
+    text = (
+        f"{changed} of 2 stacks change images; without adapters, in a fresh process and after "
+        f"{first}@0.8 and {stack}, {same} of {total} are identical"
+    )
     return [Row(claim, text, every([exactly(changed, 2), exactly(same, total)]))]
 
 
@@ -198,13 +240,17 @@ def guidance(lab: Lab) -> list[Row]:
     chance = 1 / len(prompts)  # an upper bound: the set may hold more captions than were drawn
     gaps = [difference(lab, cell, off, len(guided)) for cell in guided]
     return [
-        Row("guidance 0 draws unconditionally",
+        Row(
+            "guidance 0 draws unconditionally",
             f"recall@1 of the own prompt {figure(recall)}; chance is at most {chance:.3f}",
-            at_most(_ends(recall["ci95"]), chance + CHANCE_MARGIN)),
-        Row("guidance improves the image",
+            at_most(_ends(recall["ci95"]), chance + CHANCE_MARGIN),
+        ),
+        Row(
+            "guidance improves the image",
             f"CLIP score at one step minus that at 0, {listed(scales, gaps)}",
-            some([more_than(gap.interval, 0) for gap in gaps])),
-    ]  # fmt: skip
+            some([more_than(gap.interval, 0) for gap in gaps]),
+        ),
+    ]
 
 
 def seeds(lab: Lab) -> list[Row]:
@@ -212,13 +258,19 @@ def seeds(lab: Lab) -> list[Row]:
     store = "store=claims-seeds"
     base = lab.sweep("batch_size=8", store)[0]
     return [
-        _same("the same seed gives the same image: a fresh process", base,
-              lab.sweep("batch_size=8", "store=claims-again")[0]),
+        _same(
+            "the same seed gives the same image: a fresh process",
+            base,
+            lab.sweep("batch_size=8", "store=claims-again")[0],
+        ),
         _same("... in a batch of 8 and alone", base, lab.sweep("batch_size=1", store)[0]),
-        _same("... with one thread and with two", base,
-              lab.sweep("batch_size=8", "num_threads=2", store)[0]),
+        _same(
+            "... with one thread and with two",
+            base,
+            lab.sweep("batch_size=8", "num_threads=2", store)[0],
+        ),
         _devices(lab),
-    ]  # fmt: skip
+    ]
 
 
 def _same(claim: str, one: dict[str, Any], other: dict[str, Any]) -> Row:

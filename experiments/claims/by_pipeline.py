@@ -21,20 +21,26 @@ def safety_checker(facts: Facts) -> list[Row]:
     """The component by its name, among all that the pipeline has."""
     parts = facts["components"]
     return [
-        Row("the pipeline has a safety checker",
+        Row(
+            "the pipeline has a safety checker",
             f"its {len(parts)} components: {', '.join(parts)}",
-            exactly(parts.count("safety_checker"), 1)),
-        untested("a safety checker filters what is drawn",
-                 "turbo-lab has no such filter, and no checker's weights ship"),
-    ]  # fmt: skip
+            exactly(parts.count("safety_checker"), 1),
+        ),
+        untested(
+            "a safety checker filters what is drawn",
+            "turbo-lab has no such filter, and no checker's weights ship",
+        ),
+    ]
 
 
 def swaps(facts: Facts) -> list[Row]:
     """Each part in turn: a changed copy takes effect, its own part brings the images back."""
     parts = facts["parts"]
     good = [p for p in parts if p in facts["took_effect"] and p in facts["restored"]]
-    text = (f"{len(good)} of {len(parts)} parts ({', '.join(parts)}): a changed copy draws other "
-            "images, its own part the same ones again, to the bit")  # fmt: skip
+    text = (
+        f"{len(good)} of {len(parts)} parts ({', '.join(parts)}): a changed copy draws other "
+        "images, its own part the same ones again, to the bit"
+    )
     return [Row("VAE, text encoders and UNet can be swapped", text, exactly(len(good), len(parts)))]
 
 
@@ -42,19 +48,29 @@ def guidance_off(facts: Facts) -> list[Row]:
     """Guidance of at most 1 by the stock call."""
     same, total = sum(facts["num_equal"]), facts["num_images"] * len(facts["scales"])
     scales = " and ".join(str(scale) for scale in facts["scales"])
-    return [Row("guidance from 0 to 1 is one and the same image",
-                f"{same} of {total} images at {scales} identical to those at 0",
-                exactly(same, total))]  # fmt: skip
+    return [
+        Row(
+            "guidance from 0 to 1 is one and the same image",
+            f"{same} of {total} images at {scales} identical to those at 0",
+            exactly(same, total),
+        )
+    ]
 
 
 def multiples(facts: Facts) -> list[Row]:
     """What diffusers itself refuses."""
     taken, native = facts["taken"], facts["native"]
-    text = ", ".join(f"{native + int(more)}x{native}: {'drawn' if drawn else 'refused'}"
-                     for more, drawn in taken.items())  # fmt: skip
-    return [Row("sizes must be multiples of 64: diffusers refuses others",
-                f"{text} (turbo-lab itself takes multiples of 64 only)",
-                exactly(sum(not drawn for drawn in taken.values()), len(taken)))]  # fmt: skip
+    text = ", ".join(
+        f"{native + int(more)}x{native}: {'drawn' if drawn else 'refused'}"
+        for more, drawn in taken.items()
+    )
+    return [
+        Row(
+            "sizes must be multiples of 64: diffusers refuses others",
+            f"{text} (turbo-lab itself takes multiples of 64 only)",
+            exactly(sum(not drawn for drawn in taken.values()), len(taken)),
+        )
+    ]
 
 
 def fusing(facts: Facts) -> list[Row]:
@@ -63,23 +79,31 @@ def fusing(facts: Facts) -> list[Row]:
     worn = sum(facts[dtype]["worn"] for dtype in dtypes)
     fused = {dtype: facts[dtype]["fused"] for dtype in dtypes}
     total = facts["float32"]["weights"]
-    text = ", ".join(f"{dtype} {count:,} ({100 * count / total:.1f}%)"
-                     for dtype, count in fused.items())  # fmt: skip
+    text = ", ".join(
+        f"{dtype} {count:,} ({100 * count / total:.1f}%)" for dtype, count in fused.items()
+    )
     name = facts["adapter"]
     return [
-        Row("an adapter leaves the base weights alone: put on and taken off",
+        Row(
+            "an adapter leaves the base weights alone: put on and taken off",
             f"{worn} of {total:,} UNet weights differ after {name}, in either dtype",
-            exactly(2 * total - worn, 2 * total)),
-        Row("... fused and unfused", f"UNet weights that differ after {name}: {text}",
-            exactly(2 * total - sum(fused.values()), 2 * total)),
-    ]  # fmt: skip
+            exactly(2 * total - worn, 2 * total),
+        ),
+        Row(
+            "... fused and unfused",
+            f"UNet weights that differ after {name}: {text}",
+            exactly(2 * total - sum(fused.values()), 2 * total),
+        ),
+    ]
 
 
 def memory_modes(facts: Facts) -> list[Row]:
     """Images in diffusers' memory-saving modes against those without."""
     modes, total = facts["modes"], facts["num_images"]
-    text = ", ".join(f"{name} {found['num_equal']} of {total} (largest difference "
-                     f"{found['max_abs']} of 255)" for name, found in modes.items())  # fmt: skip
+    text = ", ".join(
+        f"{name} {found['num_equal']} of {total} (largest difference {found['max_abs']} of 255)"
+        for name, found in modes.items()
+    )
     kept = [exactly(found["num_equal"], total) for found in modes.values()]
     where = f"identical at {facts['resolution']} in one batch"
     return [Row("memory-saving modes keep the image", f"{where}, {text}", every(kept))]
@@ -97,9 +121,13 @@ def vae_in_16_bits(facts: Facts) -> list[Row]:
 def pickles(facts: Facts) -> list[Row]:
     """A checkpoint that would run code when it is loaded."""
     refused = facts["refused"]
-    return [Row("weights are loaded from safetensors only",
-                f"{refused} of 1 checkpoints with a pickled VAE refused",
-                exactly(refused, 1))]  # fmt: skip
+    return [
+        Row(
+            "weights are loaded from safetensors only",
+            f"{refused} of 1 checkpoints with a pickled VAE refused",
+            exactly(refused, 1),
+        )
+    ]
 
 
 def image_to_image(facts: Facts) -> list[Row]:
@@ -108,16 +136,27 @@ def image_to_image(facts: Facts) -> list[Row]:
     gains = [free - kept for free, kept in pairs]
     interval = bootstrap_mean_ci(gains)
     ends = "no interval" if interval is None else f"{interval[0]:.1f} to {interval[1]:.1f}"
-    text = (f"at strength 0.5 nearer to its source, of another prompt, by "
-            f"{sum(gains) / len(gains):.1f} of 255 ({ends}), {len(gains)} images")  # fmt: skip
+    text = (
+        f"at strength 0.5 nearer to its source, of another prompt, by "
+        f"{sum(gains) / len(gains):.1f} of 255 ({ends}), {len(gains)} images"
+    )
     return [Row("image-to-image works with the same weights", text, more_than(interval, 0))]
 
 
 OF_FACTS: Mapping[str, Callable[[Facts], list[Row]]] = {
     rule.__name__: rule
-    for rule in (swaps, safety_checker, guidance_off, multiples, fusing, memory_modes,
-                 vae_in_16_bits, pickles, image_to_image)
-}  # fmt: skip
+    for rule in (
+        swaps,
+        safety_checker,
+        guidance_off,
+        multiples,
+        fusing,
+        memory_modes,
+        vae_in_16_bits,
+        pickles,
+        image_to_image,
+    )
+}
 
 
 def pipeline(lab: Lab) -> list[Row]:
@@ -126,9 +165,13 @@ def pipeline(lab: Lab) -> list[Row]:
     facts = lab.probe("--loras", loras)
     rows = [row for name, rule in OF_FACTS.items() if name in facts for row in rule(facts[name])]
     if "fusing" not in facts:
-        rows.append(untested("an adapter leaves the base weights alone",
-                             "no adapters of this family are named",
-                             f"{REAL} --loras A,B"))  # fmt: skip
+        rows.append(
+            untested(
+                "an adapter leaves the base weights alone",
+                "no adapters of this family are named",
+                f"{REAL} --loras A,B",
+            )
+        )
     return [*rows, *memory(lab)]
 
 
@@ -148,6 +191,8 @@ def memory(lab: Lab) -> list[Row]:
 
 
 def _peaks(claim: str, with_it: Sequence[float], without: Sequence[float]) -> Row:
-    text = (f"peak MiB of {len(with_it)} processes, {min(with_it):.0f} to {max(with_it):.0f} "
-            f"against {min(without):.0f} to {max(without):.0f} without")  # fmt: skip
+    text = (
+        f"peak MiB of {len(with_it)} processes, {min(with_it):.0f} to {max(with_it):.0f} "
+        f"against {min(without):.0f} to {max(without):.0f} without"
+    )
     return Row(claim, text, all_below(with_it, without))

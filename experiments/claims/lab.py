@@ -53,11 +53,27 @@ class Family:
 
 
 FAMILIES = {
-    "nano": Family("nano-turbo", "nano-sdxl", "nano-lcm", ("flat", "ink"),
-                   ("64", "128x64", "128"), (8, 16, 32), "cpu", "float32"),
-    "sdxl": Family("sdxl-turbo", "sdxl-base", "lcm-lora-sdxl", (),
-                   ("512", "768x512", "1024"), (8, 32, 64), "cuda", "float16"),
-}  # fmt: skip
+    "nano": Family(
+        "nano-turbo",
+        "nano-sdxl",
+        "nano-lcm",
+        ("flat", "ink"),
+        ("64", "128x64", "128"),
+        (8, 16, 32),
+        "cpu",
+        "float32",
+    ),
+    "sdxl": Family(
+        "sdxl-turbo",
+        "sdxl-base",
+        "lcm-lora-sdxl",
+        (),
+        ("512", "768x512", "1024"),
+        (8, 32, 64),
+        "cuda",
+        "float16",
+    ),
+}
 REAL = "python -m experiments.claims --family sdxl"
 
 

@@ -55,8 +55,13 @@ class Bench:
 
     def draw(self, pipeline: Any, **words: Any) -> np.ndarray:
         """(N, H, W, 3) uint8 in [0, 255]: one step, no guidance, seeds 0 to N - 1."""
-        asked = {"prompt": self.prompts, "num_inference_steps": 1, "guidance_scale": 0.0,
-                 "output_type": "np", **words}  # fmt: skip
+        asked = {
+            "prompt": self.prompts,
+            "num_inference_steps": 1,
+            "guidance_scale": 0.0,
+            "output_type": "np",
+            **words,
+        }
         if "image" not in asked:
             asked = {"height": self.size, "width": self.size, **asked}
         seeds = range(len(asked["prompt"]))
@@ -143,8 +148,11 @@ def fusing(bench: Bench) -> Facts:
         pipeline.unfuse_lora()
         take_off(pipeline)
         fused = _num_changed(before, _weights(pipeline.unet))
-        found[dtype] = {"worn": worn, "fused": fused,
-                        "weights": sum(w.numel() for w in before.values())}  # fmt: skip
+        found[dtype] = {
+            "worn": worn,
+            "fused": fused,
+            "weights": sum(w.numel() for w in before.values()),
+        }
     return found
 
 
@@ -178,9 +186,15 @@ def vae_in_16_bits(bench: Bench) -> Facts:
     """Pixels that the VAE decodes in fp16, against its own dtype's."""
     pipeline = bench.load(dtype="float32")
     with torch.no_grad():
-        latents = pipeline(prompt=bench.prompts, height=bench.size, width=bench.size,
-                           num_inference_steps=1, guidance_scale=0.0, output_type="latent",
-                           generator=torch.Generator().manual_seed(0)).images  # fmt: skip
+        latents = pipeline(
+            prompt=bench.prompts,
+            height=bench.size,
+            width=bench.size,
+            num_inference_steps=1,
+            guidance_scale=0.0,
+            output_type="latent",
+            generator=torch.Generator().manual_seed(0),
+        ).images
         latents = latents / pipeline.vae.config.scaling_factor
         whole = pipeline.vae.decode(latents).sample
         half = pipeline.vae.to(torch.float16).decode(latents.half()).sample.float()
@@ -220,8 +234,12 @@ def image_to_image(bench: Bench) -> Facts:
     sources = bench.draw(pipeline, prompt=texts[1:] + texts[:1])
     second = StableDiffusionXLImg2ImgPipeline(**pipeline.components)
     second.set_progress_bar_config(disable=True)
-    kept = bench.draw(second, image=torch.from_numpy(sources).permute(0, 3, 1, 2) / 255.0,
-                      strength=0.5, num_inference_steps=2)  # fmt: skip
+    kept = bench.draw(
+        second,
+        image=torch.from_numpy(sources).permute(0, 3, 1, 2) / 255.0,
+        strength=0.5,
+        num_inference_steps=2,
+    )
     free = bench.draw(pipeline, num_inference_steps=2)
     return {"with_source": _distances(kept, sources), "without": _distances(free, sources)}
 
@@ -250,9 +268,16 @@ def peak_memory(bench: Bench, mode: str) -> Facts:
 
 
 CHECKS: Sequence[Callable[[Bench], Facts]] = (
-    safety_checker, swaps, guidance_off, multiples, fusing, memory_modes,
-    vae_in_16_bits, pickles, image_to_image,
-)  # fmt: skip
+    safety_checker,
+    swaps,
+    guidance_off,
+    multiples,
+    fusing,
+    memory_modes,
+    vae_in_16_bits,
+    pickles,
+    image_to_image,
+)
 
 
 def main() -> None:

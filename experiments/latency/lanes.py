@@ -112,11 +112,18 @@ def measure_point(
         ratio, interval = (None, None) if one is base else one.ratio_to(base)
         found.append(
             Figures(
-                name, point, PROCESS, mean_s=one.mean_s, ci95=one.ci95, ratio=ratio,
-                ratio_ci95=interval, peak_memory_bytes=peaks[name], blocks_s=one.blocks_s,
+                name,
+                point,
+                PROCESS,
+                mean_s=one.mean_s,
+                ci95=one.ci95,
+                ratio=ratio,
+                ratio_ci95=interval,
+                peak_memory_bytes=peaks[name],
+                blocks_s=one.blocks_s,
                 warnings=exact.notes(),
             )
-        )  # fmt: skip
+        )
     reference = images[AS_TORCH_COMES]
     changed = {
         name: round(1e3 * float((own != reference).mean()), 3) for name, own in images.items()

@@ -91,16 +91,28 @@ def nano(run: Run) -> Step:
     """Time the model that ships: what launches cost where there is next to no work."""
 
     def ask() -> dict[str, Any]:
-        words = ["bench", "model=nano-turbo", f"device={run.setup.device}", "num_threads=1",
-                 "batch_size=1,16", "num_images=16", "timing=short", "--json"]  # fmt: skip
+        words = [
+            "bench",
+            "model=nano-turbo",
+            f"device={run.setup.device}",
+            "num_threads=1",
+            "batch_size=1,16",
+            "num_images=16",
+            "timing=short",
+            "--json",
+        ]
         found = _document(_start("turbo_lab.cli", *words), run.limit_s)
         return {
             "cells": [
-                {"batch_size": cell["batch_size"], "latency_s": cell["latency_s"]["p50"],
-                 "ci95": cell["latency_s"]["ci95"], "stages_s": cell["stages_s"]}
+                {
+                    "batch_size": cell["batch_size"],
+                    "latency_s": cell["latency_s"]["p50"],
+                    "ci95": cell["latency_s"]["ci95"],
+                    "stages_s": cell["stages_s"],
+                }
                 for cell in found["cells"]
             ]
-        }  # fmt: skip
+        }
 
     return _timed(ask)
 

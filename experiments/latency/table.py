@@ -11,8 +11,19 @@ from turbo_lab.compare.published import published
 
 STAGES = ("text", "unet", "vae", "post", "other")
 PROTOCOL = "sdxl-turbo-latency"
-_HEADS = ("size", "batch", "steps", "pipeline", "ms per call (95%)", "of stock (95%)", *STAGES,
-          "images/s", "J/image (95%)", "peak MiB", "first call s")  # fmt: skip
+_HEADS = (
+    "size",
+    "batch",
+    "steps",
+    "pipeline",
+    "ms per call (95%)",
+    "of stock (95%)",
+    *STAGES,
+    "images/s",
+    "J/image (95%)",
+    "peak MiB",
+    "first call s",
+)
 
 
 def page(results: Results) -> str:
@@ -46,8 +57,15 @@ def figures_table(results: Results) -> str:
 
 def lanes_table(results: Results) -> str:
     """Return what each setting of the image lane costs; empty if nothing was measured."""
-    heads = ("size", "batch", "steps", "setting", "ms per call (95%)",
-             f"of `{lanes.AS_TORCH_COMES}` (95%)", "MiB of a call")  # fmt: skip
+    heads = (
+        "size",
+        "batch",
+        "steps",
+        "setting",
+        "ms per call (95%)",
+        f"of `{lanes.AS_TORCH_COMES}` (95%)",
+        "MiB of a call",
+    )
     rows = [
         (
             one.point.resolution,

@@ -37,9 +37,19 @@ def download_words(folder: Path) -> list[str]:
     """Return pip's words for wheels of the other machine's Python and platform."""
     platforms = [word for name in _PLATFORMS for word in ("--platform", name)]
     return [
-        "download", "--quiet", "--no-deps", "--only-binary=:all:", "--implementation", "cp",
-        "--python-version", PYTHON, *platforms, "--dest", str(folder), *WHEELS,
-    ]  # fmt: skip
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--implementation",
+        "cp",
+        "--python-version",
+        PYTHON,
+        *platforms,
+        "--dest",
+        str(folder),
+        *WHEELS,
+    ]
 
 
 def build_words(folder: Path) -> list[str]:

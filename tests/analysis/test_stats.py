@@ -74,8 +74,9 @@ def _global_state() -> np.ndarray:
     return np.random.get_state()[1].copy()  # noqa: NPY002 (what is not to be touched)
 
 
-@pytest.mark.parametrize("n,draw,at_least", [(8, "normal", 0.92), (30, "normal", 0.92),
-                                             (60, "exponential", 0.89)])  # fmt: skip
+@pytest.mark.parametrize(
+    "n,draw,at_least", [(8, "normal", 0.92), (30, "normal", 0.92), (60, "exponential", 0.89)]
+)
 def test_mean_interval_covers(n: int, draw: str, at_least: float) -> None:
     """Small version of the study; skewed data are under-covered, as by any percentile interval.
 

@@ -12,9 +12,16 @@ from turbo_lab.cards.absent import absence, absent_model
 from turbo_lab.cards.hub import how_to_get
 from turbo_lab.cli.main import main
 
-GRID = ["model=sdxl-turbo,nano-turbo", "lora=none,lcm-lora-sdxl@0.5", "vae=taesdxl",
-        "num_inference_steps=1,4", "num_images=4", "metrics=none", "timing=off",
-        "tracking=none"]  # fmt: skip
+GRID = [
+    "model=sdxl-turbo,nano-turbo",
+    "lora=none,lcm-lora-sdxl@0.5",
+    "vae=taesdxl",
+    "num_inference_steps=1,4",
+    "num_images=4",
+    "metrics=none",
+    "timing=off",
+    "tracking=none",
+]
 
 
 @pytest.fixture(autouse=True)

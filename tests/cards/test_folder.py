@@ -146,9 +146,15 @@ def test_the_files_of_a_whole_model(tiny_sdxl_dir: Path) -> None:
     files = component_files(tiny_sdxl_dir, None)
     assert all(path == tiny_sdxl_dir / name for name, path in files.items())
     assert {name.split("/")[0] for name in files} == {
-        "model_index.json", "scheduler", "unet", "vae", "text_encoder", "text_encoder_2",
-        "tokenizer", "tokenizer_2",
-    }  # fmt: skip
+        "model_index.json",
+        "scheduler",
+        "unet",
+        "vae",
+        "text_encoder",
+        "text_encoder_2",
+        "tokenizer",
+        "tokenizer_2",
+    }
 
 
 def test_an_unknown_variant_lists_those_that_are_there(copy: Path) -> None:

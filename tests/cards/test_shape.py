@@ -70,8 +70,13 @@ def test_a_shape_has_no_weights_and_an_identity_of_its_own(cache: DigestCache) -
         assert files.has_random_weights and SHAPE_FILE in files.files
         assert not list(files.path.rglob("*.safetensors"))
         assert set(files.components) == {
-            "unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"
-        }  # fmt: skip
+            "unet",
+            "vae",
+            "text_encoder",
+            "text_encoder_2",
+            "tokenizer",
+            "tokenizer_2",
+        }
     assert not locate(model_card("nano-turbo"), cache).has_random_weights
 
 

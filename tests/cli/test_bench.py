@@ -50,11 +50,13 @@ def test_two_sides_have_a_ratio_and_name_no_winner_over_themselves(
     [
         (["nano-turbo"], "name two models, or none"),
         (["nano-turbo", "nano-sdxl", "nano-lcm"], "name two models, or none"),
-        (["nano-turbo", "nano-sdxl", "candidate.num_threads=2", "baseline.num_threads=1"],
-         "num_threads is 1 for the baseline and 2 for the candidate"),
+        (
+            ["nano-turbo", "nano-sdxl", "candidate.num_threads=2", "baseline.num_threads=1"],
+            "num_threads is 1 for the baseline and 2 for the candidate",
+        ),
         (["timing=off"], "timing=off: this command times cells"),
     ],
-)  # fmt: skip
+)
 def test_wrong_words_are_explained(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

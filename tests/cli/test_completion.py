@@ -70,7 +70,11 @@ def test_the_script_works_in_bash() -> None:
     """
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])  # noqa: PTH120
     done = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, check=True,
-        env=os.environ | {"PATH": path}, timeout=60,
-    )  # fmt: skip
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PATH": path},
+        timeout=60,
+    )
     assert done.stdout.split("\n")[:2] == ["-o:nospace", "num_images="]

@@ -61,8 +61,17 @@ def test_a_pipeline_passes_against_itself_and_every_output_says_so(
         ("licenses", "clip_score", "r_precision", "goldens"), "pass"
     )
     for check in values["checks"]:
-        assert {"name", "verdict", "value", "baseline", "difference", "ci95", "margin", "n",
-                "minimum_detectable_effect"} <= set(check)  # fmt: skip
+        assert {
+            "name",
+            "verdict",
+            "value",
+            "baseline",
+            "difference",
+            "ci95",
+            "margin",
+            "n",
+            "minimum_detectable_effect",
+        } <= set(check)
     assert values["identical_images"] == {"same": 8, "of": 8}
     assert values["from_store"] == 0 and values["fingerprint_difference"] == []
     precision = next(c for c in values["checks"] if c["name"] == "r_precision")
@@ -84,9 +93,15 @@ def test_a_loss_of_quality_is_exit_1_and_fails_in_junit(
 ) -> None:
     """An adapter at three times its weight draws nothing."""
     code, values = run(
-        capsys, "baseline.model=nano-turbo", "candidate.lora=ink@3", *NO_GOLDENS,
-        "--junit", "bad.xml", "--html", "bad.html",
-    )  # fmt: skip
+        capsys,
+        "baseline.model=nano-turbo",
+        "candidate.lora=ink@3",
+        *NO_GOLDENS,
+        "--junit",
+        "bad.xml",
+        "--html",
+        "bad.html",
+    )
     assert (code, values["verdict"]) == (1, "regression")
     assert verdicts(values)["clip_score"] == "regression"
     (score,) = [check for check in values["checks"] if check["name"] == "clip_score"]
@@ -127,8 +142,15 @@ def test_a_baseline_of_other_prompts_is_uncovered(capsys: pytest.CaptureFixture[
 def test_a_stored_baseline_is_paired_and_what_it_cannot_hold_is_uncovered(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sweep = ["sweep", *SMALL, "num_inference_steps=1", "metrics.names=clip_score,r_precision",
-             "timing=off", "tracking=none", "--json"]  # fmt: skip
+    sweep = [
+        "sweep",
+        *SMALL,
+        "num_inference_steps=1",
+        "metrics.names=clip_score,r_precision",
+        "timing=off",
+        "tracking=none",
+        "--json",
+    ]
     assert main(sweep) == 0
     made = json.loads(capsys.readouterr().out)["sweep_id"]
     assert main(["baseline", "set", "own", made, "--json"]) == 0
@@ -151,8 +173,15 @@ def test_a_stored_baseline_is_paired_and_what_it_cannot_hold_is_uncovered(
 def test_a_stored_baseline_that_was_timed_gates_latency_on_its_own_fingerprint(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep = ["sweep", *SMALL, "num_inference_steps=1", "metrics.names=clip_score,r_precision",
-             "timing=full", "tracking=none", "--json"]  # fmt: skip
+    sweep = [
+        "sweep",
+        *SMALL,
+        "num_inference_steps=1",
+        "metrics.names=clip_score,r_precision",
+        "timing=full",
+        "tracking=none",
+        "--json",
+    ]
     assert main(sweep) == 0
     made = json.loads(capsys.readouterr().out)["sweep_id"]
     assert main(["baseline", "set", "timed", made]) == 0
@@ -195,8 +224,11 @@ def test_a_frechet_distance_of_enough_images_is_paired(capsys: pytest.CaptureFix
     code, values = run(capsys, *words, "baseline.model=nano-turbo")
     (row,) = [check for check in values["checks"] if check["name"] == "fd/nano-clip"]
     assert (code, row["verdict"], row["difference"], row["ci95"]) == (0, "pass", 0.0, [0.0, 0.0])
-    worse = ["baseline.model=nano-turbo", "candidate.model=nano-sdxl",
-             "candidate.num_inference_steps=1"]  # fmt: skip
+    worse = [
+        "baseline.model=nano-turbo",
+        "candidate.model=nano-sdxl",
+        "candidate.num_inference_steps=1",
+    ]
     _, values = run(capsys, *words, *worse)
     (row,) = [check for check in values["checks"] if check["name"] == "fd/nano-clip"]
     assert row["verdict"] == "regression" and row["ci95"][0] > 1
@@ -299,8 +331,12 @@ def test_mutation_invariance_latency_and_memory_for_real(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     cases = "[nano-turbo-1-step]"
-    asked = [f"gate.mutation={cases}", f"gate.invariance={cases}", "gate.latency=3",
-             "gate.memory=1"]  # fmt: skip
+    asked = [
+        f"gate.mutation={cases}",
+        f"gate.invariance={cases}",
+        "gate.latency=3",
+        "gate.memory=1",
+    ]
     code, values = run(capsys, "baseline.model=nano-turbo", *NO_GOLDENS, *asked)
     found = {check["name"]: check for check in values["checks"]}
     assert (code, values["verdict"]) == (0, "pass"), values["checks"]

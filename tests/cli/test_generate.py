@@ -12,9 +12,17 @@ from turbo_lab.planning.resolved_sweep import ResolvedSweep
 
 @pytest.mark.parametrize(
     "prompt",
-    ["back\\slash", "cost ${seed}", "a=b is true", "it's 'quoted'", "two\nlines", "ends in \\",
-     "a, (list) [of] {things}", "größe 猫"],
-)  # fmt: skip
+    [
+        "back\\slash",
+        "cost ${seed}",
+        "a=b is true",
+        "it's 'quoted'",
+        "two\nlines",
+        "ends in \\",
+        "a, (list) [of] {things}",
+        "größe 猫",
+    ],
+)
 def test_a_prompt_arrives_as_it_was_written(
     prompt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

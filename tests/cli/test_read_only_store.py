@@ -14,10 +14,23 @@ import pytest
 from turbo_lab.cli.main import main
 
 ROOT = Path(__file__).parents[2]
-CELL = ["num_images=2", "num_threads=1", "timing=off", "metrics=none", "tracking=none",
-        "num_inference_steps=1"]  # fmt: skip
-COMPARE = ["compare", "baseline.guidance_scale=0", "candidate.guidance_scale=2", "num_images=8",
-           "num_threads=1", "timing=off", "num_inference_steps=1"]  # fmt: skip
+CELL = [
+    "num_images=2",
+    "num_threads=1",
+    "timing=off",
+    "metrics=none",
+    "tracking=none",
+    "num_inference_steps=1",
+]
+COMPARE = [
+    "compare",
+    "baseline.guidance_scale=0",
+    "candidate.guidance_scale=2",
+    "num_images=8",
+    "num_threads=1",
+    "timing=off",
+    "num_inference_steps=1",
+]
 # Root may write in spite of a file's mode until it has dropped that capability (1); what is
 # dropped from the bounding set (24) is gone after the next exec. Other users have none.
 DROP = """

@@ -44,8 +44,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
         store.write_document(path, to_document("sweep", replace(sweep, sweep_id=name)))
     store.write_record(record(record_id="a0", cell_id="c0", fingerprint=FINGERPRINT))
     for fingerprint, value in (("f" * 64, 0.5), ("e" * 64, 0.9)):
-        score = Measurement("clip_score", value, "1", 4, "higher", fingerprint, None,
-                            per_image=(value,) * 4)  # fmt: skip
+        score = Measurement(
+            "clip_score", value, "1", 4, "higher", fingerprint, None, per_image=(value,) * 4
+        )
         store.write_measurement("a0", score)
     return store
 

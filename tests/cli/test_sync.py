@@ -12,8 +12,17 @@ import pytest
 
 from turbo_lab.cli.main import main
 
-SWEEP = ("sweep", "num_inference_steps=1", "num_images=2", "batch_size=2", "num_threads=1",
-         "timing=off", "metrics=none", "tracking=none", "store=made")  # fmt: skip
+SWEEP = (
+    "sweep",
+    "num_inference_steps=1",
+    "num_images=2",
+    "batch_size=2",
+    "num_threads=1",
+    "timing=off",
+    "metrics=none",
+    "tracking=none",
+    "store=made",
+)
 
 
 def test_a_store_that_was_moved_is_replayed_with_its_images(
@@ -59,8 +68,10 @@ def test_a_sweep_that_was_cut_off_is_there_and_killed(
     resumed = [word for word in command if word != "tracking=none"]
     assert main(resumed) == 0
     assert statuses() == {
-        name: "FINISHED", "num_inference_steps=1": "FINISHED", "num_inference_steps=2": "FINISHED"
-    }  # fmt: skip
+        name: "FINISHED",
+        "num_inference_steps=1": "FINISHED",
+        "num_inference_steps=2": "FINISHED",
+    }
 
 
 def test_what_is_no_sweep_leaves_none_that_was_cut_off(

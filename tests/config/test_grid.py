@@ -36,8 +36,13 @@ def test_a_grid_is_a_product_in_the_order_of_its_axes() -> None:
 def test_zipped_axes_vary_together() -> None:
     found = points([A, B, Axis("c.d", (8, 9))], zipped="a+b")
     assert [(p["a"], p["b"]) for p in found] == [
-        (1, "x"), (1, "x"), (2, "y"), (2, "y"), (3, "z"), (3, "z"),
-    ]  # fmt: skip
+        (1, "x"),
+        (1, "x"),
+        (2, "y"),
+        (2, "y"),
+        (3, "z"),
+        (3, "z"),
+    ]
     assert [p["c.d"] for p in found] == [8, 9] * 3
 
 
@@ -45,8 +50,11 @@ def test_two_pairs_may_be_zipped() -> None:
     axes = [Axis(key, (1, 2)) for key in ("a", "b", "c.d", "c.e")]
     found = points(axes, zipped=["a+c.d", "b+c.e"])
     assert [tuple(p.values()) for p in found] == [
-        (1, 1, 1, 1), (1, 2, 1, 2), (2, 1, 2, 1), (2, 2, 2, 2),
-    ]  # fmt: skip
+        (1, 1, 1, 1),
+        (1, 2, 1, 2),
+        (2, 1, 2, 1),
+        (2, 2, 2, 2),
+    ]
 
 
 def test_excluded_points_are_left_out() -> None:

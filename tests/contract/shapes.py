@@ -21,8 +21,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _NOT_FINITE = ("inf", "-inf", "nan")
-_NAMES = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null",
-          dict: "object", list: "list"}  # fmt: skip
+_NAMES = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+    dict: "object",
+    list: "list",
+}
 
 
 @dataclass

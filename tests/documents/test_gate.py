@@ -21,7 +21,12 @@ def test_a_check_that_measures_nothing_has_a_verdict_and_a_note() -> None:
 
 def test_a_check_survives_a_round_trip() -> None:
     row = CheckResult(
-        name="clip_score", verdict=Verdict.INCONCLUSIVE, value=0.5, ci95=(-0.1, 0.1), n=8,
-        direction=Direction.HIGHER, needed_n=120,
-    )  # fmt: skip
+        name="clip_score",
+        verdict=Verdict.INCONCLUSIVE,
+        value=0.5,
+        ci95=(-0.1, 0.1),
+        n=8,
+        direction=Direction.HIGHER,
+        needed_n=120,
+    )
     assert read_value(CheckResult, to_document("gate", row), "here") == row

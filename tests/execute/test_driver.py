@@ -96,9 +96,17 @@ def test_a_batch_that_a_failed_cell_shares_is_still_made_for_the_other(
         return run(self, batch, *rest)
 
     monkeypatch.setattr(Sampler, "run", run_out_of_memory)
-    arguments = ["model=local", f"model.path={folder}", "resolution=64", "prompt=a red apple",
-                 "num_inference_steps=1", "seed=0,2", "batch_size=2", *QUICK[:-1],
-                 "num_images=4"]  # fmt: skip
+    arguments = [
+        "model=local",
+        f"model.path={folder}",
+        "resolution=64",
+        "prompt=a red apple",
+        "num_inference_steps=1",
+        "seed=0,2",
+        "batch_size=2",
+        *QUICK[:-1],
+        "num_images=4",
+    ]
     assert main(["sweep", "--json", *arguments]) == 3
     failed, done = json.loads(capsys.readouterr().out)["cells"]
     assert (failed["status"], done["status"]) == ("failed", "done")
@@ -110,8 +118,13 @@ def run_with_loras(
     folder: Path, capsys: pytest.CaptureFixture[str], command: str, *loras: Path | str
 ) -> tuple[int, dict[str, Any], str]:
     """Exit code, document (empty where nothing was printed) and standard error."""
-    local = ("model=local", f"model.path={folder}", "resolution=64", "num_inference_steps=1",
-             "guidance_scale=0")  # fmt: skip
+    local = (
+        "model=local",
+        f"model.path={folder}",
+        "resolution=64",
+        "num_inference_steps=1",
+        "guidance_scale=0",
+    )
     code = main([command, "--json", *local, *QUICK, f"lora={','.join(map(str, loras))}"])
     captured = capsys.readouterr()
     return code, json.loads(captured.out or "{}"), captured.err

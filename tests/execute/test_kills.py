@@ -29,14 +29,31 @@ from turbo_lab.store import maintenance
 from turbo_lab.store.store import Store
 
 ROOT = Path(__file__).parents[2]
-SWEEP = ("sweep", "num_inference_steps=1,2", "guidance_scale=0,2", "num_images=4", "batch_size=2",
-         "tracking=none", "timing=off", "num_threads=1", "--json")  # fmt: skip
+SWEEP = (
+    "sweep",
+    "num_inference_steps=1,2",
+    "guidance_scale=0,2",
+    "num_images=4",
+    "batch_size=2",
+    "tracking=none",
+    "timing=off",
+    "num_threads=1",
+    "--json",
+)
 # Right before a batch's images and its document are written, synced (their folder is opened), a
 # folder is made for them after that, they are renamed, and what is left is cleaned up; then right
 # before the record is in place, and a measurement.
-STEPS = ("open tmp/*.png", "open tmp/*.json", "open tmp/*", "os.mkdir batches/*", "os.rename tmp/*",
-         "shutil.rmtree tmp/*", "os.mkdir records/*", "os.rename tmp/*.json",
-         "os.mkdir measurements/*")  # fmt: skip
+STEPS = (
+    "open tmp/*.png",
+    "open tmp/*.json",
+    "open tmp/*",
+    "os.mkdir batches/*",
+    "os.rename tmp/*",
+    "shutil.rmtree tmp/*",
+    "os.mkdir records/*",
+    "os.rename tmp/*.json",
+    "os.mkdir measurements/*",
+)
 
 
 @dataclass(frozen=True)
@@ -131,8 +148,11 @@ def whole(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Whole:
 def deterministic_part(folder: Path) -> dict[str, bytes]:
     """Batches, records and measurements by their path."""
     store = folder / "turbo-lab-store"
-    files = [*store.glob("batches/*/*/*"), *store.glob("records/*/*"),
-             *store.glob("measurements/*/*")]  # fmt: skip
+    files = [
+        *store.glob("batches/*/*/*"),
+        *store.glob("records/*/*"),
+        *store.glob("measurements/*/*"),
+    ]
     return {str(path.relative_to(store)): path.read_bytes() for path in sorted(files)}
 
 
@@ -259,8 +279,10 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(
     disk.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(disk)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if mounted.returncode != 0:
         pytest.skip(f"cannot mount a small disk: {mounted.stderr.strip()}")
     try:

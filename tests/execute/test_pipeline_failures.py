@@ -14,8 +14,15 @@ from turbo_lab.cli.main import main
 from turbo_lab.execute.resident import ResidentPipeline
 from turbo_lab.request.pipeline import PipelineKeys
 
-WORDS = ("num_inference_steps=1", "num_images=2", "batch_size=2", "num_threads=1",
-         "metrics=none", "timing=off", "tracking=none")  # fmt: skip
+WORDS = (
+    "num_inference_steps=1",
+    "num_images=2",
+    "batch_size=2",
+    "num_threads=1",
+    "metrics=none",
+    "timing=off",
+    "tracking=none",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -42,9 +49,11 @@ def failure(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     ],
 )
 def test_a_graph_without_memory(
-    backend: ReplayedCalls, reason: str, monkeypatch: pytest.MonkeyPatch,
+    backend: ReplayedCalls,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(PipelineKeys, "check", lambda *_, **__: None)
     resident = partial(ResidentPipeline, graph_backend=lambda device: backend)
     monkeypatch.setattr("turbo_lab.execute.worker.ResidentPipeline", resident)

@@ -76,8 +76,12 @@ def test_second_run_reuses_everything_and_a_longer_one_adds_to_it(first: First) 
     again, imported_torch = run(first.folder)
     assert not imported_torch
     assert again["counts"] == {
-        "requested": 4, "distinct": 4, "reused": 4, "done": 0, "failed": 0,
-    }  # fmt: skip
+        "requested": 4,
+        "distinct": 4,
+        "reused": 4,
+        "done": 0,
+        "failed": 0,
+    }
     assert pixels(again) == pixels(first.document)
     more, _ = run(first.folder, "num_images=6")
     assert more["counts"]["done"] == 4

@@ -37,8 +37,9 @@ class Parts:
 
 
 def make_vae_stage(parts: Parts) -> loop.Stage:
-    settings = VaeSettings(batch_size=2, lr=1e-2, adamw_lr=1e-3, kl_weight=0.0, average=0.9,
-                           bfloat16=True)  # fmt: skip
+    settings = VaeSettings(
+        batch_size=2, lr=1e-2, adamw_lr=1e-3, kl_weight=0.0, average=0.9, bfloat16=True
+    )
     return VaeStage(settings, parts.world)
 
 
@@ -53,19 +54,29 @@ def make_text_stage(parts: Parts) -> loop.Stage:
 
 
 def make_teacher_stage(parts: Parts) -> loop.Stage:
-    settings = TeacherSettings(batch_size=2, lr=1e-2, adamw_lr=1e-3, average=0.9,
-                               caption_dropout=0.1)  # fmt: skip
+    settings = TeacherSettings(
+        batch_size=2, lr=1e-2, adamw_lr=1e-3, average=0.9, caption_dropout=0.1
+    )
     return TeacherStage(settings, *parts.scenes, parts.conditioning)
 
 
 def make_turbo_stage(parts: Parts) -> loop.Stage:
     settings = TurboSettings(
-        batch_size=2, lr=1e-2, adamw_lr=1e-3, average=0.9, discriminator_lr=1e-3,
-        distillation_weight=1.0, adversarial_weight=0.1, adversarial_from=0, renoise=(100, 800),
-        flows=2, flow_guidance_scale=2.0,
-    )  # fmt: skip
-    return TurboStage(settings, make_unet(), parts.flows(), *parts.scenes, parts.conditioning,
-                      parts.critic)  # fmt: skip
+        batch_size=2,
+        lr=1e-2,
+        adamw_lr=1e-3,
+        average=0.9,
+        discriminator_lr=1e-3,
+        distillation_weight=1.0,
+        adversarial_weight=0.1,
+        adversarial_from=0,
+        renoise=(100, 800),
+        flows=2,
+        flow_guidance_scale=2.0,
+    )
+    return TurboStage(
+        settings, make_unet(), parts.flows(), *parts.scenes, parts.conditioning, parts.critic
+    )
 
 
 def make_lcm_stage(parts: Parts) -> loop.Stage:
@@ -80,13 +91,26 @@ def make_lora_stage(parts: Parts) -> loop.Stage:
 
 def make_transfer_stage(parts: Parts) -> loop.Stage:
     settings = TransferSettings(
-        style="flat", rank=4, batch_size=2, lr=1e-2, caption_dropout=0.1,
-        distillation_weight=1.0, flows=2, flow_guidance_scale=2.0,
-    )  # fmt: skip
+        style="flat",
+        rank=4,
+        batch_size=2,
+        lr=1e-2,
+        caption_dropout=0.1,
+        distillation_weight=1.0,
+        flows=2,
+        flow_guidance_scale=2.0,
+    )
     styled = make_unet()
     add_lora(styled, 4)
-    return TransferStage(settings, styled, make_unet(), parts.flows(), *parts.scenes,
-                         parts.conditioning, parts.critic)  # fmt: skip
+    return TransferStage(
+        settings,
+        styled,
+        make_unet(),
+        parts.flows(),
+        *parts.scenes,
+        parts.conditioning,
+        parts.critic,
+    )
 
 
 STAGES: dict[str, Callable[[Parts], loop.Stage]] = {

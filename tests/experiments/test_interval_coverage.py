@@ -10,9 +10,19 @@ from experiments.benchmarks.interval_coverage import SIMULATIONS, coverage
 @pytest.mark.parametrize(
     "name",
     SIMULATIONS,
-    ids=("mean", "proportion", "diversity", "median", "ratio", "fd", "fd of rows", "difference",
-         "kid", "cmmd"),
-)  # fmt: skip
+    ids=(
+        "mean",
+        "proportion",
+        "diversity",
+        "median",
+        "ratio",
+        "fd",
+        "fd of rows",
+        "difference",
+        "kid",
+        "cmmd",
+    ),
+)
 def test_intervals_hold_the_truth(name: str) -> None:
     """51 or fewer of 60 has a probability of 0.003 at 95%, of 0.05 at 92%, of 0.98 at 75%."""
     assert coverage(SIMULATIONS[name], 60, seed=2) >= 52 / 60

@@ -32,12 +32,23 @@ NANO = Setup("nano-turbo", "cpu", "float32", None, True)
 POINT = Point("512x512", 16, 1)
 ENVIRONMENT = {"keys": {"device_model": "NVIDIA H200", "torch": "2.11.0"}, "options": {"host": "a"}}
 FAST = Figures(
-    pipeline="fast", point=POINT, process=steps.FAST, mean_s=0.1, ci95=(0.09, 0.11), ratio=0.25,
-    ratio_ci95=(0.24, 0.26), stages_s={"text": 0.01, "unet": 0.05, "vae": 0.04},
-    peak_memory_bytes=3 << 30, joules_per_image=4.5, joules_ci95=(4.4, 4.6),
-    energy_method="counter", first_call_s=61.0, load_s=9.0, blocks_s=(0.1,) * 8,
+    pipeline="fast",
+    point=POINT,
+    process=steps.FAST,
+    mean_s=0.1,
+    ci95=(0.09, 0.11),
+    ratio=0.25,
+    ratio_ci95=(0.24, 0.26),
+    stages_s={"text": 0.01, "unet": 0.05, "vae": 0.04},
+    peak_memory_bytes=3 << 30,
+    joules_per_image=4.5,
+    joules_ci95=(4.4, 4.6),
+    energy_method="counter",
+    first_call_s=61.0,
+    load_s=9.0,
+    blocks_s=(0.1,) * 8,
     warnings=("GPU clock drifted",),
-)  # fmt: skip
+)
 
 
 def results() -> Results:
@@ -79,9 +90,12 @@ def test_calls_are_interleaved_and_a_drift_leaves_their_ratio() -> None:
 
     found = interleave(
         {"a": lambda: call("a", 0.1), "b": lambda: call("b", 0.2)},
-        images_per_call=4, rounds=20, block_s=0.0, clock=calls.clock,
+        images_per_call=4,
+        rounds=20,
+        block_s=0.0,
+        clock=calls.clock,
         meter=ReplayedMeter(calls.now_s, watts=400.0),
-    )  # fmt: skip
+    )
     ratio, interval = found["b"].ratio_to(found["a"])
     assert ratio == pytest.approx(2, rel=0.02) and interval is not None
     assert interval[0] <= ratio <= interval[1]
@@ -249,9 +263,9 @@ def test_the_settings_of_the_image_lane_have_a_table_of_their_own() -> None:
     assert "| 512x512 | 16 | 1 | image lane | 100 (90 to 110) | 0.250 (0.24 to 0.26) |" in table
     assert shown.count("| image lane |") == 1
     assert "Cost of the image lane" not in page(results())
-    assert "image lane" not in stage_plot(Results(SHAPE, ENVIRONMENT).with_figures(
-        replace(lane, stages_s=None)
-    ))  # fmt: skip
+    assert "image lane" not in stage_plot(
+        Results(SHAPE, ENVIRONMENT).with_figures(replace(lane, stages_s=None))
+    )
 
 
 def test_settings_and_points_differ_by_device() -> None:

@@ -39,10 +39,15 @@ def sweep(
 ) -> ResolvedSweep:
     """Eight images, scored by the tiny extractor."""
     return small_sweep(
-        tiny_sdxl_dir, "num_images=8", "batch_size=8", "metrics=default", "timing=short",
-        f"metrics.extractor={clip_folder}", "reference=null",
+        tiny_sdxl_dir,
+        "num_images=8",
+        "batch_size=8",
+        "metrics=default",
+        "timing=short",
+        f"metrics.extractor={clip_folder}",
+        "reference=null",
         f"store={tmp_path_factory.mktemp('sides') / 'store'}",
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")

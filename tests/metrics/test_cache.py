@@ -90,10 +90,15 @@ def flipped(content: bytes, other: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "spoil",
-    [flipped, lambda content, other: content[:-3], lambda content, other: b"",
-     lambda content, other: b"no header", lambda content, other: other],
+    [
+        flipped,
+        lambda content, other: content[:-3],
+        lambda content, other: b"",
+        lambda content, other: b"no header",
+        lambda content, other: other,
+    ],
     ids=["a bit", "cut short", "empty", "another file", "another image's entry"],
-)  # fmt: skip
+)
 def test_a_corrupted_entry_is_computed_again(
     spoil: Callable[[bytes, bytes], bytes], judge: Counting, tmp_path: Path, images: np.ndarray
 ) -> None:
@@ -189,10 +194,16 @@ def test_measuring_known_images_imports_no_torch(
     prompts = ("a red circle", "a blue circle", "two red squares")
     context = MetricContext(extractor_source(str(clip_folder)), None, prompts)
     cache, names = DigestCache(tmp_path / "digests"), ("clip_score", "r_precision")
-    known = measure(images[:3], prompts, range(3), names, context, cache=cache,
-                    features=FeatureCache(tmp_path))  # fmt: skip
+    known = measure(
+        images[:3], prompts, range(3), names, context, cache=cache, features=FeatureCache(tmp_path)
+    )
     np.save(tmp_path / "images.npy", images[:3])
-    code = MEASURE.format(extra=extra, images=str(tmp_path / "images.npy"), prompts=prompts,
-                          judge=str(clip_folder), folder=str(tmp_path))  # fmt: skip
+    code = MEASURE.format(
+        extra=extra,
+        images=str(tmp_path / "images.npy"),
+        prompts=prompts,
+        judge=str(clip_folder),
+        folder=str(tmp_path),
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == f"{[m.value for m in known]} {loaded}"

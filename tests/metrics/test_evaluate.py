@@ -28,9 +28,14 @@ def test_full_measures_everything(
 ) -> None:
     found = measure(images, TEXTS, SEEDS, metric_names("full"), context, extractor, cache)
     assert [m.name for m in found] == [
-        "clip_score", "fd/tiny-clip", "fd_infinity/tiny-clip", "kid/tiny-clip", "cmmd/tiny-clip",
-        "r_precision", "diversity",
-    ]  # fmt: skip
+        "clip_score",
+        "fd/tiny-clip",
+        "fd_infinity/tiny-clip",
+        "kid/tiny-clip",
+        "cmmd/tiny-clip",
+        "r_precision",
+        "diversity",
+    ]
     by_name = {m.name: m for m in found}
     assert "unscored: n=20" in (by_name.pop("fd_infinity/tiny-clip").note or "")
     for m in by_name.values():
@@ -129,9 +134,13 @@ def test_another_judges_reference_is_that_metrics_error(
     ],
 )
 def test_bad_images_are_reported_not_raised(
-    spoil, message: str, context: MetricContext, extractor: ClipExtractor,
-    images: np.ndarray, cache: DigestCache,
-) -> None:  # fmt: skip
+    spoil,
+    message: str,
+    context: MetricContext,
+    extractor: ClipExtractor,
+    images: np.ndarray,
+    cache: DigestCache,
+) -> None:
     found = measure(spoil(images), TEXTS, SEEDS, SETS["default"], context, extractor, cache)
     for m in found:
         assert m.value is None and m.ci95 is None

@@ -135,9 +135,13 @@ def test_a_squashing_model_squashes(tmp_path: Path, clip_folder: Path, cache: Di
     constants = squashing.preprocessing
     pixels = np.random.default_rng(0).integers(0, 256, (48, 80, 3), np.uint8)
     theirs = image_transform(
-        constants.image_size, is_train=False, mean=constants.mean, std=constants.std,
-        interpolation=constants.interpolation, resize_mode="squash",
-    )(Image.fromarray(pixels))  # fmt: skip
+        constants.image_size,
+        is_train=False,
+        mean=constants.mean,
+        std=constants.std,
+        interpolation=constants.interpolation,
+        resize_mode="squash",
+    )(Image.fromarray(pixels))
     ours = preprocess(torch.from_numpy(pixels)[None], constants)[0]
     # One level of 255 where Pillow's fixed-point sum rounds the other way.
     assert (ours - theirs).abs().max() <= 1.01 / 255 / min(constants.std)

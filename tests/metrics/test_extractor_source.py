@@ -94,9 +94,12 @@ def test_what_open_clip_would_look_for_elsewhere_is_refused(
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 def test_a_preset_is_found_where_hf_download_leaves_it(
-    preset: Preset, clip_folder: Path, cache: DigestCache, tmp_path: Path,
+    preset: Preset,
+    clip_folder: Path,
+    cache: DigestCache,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     """The hub's own cache layout, with small weights in the place of the published ones."""
 
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))

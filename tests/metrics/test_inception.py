@@ -110,8 +110,9 @@ def test_fid_is_measured_next_to_the_metrics_of_the_chosen_extractor(
     path, own = tmp_path / "i.safetensors", tmp_path / "c.safetensors"
     save_reference(path, build_reference(judge.image_features(images[8:]), "i", judge.digest))
     save_reference(own, build_reference(extractor.image_features(images), "c", extractor.digest))
-    context = MetricContext(source, ReferenceSource("c", own), (), judge.source,
-                            ReferenceSource("i", path))  # fmt: skip
+    context = MetricContext(
+        source, ReferenceSource("c", own), (), judge.source, ReferenceSource("i", path)
+    )
     names, texts = ("fd", "fid", "clip_score"), ("a", "b") * 4
     found = measure(images[:8], texts, range(8), names, context, extractor, cache)
     assert [m.name for m in found] == ["fd/tiny-clip", "fid", "clip_score"]
@@ -144,8 +145,9 @@ def test_absent_weights_are_named_and_the_rest_goes_on(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     context = MetricContext(source)
-    fid, clip = measure(images[:2], ("a", "b"), (0, 1), ("fid", "clip_score"), context,
-                        extractor, cache)  # fmt: skip
+    fid, clip = measure(
+        images[:2], ("a", "b"), (0, 1), ("fid", "clip_score"), context, extractor, cache
+    )
     assert clip.value is not None and fid.value is None
     note = str(fid.note)
     assert f"{tmp_path}/hub/checkpoints/{INCEPTION_FILE} does not exist" in note

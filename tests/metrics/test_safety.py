@@ -28,9 +28,14 @@ def save_checker(folder: Path, seed: int = 0) -> Path:
     """Save a tiny checker with random weights that flags the second picture and no other."""
     torch.manual_seed(seed)
     vision = {
-        "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
-        "num_attention_heads": 2, "image_size": 32, "patch_size": 8, "projection_dim": 8,
-    }  # fmt: skip
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+        "projection_dim": 8,
+    }
     checker = StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=8))
     processor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32)
     pixels = processor([Image.fromarray(one) for one in PICTURES], return_tensors="pt").pixel_values
@@ -91,8 +96,9 @@ def test_the_fingerprint_is_that_of_the_weights_and_the_preprocessing(
     pipeline = tmp_path / "pipeline"
     shutil.copytree(folder, pipeline / "safety_checker")
     (pipeline / "feature_extractor").mkdir()
-    shutil.move(pipeline / "safety_checker" / "preprocessor_config.json",
-                pipeline / "feature_extractor")  # fmt: skip
+    shutil.move(
+        pipeline / "safety_checker" / "preprocessor_config.json", pipeline / "feature_extractor"
+    )
     assert fingerprint(pipeline) == fingerprint(folder)
     assert SafetyExtractor(safety_source(str(pipeline))).image_features(PICTURES).sum() == 1
     file = moved / "preprocessor_config.json"

@@ -32,18 +32,30 @@ def test_a_folder_of_its_own_and_a_pipelines_folder(folder: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        (lambda f: (f / "model.safetensors").unlink(), MissingFilesError,
-         "model.safetensors is missing; name a folder with model.safetensors, config.json"),
-        (lambda f: (f / "preprocessor_config.json").unlink(), MissingFilesError,
-         "preprocessor_config.json is missing"),
+        (
+            lambda f: (f / "model.safetensors").unlink(),
+            MissingFilesError,
+            "model.safetensors is missing; name a folder with model.safetensors, config.json",
+        ),
+        (
+            lambda f: (f / "preprocessor_config.json").unlink(),
+            MissingFilesError,
+            "preprocessor_config.json is missing",
+        ),
         (lambda f: (f / "config.json").write_text("{"), InputError, "config.json is damaged"),
         (lambda f: (f / "config.json").write_text("[]"), InputError, "is not a JSON object"),
-        (lambda f: (f / "config.json").write_text("{}"), InputError,
-         "its config.json names None; must be a StableDiffusionSafetyChecker of diffusers"),
-        (lambda f: (f / "preprocessor_config.json").write_text("{}"), InputError,
-         "preprocessor_config.json lacks crop_size, image_mean or image_std"),
+        (
+            lambda f: (f / "config.json").write_text("{}"),
+            InputError,
+            "its config.json names None; must be a StableDiffusionSafetyChecker of diffusers",
+        ),
+        (
+            lambda f: (f / "preprocessor_config.json").write_text("{}"),
+            InputError,
+            "preprocessor_config.json lacks crop_size, image_mean or image_std",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_folder_that_lacks_something_is_refused_before_anything_is_drawn(
     folder: Path, tmp_path: Path, change: object, kind: type[TurboLabError], message: str
 ) -> None:

@@ -52,8 +52,14 @@ def short(inputs):
     from turbo_lab.metrics.inputs import Score
     return Score(0.5, 1, per_image=(0.5,))
 """
-POINTS = {"brightness": "BRIGHTNESS", "broken": "BROKEN", "foreign": "FOREIGN", "short": "SHORT",
-          "no_info": "NO_INFO", "absent": "ABSENT"}  # fmt: skip
+POINTS = {
+    "brightness": "BRIGHTNESS",
+    "broken": "BROKEN",
+    "foreign": "FOREIGN",
+    "short": "SHORT",
+    "no_info": "NO_INFO",
+    "absent": "ABSENT",
+}
 
 
 @pytest.fixture
@@ -76,18 +82,24 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 
 def run(
-    names: tuple[str, ...], source: ExtractorSource, extractor: ClipExtractor, images: np.ndarray,
+    names: tuple[str, ...],
+    source: ExtractorSource,
+    extractor: ClipExtractor,
+    images: np.ndarray,
     cache: DigestCache,
-) -> dict:  # fmt: skip
+) -> dict:
     texts = tuple(f"prompt {i}" for i in range(20))
     found = measure(images, texts, range(20), names, MetricContext(source), extractor, cache)
     return {m.name: m for m in found}
 
 
 def test_an_added_metric_is_measured_with_its_package_in_the_fingerprint(
-    install: Callable[..., None], source: ExtractorSource, extractor: ClipExtractor,
-    images: np.ndarray, cache: DigestCache,
-) -> None:  # fmt: skip
+    install: Callable[..., None],
+    source: ExtractorSource,
+    extractor: ClipExtractor,
+    images: np.ndarray,
+    cache: DigestCache,
+) -> None:
     install(POINTS)
     assert metric_names("clip_score,brightness") == ("clip_score", "brightness")
     assert metric_info("brightness").unit == "levels"
@@ -110,9 +122,14 @@ def test_an_added_metric_is_measured_with_its_package_in_the_fingerprint(
     ],
 )
 def test_one_that_raises_is_its_own_error_and_passes_no_gate(
-    name: str, note: str, install: Callable[..., None], source: ExtractorSource,
-    extractor: ClipExtractor, images: np.ndarray, cache: DigestCache,
-) -> None:  # fmt: skip
+    name: str,
+    note: str,
+    install: Callable[..., None],
+    source: ExtractorSource,
+    extractor: ClipExtractor,
+    images: np.ndarray,
+    cache: DigestCache,
+) -> None:
     install(POINTS)
     found = run((name, "clip_score"), source, extractor, images, cache)
     assert found["clip_score"].value is not None

@@ -47,15 +47,26 @@ def test_the_defaults_of_the_config_are_typed() -> None:
 
 def test_every_option_is_read() -> None:
     found = options(
-        "store=s", "output=o", "num_threads=3", "share=batched", "on_out_of_memory=split",
+        "store=s",
+        "output=o",
+        "num_threads=3",
+        "share=batched",
+        "on_out_of_memory=split",
         "fail_fast=true",
         "sheet.x=prompt",
-        "timing=off", "metrics=none", "metrics.extractor=x", "metrics.pretrained=y",
-        "metrics.inception=i", "metrics.fid_reference=f", "reference=null",
+        "timing=off",
+        "metrics=none",
+        "metrics.extractor=x",
+        "metrics.pretrained=y",
+        "metrics.inception=i",
+        "metrics.fid_reference=f",
+        "reference=null",
         "safety_checker=c",
-        "tracking=server", "tracking.uri=http://localhost:5000", "tracking.images=sheet",
+        "tracking=server",
+        "tracking.uri=http://localhost:5000",
+        "tracking.images=sheet",
         "tracking.timeout_s=60",
-    )  # fmt: skip
+    )
     assert (found.store, found.output) == (Path("s"), Path("o"))
     assert (found.num_threads, found.share, found.may_split) == (3, "batched", True)
     assert found.fail_fast

@@ -15,9 +15,11 @@ def test_varied_cells_are_those_of_the_same_overrides() -> None:
     for changes, overrides in (
         ({"seed": 7, "num_images": 8}, ["seed=7", "num_images=8"]),
         ({"num_inference_steps": 3}, ["num_inference_steps=3"]),
-        ({"guidance_scale": 2.0, "negative_prompt": "a bell"},
-         ["guidance_scale=2", "negative_prompt='a bell'"]),
-    ):  # fmt: skip
+        (
+            {"guidance_scale": 2.0, "negative_prompt": "a bell"},
+            ["guidance_scale=2", "negative_prompt='a bell'"],
+        ),
+    ):
         varied = vary(sweep, lambda request, c=changes: dataclasses.replace(request, **c))
         composed = resolve_points(config.compose("plan", [*base, *overrides]))
         assert [c.cell_id for c in varied.cells] == [c.cell_id for c in composed.cells]

@@ -30,8 +30,10 @@ def test_a_row_per_cell_with_values_in_full_precision() -> None:
     assert (first["fd/nano-clip"], first["fd/nano-clip ci95 low"]) == ("9.0", "")
     assert (first["latency_p50_s"], first["peak_memory_bytes"]) == ("0.1", "1")
     assert (failed["error"], failed["clip_score"], failed["latency_p50_s"]) == (
-        "out of memory", "", "",
-    )  # fmt: skip
+        "out of memory",
+        "",
+        "",
+    )
 
 
 def test_axes_come_first_and_ids_last_whatever_the_first_row_has() -> None:

@@ -24,9 +24,12 @@ def stage(name: str, equal: bool) -> StageDifference:
 
 def failed(**changes: object) -> CaseCheck:
     verdict = CaseVerdict(
-        "two", Verdict.REGRESSION, "T0", "differs",
+        "two",
+        Verdict.REGRESSION,
+        "T0",
+        "differs",
         fingerprint_difference=(("torch", "2.0", "2.1"),),
-    )  # fmt: skip
+    )
     return CaseCheck(verdict, expected=PIXELS, actual=PIXELS + 1, **changes)  # type: ignore[arg-type]
 
 

@@ -14,12 +14,15 @@ def test_settings_are_those_of_the_command_line() -> None:
     words = ["lora=flat@0.8+ink@0.5", "resolution=128", "seed=3", "device=cpu", "num_images=4"]
     (cell,) = resolve_points(config.compose("plan", words)).cells
     found = Parameters.of(cell)
-    assert found.by_key() == replace(
-        PARAMETERS,
-        prompts="scenes-heldout",
-        resolution="128x128",
-        lora="flat@0.8+ink@0.5",
-        batch_size=16,
-        seed=3,
-        pipeline="stock",
-    ).by_key()  # fmt: skip
+    assert (
+        found.by_key()
+        == replace(
+            PARAMETERS,
+            prompts="scenes-heldout",
+            resolution="128x128",
+            lora="flat@0.8+ink@0.5",
+            batch_size=16,
+            seed=3,
+            pipeline="stock",
+        ).by_key()
+    )

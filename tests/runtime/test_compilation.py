@@ -115,8 +115,13 @@ def test_a_compilation_past_its_limit_is_stopped(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_an_uncompiled_part_marks_the_timing_and_commits_no_image() -> None:
-    words = ["num_images=2", "batch_size=2", "num_threads=1", "compile=default",
-             "compile_limit_s=0.001"]  # fmt: skip
+    words = [
+        "num_images=2",
+        "batch_size=2",
+        "num_threads=1",
+        "compile=default",
+        "compile_limit_s=0.001",
+    ]
     sweep = resolve_points(compose("sweep", words))
     worker, cell = worker_for(sweep), sweep.cells[0]
     worker.prepare(cell.recipe)

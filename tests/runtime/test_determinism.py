@@ -67,9 +67,13 @@ def test_everything_is_as_before_afterwards() -> None:
 
 @pytest.mark.parametrize(
     ("value", "matmul", "convolutions"),
-    [("auto", False, False), ("none", False, False), ("convolutions", False, True),
-     ("all", True, True)],
-)  # fmt: skip
+    [
+        ("auto", False, False),
+        ("none", False, False),
+        ("convolutions", False, True),
+        ("all", True, True),
+    ],
+)
 def test_tf32_is_off_in_the_image_lane_unless_it_is_asked_for(
     value: str, matmul: bool, convolutions: bool
 ) -> None:

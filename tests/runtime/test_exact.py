@@ -50,12 +50,18 @@ def exact_stages(
 
 
 def make_batch(
-    folder: Path, scheduler: str = EULER_A, layout: Layout = LAYOUT, guidance: float = 0.0,
-    steps: int = 2, dtype: str = "float32", negative: str | None = None,
-) -> Batch:  # fmt: skip
+    folder: Path,
+    scheduler: str = EULER_A,
+    layout: Layout = LAYOUT,
+    guidance: float = 0.0,
+    steps: int = 2,
+    dtype: str = "float32",
+    negative: str | None = None,
+) -> Batch:
     digest = None if negative is None else f"digest of {negative}"
-    recipe = Recipe("m", scheduler_json(folder, scheduler), (), steps, guidance, digest, 64, 64,
-                    dtype, ())  # fmt: skip
+    recipe = Recipe(
+        "m", scheduler_json(folder, scheduler), (), steps, guidance, digest, 64, 64, dtype, ()
+    )
     return Batch(recipe, layout)
 
 

@@ -36,9 +36,20 @@ def test_what_a_library_drops_while_loading_is_in_the_record(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = save_tiny_sdxl(tmp_path / "tiny")
-    words = ["sweep", "--json", "model=local", f"model.path={folder}", "num_inference_steps=1",
-             "guidance_scale=0", "resolution=64", "num_images=1", "num_threads=1", "metrics=none",
-             "timing=off", "tracking=none"]  # fmt: skip
+    words = [
+        "sweep",
+        "--json",
+        "model=local",
+        f"model.path={folder}",
+        "num_inference_steps=1",
+        "guidance_scale=0",
+        "resolution=64",
+        "num_images=1",
+        "num_threads=1",
+        "metrics=none",
+        "timing=off",
+        "tracking=none",
+    ]
     assert main(words) == 0
     (cell,) = json.loads(capsys.readouterr().out)["cells"]
     assert "notes" not in cell["provenance"]
@@ -56,8 +67,17 @@ def test_text_that_the_tokenizer_cuts_is_in_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["sweep", "--json", f"prompt={'a key ' * 60}", "num_images=1", "num_threads=1",
-             "metrics=none", "timing=off", "tracking=none", "seed=1,2"]  # fmt: skip
+    words = [
+        "sweep",
+        "--json",
+        f"prompt={'a key ' * 60}",
+        "num_images=1",
+        "num_threads=1",
+        "metrics=none",
+        "timing=off",
+        "tracking=none",
+        "seed=1,2",
+    ]
     assert main(words) == 0
     captured = capsys.readouterr()
     for cell in json.loads(captured.out)["cells"]:

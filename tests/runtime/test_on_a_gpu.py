@@ -19,8 +19,14 @@ from turbo_lab.runtime.graphs import CudaGraphs, GraphPool
 pytestmark = pytest.mark.gpu
 
 DEVICE = "cuda"
-WORDS = ("num_images=4", "batch_size=4", "num_threads=1", "num_inference_steps=2",
-         "tracking=none", "store=store")  # fmt: skip
+WORDS = (
+    "num_images=4",
+    "batch_size=4",
+    "num_threads=1",
+    "num_inference_steps=2",
+    "tracking=none",
+    "store=store",
+)
 
 
 def worker(*overrides: str) -> tuple[Worker, ResolvedSweep]:

@@ -188,11 +188,23 @@ def by_diffusers(folder: Path, key: Key) -> np.ndarray:
 def words_of(key: Key, *more: str) -> list[str]:
     Path("prompts.txt").write_text("\n".join(PROMPTS) + "\n")
     return [
-        "model=nano-turbo", "prompts=file", "prompts.path=prompts.txt", f"seed={SEED}",
-        f"num_inference_steps={STEPS}", f"guidance_scale={key.guidance}", "num_images=2",
-        "batch_size=2", f"resolution={WIDTH}x{HEIGHT}", "num_threads=1", "metrics=none",
-        "timing=off", "tracking=none", "store=store", *key.words, *more,
-    ]  # fmt: skip
+        "model=nano-turbo",
+        "prompts=file",
+        "prompts.path=prompts.txt",
+        f"seed={SEED}",
+        f"num_inference_steps={STEPS}",
+        f"guidance_scale={key.guidance}",
+        "num_images=2",
+        "batch_size=2",
+        f"resolution={WIDTH}x{HEIGHT}",
+        "num_threads=1",
+        "metrics=none",
+        "timing=off",
+        "tracking=none",
+        "store=store",
+        *key.words,
+        *more,
+    ]
 
 
 @pytest.mark.parametrize("pipeline", ["stock", "exact"])

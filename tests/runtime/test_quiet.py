@@ -45,8 +45,9 @@ def test_a_list_that_is_not_empty_is_still_said(caplog: pytest.LogCaptureFixture
         logger.warning(text, ["norm"])
         logger.warning("something else")
     assert [message[-40:] for message in caplog.messages] == [
-        (text % ["norm"])[-40:], "something else"
-    ]  # fmt: skip
+        (text % ["norm"])[-40:],
+        "something else",
+    ]
     with pytest.warns(FutureWarning, match="another is deprecated"):
         warnings.warn("`another is deprecated", FutureWarning, stacklevel=1)
 
@@ -61,9 +62,12 @@ def test_a_small_vae_is_loaded_without_a_word_and_an_unknown_key_is_still_said(
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             load_pipeline(
-                ModelSource(tiny_sdxl_dir), scheduler, "float32", torch.device("cpu"),
+                ModelSource(tiny_sdxl_dir),
+                scheduler,
+                "float32",
+                torch.device("cpu"),
                 vae=tmp_path / "vae",
-            )  # fmt: skip
+            )
         return [text for text in caplog.messages if "scheduler" not in text.lower()]
 
     assert said() == []

@@ -53,6 +53,9 @@ def test_naming_a_change_imports_no_torch() -> None:
     code = "import sys; import turbo_lab.runtime.seams; print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
     assert done.stdout.strip() == "False"

@@ -71,9 +71,14 @@ def test_weights_are_made_in_the_pipelines_dtype(shape: Path, dtype: str) -> Non
 def test_it_draws_as_any_other_pipeline(shape: Path) -> None:
     pipeline = load_pipeline(ModelSource(shape), scheduler(shape), "float32", CPU)
     image = pipeline(
-        "a panda", num_inference_steps=2, guidance_scale=0.0, height=64, width=64,
-        generator=torch.Generator().manual_seed(0), output_type="np",
-    ).images  # fmt: skip
+        "a panda",
+        num_inference_steps=2,
+        guidance_scale=0.0,
+        height=64,
+        width=64,
+        generator=torch.Generator().manual_seed(0),
+        output_type="np",
+    ).images
     assert image.shape == (1, 64, 64, 3) and np.isfinite(image).all() and image.std() > 0
     assert pipeline.tokenizer.model_max_length == 77
     assert pipeline.scheduler.config.timestep_spacing == "trailing"

@@ -74,9 +74,14 @@ def test_stages_of_a_stock_pipeline(pipeline: StableDiffusionXLPipeline) -> None
     def generate() -> Any:
         generator = torch.Generator().manual_seed(0)
         return pipeline(
-            "a circle", num_inference_steps=2, guidance_scale=0.0, width=64, height=64,
-            generator=generator, output_type="np",
-        ).images  # fmt: skip
+            "a circle",
+            num_inference_steps=2,
+            guidance_scale=0.0,
+            width=64,
+            height=64,
+            generator=generator,
+            output_type="np",
+        ).images
 
     before = generate()
     with StageClock(pipeline) as stages:

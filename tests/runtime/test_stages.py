@@ -51,9 +51,11 @@ def test_the_unet_is_given_text_size_and_time(pipeline: StableDiffusionXLPipelin
     with torch.no_grad():
         found = stages.unet(latents, torch.tensor(999), given)
         oracle = pipeline.unet(
-            latents, 999, encoder_hidden_states=embeds,
+            latents,
+            999,
+            encoder_hidden_states=embeds,
             added_cond_kwargs={"text_embeds": pooled, "time_ids": given.time_ids},
-        ).sample  # fmt: skip
+        ).sample
         other = stages.unet(latents, torch.tensor(1), given)
     assert torch.equal(found, oracle) and not torch.equal(found, other)
 

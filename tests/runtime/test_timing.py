@@ -106,8 +106,10 @@ def test_conditions_are_read_between_blocks_and_cost_no_time_of_the_run() -> Non
     record = timing(call, "c" * 64, 1, Fingerprint({}, {}))
     assert set(record.conditions[0]) == {"load_average", "other_cores", "cpu", "gpu"}
     assert record.peaks_bytes == {
-        "process": call.peak_memory_bytes, "allocated": None, "reserved": None
-    }  # fmt: skip
+        "process": call.peak_memory_bytes,
+        "allocated": None,
+        "reserved": None,
+    }
 
 
 def test_the_clock_stops_after_the_device_is_waited_for() -> None:

@@ -17,9 +17,15 @@ from turbo_lab.runtime.stock import stock_arguments
 from turbo_lab.runtime.trace import traced_call
 
 STAGES = [
-    "prompt_embeds", "pooled_prompt_embeds", "noise", "unet.0", "latents.0", "unet.1",
-    "latents.1", "vae",
-]  # fmt: skip
+    "prompt_embeds",
+    "pooled_prompt_embeds",
+    "noise",
+    "unet.0",
+    "latents.0",
+    "unet.1",
+    "latents.1",
+    "vae",
+]
 
 
 @pytest.fixture

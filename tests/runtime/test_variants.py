@@ -27,8 +27,14 @@ from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.stage_clock import StageClock
 from turbo_lab.workflows.reproduce import drawing_of_png, reproduce
 
-SMALL = ("num_images=2", "batch_size=2", "num_threads=1", "num_inference_steps=2",
-         "tracking=none", "store=store")  # fmt: skip
+SMALL = (
+    "num_images=2",
+    "batch_size=2",
+    "num_threads=1",
+    "num_inference_steps=2",
+    "tracking=none",
+    "store=store",
+)
 
 
 @pytest.fixture
@@ -78,9 +84,11 @@ def test_a_vae_of_another_family_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_sweep_over_vaes_records_each_and_its_images_are_reproduced(
-    tmp_path: Path, other_vae: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    other_vae: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     words = [*SMALL, "timing=off", "metrics=none", f"vae=null,{other_vae}", "--json"]
     assert main(["sweep", *words]) == 0

@@ -31,11 +31,17 @@ def tiny_pipeline(folder: Path, dtype: str = "float32") -> StableDiffusionXLPipe
 
 
 def tiny_batch(
-    folder: Path, layout: Layout = LAYOUT, guidance: float = 0.0, steps: int = 2,
-    negative: str | None = None, scheduler: str = EULER_A, dtype: str = "float32",
-) -> Batch:  # fmt: skip
+    folder: Path,
+    layout: Layout = LAYOUT,
+    guidance: float = 0.0,
+    steps: int = 2,
+    negative: str | None = None,
+    scheduler: str = EULER_A,
+    dtype: str = "float32",
+) -> Batch:
     """Return a batch at 64x64."""
     digest = None if negative is None else f"digest of {negative}"
-    recipe = Recipe("m", scheduler_json(folder, scheduler), (), steps, guidance, digest, 64, 64,
-                    dtype, ())  # fmt: skip
+    recipe = Recipe(
+        "m", scheduler_json(folder, scheduler), (), steps, guidance, digest, 64, 64, dtype, ()
+    )
     return Batch(recipe, layout)

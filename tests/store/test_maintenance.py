@@ -165,9 +165,18 @@ def break_revisions(store: Store) -> Path:
 
 @pytest.mark.parametrize(
     "damage",
-    [break_png, lose_png, swap_batches, break_record, empty_record, lose_a_field, lose_record,
-     break_sweep, break_revisions],
-)  # fmt: skip
+    [
+        break_png,
+        lose_png,
+        swap_batches,
+        break_record,
+        empty_record,
+        lose_a_field,
+        lose_record,
+        break_sweep,
+        break_revisions,
+    ],
+)
 def test_each_kind_of_damage_is_found(
     store: Store, capsys: pytest.CaptureFixture[str], damage: Callable[[Store], Path]
 ) -> None:

@@ -23,8 +23,11 @@ def opened(folder: Path, *names: str) -> tuple[dict[str, list[int]], str]:
     """Exit codes of first openings in processes of their own, and what they said."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.tracking.opening", folder, *names],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return json.loads(done.stdout), done.stderr
 
 
@@ -59,8 +62,11 @@ def test_first_opening_may_be_stopped_anywhere(tmp_path: Path) -> None:
     check_openings(
         tmp_path,
         *(f"{who} {number}" for who in ("ours", "mlflow") for number in (1, 2, 60, 150, 300)),
-        "ours at the rename", "full 512", "full 4096", "full 300000",
-    )  # fmt: skip
+        "ours at the rename",
+        "full 512",
+        "full 4096",
+        "full 300000",
+    )
 
 
 @pytest.fixture

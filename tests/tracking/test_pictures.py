@@ -33,8 +33,11 @@ def test_steps_count_the_images_of_a_prompt(tmp_path: Path) -> None:
     images = [image(tmp_path, prompt, k) for k, prompt in enumerate(["a key", "a cat"] * 2)]
     found = [NAME.fullmatch(stem) for stem, _ in image_stems(images)]
     assert [(one["key"], one["step"]) for one in found if one] == [
-        ("a key", "0"), ("a cat", "0"), ("a key", "1"), ("a cat", "1"),
-    ]  # fmt: skip
+        ("a key", "0"),
+        ("a cat", "0"),
+        ("a key", "1"),
+        ("a cat", "1"),
+    ]
     assert list(image_stems(images)) == list(image_stems(images))
 
 

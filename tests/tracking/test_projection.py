@@ -19,9 +19,25 @@ from turbo_lab.tracking.projection import (
 from turbo_lab.verdict import Direction
 
 REFUSED = (
-    "fd/clip (epoch 5)", "fd/clip [epoch 5]", "a[0]", "x" * 251, "", ".", "..", "/etc/passwd",
-    "a//b", "a/./b", "../up", "a/", "naïve?", "tab\there", "two\nlines", "50%", "a+b@0.8", "a,b",
-)  # fmt: skip
+    "fd/clip (epoch 5)",
+    "fd/clip [epoch 5]",
+    "a[0]",
+    "x" * 251,
+    "",
+    ".",
+    "..",
+    "/etc/passwd",
+    "a//b",
+    "a/./b",
+    "../up",
+    "a/",
+    "naïve?",
+    "tab\there",
+    "two\nlines",
+    "50%",
+    "a+b@0.8",
+    "a,b",
+)
 ACCEPTED = ("clip_score", "fd/nano-clip", "kid.ci95_low", "turbo_lab.models.a b", "größe", "a:b")
 
 

@@ -17,8 +17,15 @@ from turbo_lab.errors import IncompleteError
 from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
 from turbo_lab.tracking.projection import SweepHead
 
-SWEEP = ("sweep", "num_images=1", "num_threads=1", "metrics=none", "timing=off",
-         "num_inference_steps=1", "guidance_scale=0")  # fmt: skip
+SWEEP = (
+    "sweep",
+    "num_images=1",
+    "num_threads=1",
+    "metrics=none",
+    "timing=off",
+    "num_inference_steps=1",
+    "guidance_scale=0",
+)
 COMMAND = "import sys; from turbo_lab.cli.main import main; sys.exit(main())"
 
 
@@ -27,10 +34,21 @@ def test_dripping_server_ends_a_sweep_in_time_and_its_password_is_nowhere(tmp_pa
     with serving(Dripping) as server:
         uri = f"http://me:s3cret%21@{server.address}"
         done = subprocess.run(
-            [sys.executable, "-c", COMMAND, *SWEEP, "--json",
-             "tracking=server", f"tracking.uri={uri}", "tracking.timeout_s=4"],
-            cwd=tmp_path, capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-c",
+                COMMAND,
+                *SWEEP,
+                "--json",
+                "tracking=server",
+                f"tracking.uri={uri}",
+                "tracking.timeout_s=4",
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         # On a busy machine the time may be over before the first request.
         assert set(server.logins) <= {"me:s3cret!"}
     assert done.returncode == 3

@@ -16,8 +16,14 @@ from turbo_lab.golden.fresh_process import read_stages
 from turbo_lab.golden.run_case import CaseRunner
 from turbo_lab.trials.draw_cases import main
 
-ONE = {"one": ["prompt='a key on a blue background'", "num_inference_steps=2", "seed=3",
-               "num_threads=1"]}  # fmt: skip
+ONE = {
+    "one": [
+        "prompt='a key on a blue background'",
+        "num_inference_steps=2",
+        "seed=3",
+        "num_threads=1",
+    ]
+}
 
 
 def ask(monkeypatch: pytest.MonkeyPatch, file: Path, cases: object) -> None:

@@ -41,12 +41,39 @@ SECRET = "a secret of the user's"
 # Parts that names are made of: plain ones, and all that could lead out.
 PARTS = st.one_of(
     st.sampled_from(
-        ["..", ".", "", "/", "~", "a", "inside", "out", "loop", "up", "dir", "\\", "..\\..",
-         "\x00", "\n", "\x1b[2J", "\u2028", "\ud800", "é", "\u2025", "\uff0e\uff0e", "..;", "C:",
-         "x" * 256, "ä" * 200, "dev", "etc", "passwd"]
+        [
+            "..",
+            ".",
+            "",
+            "/",
+            "~",
+            "a",
+            "inside",
+            "out",
+            "loop",
+            "up",
+            "dir",
+            "\\",
+            "..\\..",
+            "\x00",
+            "\n",
+            "\x1b[2J",
+            "\u2028",
+            "\ud800",
+            "é",
+            "\u2025",
+            "\uff0e\uff0e",
+            "..;",
+            "C:",
+            "x" * 256,
+            "ä" * 200,
+            "dev",
+            "etc",
+            "passwd",
+        ]
     ),
     st.text(st.characters(), max_size=8),
-)  # fmt: skip
+)
 NAMES = st.one_of(
     st.lists(PARTS, max_size=6).map("/".join),
     st.lists(PARTS, max_size=4).map("".join),
@@ -144,9 +171,13 @@ def make_special(path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "description"),
-    [("pipe", "a named pipe"), ("folder", "a folder"), ("link", "a symbolic link"),
-     ("device", "a symbolic link")],
-)  # fmt: skip
+    [
+        ("pipe", "a named pipe"),
+        ("folder", "a folder"),
+        ("link", "a symbolic link"),
+        ("device", "a symbolic link"),
+    ],
+)
 def test_only_regular_files_are_read(tmp_path: Path, kind: str, description: str) -> None:
     (tmp_path / "target").write_text("content")
     path = tmp_path / "file"
@@ -204,16 +235,35 @@ def write_index(model: Path, weight_map: Any) -> None:
 
 
 def planned(model: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    code = main(["plan", "model=local", f"model.path={model}", "model.variant=fp16",
-                 "num_inference_steps=1"])  # fmt: skip
+    code = main(
+        [
+            "plan",
+            "model=local",
+            f"model.path={model}",
+            "model.variant=fp16",
+            "num_inference_steps=1",
+        ]
+    )
     return code, capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "name",
-    ["../../../../.bashrc", "../../../../evil.safetensors", "/etc/passwd", "..", "a\x00b", "", 7,
-     None, ["one.safetensors"], "one.bin", "..\\one.safetensors", "sub/one.safetensors"],
-)  # fmt: skip
+    [
+        "../../../../.bashrc",
+        "../../../../evil.safetensors",
+        "/etc/passwd",
+        "..",
+        "a\x00b",
+        "",
+        7,
+        None,
+        ["one.safetensors"],
+        "one.bin",
+        "..\\one.safetensors",
+        "sub/one.safetensors",
+    ],
+)
 def test_a_weight_map_names_files_of_its_folder(
     model: Path, name: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,8 +344,17 @@ class TwoOfOneName(dict[str, Path]):
 
 # Stores
 
-SWEEP = ("sweep", "num_inference_steps=1", "num_images=2", "batch_size=2", "num_threads=1",
-         "timing=off", "metrics=none", "tracking=none", "store=made")  # fmt: skip
+SWEEP = (
+    "sweep",
+    "num_inference_steps=1",
+    "num_images=2",
+    "batch_size=2",
+    "num_threads=1",
+    "timing=off",
+    "metrics=none",
+    "tracking=none",
+    "store=made",
+)
 
 
 @pytest.fixture(scope="module")
@@ -344,7 +403,7 @@ def uploaded(folder: Path) -> list[Path]:
 @pytest.mark.parametrize("field", ["images", "record"])
 def test_a_sweep_names_only_files_of_its_store(
     foreign: Path, field: str, name: Any, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
+) -> None:
     path, values = document_of(foreign)
     if isinstance(name, str):
         name = name.format(there=foreign.parent, store=values["store"])
@@ -395,7 +454,7 @@ def test_verify_finds_a_sweep_whose_files_are_gone_or_elsewhere(
 )
 def test_what_a_link_leads_to_is_not_uploaded(
     foreign: Path, pattern: str, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
+) -> None:
     target = sorted(foreign.glob(pattern))[0]
     aside = foreign.parent / "aside"
     target.rename(aside)
@@ -436,7 +495,7 @@ def test_a_store_is_opened_only_by_regular_files(
 )
 def test_verify_reports_what_is_no_regular_file_and_removes_only_that(
     foreign: Path, pattern: str, kind: str, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
+) -> None:
     path = sorted(foreign.glob(pattern))[0]
     secret = foreign.parent / "secret"
     path.unlink()
@@ -637,8 +696,10 @@ def test_a_snapshot_does_not_leave_its_repository(repository: Path, tmp_path: Pa
 def test_packaged_parts_stay_among_the_weights(packaged_weights: Path, tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     for part in ("../outside", str(tmp_path / "outside")):
-        edited(packaged_weights / "nano-turbo" / "card.json",
-               lambda values, part=part: values["parts"].update(vae=part))  # fmt: skip
+        edited(
+            packaged_weights / "nano-turbo" / "card.json",
+            lambda values, part=part: values["parts"].update(vae=part),
+        )
         with pytest.raises(InputError, match="parts: .*must be a relative path"):
             packaged_files("nano-turbo")
     with pytest.raises(InputError, match="must be a relative path"):
@@ -753,14 +814,24 @@ def test_a_file_is_replaced_and_no_link_is_written_through(tmp_path: Path) -> No
     ids=lambda words: " ".join(words[:3]),
 )
 def test_no_command_waits_for_a_pipe(
-    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in ("images", "goldens", "baselines", "folder"):
         (tmp_path / folder).mkdir()
-    for name in ("pipe.png", "pipe.json", "pipe.txt", "pipe.safetensors", "images/pipe.png",
-                 "goldens/cases.json", "baselines/pipe.json", "folder/config.json"):  # fmt: skip
+    for name in (
+        "pipe.png",
+        "pipe.json",
+        "pipe.txt",
+        "pipe.safetensors",
+        "images/pipe.png",
+        "goldens/cases.json",
+        "baselines/pipe.json",
+        "folder/config.json",
+    ):
         os.mkfifo(tmp_path / name)
     assert main(words) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -63,8 +63,14 @@ def test_one_image_has_the_pixels_of_the_pipeline_called_directly(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The oracle: diffusers' own pipeline on the same files, with the same seed."""
-    words = ("prompt=a green boat", "image=photos/apple.png", "strength=0.5", "seed=7",
-             "num_inference_steps=4", "--json")  # fmt: skip
+    words = (
+        "prompt=a green boat",
+        "image=photos/apple.png",
+        "strength=0.5",
+        "seed=7",
+        "num_inference_steps=4",
+        "--json",
+    )
     assert main(["sweep", *words, *QUICK]) == 0
     (cell,) = json.loads(capsys.readouterr().out)["cells"]
     pipeline = StableDiffusionXLImg2ImgPipeline.from_pretrained(
@@ -191,8 +197,14 @@ def test_plan_refuses_what_would_change_nothing(
 def test_goldens_begin_from_the_source_and_notice_another_one(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    case = ("image=photos/apple.png", "strength=0.5", "num_inference_steps=4", "seed=3",
-            "prompt=a green boat", "num_threads=1")  # fmt: skip
+    case = (
+        "image=photos/apple.png",
+        "strength=0.5",
+        "num_inference_steps=4",
+        "seed=3",
+        "prompt=a green boat",
+        "num_threads=1",
+    )
     assert main(["golden", "record", "boat", *case]) == 0
     golden = json.loads(Path("goldens/boat/golden.json").read_text())
     assert [stage["stage"] for stage in golden["stages"][:3]] == [

@@ -19,9 +19,19 @@ from turbo_lab.workflows.reproduce import drawing_of_record, reproduce
 
 KEYS = ("vae_slicing", "vae_tiling")
 # The nano VAE's tiles are as large as its samples, so that this size is drawn in several.
-SWEEP = ("sweep", "vae_slicing=false,true", "vae_tiling=false,true", "resolution=128",
-         "prompts=scenes-demo", "num_images=2", "num_threads=1", "timing=off", "metrics=none",
-         "tracking=none", "--json")  # fmt: skip
+SWEEP = (
+    "sweep",
+    "vae_slicing=false,true",
+    "vae_tiling=false,true",
+    "resolution=128",
+    "prompts=scenes-demo",
+    "num_images=2",
+    "num_threads=1",
+    "timing=off",
+    "metrics=none",
+    "tracking=none",
+    "--json",
+)
 
 
 @pytest.fixture(scope="module")

@@ -106,8 +106,9 @@ def test_its_own_images_are_at_distance_zero(
     judge = f"metrics.extractor={clip_folder}"
     assert build(folder, judge, "--features", "--output", "r.safetensors") == 0
     context = MetricContext(extractor_source(str(clip_folder)), reference_source("r.safetensors"))
-    fd, kid = measure(images, ["a"] * 20, range(20), ("fd", "kid"), context,
-                      cache=DigestCache(folder / "digests"))  # fmt: skip
+    fd, kid = measure(
+        images, ["a"] * 20, range(20), ("fd", "kid"), context, cache=DigestCache(folder / "digests")
+    )
     assert fd.value == pytest.approx(0, abs=1e-5) and kid.value is not None
     assert fd.details is not None and fd.details["reference_name"] == "r"
 
@@ -145,9 +146,12 @@ def spoil_count(folder: Path) -> None:
     ],
 )
 def test_what_is_no_reference_is_refused_and_nothing_is_written(
-    spoil, message: str, folder: Path, clip_folder: Path,
+    spoil,
+    message: str,
+    folder: Path,
+    clip_folder: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     spoil(folder)
     assert build(folder, f"metrics.extractor={clip_folder}") == 2
     assert message in capsys.readouterr().err

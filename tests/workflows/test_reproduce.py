@@ -21,8 +21,15 @@ from turbo_lab.store.record import Exactness
 from turbo_lab.store.store import Store
 from turbo_lab.workflows.reproduce import drawing_of_png
 
-SWEEP = ("sweep", "num_inference_steps=1,2", "num_images=2", "batch_size=2", "num_threads=1",
-         "timing=off", "metrics=none")  # fmt: skip
+SWEEP = (
+    "sweep",
+    "num_inference_steps=1,2",
+    "num_images=2",
+    "batch_size=2",
+    "num_threads=1",
+    "timing=off",
+    "metrics=none",
+)
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +103,16 @@ def test_a_record_says_how_much_its_lora_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["sweep", "lora=none,flat@0.4,flat@0.8", "num_images=1", "num_threads=1",
-             "timing=off", "metrics=none", "tracking=none", "num_inference_steps=1"]  # fmt: skip
+    words = [
+        "sweep",
+        "lora=none,flat@0.4,flat@0.8",
+        "num_images=1",
+        "num_threads=1",
+        "timing=off",
+        "metrics=none",
+        "tracking=none",
+        "num_inference_steps=1",
+    ]
     for _ in range(2):  # drawn, then from the store
         capsys.readouterr()
         assert main([*words, "--json"]) == 0
@@ -113,9 +128,15 @@ def test_every_stage_of_a_sweep_is_hashed(folder: Path) -> None:
     assert sorted(len(stages or {}) for stages in found) == [6, 8]
     longest = max(found, key=lambda stages: len(stages or {}))
     assert list(longest or {}) == [
-        "noise", "prompt_embeds", "pooled_prompt_embeds", "unet.0", "latents.0", "unet.1",
-        "latents.1", "vae",
-    ]  # fmt: skip
+        "noise",
+        "prompt_embeds",
+        "pooled_prompt_embeds",
+        "unet.0",
+        "latents.0",
+        "unet.1",
+        "latents.1",
+        "vae",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -149,10 +170,17 @@ def test_weights_that_have_changed_are_refused(
 def _about(model: str) -> dict:  # type: ignore[type-arg]
     """Of the 64x64 image that is black."""
     recipe = {
-        "model": model, "scheduler": "{}", "lora": [], "num_inference_steps": 1,
-        "guidance_scale": 0.0, "negative_prompt": None, "width": 64, "height": 64,
-        "dtype": "float32", "variant": [],
-    }  # fmt: skip
+        "model": model,
+        "scheduler": "{}",
+        "lora": [],
+        "num_inference_steps": 1,
+        "guidance_scale": 0.0,
+        "negative_prompt": None,
+        "width": 64,
+        "height": 64,
+        "dtype": "float32",
+        "variant": [],
+    }
     rows = {"prompts": ["a key"], "seeds": [1]}
     return {
         "recipe": recipe,

@@ -13,8 +13,17 @@ from turbo_lab.cli.main import main
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.tracking.projection import SweepHead, cell_metrics, cell_tags
 
-WORDS = ("sweep", "prompts=scenes-demo", "num_images=4", "num_inference_steps=1",
-         "num_threads=1", "timing=off", "metrics=none", "tracking=none", "--json")  # fmt: skip
+WORDS = (
+    "sweep",
+    "prompts=scenes-demo",
+    "num_images=4",
+    "num_inference_steps=1",
+    "num_threads=1",
+    "timing=off",
+    "metrics=none",
+    "tracking=none",
+    "--json",
+)
 
 
 def test_what_is_flagged_is_kept_and_nothing_is_changed(

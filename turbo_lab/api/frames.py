@@ -25,13 +25,33 @@ Interval = tuple[float, float]
 _CELL = ("cell_id", "record_id")
 _IMAGE = ("prompt", "seed", "path", "pixel_sha256")
 _MEASUREMENT = (
-    "metric", "value", "ci95_low", "ci95_high", "unit", "n", "direction", "note", "fingerprint",
-)  # fmt: skip
+    "metric",
+    "value",
+    "ci95_low",
+    "ci95_high",
+    "unit",
+    "n",
+    "direction",
+    "note",
+    "fingerprint",
+)
 _TIMING = (
-    "batch_size", "p50_s", "ci95_low_s", "ci95_high_s", "mean_s", "p90_s", "p95_s", "p99_s", "n",
-    "throughput_images_per_s", "peak_memory_bytes", "first_call_s", "compile_s",
-    "joules_per_image", "warnings",
-)  # fmt: skip
+    "batch_size",
+    "p50_s",
+    "ci95_low_s",
+    "ci95_high_s",
+    "mean_s",
+    "p90_s",
+    "p95_s",
+    "p99_s",
+    "n",
+    "throughput_images_per_s",
+    "peak_memory_bytes",
+    "first_call_s",
+    "compile_s",
+    "joules_per_image",
+    "warnings",
+)
 
 
 @dataclass(frozen=True)
