@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from turbo_lab.identity import DigestCache
     from turbo_lab.metrics.extractor import ClipExtractor
     from turbo_lab.metrics.extractor_source import ExtractorSource
+    from turbo_lab.progress import StderrProgress
     from turbo_lab.workflows.executed import Executed
 
 # Before any test module imports a library: they read these when they are imported.
@@ -223,8 +224,21 @@ def executed(
     from turbo_lab.progress import StderrProgress
     from turbo_lab.workflows.sweep import run_sweep
 
-    root = tmp_path_factory.mktemp("executed")
-    return run_sweep(with_a_failed_cell(tiny_sdxl_dir, clip_folder, root), StderrProgress())
+    root, progress = tmp_path_factory.mktemp("executed"), StderrProgress()
+    try:
+        return run_sweep(with_a_failed_cell(tiny_sdxl_dir, clip_folder, root), progress)
+    finally:
+        progress.end()  # or it would go on in the tests that follow
+
+
+@pytest.fixture
+def progress() -> Iterator[StderrProgress]:
+    """Progress on standard error, ended with the test."""
+    from turbo_lab.progress import StderrProgress
+
+    progress = StderrProgress()
+    yield progress
+    progress.end()
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import click
 from hypothesis import strategies as st
 
+from turbo_lab.cards import choices_of
 from turbo_lab.cli.commands import COMMANDS, turbo_lab
-from turbo_lab.cli.keys import choices, groups, key_names
+from turbo_lab.cli.keys import groups, key_names
 
 NESTED_KEYS = (
     "model.path",
@@ -176,7 +177,7 @@ def _misspell(path: tuple[str, ...], at: int) -> tuple[str, ...]:
 
 def _values() -> st.SearchStrategy[str]:
     """Return a strategy for values: names that exist, odd text, any text of an argument."""
-    names = [name for group in groups() for name in choices(group)]
+    names = [name for group in groups() for name in choices_of(group)]
     # What a shell can pass: any character but NUL, with undecodable bytes as surrogates.
     anything = st.text(st.characters(exclude_characters="\x00"), max_size=12)
     lists = st.lists(st.sampled_from((*names, "1", "2", "64", "0.5")), min_size=2, max_size=4)

@@ -85,7 +85,7 @@ def relative_changes(
             if weight.is_meta:  # offloaded layer by layer
                 continue
             if place not in weight_norms:
-                weight_norms[place] = float(torch.linalg.vector_norm(weight.float()))
+                weight_norms[place] = float(torch.linalg.vector_norm(_dense(weight).float()))
             for own in squares.keys() & module.lora_A.keys():
                 squares[own].append(_product_norm(module, own) ** 2)
                 weights[own] += weight_norms[place] ** 2
@@ -94,6 +94,11 @@ def relative_changes(
         for own, found in squares.items()
     }
     return dict(zip(names, changes.values(), strict=True))
+
+
+def _dense(weight: torch.Tensor) -> torch.Tensor:
+    """Return a weight as plain numbers: torchao computes no norm of what it quantised."""
+    return weight if type(weight) in (torch.Tensor, torch.nn.Parameter) else weight.dequantize()
 
 
 def _product_norm(module: Any, name: str) -> torch.Tensor:

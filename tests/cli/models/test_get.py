@@ -20,7 +20,7 @@ from turbo_lab.cli.main import main
 from turbo_lab.workflows.download import downloads
 
 CARD = vae_card("taesdxl")
-CONTRACT = Path(__file__).parent.parent / "contract" / "documents.json"
+CONTRACT = Path(__file__).parents[2] / "contract" / "documents.json"
 COMMIT = "d" * 40
 FILES = {
     "config.json": b'{"_class_name": "AutoencoderTiny"}',
