@@ -9,7 +9,7 @@ import pytest
 from tests.report.comparisons import compare_report
 from tests.report.gates import awkward_report, check_result, gate_report, with_origin
 from tests.report.results import sweep_result, with_cell
-from turbo_lab.documents.compare import FidelityMetric
+from turbo_lab.documents.compare import FidelityMetric, PromptExtremes
 from turbo_lab.documents.golden import CheckedCase, GoldenCheck, StageDifference
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.report.html.compare import compare_page
@@ -25,6 +25,7 @@ from turbo_lab.report.sentences import (
     gate_outcome,
     latency_note,
     per_call,
+    prompt_changes,
     time_taken,
 )
 from turbo_lab.report.text.compare import print_compare
@@ -148,3 +149,13 @@ def test_terminal_and_page_say_the_same_about_a_golden(capsys: pytest.CaptureFix
         assert text in terminal and text in page
     missing = replace(stage, max_abs=None, relative_l2=None)
     assert case_lines(replace(case, first_divergence=missing))[1].endswith("or is missing")
+
+
+def test_a_candidate_that_only_gains_loses_on_no_prompt() -> None:
+    found = PromptExtremes(gains=(("a key", 0.2), ("a cat", 0.1)), losses=(("a cat", 0.1),))
+    assert prompt_changes(found) == [("gains most on", (("a key", 0.2), ("a cat", 0.1)))]
+    mixed = PromptExtremes(gains=(("a key", 0.2), ("a cat", -0.1)), losses=(("a cat", -0.1),))
+    assert prompt_changes(mixed) == [
+        ("gains most on", (("a key", 0.2),)),
+        ("loses most on", (("a cat", -0.1),)),
+    ]

@@ -114,8 +114,14 @@ def mean_text(row: FidelityMetric) -> str:
 
 
 def prompt_changes(found: PromptExtremes) -> list[tuple[str, tuple[PromptChange, ...]]]:
-    """Return the prompts on which a candidate gains and loses most, each list with its title."""
-    return [("gains most on", found.gains), ("loses most on", found.losses)]
+    """Return the prompts on which a candidate gains and loses most, each list with its title.
+
+    A list is left out if the candidate gains, or loses, on none of its prompts.
+    """
+    gains = tuple(change for change in found.gains if change[1] > 0)
+    losses = tuple(change for change in found.losses if change[1] < 0)
+    titled = [("gains most on", gains), ("loses most on", losses)]
+    return [(title, changes) for title, changes in titled if changes]
 
 
 def listed_prompts(pairs: Sequence[PromptChange]) -> str:
