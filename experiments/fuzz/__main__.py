@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import hypothesis
@@ -41,12 +42,10 @@ def main() -> int:
         playground = Playground(Path(folder).resolve())
         try:
             _run_corpus(playground, counts)
-            _search(
-                "lines", options.lines, options.seed, _line_test(playground, counts), shrinks=True
-            )
-            _search(
-                "files", options.files, options.seed, _file_test(playground, counts), shrinks=False
-            )
+            lines = partial(_line_test, playground, counts)
+            files = partial(_file_test, playground, counts)
+            search("lines", options.lines, options.seed, lines, shrinks=True)
+            search("files", options.files, options.seed, files, shrinks=False)
         except AssertionError as found:
             print(found, file=sys.stderr)
             return 1
@@ -69,14 +68,23 @@ def _run_corpus(playground: Playground, counts: Counter[str]) -> None:
         _try(words, playground, counts)
 
 
-def _search(what: str, number: int, seed: int, test: Callable[[], None], *, shrinks: bool) -> None:
-    """Run a property test ``number`` times, in chunks with seeds of their own.
+def search(
+    what: str,
+    number: int,
+    seed: int,
+    make_test: Callable[[], Callable[[], None]],
+    *,
+    shrinks: bool,
+    chunk: int = _CHUNK,
+) -> None:
+    """Run a property test ``number`` times, in chunks, each with another seed.
 
+    ``make_test`` makes the test of a chunk: settings can be given to a test only once.
     ``shrinks``: whether to look for a smaller input with the same fault.
     """
     begun = time.monotonic()
-    for k, start in enumerate(range(0, number, _CHUNK)):
-        size = min(_CHUNK, number - start)
+    for k, start in enumerate(range(0, number, chunk)):
+        size = min(chunk, number - start)
         limits = hypothesis.settings(
             max_examples=size,
             deadline=None,
@@ -86,7 +94,7 @@ def _search(what: str, number: int, seed: int, test: Callable[[], None], *, shri
             phases=[hypothesis.Phase.generate, *([hypothesis.Phase.shrink] * shrinks)],
             suppress_health_check=list(hypothesis.HealthCheck),
         )
-        hypothesis.seed(seed * 1_000_003 + k)(limits(test))()
+        hypothesis.seed(seed * 1_000_003 + k)(limits(make_test()))()
         rate = (start + size) / (time.monotonic() - begun)
         print(f"{start + size} {what}, {rate:.0f} per second", file=sys.stderr)
 

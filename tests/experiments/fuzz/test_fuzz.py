@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
+from experiments.fuzz.__main__ import search
 from experiments.fuzz.trial import Outcome, fault
 
 ROOT = Path(__file__).parents[3]
@@ -50,3 +54,20 @@ def test_random_words_and_damaged_files_end_well() -> None:
 )
 def test_each_fault_is_recognised(outcome: Outcome, wrong: str | None) -> None:
     assert fault(["plan", "--json"], outcome) == wrong
+
+
+def test_a_search_of_several_chunks_tries_other_inputs_in_each() -> None:
+    tried: list[list[int]] = []
+
+    def make() -> Callable[[], None]:
+        tried.append([])
+
+        @hypothesis.given(st.integers())
+        def test(number: int) -> None:
+            tried[-1].append(number)
+
+        return test
+
+    search("numbers", 45, 1, make, shrinks=False, chunk=20)
+    assert [len(chunk) for chunk in tried] == [20, 20, 5]
+    assert tried[0] != tried[1]
