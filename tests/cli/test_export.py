@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.report.results import sweep_result
+from tests.report.results import store_with_sweeps
 from turbo_lab.cli.main import main
-from turbo_lab.documents.document import to_document
 from turbo_lab.store.store import Store
 
 
@@ -18,14 +16,7 @@ from turbo_lab.store.store import Store
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store with one sweep and its images."""
     monkeypatch.chdir(tmp_path)
-    store = Store(tmp_path / "turbo-lab-store")
-    images = store.root / "batches"
-    images.mkdir()
-    sweep = replace(sweep_result(images), store=store.root, sweep_id="abc123")
-    cells = tuple(replace(c, record=store.root / "records" / "record.json") for c in sweep.cells)
-    document = to_document("sweep", replace(sweep, cells=cells))
-    store.write_document(store.sweep_files("abc123").document, document)
-    return store
+    return store_with_sweeps(tmp_path / "turbo-lab-store", "abc123")
 
 
 def test_a_sweep_is_exported(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,49 +6,20 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.recipes import record
-from tests.report.results import sweep_result
+from tests.report.results import store_with_sweeps
 from turbo_lab.cli.main import main
-from turbo_lab.documents.document import to_document
-from turbo_lab.documents.sweep import SweepResult
-from turbo_lab.environment import Fingerprint
-from turbo_lab.store.record import Measurement
 from turbo_lab.store.store import Store
-
-FINGERPRINT = Fingerprint({"torch": "2.15.0"}, {})
-
-
-def sweep_of(store: Store, images: Path | None) -> SweepResult:
-    """Return a sweep whose paths are as a store has them."""
-    sweep = sweep_result(images)
-    record = store.root / "records" / "record.json"
-    cells = tuple(replace(cell, record=record) for cell in sweep.cells)
-    return replace(sweep, store=store.root, cells=cells)
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """A store with two sweeps, their images and one measured cell."""
+    """A store with two sweeps, their images and one measured cell, in the working directory."""
     monkeypatch.chdir(tmp_path)
-    store = Store(tmp_path / "turbo-lab-store")
-    images = store.root / "batches"
-    images.mkdir()
-    sweep = sweep_of(store, images)
-    for name in ("abc123", "abd456"):
-        path = store.sweep_files(name).document
-        store.write_document(path, to_document("sweep", replace(sweep, sweep_id=name)))
-    store.write_record(record(record_id="a0", cell_id="c0", fingerprint=FINGERPRINT))
-    for fingerprint, value in (("f" * 64, 0.5), ("e" * 64, 0.9)):
-        score = Measurement(
-            "clip_score", value, "1", 4, "higher", fingerprint, None, per_image=(value,) * 4
-        )
-        store.write_measurement("a0", score)
-    return store
+    return store_with_sweeps(tmp_path / "turbo-lab-store", "abc123", "abd456")
 
 
 def failed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.recipes import PARAMETERS
+from tests.recipes import PARAMETERS, record
+from turbo_lab.documents.document import to_document
 from turbo_lab.documents.sweep import (
     CellResult,
     ImageFile,
@@ -19,9 +20,11 @@ from turbo_lab.documents.sweep import (
     SweepWork,
 )
 from turbo_lab.documents.timing import CellTiming
+from turbo_lab.environment import Fingerprint
 from turbo_lab.images import encode_png, pixel_sha256
 from turbo_lab.store.provenance import Provenance, WeightsOrigin
-from turbo_lab.store.record import CellStatus, EnergySummary, LatencySummary
+from turbo_lab.store.record import CellStatus, EnergySummary, LatencySummary, Measurement
+from turbo_lab.store.store import Store
 from turbo_lab.verdict import Direction
 
 MADE_FROM = Provenance(
@@ -133,3 +136,32 @@ def with_metric(cell: CellResult, name: str, **changes: object) -> CellResult:
     """Return a cell with other fields in one of its metrics."""
     changed = replace(cell.metrics[name], **changes)  # type: ignore[arg-type]
     return replace(cell, metrics={**cell.metrics, name: changed})
+
+
+STORE_FINGERPRINT = Fingerprint({"torch": "2.15.0"}, {})
+
+
+def sweep_of(store: Store, images: Path | None) -> SweepResult:
+    """Return a sweep whose paths are as a store has them."""
+    sweep = sweep_result(images)
+    where = store.root / "records" / "record.json"
+    cells = tuple(replace(cell, record=where) for cell in sweep.cells)
+    return replace(sweep, store=store.root, cells=cells)
+
+
+def store_with_sweeps(root: Path, *names: str) -> Store:
+    """Return a store with a sweep of each name, their images and one measured cell."""
+    store = Store(root)
+    images = store.root / "batches"
+    images.mkdir()
+    sweep = sweep_of(store, images)
+    for name in names:
+        path = store.sweep_files(name).document
+        store.write_document(path, to_document("sweep", replace(sweep, sweep_id=name)))
+    store.write_record(record(record_id="a0", cell_id="c0", fingerprint=STORE_FINGERPRINT))
+    for fingerprint, value in (("f" * 64, 0.5), ("e" * 64, 0.9)):
+        score = Measurement(
+            "clip_score", value, "1", 4, "higher", fingerprint, None, per_image=(value,) * 4
+        )
+        store.write_measurement("a0", score)
+    return store
