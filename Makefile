@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := sweep
-.PHONY: help sweep test test-slow test-all goldens golden-check golden-mutate lint format docs setup lock wheel sdist clean
+.PHONY: help sweep test test-slow test-all goldens golden-check golden-mutate lint format docs notebook setup lock wheel sdist clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
@@ -47,6 +47,9 @@ format: setup ## fix style where it can be fixed automatically
 
 docs: setup ## write docs/json.md from the code
 	$(BIN)/python -m tests.docs.json_page
+
+notebook: setup ## run docs/notebook.ipynb and write its outputs
+	$(BIN)/python -m tests.docs.notebook
 
 setup: $(STAMP) ## install the locked packages and turbo-lab into .venv
 

@@ -99,6 +99,8 @@ def _notes_as_warnings(progress: bool) -> Iterator[None]:
     Notes come from several threads, and a warning may be an exception. If the work fails, they
     are attached to its error.
     """
+    # diffusers imports the bars for notebooks, which are not used, and which ask for ipywidgets.
+    warnings.filterwarnings("ignore", message="IProgress not found")
     if progress:
         yield
         return
