@@ -36,6 +36,7 @@ RANKS: dict[str, float] = {
     "turbo_lab.request": 3.1,
     "turbo_lab.store": 4,
     "turbo_lab.documents": 4.1,
+    "turbo_lab.history": 4.2,
     "turbo_lab.metrics": 5,
     "turbo_lab.planning": 5.1,
     "turbo_lab.tracking": 6,

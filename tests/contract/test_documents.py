@@ -21,6 +21,10 @@ from safetensors.numpy import load_file, save_file
 
 from tests.contract.conftest import FILES, Answer, TurboLab, digest
 from tests.contract.shapes import differences, unreached
+from tests.history.entries import entries, stepped
+from tests.history.test_figures import BENCH
+from turbo_lab.documents.document import to_document
+from turbo_lab.history.file import append
 
 CONTRACT: dict[str, dict[str, str]] = json.loads(
     (Path(__file__).parent / "documents.json").read_text(encoding="utf-8")
@@ -146,6 +150,18 @@ def test_baseline(turbo_lab: TurboLab, lab: Path, swept: dict[str, Any]) -> None
     check("baseline set", first, second)
     check("baseline list", turbo_lab("baseline", "list", "--json", folder=lab))
     check("baseline show", turbo_lab("baseline", "show", "mine", "--json", folder=lab))
+
+
+def test_history(turbo_lab: TurboLab, tmp_path: Path) -> None:
+    path = tmp_path / "turbo-lab-history.jsonl"
+    append(path, entries(stepped()))
+    check("history show", turbo_lab("history", "show", "--json", folder=tmp_path))
+    document = tmp_path / "bench.json"
+    document.write_text(json.dumps(to_document("bench", BENCH)))
+    recorded = turbo_lab("history", "record", "bench.json", "--json", folder=tmp_path)
+    check("history record", recorded)
+    words = ["history", "simulate", "--entries", "12", "--runs", "20", "--json"]
+    check("history simulate", turbo_lab(*words, folder=tmp_path))
 
 
 def test_report(turbo_lab: TurboLab, lab: Path, swept: dict[str, Any]) -> None:

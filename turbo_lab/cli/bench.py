@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +9,27 @@ import click
 
 from turbo_lab.cli.grid import GridCommand, words_argument
 from turbo_lab.cli.hydra_flags import grid_options, with_hydra
-from turbo_lab.cli.options import html_option, json_option
+from turbo_lab.cli.keep import check_history, keep
+from turbo_lab.cli.options import history_option, html_option, json_option
 from turbo_lab.errors import InputError
 
 if TYPE_CHECKING:
-    from turbo_lab.config import GridPoint
+    from turbo_lab.documents.timing import BenchResult
 
 
 @click.command("bench", cls=GridCommand)
 @html_option
+@history_option
 @json_option
 @grid_options
 @words_argument("[MODEL MODEL] [KEY=VALUE]...")
-def command(words: tuple[str, ...], html: Path | None, as_json: bool, **hydra: Any) -> int:
+def command(
+    words: tuple[str, ...],
+    html: Path | None,
+    history: Path | None,
+    as_json: bool,
+    **hydra: Any,
+) -> int:
     """Measure latency: every cell of a grid, or two pipelines interleaved in one process.
 
     \b
@@ -32,24 +39,30 @@ def command(words: tuple[str, ...], html: Path | None, as_json: bool, **hydra: A
     """
     from turbo_lab import config
     from turbo_lab.cli.bench_pair import is_pair, time_pair
+    from turbo_lab.compare.latency import time_cells
+    from turbo_lab.planning.resolved_sweep import resolve_points
+    from turbo_lab.store.record import CellStatus
 
+    check_history(history)
     arguments = with_hydra(words, hydra)
     if is_pair(words):
         if html is not None:
             raise InputError(f"--html {html}: bench writes a page for a grid, not for a pair")
-        return time_pair(arguments, as_json)
+        keep(history, time_pair(arguments, as_json))
+        return 0
     points = config.compose("bench", arguments)
-    return _bench(points, as_json, html) if points else 0
+    if not points:
+        return 0  # one of Hydra's own flags printed something instead
+    result = time_cells(resolve_points(points), words)
+    _print(result, as_json, html)
+    keep(history, result)
+    return 3 if any(cell.status == CellStatus.FAILED for cell in result.cells) else 0
 
 
-def _bench(points: Sequence[GridPoint], as_json: bool, html: Path | None) -> int:
-    """Time every cell of a grid and print a table; return the exit code."""
-    from turbo_lab.compare.latency import time_cells
+def _print(result: BenchResult, as_json: bool, html: Path | None) -> None:
+    """Print the cells as a table, and write the page."""
     from turbo_lab.documents.output import print_document, write_text
-    from turbo_lab.planning.resolved_sweep import resolve_points
-    from turbo_lab.store.record import CellStatus
 
-    result = time_cells(resolve_points(points))
     if as_json:
         print_document("bench", result)
     else:
@@ -63,4 +76,3 @@ def _bench(points: Sequence[GridPoint], as_json: bool, html: Path | None) -> int
         from turbo_lab.report.html.bench import bench_report
 
         write_text(html, bench_report(result), "--html")
-    return 3 if any(cell.status == CellStatus.FAILED for cell in result.cells) else 0

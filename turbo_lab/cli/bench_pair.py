@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from turbo_lab.api.sides import compose_side, split_sides
 from turbo_lab.compare.latency import check_same_run, pair_result, time_sides
+from turbo_lab.documents.occasion import occasion_now
 from turbo_lab.documents.output import print_document
+from turbo_lab.documents.timing import PairResult
 from turbo_lab.errors import InputError
 from turbo_lab.report.text.bench_pair import print_pair
 
@@ -16,8 +18,8 @@ def is_pair(arguments: Sequence[str]) -> bool:
     return bool(_models(arguments)) or split_sides(arguments).has_sides
 
 
-def time_pair(arguments: Sequence[str], as_json: bool) -> int:
-    """Time the baseline (A) against the candidate (B); return the exit code."""
+def time_pair(arguments: Sequence[str], as_json: bool) -> PairResult:
+    """Time the baseline (A) against the candidate (B), and print the result."""
     models = _models(arguments)
     rest = [word for word in arguments if word not in models]
     if len(models) not in (0, 2):
@@ -31,13 +33,17 @@ def time_pair(arguments: Sequence[str], as_json: bool) -> int:
     timing = time_sides(baseline, candidate, with_energy=baseline.options.timing == "full")
     first, second = (len(s.cells[0].batches[0].layout.seeds) for s in (baseline, candidate))
     result = pair_result(
-        timing, (first, second), words.of("baseline"), candidate_words=words.of("candidate")
+        timing,
+        (first, second),
+        words.of("baseline"),
+        candidate_words=words.of("candidate"),
+        occasion=occasion_now(rest, candidate.fingerprint),
     )
     if as_json:
         print_document("bench pair", result)
     else:
         print_pair(result)
-    return 0
+    return result
 
 
 def _models(arguments: Sequence[str]) -> list[str]:

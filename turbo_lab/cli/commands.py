@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "golden": "Record, check and maintain golden images.",
     "gate": "Decide whether a candidate may be released.",
     "baseline": "Keep what a sweep measured, to compare with later.",
+    "history": "Keep figures by commit, and find steps and drifts in them.",
     "reproduce": "Generate a recorded image or cell again and compare it.",
     "report": "Write a sweep as one HTML, Markdown or CSV file.",
     "export": "Copy a sweep's images and tables into a folder, for other tools.",

@@ -25,6 +25,12 @@ html_option = click.option(
     metavar="FILE",
     help="Write a page with tables, plots and images.",
 )
+history_option = click.option(
+    "--history",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Append the numbers to a history file, for turbo-lab history.",
+)
 
 
 def take_keys(words: Sequence[str], *names: str) -> tuple[list[str], dict[str, str]]:

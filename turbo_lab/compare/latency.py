@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from turbo_lab.analysis.latency_fit import fits
+from turbo_lab.documents.occasion import Occasion, occasion_now
 from turbo_lab.documents.timing import BenchCell, BenchResult, CellTiming, PairEnergy, PairResult
 from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.execute.worker import worker_for
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     from turbo_lab.runtime.paired_timing import PairedTiming
 
 
-def time_cells(sweep: ResolvedSweep) -> BenchResult:
+def time_cells(sweep: ResolvedSweep, command: Sequence[str] = ()) -> BenchResult:
     """Time every cell of a grid and fit lines through the medians.
 
-    Timings are never reused, and no image is kept.
+    Timings are never reused, and no image is kept. ``command``: words of the command line, for
+    the reader.
     """
     rule = sweep.options.timed()
     store, worker = Store(sweep.options.store), worker_for(sweep)
@@ -48,7 +50,8 @@ def time_cells(sweep: ResolvedSweep) -> BenchResult:
                 timing=CellTiming.of(timing),
             )
         )
-    return BenchResult(tuple(found), tuple(fits(found)))
+    occasion = occasion_now(command, sweep.fingerprint)
+    return BenchResult(tuple(found), tuple(fits(found)), occasion)
 
 
 def time_sides(
@@ -84,6 +87,7 @@ def pair_result(
     baseline_words: Sequence[str],
     *,
     candidate_words: Sequence[str],
+    occasion: Occasion | None = None,
 ) -> PairResult:
     """Return the result of timing two sides, with the command line of each."""
     return PairResult(
@@ -102,6 +106,7 @@ def pair_result(
         warnings=timing.warnings,
         energy=_pair_energy(timing, images_per_call),
         images_per_call=images_per_call,
+        occasion=occasion,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from turbo_lab.documents.occasion import Occasion
 from turbo_lab.environment import GitState
 from turbo_lab.untrusted.typed_json import INLINE, OMITTED
 from turbo_lab.verdict import Direction, Verdict
@@ -146,6 +147,8 @@ class GateReport:
     """Repository of the working directory. ``None``: it was not in one."""
     sides: Mapping[str, GateSide] = field(default_factory=dict)
     """Content of the sides, by ``candidate`` and ``baseline``; empty if nothing was drawn."""
+    occasion: Occasion | None = field(default=None, metadata=OMITTED)
+    """When, where and of which code it was measured. Absent in documents of older versions."""
 
 
 @dataclass(frozen=True)

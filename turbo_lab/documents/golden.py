@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from turbo_lab.documents.occasion import Occasion
+from turbo_lab.untrusted.typed_json import OMITTED
 from turbo_lab.verdict import Verdict
 
 Tier = Literal["T0", "T1", "T2"]
@@ -102,6 +104,8 @@ class GoldenCheck:
     """Worst verdict of all cases; ``uncovered`` if there is none."""
     cases: tuple[CheckedCase, ...]
     """The cases, then the folders that no case names."""
+    occasion: Occasion | None = field(default=None, metadata=OMITTED)
+    """When, where and of which code they were drawn. Absent if none was."""
 
 
 @dataclass(frozen=True)

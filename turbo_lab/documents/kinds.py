@@ -17,6 +17,7 @@ from turbo_lab.documents.golden import (
     GoldenRecorded,
     GoldenRejected,
 )
+from turbo_lab.documents.history import HistoryRecorded, HistoryShown, HistorySimulated
 from turbo_lab.documents.inspection import Diagnosis, ReferenceBuilt, Reproduction, ShownImage
 from turbo_lab.documents.models import ModelList, ModelsFetched, ModelShown, ModelsVerified
 from turbo_lab.documents.plan import PlanResult
@@ -56,6 +57,9 @@ KINDS: Mapping[str, type] = {
     "baseline set": BaselineSet,
     "baseline list": BaselineList,
     "baseline show": BaselineShown,
+    "history record": HistoryRecorded,
+    "history show": HistoryShown,
+    "history simulate": HistorySimulated,
     "reproduce": Reproduction,
     "report": WrittenReport,
     "export": ExportedSweep,

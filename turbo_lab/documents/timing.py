@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from turbo_lab.analysis.latency_fit import LineFit
+from turbo_lab.documents.occasion import Occasion
 from turbo_lab.store.record import CellStatus, EnergySummary, LatencySummary, Timing
 from turbo_lab.untrusted.typed_json import INLINE, OMITTED
 
@@ -105,6 +106,8 @@ class BenchResult:
     """The cells, in the order of the grid."""
     fits: tuple[LineFit, ...]
     """A straight line per axis and group of cells that differ along that axis only."""
+    occasion: Occasion | None = field(default=None, metadata=OMITTED)
+    """When, where and of which code it was measured. Absent in documents of older versions."""
 
 
 @dataclass(frozen=True)
@@ -157,3 +160,5 @@ class PairResult:
     """Energy of both sides. ``None``: the device has no meter, or ``timing=full`` was not given."""
     images_per_call: tuple[int, int] | None = None
     """Images per call of the baseline and of the candidate. ``None``: unknown."""
+    occasion: Occasion | None = field(default=None, metadata=OMITTED)
+    """When, where and of which code it was measured. Absent in documents of older versions."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from turbo_lab import environment
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import winners_and_losers
 from turbo_lab.documents.gate import (
@@ -21,6 +19,7 @@ from turbo_lab.documents.gate import (
     IdenticalImages,
     PromptChange,
 )
+from turbo_lab.documents.occasion import occasion_now
 from turbo_lab.errors import JudgementError
 from turbo_lab.gate.checks import decide
 from turbo_lab.gate.inputs import GateInputs
@@ -81,6 +80,7 @@ def gate_report(
     """
     inputs, drawn = result.inputs, result.drawn
     is_stored = inputs.baseline is None
+    occasion = occasion_now(candidate, inputs.candidate.fingerprint)
     report = GateReport(
         verdict=result.verdict,
         gate=inputs.policy.name,
@@ -93,8 +93,9 @@ def gate_report(
         from_store=None,
         fingerprint={},
         fingerprint_difference=(),
-        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        git=environment.git_state(Path.cwd()),
+        date=occasion.date,
+        git=occasion.git,
+        occasion=occasion,
     )
     return report if drawn is None else _with_sides(report, drawn)
 

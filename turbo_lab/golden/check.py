@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from turbo_lab.documents.golden import StageDifference
-from turbo_lab.environment import Keys
+from turbo_lab.environment import Fingerprint, Keys
 from turbo_lab.errors import (
     MissingFilesError,
     NonFiniteError,
@@ -65,6 +65,8 @@ class CaseCheck:
     """``False`` if no golden of the case is recorded yet."""
     wall_s: float = 0.0
     """Time that drawing and judging took, in seconds; 0 if nothing ran."""
+    fingerprint: Fingerprint | None = None
+    """Environment that the case was drawn in; ``None`` if nothing ran."""
 
 
 def library_judge(library: GoldenLibrary) -> Judge:
@@ -104,7 +106,11 @@ def check(
         for name, recorded in track(tuple(ready.items()), "goldens"):
             began = time.perf_counter()
             checked = check_one(runner, recorded, judge, explain)
-            checks[name] = replace(checked, wall_s=time.perf_counter() - began)
+            checks[name] = replace(
+                checked,
+                wall_s=time.perf_counter() - began,
+                fingerprint=recorded.case.sweep.fingerprint,
+            )
     return [checks[name] for name in names]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from turbo_lab import images
 from turbo_lab.documents.golden import CheckedCase, GoldenCheck, GoldenKey
+from turbo_lab.documents.occasion import occasion_now
 from turbo_lab.documents.output import write_text
 from turbo_lab.golden.check import CaseCheck
 from turbo_lab.golden.library import to_strip
@@ -15,12 +16,19 @@ from turbo_lab.verdict import Verdict, worst
 _ORPHAN = "orphan: no case uses this folder; remove it with turbo-lab golden prune"
 
 
-def golden_check(checked: Sequence[CaseCheck], orphans: Sequence[str]) -> GoldenCheck:
-    """Return the result of a check; ``uncovered`` if there is no case at all."""
+def golden_check(
+    checked: Sequence[CaseCheck], orphans: Sequence[str], command: Sequence[str] = ()
+) -> GoldenCheck:
+    """Return the result of a check; ``uncovered`` if there is no case at all.
+
+    ``command``: words of the command line, for the reader.
+    """
     cases = [checked_case(item) for item in checked]
     cases += [CheckedCase(name, Verdict.ERROR, tier=None, message=_ORPHAN) for name in orphans]
     verdict = worst(case.verdict for case in cases) if cases else Verdict.UNCOVERED
-    return GoldenCheck(verdict, tuple(cases))
+    here = next((item.fingerprint for item in checked if item.fingerprint is not None), None)
+    occasion = None if here is None else occasion_now(command, here)
+    return GoldenCheck(verdict, tuple(cases), occasion)
 
 
 def checked_case(item: CaseCheck) -> CheckedCase:

@@ -9,7 +9,8 @@ import click
 
 from turbo_lab.cli.golden.options import case_resolver, split_words
 from turbo_lab.cli.grid import words_argument
-from turbo_lab.cli.options import html_option, json_option
+from turbo_lab.cli.keep import check_history, keep
+from turbo_lab.cli.options import history_option, html_option, json_option
 from turbo_lab.documents.output import check_writable, print_document
 from turbo_lab.golden.library import (
     check_known,
@@ -22,9 +23,16 @@ from turbo_lab.golden.library import (
 @click.command("check")
 @click.option("--explain", is_flag=True, help="Find the stage that causes a difference.")
 @html_option
+@history_option
 @json_option
 @words_argument("[NAME]... [KEY=VALUE]...")
-def command(words: tuple[str, ...], explain: bool, html: Path | None, as_json: bool) -> int:
+def command(
+    words: tuple[str, ...],
+    explain: bool,
+    html: Path | None,
+    history: Path | None,
+    as_json: bool,
+) -> int:
     """Generate the cases again and compare them with their goldens.
 
     \b
@@ -40,6 +48,7 @@ def command(words: tuple[str, ...], explain: bool, html: Path | None, as_json: b
     names, overrides = split_words(words)
     if html is not None:
         check_writable(html, "--html")
+    check_history(history)
     library = open_library()
     cases = library.cases()
     check_known(names, cases)
@@ -56,7 +65,8 @@ def command(words: tuple[str, ...], explain: bool, html: Path | None, as_json: b
         explain=explain,
         resolve=case_resolver(overrides),
     )
-    result = golden_check(checks, [] if names else library.orphans())
+    result = golden_check(checks, [] if names else library.orphans(), words)
+    keep(history, result)
     if html is not None:
         write_page(html, result, checks)
     if as_json:

@@ -1,0 +1,1 @@
+"""Memory of a project: figures by commit, their changes, and other tools' formats."""
