@@ -27,6 +27,10 @@ class InputError(TurboLabError):
     """A config value, file or argument that is wrong."""
 
 
+class OverrideError(InputError):
+    """A word of the command line that a recorded case cannot be drawn with."""
+
+
 class MissingFilesError(TurboLabError):
     """A model, adapter or metric needs files that are not on this machine."""
 

@@ -18,3 +18,9 @@ def test_flags_follow_the_words() -> None:
 def test_an_option_of_cfg_needs_cfg(option: str, value: object) -> None:
     with pytest.raises(InputError, match=f"--{option}: changes what --cfg prints; add --cfg job"):
         with_hydra((), {option: value})
+
+
+@pytest.mark.parametrize("cfg", [None, "job"])
+def test_an_empty_package_is_refused(cfg: str | None) -> None:
+    with pytest.raises(InputError, match="--package: is empty; name a key"):
+        with_hydra((), {"package": "", "cfg": cfg})

@@ -226,3 +226,8 @@ def test_a_numeric_user_without_a_home_folder_plans(
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     assert main(["plan", "model=nano-turbo,sdxl-turbo", "num_images=1"]) == 0
     assert "2 to run" in capsys.readouterr().out
+
+
+def test_a_word_that_is_not_unicode_is_wrong_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "a", "--html", "\ud800"]) == 2
+    assert capsys.readouterr().err == "turbo-lab: '\\ud800': is not valid Unicode\n"

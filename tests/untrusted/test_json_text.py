@@ -9,10 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from turbo_lab.identity import digest
 from turbo_lab.untrusted.json_text import parse_json
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 
@@ -33,11 +38,31 @@ def test_json_is_read_as_python_reads_it(value: object) -> None:
         (b'"\xff\xfe"', "not UTF-8"),
         (b"", "Expecting value"),
         (b"{", "Expecting property name"),
+        (b"[NaN]", "it has the number NaN"),
+        (b'{"a": -Infinity}', "it has the number -Infinity"),
+        (b"[[-1e999]]", "a number is too large"),
+        (b'"\\ud83d"', "half of a character"),
+        (b'{"\\uDC00": 1}', "half of a character"),
+        (b'"\\ud83d \\ude00"', "half of a character"),
     ],
 )
 def test_anything_else_is_a_value_error(content: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_json(content)
+
+
+@pytest.mark.parametrize("content", [b'"\\ud83d\\ude00"', b'"\\\\ud83d"'])
+def test_whole_characters_and_text_about_halves_are_read(content: bytes) -> None:
+    assert parse_json(content) == json.loads(content)
+
+
+@given(st.binary() | values.map(lambda value: json.dumps(value).encode()))
+def test_what_is_read_has_a_digest(content: bytes) -> None:
+    try:
+        value = parse_json(content)
+    except ValueError:
+        return
+    assert len(digest(value)) == 64
 
 
 def test_a_hundred_levels_are_read() -> None:

@@ -43,6 +43,8 @@ def with_hydra(words: Sequence[str], hydra: dict[str, Any]) -> list[str]:
     Raises :class:`InputError` for an option that needs another one.
     """
     hydra.pop("multirun", None)  # it is always one
+    if hydra.get("package") == "":
+        raise InputError("--package: is empty; name a key, as in --package=model")
     for option in ("package", "resolve"):
         if hydra.get(option) and not hydra.get("cfg"):
             raise InputError(f"--{option}: changes what --cfg prints; add --cfg job")

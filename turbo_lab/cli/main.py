@@ -17,6 +17,7 @@ from typing import NoReturn
 import click
 from click.shell_completion import shell_complete
 
+from turbo_lab.cli.arguments import unicode_words
 from turbo_lab.cli.commands import turbo_lab
 from turbo_lab.cli.failures import one_line, print_error
 from turbo_lab.cli.leave import leave
@@ -37,16 +38,15 @@ def main(arguments: Sequence[str] | None = None, began: float | None = None) -> 
     began = time.perf_counter() if began is None else began
     if instruction := os.environ.get(_COMPLETE):
         return shell_complete(turbo_lab, {}, "turbo-lab", _COMPLETE, instruction)
-    words = list(sys.argv[1:] if arguments is None else arguments)
     with printable_output():
-        return _run(words, began)
+        return _run(sys.argv[1:] if arguments is None else arguments, began)
 
 
-def _run(words: list[str], began: float) -> int:
+def _run(words: Sequence[str], began: float) -> int:
     """Run one command and print its failure; returns its exit code."""
     try:
         # Not turbo_lab.main(): click has other exit codes and messages for these failures.
-        with turbo_lab.make_context("turbo-lab", words, obj=began) as context:
+        with turbo_lab.make_context("turbo-lab", unicode_words(words), obj=began) as context:
             return int(turbo_lab.invoke(context) or 0)
     except click.exceptions.Exit as end:
         return end.exit_code

@@ -19,6 +19,7 @@ from turbo_lab.environment import Fingerprint, Keys
 from turbo_lab.errors import (
     MissingFilesError,
     NonFiniteError,
+    OverrideError,
     StoreError,
     TurboLabError,
 )
@@ -86,7 +87,7 @@ def check(
     """Draw and judge the named cases, one after the other.
 
     ``resolve`` may change what every case is drawn with, such as its device. A case that is
-    broken is an ``error``, not an exception.
+    broken is an ``error``, not an exception. Raises :class:`OverrideError` from ``resolve``.
     """
     own_words, duplicates = library.cases(), library.duplicates()
     prepared: dict[str, CaseCheck | RecordedCase] = {}
@@ -95,6 +96,8 @@ def check(
             if name in duplicates:
                 raise StoreError(duplicate_message(name, duplicates[name]))
             prepared[name] = _prepare(library, name, own_words[name], resolve, today=judge.today)
+        except OverrideError:
+            raise
         except MissingFilesError as error:
             prepared[name] = _without_run(name, Verdict.UNCOVERED, str(error))
         except TurboLabError as error:

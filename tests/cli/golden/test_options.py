@@ -8,7 +8,7 @@ import pytest
 
 from turbo_lab.cli.golden.options import case_resolver, only_overrides, split_words
 from turbo_lab.cli.main import main
-from turbo_lab.errors import InputError
+from turbo_lab.errors import InputError, OverrideError
 from turbo_lab.golden.library import GoldenLibrary
 
 
@@ -25,6 +25,21 @@ def test_words_after_a_cases_own_come_last() -> None:
     assert case.overrides == ("num_images=1", "num_threads=1", "num_threads=2")
     with pytest.raises(InputError, match="seed=1,2: give one value per key"):
         only_overrides(["seed=1,2"])
+
+
+@pytest.mark.parametrize("word", ["device=dmd2", "attention=dmd2", "num_threads=0"])
+def test_a_word_that_is_wrong_for_every_case_is_wrong_input(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["golden", "check", word]) == 2
+    assert f"turbo-lab: golden nano-turbo-1-step: {word}: " in capsys.readouterr().err
+
+
+def test_a_case_that_is_wrong_by_itself_is_not_the_words_fault() -> None:
+    resolve = case_resolver(["num_threads=1"])
+    with pytest.raises(InputError) as caught:
+        resolve("one", ["num_inference_steps=0"])
+    assert not isinstance(caught.value, OverrideError)
 
 
 @pytest.mark.parametrize("command", ["calibrate", "mutate", "invariance"])

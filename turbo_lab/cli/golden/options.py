@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from turbo_lab.errors import InputError
+from turbo_lab.errors import InputError, OverrideError
 
 if TYPE_CHECKING:
     from turbo_lab.golden.run_case import Case, ResolveCase
@@ -48,12 +48,23 @@ def only_overrides(words: Sequence[str]) -> list[str]:
 
 
 def case_resolver(overrides: Sequence[str]) -> ResolveCase:
-    """Return a function that composes a case from its own words, followed by ``overrides``."""
+    """Return a function that composes a case from its own words, followed by ``overrides``.
+
+    It raises :class:`OverrideError` for a case that only the overrides break.
+    """
     from turbo_lab.config import compose
     from turbo_lab.golden.run_case import composed_case
 
-    def resolve(name: str, own: Sequence[str]) -> Case:
-        words = (*own, *overrides)
+    def composed(name: str, *words: str) -> Case:
         return composed_case(name, compose("golden", [*words, "tracking=none"]), words)
+
+    def resolve(name: str, own: Sequence[str]) -> Case:
+        try:
+            return composed(name, *own, *overrides)
+        except InputError as error:
+            if not overrides:
+                raise
+            composed(name, *own)
+            raise OverrideError(f"golden {name}: {error}") from error
 
     return resolve
