@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,19 @@ def test_what_is_not_a_pipeline_is_refused(tiny_sdxl_dir: Path, tmp_path: Path) 
         pipeline.load_pipeline(ModelSource(tmp_path / "none"), text, "float32", cpu)
     with pytest.raises(InputError, match="cannot be loaded as a StableDiffusionXLPipeline"):
         pipeline.load_pipeline(ModelSource(tmp_path), text, "float32", cpu)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU, which loads it")
+def test_cublas_has_its_setting_before_a_pipeline_reaches_a_gpu(
+    tiny_sdxl_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = scheduler_json(tiny_sdxl_dir)
+    for before, after in ((None, ":4096:8"), (":16:8", ":16:8")):
+        monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", before or "")
+        if before is None:
+            monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+        with pytest.raises((RuntimeError, AssertionError), match="CUDA|NVIDIA"):
+            pipeline.load_pipeline(
+                ModelSource(tiny_sdxl_dir), text, "float32", torch.device("cuda")
+            )
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == after

@@ -45,6 +45,15 @@ _DETERMINISTIC: Mapping[_Switch, bool] = {
 }
 
 
+def fix_cublas_workspace() -> None:
+    """Set cuBLAS's workspace to a fixed size, unless the user has set one.
+
+    Without it, torch refuses matrix products in the image lane. It reads the setting once per
+    process, at the first product, so this comes before a pipeline reaches a GPU.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
 def attention_order(attention: str, device: str) -> Sequence[SDPBackend] | None:
     """Return the backends of ``attention=`` by preference; ``None``: the lane's own order."""
     if attention == "flash" and device == "cpu":  # a CPU has no efficient attention
@@ -75,10 +84,9 @@ def image_lane(
 ) -> Iterator[None]:
     """Set deterministic kernels, a fixed SDPA order and thread count, and TF32 as ``tf32`` says.
 
-    Every setting is restored on exit. CUDA's workspace setting cannot be
-    changed once CUDA has started, so it is only set if it is not set yet.
+    Every setting is restored on exit, but for that of :func:`fix_cublas_workspace`.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    fix_cublas_workspace()
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()

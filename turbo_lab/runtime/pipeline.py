@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 from turbo_lab.cards import ModelSource
 from turbo_lab.cards.shape import read_seed
 from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.runtime.determinism import fix_cublas_workspace
 from turbo_lab.runtime.failures import refused_as
 from turbo_lab.runtime.quiet import quiet_libraries
 from turbo_lab.runtime.shape import make_pipeline, make_vae
@@ -50,6 +51,8 @@ def load_pipeline(
     path = source.path
     if not path.exists():
         raise MissingFilesError(f"model: {path} does not exist")
+    if device.type == "cuda":
+        fix_cublas_workspace()
     quiet_libraries()
     # Our own progress is on standard error; two bars a component are not.
     diffusers_logging.disable_progress_bar()
