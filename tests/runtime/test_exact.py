@@ -74,7 +74,7 @@ def stock(stages: ExactStages, batch: Batch, negative: str | None) -> np.ndarray
 
 
 def sampler_of(stages: ExactStages) -> Sampler:
-    return Sampler(stages.pipeline, CPU, WorkDone(), stages=stages)
+    return Sampler(stages.pipeline, stages.device, WorkDone(), stages=stages)
 
 
 @pytest.mark.parametrize("with_graphs", [False, True])
@@ -100,6 +100,23 @@ def test_the_vae_stays_in_the_type_in_which_it_decodes(folder: Path) -> None:
     with stages.as_loaded():
         assert stages.pipeline.vae.dtype == torch.float16
     assert stages.pipeline.vae.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_proof_leaves_every_weight_where_graphs_read_it(folder: Path, dtype: str) -> None:
+    stages = exact_stages(folder, dtype, graphs=GraphPool(ReplayedCalls()))
+    pipeline = stages.pipeline
+
+    def places() -> list[int]:
+        parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2)
+        return [own.data_ptr() for part in parts for own in (*part.parameters(), *part.buffers())]
+
+    before = places()
+    with image_lane(1):
+        for lane in range(2):
+            prove(stages, make_batch(folder, dtype=dtype), None)
+            assert places() == before, lane
+    assert not stages.given_back
 
 
 def nano(*overrides: str, backend: ReplayedCalls | None = None) -> tuple[Worker, ResolvedSweep]:
@@ -224,3 +241,8 @@ def test_cuda_graphs_keep_every_bit(folder: Path) -> None:
             prove(stages, batch, None)
         assert not stages.given_back and not graphs.differing
         assert graphs.num_graphs == 6 and graphs.num_bytes > 0
+        wanted = stock(stages, batch, None)
+        for num_captured in (6, 9):  # by the graphs of before the last proofs, then by new ones
+            assert np.array_equal(sampler_of(stages).run_alone(batch, None), wanted)
+            assert graphs.num_captured == num_captured and not graphs.refused
+            stages.weights_changed()

@@ -75,13 +75,17 @@ class ExactStages:
     @contextmanager
     def as_loaded(self) -> Iterator[None]:
         """Put the pipeline back into its state after loading, for a stock call inside."""
+        vae = self.pipeline.vae
+        # Graphs read the weights where they are: a cast there and back would move them.
+        kept = [(own, own.data) for own in (*vae.parameters(), *vae.buffers())]
         if self._is_upcast:
-            self.pipeline.vae.to(dtype=torch.float16)
+            vae.to(dtype=torch.float16)
         self._dead_work.restore()
         try:
             yield
         finally:
-            self._keep_upcast()
+            for own, data in kept if self._is_upcast else ():
+                own.data = data
             if not self.given_back.keys() & _MODULES:
                 self._dead_work.leave_out()
 
@@ -102,7 +106,9 @@ class ExactStages:
 
     def notes(self) -> tuple[str, ...]:
         """Return what a reader of a result must know: the parts that run as in the stock call."""
-        differing = self.graphs.differing if self.graphs is not None else {}
+        graphs = self.graphs
+        differing = {} if graphs is None else graphs.differing
+        refused = {} if graphs is None else graphs.refused
         return (
             *(
                 f"loop=exact: {stage} has other bits here than in the stock call; the {part} "
@@ -112,6 +118,10 @@ class ExactStages:
             *(
                 f"graphs=cuda: a replay of the {name} has other bits here; it is called eagerly"
                 for name in differing
+            ),
+            *(
+                f"graphs=cuda: the {name} cannot be captured here ({reason}); it is called eagerly"
+                for name, reason in refused.items()
             ),
         )
 
