@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -66,17 +68,43 @@ def test_a_replay_with_other_bits_is_never_used_and_is_told() -> None:
     assert backend.replays == 1, "only the one that was compared"
 
 
-def test_what_reads_a_value_back_cannot_be_captured() -> None:
+def test_what_cannot_be_captured_is_called_eagerly_with_a_reason() -> None:
+    """A value that is read back, and random numbers; the other stages keep their graphs."""
+    calls: list[int] = []
+
     def reads(tensor: torch.Tensor) -> Tensors:
+        calls.append(1)
         return (tensor * tensor.max().item(),)
 
-    with pytest.raises(RuntimeError, match="not permitted when stream is capturing"):
-        pool().call("text", reads, torch.ones(2))
+    graphs, two = pool(), torch.full((2,), 2.0)
+    for _ in range(3):
+        assert torch.equal(graphs.call("text", reads, two)[0], two * 2)
+    assert len(calls) == 2 + 3, "it is captured once, after it has run once"
+    graphs.call("unet", double, two, two)
+    graphs.call("vae", lambda given: (given + torch.randn(2),), two)
+    assert {name: text.partition(":")[0] for name, text in graphs.refused.items()} == {
+        "text": "operation not permitted when stream is capturing",
+        "vae": "operation not permitted when stream is capturing",
+    }
+    assert (graphs.num_graphs, graphs.num_captured) == (1, 1)
 
 
-def test_what_draws_random_numbers_cannot_be_captured() -> None:
-    with pytest.raises(RuntimeError, match="not permitted when stream is capturing"):
-        pool().call("unet", lambda tensor: (tensor + torch.randn(2),), torch.ones(2))
+def test_the_reason_is_what_failed_first_and_not_how_the_capture_ended() -> None:
+    class Ended(ReplayedCalls):
+        def capture(self, call: Callable[[], Tensors]) -> tuple[Callable[[], object], Tensors]:
+            try:
+                raise RuntimeError("CUDA error: not permitted\nSearch for `cudaError...`")
+            finally:
+                raise RuntimeError("CUDA error: due to a previous error during capture")
+
+    graphs = pool(Ended())
+    graphs.call("unet", double, torch.ones(2), torch.ones(2))
+    assert graphs.refused == {"unet": "CUDA error: not permitted"}
+
+
+def test_an_error_of_the_call_itself_is_no_matter_of_graphs() -> None:
+    with pytest.raises(RuntimeError, match="shape"):
+        pool().call("unet", lambda given: (given.reshape(3),), torch.ones(2))
 
 
 def test_a_shape_that_changes_under_a_graph_is_refused() -> None:

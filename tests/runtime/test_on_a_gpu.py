@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,6 +159,32 @@ def test_a_pool_that_is_too_small_refuses_a_real_graph() -> None:
     with pytest.raises(InputError, match="take a smaller batch_size, or graphs=none"):
         graphs.call("unet", lambda given: (given * 2 + 1,), large)
     assert graphs.num_graphs == 0
+
+
+def test_a_call_that_cannot_be_captured_leaves_room_for_the_next_one() -> None:
+    graphs = GraphPool(CudaGraphs(torch.device(DEVICE)))
+    two = torch.full((1 << 20,), 2.0, device=DEVICE)
+    stream = torch.cuda.current_stream()
+    for _ in range(2):
+        (read,) = graphs.call("text", lambda given: (given * given.max().item(),), two)
+        (product,) = graphs.call("unet", lambda given: (given @ given.T,), two.reshape(1024, -1))
+    assert float(read[0]) == 4.0 and float(product[0, 0]) == 4096.0
+    assert "captur" in graphs.refused["text"] and graphs.num_graphs == 1
+    assert torch.cuda.current_stream() == stream
+
+
+def test_pipelines_may_be_timed_before_the_first_image_is_drawn() -> None:
+    """torch reads cuBLAS's setting at the first product of a process, so this one is fresh."""
+    code = (
+        "from tests.runtime.test_on_a_gpu import worker\n"
+        "found, sweep = worker()\n"
+        "found.time_cell(sweep.cells[0], 'short', sweep.fingerprint)\n"
+        "found.new_group()\n"
+        "assert found.run(sweep.cells[0].batches[0], None).pixels.any()\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "CUBLAS_WORKSPACE_CONFIG"}
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, env=environment)
 
 
 def test_the_timing_lane_leaves_tf32_to_torch_unless_it_is_named() -> None:

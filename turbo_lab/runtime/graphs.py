@@ -7,8 +7,10 @@ all else runs, and is tested, without a GPU.
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,7 +40,10 @@ class GraphBackend(Protocol):
         """Run ``call`` once as usual, away from the capture, and return what it returned."""
 
     def capture(self, call: Callable[[], Tensors]) -> tuple[Callable[[], object], Tensors]:
-        """Record ``call``; return its replay, and the tensors that every replay writes to."""
+        """Record ``call``; return its replay, and the tensors that every replay writes to.
+
+        If it fails, the next capture works as if there had been none.
+        """
 
     def used_bytes(self) -> int:
         """Return the device memory in use, graphs included."""
@@ -52,23 +57,39 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        # One stream for warming up and capturing: what cuBLAS allocates per stream is there before
+        # a capture, and no part of a graph's memory.
+        self._stream = torch.cuda.Stream(device)
         self._pool = torch.cuda.graph_pool_handle()
+        self._live = weakref.WeakSet[torch.cuda.CUDAGraph]()
+        self._failed: list[torch.cuda.CUDAGraph] = []
 
     def warm_up(self, call: Callable[[], Tensors]) -> Tensors:
         """Run ``call`` on a side stream, as capturing demands, and wait for it."""
-        stream = torch.cuda.Stream(self._device)
-        stream.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(stream):
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(self._stream):
             outputs = call()
-        torch.cuda.current_stream(self._device).wait_stream(stream)
+        torch.cuda.current_stream(self._device).wait_stream(self._stream)
         torch.cuda.synchronize(self._device)
         return outputs
 
     def capture(self, call: Callable[[], Tensors]) -> tuple[Callable[[], object], Tensors]:
         """Record ``call`` into a graph of the shared pool."""
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            outputs = call()
+        if not self._live:  # torch refuses the handle of a pool that no graph uses any more
+            self._pool = torch.cuda.graph_pool_handle()
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._device)
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                outputs = call()
+        except BaseException:
+            # If ending a capture fails, torch leaves its stream current and its pool open, with a
+            # pointer to the graph: neither pool nor graph may be used again, or go.
+            torch.cuda.set_stream(current)
+            graph.reset()
+            self._failed.append(graph)
+            self._pool = torch.cuda.graph_pool_handle()
+            raise
+        self._live.add(graph)
         return graph.replay, outputs
 
     def used_bytes(self) -> int:
@@ -124,6 +145,8 @@ class GraphPool:
     """Most memory of all graphs; ``None``: half of what is free when the first is captured."""
     differing: dict[str, None] = field(default_factory=dict)
     """Stages of which a replay had other bits than the eager call: those are called eagerly."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Stages that cannot be captured, with the reason: those are called eagerly."""
     num_captured: int = 0
     """Graphs captured so far, dropped ones included."""
     _graphs: OrderedDict[Hashable, Graph | None] = field(default_factory=OrderedDict)
@@ -148,6 +171,8 @@ class GraphPool:
 
         Raises :class:`GraphMemoryError` if its graph does not fit.
         """
+        if name in self.refused:
+            return call(*inputs)
         shapes = tuple((given.shape, given.dtype, given.stride()) for given in inputs)
         key = (name, numeric_settings(), shapes)
         if key not in self._graphs:
@@ -165,25 +190,39 @@ class GraphPool:
             self._graphs.popitem(last=False)
 
     def _captured(self, name: str, call: Call, inputs: Sequence[torch.Tensor]) -> Graph | None:
-        """Capture a call and compare its replay with the eager call; ``None`` if bits differ."""
+        """Capture a call and compare its replay with the eager call.
+
+        ``None`` if bits differ, or if the call cannot be captured.
+        """
         # Clones keep strides, and a graph's own inputs outlive those of this call.
         static = tuple(given.clone() for given in inputs)
-        try:
+        with self._memory_errors(name, inputs):
             eager = self.backend.warm_up(lambda: call(*static))
-            before = self.backend.used_bytes()
-            replay, outputs = self.backend.capture(lambda: call(*static))
-            taken = max(0, self.backend.used_bytes() - before)
-        except (MemoryError, RuntimeError) as error:
-            if not _is_from_memory(error):
-                raise
-            self.clear()
-            raise _does_not_fit(name, inputs, "the device is out of memory") from error
+        before = self.backend.used_bytes()
+        try:
+            with self._memory_errors(name, inputs):
+                replay, outputs = self.backend.capture(lambda: call(*static))
+        except RuntimeError as error:  # the same call has just worked: capturing it does not
+            self.refused[name] = _first_line(error)
+            return None
+        taken = max(0, self.backend.used_bytes() - before)
         self.num_captured += 1
         graph = Graph(name, static, outputs=outputs, replay=replay, num_bytes=taken)
         if all(same_bits(*pair) for pair in zip(graph.run(inputs), eager, strict=True)):
             return graph
         self.differing[name] = None
         return None
+
+    @contextmanager
+    def _memory_errors(self, name: str, inputs: Sequence[torch.Tensor]) -> Iterator[None]:
+        """Drop every graph, and raise :class:`GraphMemoryError`, if memory runs out inside."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not _is_from_memory(error):
+                raise
+            self.clear()
+            raise _does_not_fit(name, inputs, "the device is out of memory") from error
 
     def _require_fit(self, key: Hashable, name: str, inputs: Sequence[torch.Tensor]) -> None:
         """Drop all other graphs if the newest one makes the pool too large; refuse it if alone."""
@@ -229,6 +268,13 @@ def _is_from_memory(error: BaseException) -> bool:
             return True
         cause = cause.__context__
     return False
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the first line of what made a capture fail: ending it only raises what follows."""
+    while isinstance(error.__context__, RuntimeError):
+        error = error.__context__
+    return str(error).partition("\n")[0][:200]
 
 
 def _shape(tensor: torch.Tensor) -> str:
