@@ -68,7 +68,7 @@ def busy(seconds: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scope", ["unet", "unet+vae", "repeated-blocks"])
+@pytest.mark.parametrize("scope", ["unet", "unet+vae", "repeated-blocks", "repeated-blocks+vae"])
 def test_every_scope_compiles_and_keeps_what_it_computes(folder: Path, scope: str) -> None:
     pipeline, compilation, backend = load(folder), Compilation(), Backend()
     wanted = evaluate(pipeline)

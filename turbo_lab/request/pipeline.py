@@ -17,7 +17,7 @@ from turbo_lab.errors import InputError
 LOOPS = ("stock", "exact")
 GRAPHS = ("none", "cuda")
 COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
-COMPILE_SCOPES = ("unet", "unet+vae", "repeated-blocks")
+COMPILE_SCOPES = ("unet", "unet+vae", "repeated-blocks", "repeated-blocks+vae")
 MEMORY_FORMATS = ("contiguous", "channels_last")
 ATTENTIONS = ("auto", "flash", "efficient", "math")
 TF32 = ("auto", "none", "convolutions", "all")
@@ -55,7 +55,7 @@ class PipelineKeys:
     compile: str = "none"
     """Mode of ``torch.compile``."""
     compile_scope: str = "unet"
-    """Parts that are compiled: UNet, UNet and VAE decoder, or the UNet's repeated blocks."""
+    """Parts that are compiled: the UNet, or its repeated blocks; ``+vae``: also the decoder."""
     memory_format: str = "contiguous"
     """Memory layout of the weights of UNet and VAE."""
     attention: str = "auto"

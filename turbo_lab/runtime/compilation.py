@@ -81,14 +81,14 @@ class Compilation:
         options = {"dynamic": False, "mode": self.mode, **options}
         if "backend" in options:
             del options["mode"]  # a mode is inductor's
-        if scope == "repeated-blocks":
+        if scope.startswith("repeated-blocks"):
             pipeline.unet.compile_repeated_blocks(**options)
             blocks = [m for m in pipeline.unet.modules() if m._compiled_call_impl is not None]
             self._guard("UNet", pipeline.unet, pipeline.unet._call_impl, blocks)
-            return
-        pipeline.unet.compile(**options)
-        self._guard("UNet", pipeline.unet, pipeline.unet._compiled_call_impl, [])
-        if scope == "unet+vae":
+        else:
+            pipeline.unet.compile(**options)
+            self._guard("UNet", pipeline.unet, pipeline.unet._compiled_call_impl, [])
+        if scope.endswith("+vae"):
             decoder = pipeline.vae.decoder
             decoder.compile(**options)
             self._guard("VAE's decoder", decoder, decoder._compiled_call_impl, [])
