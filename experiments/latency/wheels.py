@@ -1,10 +1,12 @@
 """Fetch the wheels that a machine without a network lacks, and check that they fit it.
 
     python -m experiments.latency.wheels [FOLDER]
+    python -m experiments.latency.wheels --missing
 
 Owns the list. The machine has Python 3.12 on x86-64, torch 2.11 with CUDA, torchvision 0.26,
 transformers 5.17, tokenizers, peft, torchmetrics, timm and what they bring, and lacks diffusers,
-Hydra and open_clip. MLflow is not needed: nothing is tracked.
+Hydra and open_clip. MLflow is not needed: nothing is tracked. With ``--missing``, which that
+machine runs first, it says in a second what neither the machine nor the wheels have.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 from packaging.tags import compatible_tags, cpython_tags
@@ -28,8 +31,16 @@ WHEELS = (
     "open_clip_torch==3.3.0",
     "ftfy==6.3.1",  # for open_clip
     "wcwidth==0.9.4",  # for ftfy
+    "rich==15.0.0",  # often there, but nothing that the machine is for needs it
 )
 BUILT = ("antlr4-python3-runtime==4.9.3",)  # for Hydra; has no wheel on the index
+THERE = (
+    *("torch", "torchvision", "transformers", "tokenizers", "peft", "torchmetrics", "timm"),
+    *("huggingface_hub", "safetensors", "numpy", "scipy", "pandas", "pillow", "psutil"),
+    *("click", "PyYAML", "regex", "tqdm", "packaging", "filelock", "requests", "zipp"),
+    *("Pygments", "markdown-it-py"),
+)
+"""Packages that the machine brings."""
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
@@ -84,12 +95,30 @@ def checkout_bytes(root: Path) -> int:
     return sum((root / name).stat().st_size for name in listed.stdout.split("\0") if name)
 
 
+def missing() -> list[str]:
+    """Return the packages that are not installed here, wheels on the path included."""
+    names = [*THERE, *(pin.partition("==")[0] for pin in (*WHEELS, *BUILT))]
+    return [name for name in names if not _is_installed(name)]
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def _project(name: str) -> str:
     return name.replace("-", "_").lower()
 
 
 def main(words: Sequence[str]) -> int:
     """Fetch, check, and say what is there."""
+    if list(words) == ["--missing"]:
+        if absent := missing():
+            print(f"wheels: not installed here: {', '.join(absent)}", file=sys.stderr)
+        return 1 if absent else 0
     folder = Path(words[0] if words else ".wheels")
     for arguments in (download_words(folder), build_words(folder)):
         subprocess.run([sys.executable, "-m", "pip", *arguments], check=True)

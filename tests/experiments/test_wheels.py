@@ -17,6 +17,7 @@ NAMES = {
     "open_clip_torch": "open_clip_torch-3.3.0-py3-none-any.whl",
     "ftfy": "ftfy-6.3.1-py3-none-any.whl",
     "wcwidth": "wcwidth-0.9.4-cp310-abi3-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
+    "rich": "rich-15.0.0-py3-none-any.whl",
     "antlr4": "antlr4_python3_runtime-4.9.3-py3-none-any.whl",
 }
 
@@ -55,3 +56,16 @@ def test_every_version_is_exact_and_the_platform_is_the_other_machines() -> None
     words = wheels.download_words(Path("there"))
     assert "--no-deps" in words and words[words.index("--python-version") + 1] == "3.12"
     assert "manylinux2014_x86_64" in words
+
+
+def test_what_the_other_machine_lacks_is_named_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(wheels, "THERE", ("torch", "no-such-package"))
+    monkeypatch.setattr(wheels, "WHEELS", ("diffusers==0.42.1", "no_such_wheel==1.0"))
+    assert wheels.main(["--missing"]) == 1
+    assert capsys.readouterr().err == (
+        "wheels: not installed here: no-such-package, no_such_wheel\n"
+    )
+    monkeypatch.undo()
+    assert wheels.main(["--missing"]) == 0, "this environment has everything that a run imports"
