@@ -56,6 +56,14 @@ def grid(setup: Setup) -> Grid:
     return Grid((1, 2, 3, 4), (0, 0.5, 1, 1.5, 2, 3), 16)
 
 
+def checked(setup: Setup) -> Grid:
+    """Return the cells that are drawn once more with nothing shared; all of them in a full run."""
+    whole = grid(setup)
+    if setup.device == "cpu" or not setup.is_quick:
+        return whole
+    return Grid((1, 4), (0, 2), whole.batch_size)
+
+
 def bare_loop(setup: Setup, rounds: int) -> list[float]:
     """Return the seconds of each round over all cells, after one that is not counted."""
     import torch

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.latency import lanes, sharing
-from experiments.latency.grid import Setup
+from experiments.latency.grid import REGIONAL, Setup
 from experiments.latency.results import Results, Step
 
 ROOT = Path(__file__).parents[2]
-EXACT, FAST = "stock and exact", "stock and fast"
+EXACT, FAST, BLOCKS = "stock and exact", "stock and fast", "stock and fast, regional"
 # Every way in which a draw may depend on a process: guidance, a LoRA, several rows.
 _FRESH = ["guidance_scale=0,2", "lora=none,flat", "num_images=32", "num_inference_steps=1"]
 _PLAIN = ["metrics=none", "timing=off", "tracking=none", "num_threads=1", "--json"]
@@ -77,10 +77,15 @@ def fresh_processes(run: Run) -> Step:
     def ask() -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="turbo-lab-latency-") as folder:
             words = ["sweep", "model=nano-turbo", f"device={run.setup.device}", *_FRESH, *_PLAIN]
+            left_s = _countdown(run.limit_s)
             begun = [
                 _start("turbo_lab.cli", *words, f"store={folder}/{number}") for number in (1, 2)
             ]
-            first, second = (_pixels(_document(one, run.limit_s)) for one in begun)
+            try:
+                first, second = (_pixels(_document(one, left_s())) for one in begun)
+            finally:
+                for one in begun:
+                    _end(one)
         same = sum(a == b for a, b in zip(first, second, strict=True))
         return {"images": len(first), "identical": same}
 
@@ -95,6 +100,7 @@ def nano(run: Run) -> Step:
             "bench",
             "model=nano-turbo",
             f"device={run.setup.device}",
+            "pipeline=stock,exact",
             "num_threads=1",
             "batch_size=1,16",
             "num_images=16",
@@ -105,6 +111,7 @@ def nano(run: Run) -> Step:
         return {
             "cells": [
                 {
+                    "pipeline": cell["axes"]["pipeline"],
                     "batch_size": cell["batch_size"],
                     "latency_s": cell["latency_s"]["p50"],
                     "ci95": cell["latency_s"]["ci95"],
@@ -127,6 +134,11 @@ def fast(run: Run) -> Step:
     return _measured(run, FAST, ["stock", "fast"])
 
 
+def regional(run: Run) -> Step:
+    """Measure ``fast`` with the UNet's repeated blocks compiled, which takes less time."""
+    return _measured(run, BLOCKS, ["stock", REGIONAL])
+
+
 def determinism(run: Run) -> Step:
     """Measure what each setting of the image lane costs, and how many pixels it changes."""
 
@@ -143,31 +155,35 @@ def shared_work(run: Run) -> Step:
     """Compare sweeps with a bare loop: wall time, and whether shared work keeps every pixel."""
 
     def ask() -> dict[str, Any]:
-        began = time.monotonic()
-
-        def left_s() -> float:
-            return max(1.0, run.limit_s - (time.monotonic() - began))
-
+        left_s = _countdown(run.limit_s)
         rounds = 1 if run.setup.is_quick else 3
         begun = _start("experiments.latency.sharing", str(run.path), str(rounds))
         bare_s = _document(begun, left_s())["bare_s"]
-        words = ["sweep", *sharing.grid(run.setup).words(run.setup), "pipeline=exact", *_PLAIN]
+        grids = {"exact": sharing.grid(run.setup), "none": sharing.checked(run.setup)}
         taken: dict[str, list[float]] = {}
-        pixels: dict[str, list[str]] = {}
+        pixels: dict[str, dict[str, list[str]]] = {}
         for number in range(rounds):
-            for share in ("exact", "none"):
+            for share, grid in grids.items():
                 with tempfile.TemporaryDirectory(prefix="turbo-lab-latency-") as folder:
-                    own = [*words, f"share={share}", f"store={folder}/{number}"]
-                    found = _document(_start("turbo_lab.cli", *own), left_s())
+                    words = [*grid.words(run.setup), "pipeline=exact", f"share={share}", *_PLAIN]
+                    begun = _start("turbo_lab.cli", "sweep", *words, f"store={folder}/{number}")
+                    found = _document(begun, left_s())
                 taken.setdefault(share, []).append(found["wall_s"])
-                pixels[share] = _pixels(found)
+                pixels[share] = {
+                    cell["cell_id"]: _pixels({"cells": [cell]}) for cell in found["cells"]
+                }
+        pairs = [
+            pair
+            for cell, alone in pixels["none"].items()
+            for pair in zip(alone, pixels["exact"][cell], strict=True)
+        ]
         return {
             "bare_s": bare_s,
             "sweep_s": taken["exact"],
-            "unshared_s": taken["none"],
             "of_bare": statistics.median(taken["exact"]) / statistics.median(bare_s),
-            "images": len(pixels["exact"]),
-            "identical": sum(a == b for a, b in zip(*pixels.values(), strict=True)),
+            "unshared_s": taken["none"],
+            "images": len(pairs),
+            "identical": sum(first == second for first, second in pairs),
         }
 
     return _timed(ask)
@@ -177,7 +193,7 @@ def is_complete(results: Results, name: str) -> bool:
     """Return whether a step that is done has nothing left, as after a quick run."""
     if name == "determinism":
         return all(results.of(lanes.PROCESS, point) for point in lanes.points(results.setup))
-    process = {"exact": EXACT, "fast": FAST}.get(name)
+    process = {"exact": EXACT, "regional": BLOCKS, "fast": FAST}.get(name)
     if process is None:
         return True
     return all(results.of(process, point) for point in results.setup.points)
@@ -197,6 +213,12 @@ def _measured(run: Run, process: str, pipelines: Sequence[str]) -> Step:
         }
 
     return _timed(ask)
+
+
+def _countdown(limit_s: float) -> Callable[[], float]:
+    """Return a function that returns the seconds that are left of a step, at least one."""
+    end = time.monotonic() + limit_s
+    return lambda: max(1.0, end - time.monotonic())
 
 
 def _timed(ask: Callable[[], Mapping[str, Any]]) -> Step:
@@ -232,13 +254,18 @@ def _output(begun: subprocess.Popen[str], limit_s: float, good: Sequence[int] = 
     try:
         text, _ = begun.communicate(timeout=limit_s)
     finally:
-        if begun.poll() is None:
-            begun.kill()
-            begun.communicate()
+        _end(begun)
     if begun.returncode not in good:
         words = begun.args if isinstance(begun.args, list) else [begun.args]
         raise StepFailed(f"`{' '.join(map(str, words[2:]))}` ended with {begun.returncode}")
     return text
+
+
+def _end(begun: subprocess.Popen[str]) -> None:
+    """End a process that still runs."""
+    if begun.poll() is None:
+        begun.kill()
+        begun.communicate()
 
 
 def _document(begun: subprocess.Popen[str], limit_s: float) -> dict[str, Any]:

@@ -163,7 +163,8 @@ def _detail(step: Step) -> str:
             shown += [f"{row['name']}: {row['detail']}" for row in value if row["status"] != "note"]
         elif name == "cells":
             shown += [
-                f"batch {cell['batch_size']}: {cell['latency_s'] * 1e3:.4g} ms" for cell in value
+                f"{cell['pipeline']}, batch {cell['batch_size']}: {cell['latency_s'] * 1e3:.4g} ms"
+                for cell in value
             ]
         else:
             shown.append(f"{name} {value}")
