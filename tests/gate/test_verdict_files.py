@@ -22,10 +22,13 @@ def gate_result(small_gate: Inputs) -> GateResult:
 
 def test_each_file_has_its_form(tmp_path: Path, gate_result: GateResult) -> None:
     report = gate_report(check_result("pass", (0.0, 0.01)), verdict="pass")
-    files = {form: tmp_path / form for form in ("junit", "markdown", "html")}
+    files = {form: tmp_path / form for form in ("junit", "markdown", "comment", "html")}
     write_verdict(files, gate_result, report)
     assert ET.parse(files["junit"]).getroot().tag.startswith("testsuite")
     assert r"clip\_score" in files["markdown"].read_text(encoding="utf-8")
+    assert (
+        files["comment"].read_text(encoding="utf-8").startswith("<!-- turbo-lab gate release -->")
+    )
     assert files["html"].read_text(encoding="utf-8").startswith("<!doctype html>")
 
 

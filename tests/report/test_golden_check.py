@@ -11,7 +11,7 @@ from PIL import Image
 from turbo_lab.documents.golden import GoldenKey, StageDifference
 from turbo_lab.golden.check import CaseCheck
 from turbo_lab.golden.judgement import CaseVerdict
-from turbo_lab.report.golden_check import checked_case, golden_check, pictures_of, write_page
+from turbo_lab.report.golden_check import checked_case, golden_check, pictures_of, write_check
 from turbo_lab.verdict import Verdict
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
@@ -76,9 +76,11 @@ def test_pictures_are_strips_of_both_sides() -> None:
     assert {tuple(p) for p in strip.reshape(-1, 3)} == {tuple(p) for p in PIXELS.reshape(-1, 3)}
 
 
-def test_a_page_is_written_into_a_new_folder(tmp_path: Path) -> None:
+def test_reports_are_written_into_a_new_folder(tmp_path: Path) -> None:
     checked = [failed()]
-    path = tmp_path / "reports" / "page.html"
-    write_page(path, golden_check(checked, []), checked)
-    text = path.read_text(encoding="utf-8")
+    files = {form: tmp_path / "reports" / form for form in ("html", "junit", "markdown")}
+    write_check(files, golden_check(checked, []), checked)
+    text = files["html"].read_text(encoding="utf-8")
     assert "two" in text and text.count("data:image/png") >= 2
+    assert "<testsuite" in files["junit"].read_text(encoding="utf-8")
+    assert files["markdown"].read_text(encoding="utf-8").startswith("## turbo-lab golden check: ")

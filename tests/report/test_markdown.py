@@ -8,8 +8,10 @@ from tests.report.gates import awkward_report, check_result, gate_report
 from tests.report.results import ENERGY, sweep_result
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.report.html.gate import gate_page
-from turbo_lab.report.junit import gate_junit
-from turbo_lab.report.markdown import gate_markdown, sweep_markdown
+from turbo_lab.report.junit import junit
+from turbo_lab.report.markdown import gate_markdown, outcomes_markdown, sweep_markdown
+from turbo_lab.report.outcomes import Outcome, Outcomes, gate_outcomes
+from turbo_lab.verdict import Verdict
 
 
 def test_markdown_of_a_gate_is_one_table() -> None:
@@ -26,7 +28,7 @@ def test_every_output_names_the_number_of_pairs_that_would_decide() -> None:
     """Every output has the same remark, before the check's own note."""
     values = gate_report(check_result("inconclusive", (-0.03, 0.01), needed_n=310, note="retried"))
     text = "about 310 pairs instead of 128 would decide; retried"
-    assert text in gate_markdown(values) and text in gate_junit(values)
+    assert text in gate_markdown(values) and text in junit(gate_outcomes(values))
     assert text in gate_page(values)
 
 
@@ -71,3 +73,13 @@ def test_markdown_keeps_its_table_whatever_the_text() -> None:
     text = gate_markdown(awkward_report())
     assert "<script>" not in text.replace("\\<", "")
     assert any(line.endswith("(-0.40); a \\| b (-0.10).") for line in text.splitlines())
+
+
+def test_rows_that_did_not_pass_come_first() -> None:
+    rows = (Outcome("a", Verdict.PASS, "ok"), Outcome("b|c", Verdict.REGRESSION, "<worse>"))
+    lines = outcomes_markdown(Outcomes("golden check", Verdict.REGRESSION, rows)).splitlines()
+    assert lines[0] == "## turbo-lab golden check: ❌ regression"
+    assert lines[2] == "1 pass, 1 regression."
+    assert lines[6:] == [r"| b\|c | ❌ regression | \<worse\> |", "| a | ✅ pass | ok |"]
+    empty = outcomes_markdown(Outcomes("golden check", Verdict.UNCOVERED, ()))
+    assert "no cases." in empty

@@ -33,6 +33,25 @@ history_option = click.option(
 )
 
 
+def file_option(form: str, text: str) -> Callable[[Function], Function]:
+    """Return the option ``--FORM FILE`` of a command that writes a report."""
+    kind = click.Path(dir_okay=False, path_type=Path)
+    return click.option(f"--{form}", type=kind, metavar="FILE", help=f"Write {text}.")
+
+
+def named_files(**paths: Path | None) -> dict[str, Path]:
+    """Return the report files that were named, by form, once all can be written.
+
+    Raises :class:`InputError`.
+    """
+    from turbo_lab.documents.output import check_writable
+
+    files = {form: path for form, path in paths.items() if path is not None}
+    for form, path in files.items():
+        check_writable(path, f"--{form}")
+    return files
+
+
 def take_keys(words: Sequence[str], *names: str) -> tuple[list[str], dict[str, str]]:
     """Split words into those that are not ``KEY=VALUE`` and the values of the keys in ``names``.
 

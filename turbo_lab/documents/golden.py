@@ -94,6 +94,8 @@ class CheckedCase:
     """All keys of the environment, by ``golden`` and ``here``; empty if either is unknown."""
     has_golden: bool = True
     """``false`` if no golden of the case is recorded yet."""
+    wall_s: float | None = field(default=None, metadata=OMITTED)
+    """Time that drawing and judging took, in seconds. Absent if nothing ran."""
 
 
 @dataclass(frozen=True)

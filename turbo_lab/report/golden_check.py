@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from turbo_lab import images
@@ -11,6 +11,9 @@ from turbo_lab.documents.occasion import occasion_now
 from turbo_lab.documents.output import write_text
 from turbo_lab.golden.check import CaseCheck
 from turbo_lab.golden.library import to_strip
+from turbo_lab.report.junit import junit
+from turbo_lab.report.markdown import outcomes_markdown
+from turbo_lab.report.outcomes import golden_outcomes
 from turbo_lab.verdict import Verdict, worst
 
 _ORPHAN = "orphan: no case uses this folder; remove it with turbo-lab golden prune"
@@ -49,6 +52,7 @@ def checked_case(item: CaseCheck) -> CheckedCase:
         explanation=_explanation(item),
         fingerprints=item.fingerprints,
         has_golden=item.has_golden,
+        wall_s=item.wall_s or None,
     )
 
 
@@ -64,11 +68,20 @@ def _explanation(item: CaseCheck) -> str | None:
     return f"{text}; differing stages whose inputs the golden does not store: {', '.join(rest)}"
 
 
-def write_page(path: Path, check: GoldenCheck, checked: Sequence[CaseCheck]) -> None:
-    """Write the HTML page of a check."""
+def write_check(
+    files: Mapping[str, Path], check: GoldenCheck, checked: Sequence[CaseCheck]
+) -> None:
+    """Write a check to each file, by form: ``junit``, ``markdown`` or ``html``."""
     from turbo_lab.report.html.golden import golden_page
 
-    write_text(path, golden_page(check, pictures_of(checked)), "--html")
+    outcomes = golden_outcomes(check)
+    writers: dict[str, Callable[[], str]] = {
+        "junit": lambda: junit(outcomes),
+        "markdown": lambda: outcomes_markdown(outcomes),
+        "html": lambda: golden_page(check, pictures_of(checked)),
+    }
+    for form, path in files.items():
+        write_text(path, writers[form](), f"--{form}")
 
 
 def pictures_of(checked: Sequence[CaseCheck]) -> dict[str, dict[str, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from turbo_lab.analysis.digits import significant
 from turbo_lab.documents.compare import Published
@@ -19,6 +20,10 @@ from turbo_lab.report.sentences import (
     same_pixels,
     time_taken,
 )
+from turbo_lab.verdict import WORST_FIRST, Verdict
+
+if TYPE_CHECKING:
+    from turbo_lab.report.outcomes import Outcomes
 
 
 def gate_markdown(report: GateReport) -> str:
@@ -54,6 +59,24 @@ def gate_markdown(report: GateReport) -> str:
     if differs:
         lines += ["", "| fingerprint | baseline | here |", "| --- | --- | --- |"]
         lines += [f"| {d.key} | {_cell(d.baseline)} | {_cell(d.here)} |" for d in differs]
+    return "\n".join(lines) + "\n"
+
+
+def outcomes_markdown(outcomes: Outcomes) -> str:
+    """Return the rows of a command, those that did not pass first, for a job summary."""
+    verdicts = [row.verdict for row in outcomes.rows]
+    counted = ", ".join(f"{verdicts.count(one)} {one}" for one in Verdict if one in verdicts)
+    lines = [
+        f"## turbo-lab {_cell(outcomes.title)}: {outcomes.verdict.emoji} {outcomes.verdict}",
+        "",
+        f"{counted or 'no cases'}.",
+        "",
+        "| case | verdict | reason |",
+        "| --- | --- | --- |",
+    ]
+    for row in sorted(outcomes.rows, key=lambda one: WORST_FIRST.index(one.verdict)):
+        verdict = f"{row.verdict.emoji} {row.verdict}"
+        lines.append(f"| {_cell(row.name)} | {verdict} | {_cell(row.text)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -127,7 +127,7 @@ def test_no_case_at_all_is_not_a_pass(
 def test_a_page_is_written_and_named(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = in_folder / "out" / "page.html"
     assert main(["golden", "check", "two-steps", "--html", str(page)]) == 0
-    assert f"report          {page}" in capsys.readouterr().out
+    assert f"html            {page}" in capsys.readouterr().out
     assert page.read_text().startswith("<!doctype html>")
 
 

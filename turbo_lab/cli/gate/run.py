@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
+from turbo_lab.cli.github import no_github_option, tell_github
 from turbo_lab.cli.grid import GridCommand, words_argument
 from turbo_lab.cli.hydra_flags import grid_options, with_hydra
 from turbo_lab.cli.keep import check_history, keep
-from turbo_lab.cli.options import Function, history_option, json_option
-from turbo_lab.documents.output import check_writable, print_document
-
-
-def _file_option(form: str, text: str) -> Callable[[Function], Function]:
-    return click.option(f"--{form}", metavar="FILE", help=f"Write the verdict as {text}.")
+from turbo_lab.cli.options import file_option, history_option, json_option, named_files
+from turbo_lab.documents.output import print_document
 
 
 @click.command("run", cls=GridCommand)
 @click.option("--fresh", is_flag=True, help="Generate the candidate again, stored or not.")
-@_file_option("junit", "JUnit XML")
-@_file_option("markdown", "Markdown")
-@_file_option("html", "a page with images")
+@file_option("junit", "the verdict as JUnit XML")
+@file_option("markdown", "the verdict as Markdown")
+@file_option("comment", "the verdict as a comment for a pull request")
+@file_option("html", "the verdict as a page with images")
+@no_github_option
 @history_option
 @json_option
 @grid_options
@@ -34,10 +32,12 @@ def command(
     words: tuple[str, ...],
     as_json: bool,
     fresh: bool,
-    junit: str | None,
-    markdown: str | None,
-    html: str | None,
+    junit: Path | None,
+    markdown: Path | None,
+    comment: Path | None,
+    html: Path | None,
     history: Path | None,
+    no_github: bool,
     **hydra: Any,
 ) -> int:
     """Run the gate of a policy.
@@ -53,13 +53,12 @@ def command(
     from turbo_lab.gate.inputs import gate_inputs
     from turbo_lab.gate.run import fresh_store, gate_report, run_gate
     from turbo_lab.gate.verdict_files import write_verdict
+    from turbo_lab.report.markdown import gate_markdown
+    from turbo_lab.report.outcomes import gate_outcomes
     from turbo_lab.report.text.gate import print_gate
 
-    named = (("junit", junit), ("markdown", markdown), ("html", html))
-    files = {form: Path(path) for form, path in named if path is not None}
-    check_history(history)  # and the others, before any work
-    for form, path in files.items():
-        check_writable(path, f"--{form}")
+    check_history(history)
+    files = named_files(junit=junit, markdown=markdown, comment=comment, html=html)
     found = compose_gate(words, with_hydra((), hydra))
     if found is None:
         return 0  # one of Hydra's own flags printed something instead
@@ -71,6 +70,7 @@ def command(
         report = gate_report(result, found.words.of("candidate"), found.words.of("baseline"))
         write_verdict(files, result, report)
     keep(history, report)
+    tell_github(gate_outcomes(report), gate_markdown(report), files, no_github=no_github)
     if as_json:
         print_document("gate", report)
     else:

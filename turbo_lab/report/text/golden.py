@@ -5,6 +5,7 @@ Owns the commands that are suggested after a failing check.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from turbo_lab.documents.golden import (
     ListedCase,
     Tier,
 )
+from turbo_lab.golden.library import GoldenLibrary, packaged_cases_hidden_by
 from turbo_lab.report.sentences import case_lines
 from turbo_lab.report.text.layout import Head, number_heads, print_table
 from turbo_lab.report.text.terminal import open_console
@@ -57,6 +59,16 @@ def print_check(check: GoldenCheck, is_packaged: bool = False) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     for line in _next_commands(check.cases, is_packaged):
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def print_left_out(library: GoldenLibrary) -> None:
+    """Say on standard error that a library of the user's own hides the packaged goldens."""
+    if hidden := len(packaged_cases_hidden_by(library)):
+        print(
+            f"checking the goldens of {library.root}; the {hidden} packaged ones are checked in a "
+            "folder without goldens/, and by turbo-lab gate in any",
+            file=sys.stderr,
+        )
 
 
 def _lines(row: CheckedCase) -> str:
