@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := sweep
-.PHONY: help sweep test test-slow test-all goldens golden-check golden-mutate lint format docs notebook setup lock wheel sdist clean
+.PHONY: help sweep test test-slow test-all goldens golden-check golden-mutate lint format docs notebook setup lock wheel sdist release clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
@@ -76,6 +76,9 @@ wheel: setup ## build the wheel into dist/
 
 sdist: setup ## build the source archive into dist/
 	$(BIN)/python -m hatchling build -t sdist -d dist
+
+release: setup ## build and check VERSION=0.2.0, and publish nothing
+	$(BIN)/python .ci/release.py $(VERSION)
 
 clean: ## remove .venv, builds and caches
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -22,7 +22,10 @@ from turbo_lab.gate.policy import Policy
 from turbo_lab.report.github import comment, comment_mark
 
 ROOT = Path(__file__).parent.parent
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+WORKFLOWS = [
+    *sorted((ROOT / ".github" / "workflows").glob("*.yml")),
+    ROOT / "docs" / "ci" / "release.yml",
+]
 
 
 def steps(path: Path) -> list[dict[str, Any]]:
@@ -33,8 +36,9 @@ def steps(path: Path) -> list[dict[str, Any]]:
 def commands(path: Path) -> list[list[str]]:
     """Words of every turbo-lab command, the shell's variables replaced."""
     texts = [str(step.get("run", "")) for step in steps(path)]
-    lines = [line for text in texts for line in text.splitlines() if line.startswith("turbo-lab ")]
-    return [shlex.split(re.sub(r"\$[A-Z]+", "FILE", line))[1:] for line in lines]
+    lines = [line for text in texts for line in text.splitlines()]
+    found = [line for line in lines if re.match(r"(\.venv/bin/)?turbo-lab ", line)]
+    return [shlex.split(re.sub(r"\$[A-Z]+", "FILE", line))[1:] for line in found]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -42,6 +42,7 @@ CROSS_CUTTING = {
     "runtime/test_variants.py": "variants of the pipeline, from config to images",
     "test_architecture.py": "imports between all modules",
     "test_ci_files.py": "the files of continuous integration",
+    "test_release.py": "the script of make release",
     "test_language.py": "the words of all messages and docstrings",
     "test_mirror.py": "the tree itself",
     "test_workers.py": "tests/workers.py",
