@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from turbo_lab.errors import InputError
-from turbo_lab.images import encode_png, pixel_sha256, read_png
+from turbo_lab.images import decode_png, encode_png, pixel_sha256, read_photo, read_png
 
 KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
 TEXTS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00"))
@@ -64,3 +64,35 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
     Image.fromarray(pixels()).save(jpeg, "JPEG")
     with pytest.raises(InputError, match="is a JPEG file"):
         read_png(jpeg)
+
+
+EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 64 64
+%%EndComments
+showpage
+"""
+
+
+def test_a_file_of_another_format_is_not_given_to_another_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow has Ghostscript run an EPS file under any name: it is a program."""
+    ran, ghostscript, picture = tmp_path / "ran", tmp_path / "gs", tmp_path / "a.png"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    picture.write_bytes(EPS)
+    with pytest.raises(InputError, match="it is none of PNG, JPEG, WebP and BMP"):
+        read_photo(picture)
+    with pytest.raises(InputError, match="cannot be read as a PNG"):
+        read_png(picture)
+    with pytest.raises(OSError, match="cannot identify"):
+        decode_png(EPS)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "BMP"])
+def test_photos_are_read_in_the_formats_of_photos(tmp_path: Path, file_format: str) -> None:
+    picture = tmp_path / "photo"
+    Image.fromarray(pixels()).save(picture, file_format)
+    assert read_photo(picture)[0].shape == (5, 7, 3)

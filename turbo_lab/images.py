@@ -26,6 +26,9 @@ _COMPRESS_LEVEL = 1
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 """Endings of files that are images."""
+# Pillow goes by a file's content, not by its name. Of its other formats, some are read by another
+# program: an EPS file under any name is run by Ghostscript.
+_PNG_ONLY, _PHOTO_FORMATS = ("PNG",), ("PNG", "JPEG", "WEBP", "BMP")
 
 UNREADABLE = (
     OSError,
@@ -72,8 +75,16 @@ def encode_png(
 
 def decode_png(content: bytes) -> np.ndarray:
     """Decode a PNG file in memory to (H, W, 3) uint8 RGB."""
-    with Image.open(io.BytesIO(content)) as image:
+    with open_png(content) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def open_png(content: bytes) -> Image.Image:
+    """Open a PNG file in memory; a file of another format is refused.
+
+    Raises one of :data:`UNREADABLE`, now or when the pixels are read.
+    """
+    return Image.open(io.BytesIO(content), formats=_PNG_ONLY)
 
 
 def read_png(path: Path, *, follow_links: bool = True) -> tuple[np.ndarray, dict[str, str]]:
@@ -86,7 +97,7 @@ def read_png(path: Path, *, follow_links: bool = True) -> tuple[np.ndarray, dict
     try:
         with (
             open_regular(path, follow_links=follow_links, limit_bytes=MAX_DOCUMENT_BYTES) as file,
-            Image.open(file) as image,
+            Image.open(file, formats=_PHOTO_FORMATS) as image,
         ):
             if image.format != "PNG":
                 raise ImageFileError(path, f"is a {image.format} file, not a PNG")
@@ -112,7 +123,7 @@ def read_photo(path: Path) -> tuple[np.ndarray, bool]:
     try:
         with (
             open_regular(path, follow_links=True, limit_bytes=MAX_DOCUMENT_BYTES) as file,
-            Image.open(file) as image,
+            Image.open(file, formats=_PHOTO_FORMATS) as image,
         ):
             mode = f"{image.mode} with transparency" * ("transparency" in image.info) or image.mode
             if mode not in ("RGB", "L", "P"):
@@ -124,7 +135,7 @@ def read_photo(path: Path) -> tuple[np.ndarray, bool]:
     except FileNotFoundError as error:
         raise ImageFileError(path, "does not exist") from error
     except UnidentifiedImageError as error:  # its text names an object of Python
-        reason = "it is not one, or it is damaged"
+        reason = "it is none of PNG, JPEG, WebP and BMP, or it is damaged"
         raise ImageFileError(path, f"cannot be read as an image ({reason})") from error
     except UNREADABLE as error:
         raise ImageFileError(path, f"cannot be read as an image ({error})") from error

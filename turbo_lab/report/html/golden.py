@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
 
 import numpy as np
-from PIL import Image
 
 from turbo_lab.documents.golden import CheckedCase, GoldenCheck, StageDifference
-from turbo_lab.images import encode_png
+from turbo_lab.images import decode_png, encode_png
 from turbo_lab.report.html.page import (
     Heading,
     Html,
@@ -119,7 +117,7 @@ def _pictures(identity: str, pictures: Mapping[str, bytes]) -> Html | None:
     if "expected" not in pictures or "actual" not in pictures:
         shown = [_figure(name, png) for name, png in pictures.items()]
         return tag("div", *shown, class_="images") if shown else None
-    expected, actual = _pixels(pictures["expected"]), _pixels(pictures["actual"])
+    expected, actual = decode_png(pictures["expected"]), decode_png(pictures["actual"])
     shown = [
         _figure("expected", pictures["expected"], f"{identity}-expected"),
         _figure("actual", pictures["actual"], f"{identity}-actual"),
@@ -132,7 +130,7 @@ def _pictures(identity: str, pictures: Mapping[str, bytes]) -> Html | None:
 
 
 def _figure(name: str, png: bytes, identity: str | None = None) -> Html:
-    height, width, _ = _pixels(png).shape
+    height, width, _ = decode_png(png).shape
     kind = "tiny" if max(width, height) <= _TINY else None
     shown = image(png, name, class_=kind, id=identity, width=width, height=height)
     return tag("figure", shown, tag("figcaption", name), style=_size_of(width / height))
@@ -281,8 +279,3 @@ def _fingerprint(case: CheckedCase) -> Html | None:
 def _pair(key: str, golden: object, here: object) -> tuple[object, ...]:
     kind = "mono" if golden == here else "mono differs"
     return key, cell(golden, class_="mono"), cell(here, class_=kind)
-
-
-def _pixels(png: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(png)) as opened:
-        return np.asarray(opened.convert("RGB"))

@@ -16,7 +16,7 @@ from PIL import Image
 
 from turbo_lab.documents.sweep import CellResult
 from turbo_lab.errors import InputError, MissingFilesError, StoreError
-from turbo_lab.images import UNREADABLE
+from turbo_lab.images import UNREADABLE, open_png
 from turbo_lab.request.request import parse_resolution
 from turbo_lab.request.source import source_pixels
 from turbo_lab.untrusted.paths import read_regular
@@ -99,9 +99,9 @@ def read_picture(path: Path) -> Picture:
     """
     content = read_regular(path, error=StoreError)
     try:
-        with Image.open(io.BytesIO(content)) as opened:
+        with open_png(content) as opened:
             width, height = opened.size
-            if max(width, height) <= _EDGE and opened.format == "PNG":
+            if max(width, height) <= _EDGE:
                 return Picture(without_text(content), "image/png", width, height)
             scaled = opened.convert("RGB")
     except UNREADABLE as error:
