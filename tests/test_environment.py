@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -222,3 +223,78 @@ def test_a_driver_must_start_offer_a_device_and_be_new_enough(
 def test_keys_that_cannot_be_read_are_named_also_those_in_part() -> None:
     keys = {"isa": "unknown", "device_model": "AMD family unknown model 1", "num_threads": 2}
     assert Fingerprint(keys, {"libc": "unknown"}).unknown_keys == ("isa", "device_model")
+
+
+def executable(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("place", ["local", "worktree", "included"])
+def test_no_command_of_a_repository_is_run(tmp_path: Path, place: str) -> None:
+    """A repository comes with a folder: its config and its hooks are another person's."""
+    repository, ran = tmp_path / "repository", tmp_path / "ran"
+    repository.mkdir()
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-C", str(repository), *words], check=True)
+
+    git("init", "-q")
+    (repository / "file").write_text("1")
+    (repository / ".gitattributes").write_text("* filter=own")
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-q", "-m", "one")
+    executable(repository / ".git" / "hooks" / "post-index-change", f"touch {ran}.hook")
+    settings = {
+        "core.fsmonitor": f"touch {ran}.fsmonitor; false",
+        "core.sshCommand": f"touch {ran}.ssh",
+        "filter.own.clean": f"touch {ran}.filter; cat",
+    }
+    if place == "worktree":
+        git("config", "extensions.worktreeConfig", "true")
+    for name, command in settings.items():
+        own = {"included": ["--file", str(repository / ".git" / "more")]}
+        git("config", *own.get(place, [f"--{place}"]), name, command)
+    if place == "included":
+        git("config", "include.path", "more")
+    os.utime(repository / "file", (1, 1))
+    found = git_state(repository)
+    assert found is not None and found.dirty is False
+    (repository / "file").write_text("2")
+    found = git_state(repository)
+    assert found is not None and found.dirty == "unknown"
+    assert not list(tmp_path.glob("ran.*"))
+
+
+def test_a_filter_that_cannot_be_switched_off_leaves_the_state_unknown(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True)
+
+    git("init", "-q")
+    (tmp_path / ".gitattributes").write_text("* filter=a=b\n")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    git("config", "filter.a=b.clean", f"touch {tmp_path}/ran; cat")
+    os.utime(tmp_path / ".gitattributes", (1, 1))
+    found = git_state(tmp_path)
+    assert found is not None and found.dirty == "unknown"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_hooks_and_monitors_do_not_keep_git_from_telling_what_changed(tmp_path: Path) -> None:
+    subprocess.run(["git", "-C", str(tmp_path), "init", "-q"], check=True)
+    (tmp_path / "file").write_text("1")
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["add", "file"], [*identity, "commit", "-q", "-m", "one"]):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    command = f"touch {tmp_path}/ran; false"
+    subprocess.run(["git", "-C", str(tmp_path), "config", "core.fsmonitor", command], check=True)
+    executable(tmp_path / ".git" / "hooks" / "post-index-change", f"touch {tmp_path}/ran")
+    os.utime(tmp_path / "file", (1, 1))
+    found = git_state(tmp_path)
+    assert found is not None and found.dirty is False
+    (tmp_path / "file").write_text("2")
+    found = git_state(tmp_path)
+    assert found is not None and found.dirty is True
+    assert not (tmp_path / "ran").exists()

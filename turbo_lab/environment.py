@@ -64,6 +64,18 @@ else:
     cuda.cuDriverGetVersion(ctypes.byref(version))
     print(1, error, count.value, version.value)
 """
+# A repository that somebody else packed may name commands in its config and have hooks. git runs
+# the first and writes the index, for which it runs a hook, even to tell what has changed.
+_NO_COMMANDS = (
+    "--no-optional-locks",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    f"core.hooksPath={os.devnull}",
+)
+_FILTER = re.compile(r"^(?:local|worktree)\tfilter\.(.*)\.(?:clean|smudge|process)$", re.M | re.I)
+# No transport: a repository may lack objects, and name a command that fetches them.
+_GIT_VARIABLES = {"GIT_ALLOW_PROTOCOL": "none", "GIT_TERMINAL_PROMPT": "0"}
 # nvidia-smi takes seconds while a driver wakes up; a hung one never answers.
 _COMMAND_LIMIT_S = 20
 
@@ -299,6 +311,8 @@ def _output_of(*command: str) -> str | None:
             errors="replace",
             timeout=_COMMAND_LIMIT_S,
             check=False,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **_GIT_VARIABLES},
         )
     except subprocess.TimeoutExpired:
         print(
@@ -380,14 +394,36 @@ def cuda_failure() -> str | None:
 def git_state(folder: Path) -> GitState | None:
     """Return the commit and whether files differ from it; ``None`` outside a git checkout.
 
-    Looks at the folder given, never at the working directory.
+    Looks at the folder given, never at the working directory. Runs no command that the repository
+    names: it may have come with the folder.
     """
     if not shutil.which("git"):
         return None
 
-    git = ("git", "-C", str(folder))
+    git = ("git", "-C", str(folder), *_NO_COMMANDS)
     commit = _output_of(*git, "rev-parse", "HEAD")
     if commit is None:
         return None
-    status = _output_of(*git, "status", "--porcelain", "--untracked-files=no")
-    return GitState(commit, dirty=UNKNOWN if status is None else bool(status))
+    no_filters = _no_filters(git)
+    if no_filters is None:
+        return GitState(commit, dirty=UNKNOWN)
+    options = ("--porcelain", "--untracked-files=no", "--ignore-submodules=dirty")
+    status = _output_of(*git, *no_filters, "status", *options)
+    # Without its filter, a file that was only touched may look changed.
+    is_unsure = status is None or (status and no_filters)
+    return GitState(commit, dirty=UNKNOWN if is_unsure else bool(status))
+
+
+def _no_filters(git: tuple[str, ...]) -> list[str] | None:
+    """Return options that switch off the filters of a repository's own config.
+
+    ``None``: they cannot be switched off.
+    """
+    listed = _output_of(*git, "config", "--list", "--show-scope", "--name-only", "--includes")
+    if listed is None:
+        return None
+    names = sorted(set(_FILTER.findall(listed)))
+    if not all(re.fullmatch(r"[\w.-]+", name) for name in names):  # no option can name it
+        return None
+    off = ("clean=", "smudge=", "process=", "required=false")
+    return [word for name in names for key in off for word in ("-c", f"filter.{name}.{key}")]
