@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from turbo_lab import config
+from turbo_lab.cards import ConfigNode
 from turbo_lab.errors import InputError
 from turbo_lab.planning.options import (
     NOT_TRACKED,
@@ -66,6 +67,7 @@ def test_every_option_is_read() -> None:
         "tracking.uri=http://localhost:5000",
         "tracking.images=sheet",
         "tracking.timeout_s=60",
+        "tracking.artifacts=s3://bucket",
     )
     assert (found.store, found.output) == (Path("s"), Path("o"))
     assert (found.num_threads, found.share, found.may_split) == (3, "batched", True)
@@ -73,7 +75,9 @@ def test_every_option_is_read() -> None:
     assert found.sheet == SheetOptions("prompt", None)
     assert found.timing is None
     assert found.metrics == MetricOptions(("flagged",), "x", "y", None, "i", "f", "c")
-    assert found.tracking == TrackingOptions("server", "http://localhost:5000", "sheet", 60)
+    assert found.tracking == TrackingOptions(
+        "server", "http://localhost:5000", "sheet", 60, "s3://bucket"
+    )
     assert options("tracking=none").tracking == NOT_TRACKED
 
 
@@ -82,8 +86,8 @@ def test_every_option_is_read() -> None:
     [
         ("share=some", "share=some: unknown. Did you mean none? Valid: batched, exact, none"),
         ("on_out_of_memory=half", "on_out_of_memory=half: unknown. Valid: fail, split"),
-        ("num_threads=0", "num_threads=0: must be an integer, at least 1"),
-        ("num_threads=true", "num_threads=True: must be an integer, at least 1"),
+        ("num_threads=0", "num_threads=0: must be an integer from 1 to 1024"),
+        ("num_threads=true", "num_threads=True: must be an integer from 1"),
         ("device=tpu", "device=tpu: must be one of auto, cpu, cuda"),
         ("timing=long", "timing=long: unknown. Valid: full, off, short"),
         ("metrics.names=clip_scor", "Did you mean clip_score?"),
@@ -118,3 +122,10 @@ def test_axes_of_the_sheet_are_checked(words: list[str], message: str) -> None:
         options(*words).sheet.check(["batch_size"])
     assert message in str(refused.value)
     options("sheet.x=prompt", "sheet.y=batch_size").sheet.check(["batch_size"])
+
+
+def test_a_folder_of_artifacts_is_an_absolute_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/tmp")
+    for text, place in (("disk", "/tmp/disk"), ("/disk", "/disk"), ("file:///d", "file:///d")):
+        node = {"kind": "local", "images": "all", "timeout_s": 1, "artifacts": text}
+        assert TrackingOptions.from_config(ConfigNode(node)).artifacts == place

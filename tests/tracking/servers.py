@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), handler)
         self.logins: list[str] = []
         """User and password of each request, as ``user:password``."""
+        self.artifact_uri = ""
+        """Place of artifacts that :class:`Lying` names."""
         self.closing = threading.Event()
 
     @property
@@ -61,6 +64,29 @@ class Refusing(_Handler):
 
     def answer(self) -> None:
         self.send_error(401)
+
+
+class Lying(_Handler):
+    """Names a folder of the client's machine as the place of every run's artifacts."""
+
+    def answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        uri = self.server.artifact_uri
+        info = {"run_id": "a" * 32, "experiment_id": "1", "status": "RUNNING", "artifact_uri": uri}
+        answers = {
+            "experiments/get-by-name": {
+                "experiment": {"experiment_id": "1", "name": "turbo-lab", "artifact_location": uri}
+            },
+            "runs/create": {"run": {"info": info, "data": {}}},
+            "runs/get": {"run": {"info": info, "data": {}}},
+            "runs/update": {"run_info": info},
+        }
+        found = (answer for name, answer in answers.items() if name in self.path)
+        content = json.dumps(next(found, {})).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,11 @@ from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
 from turbo_lab.tracking.runs import Runs, SweepHead
 
 
-def project(folder: Path, sweep_id: str) -> dict[str, str]:
-    """Project a sweep of the project in ``folder``."""
+def project(folder: Path, sweep_id: str, chosen: str | None = None) -> dict[str, str]:
+    """Project a sweep of the project in ``folder``; ``chosen``: another place of artifacts."""
     sweep = replace(sweep_result(folder), sweep_id=sweep_id)
-    return Tracker(TrackingSettings.local(folder, "none")).project(sweep, None)
+    settings = replace(TrackingSettings.local(folder, "none"), chosen=chosen)
+    return Tracker(settings).project(sweep, None)
 
 
 def num_records(folder: Path) -> int:
@@ -63,7 +65,9 @@ def test_chosen_place_of_artifacts_is_kept(original: Path, tmp_path: Path) -> No
     chosen = tmp_path / "disk" / "mlartifacts"
     chosen.mkdir(parents=True)
     client.create_experiment(EXPERIMENT, chosen.as_uri())
-    project(original, "two")
+    with pytest.raises(IncompleteError, match=r"set tracking\.artifacts to it"):
+        project(original, "two")
+    project(original, "two", str(chosen.parent))
     assert num_records(original) == num_records(chosen.parent) == 4
 
 
@@ -103,3 +107,21 @@ def test_a_run_that_cannot_be_closed_is_noted_on_the_first_error(
         assert notes[0].startswith("MLflow still shows runs as RUNNING (MlflowException:")
     else:
         assert notes == [] and client.get_run(run_id).info.status == "KILLED"
+
+
+@pytest.mark.parametrize("name", [".mlflow.lock", "mlflow.db"])
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe"])
+def test_files_of_a_project_are_not_links_or_pipes(tmp_path: Path, name: str, kind: str) -> None:
+    """A folder that somebody packed could have a file elsewhere cut to nothing, or made."""
+    project_folder, target = tmp_path / "project", tmp_path / "precious"
+    project_folder.mkdir()
+    if kind == "pipe":
+        os.mkfifo(project_folder / name)
+    else:
+        (project_folder / name).symlink_to(target)
+        if kind == "link":
+            target.write_text("precious")
+    with pytest.raises(IncompleteError, match=f"{name}: is a (symbolic link|named pipe)"):
+        project(project_folder, "one")
+    assert target.exists() == (kind == "link")
+    assert kind != "link" or target.read_text() == "precious"

@@ -116,7 +116,7 @@ def with_artifacts_at(folder: Path, location: str) -> TrackingSettings:
     client = MlflowClient(settings.uri)
     client.rename_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id, "other")
     client.create_experiment(EXPERIMENT, location)
-    return settings
+    return replace(settings, chosen=location)
 
 
 # A file is in the way; a package is missing; MLflow knows no such scheme.

@@ -30,6 +30,7 @@ from turbo_lab.untrusted.paths import (
     confined,
     file_name,
     hex_name,
+    open_lock,
     read_regular,
     refuse_links,
     replace_file,
@@ -909,3 +910,15 @@ def test_a_huge_file_is_refused_and_not_read(
     error = capsys.readouterr().err
     assert f"has {HUGE:,} bytes, and at most " in error, error
     assert "are read into memory for a file of its kind" in error
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link", "device"])
+def test_a_file_to_lock_is_a_regular_file_and_keeps_its_content(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "target").write_text("content")
+    os.close(open_lock(tmp_path / "target"))
+    make_special(tmp_path / "lock", kind)
+    with pytest.raises(StoreError, match="not a regular file"):
+        open_lock(tmp_path / "lock", StoreError)
+    assert (tmp_path / "target").read_text() == "content"
+    os.close(open_lock(tmp_path / "new"))
+    assert (tmp_path / "new").read_text() == ""

@@ -19,6 +19,7 @@ from turbo_lab.cards import ConfigNode
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.metrics.table import metric_names
 from turbo_lab.store.record import FLAGGED
+from turbo_lab.untrusted.paths import user_path
 
 Share = Literal["exact", "batched", "none"]
 SHARES: tuple[Share, ...] = ("exact", "batched", "none")
@@ -83,6 +84,8 @@ class TrackingOptions:
     """Images to upload: ``all``, the contact ``sheet`` only, or ``none``."""
     timeout_s: float = DEFAULT_TIMEOUT_S
     """Longest wait of a sweep for its projection, in seconds."""
+    artifacts: str | None = None
+    """Folder or address that MLflow may name for artifacts, next to the default; ``None``: none."""
 
     @classmethod
     def from_config(cls, tracking: ConfigNode) -> TrackingOptions:
@@ -93,9 +96,12 @@ class TrackingOptions:
             uri=_address(tracking.get("uri")) if kind == "server" else None,
             images=tracking.choice("images", _TRACKED_IMAGES),
             timeout_s=_seconds(tracking, "timeout_s"),
+            artifacts=_place(tracking),
         )
 
 
+MAX_THREADS = 1024
+"""Most CPU threads. A process cannot start any number of them."""
 IMAGE_AXES = ("prompt", "seed")
 """Axes of a contact sheet that need not be swept: every image has a prompt and a seed."""
 NOT_TRACKED = TrackingOptions("none", None, "none")
@@ -162,7 +168,7 @@ class RunOptions:
             store=Path(config.text("store")),
             output=Path(config.text("output")),
             device=environment.resolve_device(config.text("device")),
-            num_threads=config.integer("num_threads", 1),
+            num_threads=config.integer("num_threads", 1, MAX_THREADS),
             share=config.choice("share", SHARES),
             may_split=config.choice("on_out_of_memory", ON_OUT_OF_MEMORY) == "split",
             fail_fast=config.boolean("fail_fast"),
@@ -208,6 +214,13 @@ def _address(value: object) -> str:
             "/ as %2F, ? as %3F, # as %23, @ as %40"
         )
     return uri
+
+
+def _place(tracking: ConfigNode) -> str | None:
+    place = tracking.optional_text("artifacts")
+    if place is None or "://" in place or place.startswith("file:"):
+        return place
+    return str(user_path(place).absolute())
 
 
 def _seconds(config: ConfigNode, key: str) -> float:

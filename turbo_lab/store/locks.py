@@ -13,12 +13,12 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from turbo_lab.errors import StoreError
 from turbo_lab.identity import sha256_text
-from turbo_lab.untrusted.paths import check_regular
+from turbo_lab.untrusted.paths import make_lock
 
 # 60 bits of a digest do not collide, and fit a file offset with room for one more.
 _DIGITS = 15
@@ -36,10 +36,7 @@ class Locks:
 
         Raises :class:`StoreError` if it is not a regular file, and ``OSError``.
         """
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-        with suppress(FileExistsError):
-            os.close(os.open(path, flags, 0o666))
-        check_regular(path, error=StoreError)
+        make_lock(path, StoreError)
         stat = path.lstat()
         mark = (stat.st_dev, stat.st_ino)
         if mark not in _HANDLES:

@@ -22,6 +22,7 @@ from turbo_lab.documents.cut_off import CutOffSweep
 from turbo_lab.documents.sweep import CellResult, SweepResult
 from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.tracking import database
+from turbo_lab.tracking.artifacts import upload
 from turbo_lab.tracking.pictures import SHOWS_IMAGES, image_stem, write_image, write_images
 from turbo_lab.tracking.projection import (
     MAX_DATASET_NAME,
@@ -36,8 +37,8 @@ from turbo_lab.tracking.projection import (
     sweep_name,
     sweep_tags,
 )
-from turbo_lab.tracking.settings import TrackingSettings
-from turbo_lab.untrusted.paths import read_regular
+from turbo_lab.tracking.settings import DATABASE, TrackingSettings
+from turbo_lab.untrusted.paths import check_regular, open_lock, read_regular
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -75,6 +76,10 @@ class Runs:
             os.environ["MLFLOW_TRACKING_USERNAME"] = settings.login[0]
             os.environ["MLFLOW_TRACKING_PASSWORD"] = settings.login[1]
         self._running: set[str] = set()
+        if settings.artifacts is not None:  # a database of the project, not one that was named
+            path = settings.artifacts.with_name(DATABASE)
+            if os.path.lexists(path):
+                check_regular(path, error=IncompleteError)
         with self._alone():
             if settings.database is not None:
                 database.listen()
@@ -184,7 +189,7 @@ class Runs:
             ids[cell.record_id] = run.info.run_id
         news |= not _is_done(parent) or _IMAGES not in parent.data.tags
         if sheet is not None and self.settings.images != "none" and news:
-            self._log_sheet(parent_id, sheet)
+            self._log_sheet(parent, sheet)
         # The number of reused cells changes with each invocation; these counts do not.
         counts = {f"cells_{k}": float(getattr(result.counts, k)) for k in _STABLE_COUNTS}
         changed = {k: v for k, v in counts.items() if parent.data.metrics.get(k) != v}
@@ -195,8 +200,9 @@ class Runs:
             self.end(parent_id, "FINISHED" if is_whole else "KILLED")
         return ids
 
-    def _log_sheet(self, parent_id: str, sheet: Path) -> None:
+    def _log_sheet(self, parent: Run, sheet: Path) -> None:
         """Log the contact sheet as a file, and as the image that the page shows for the sweep."""
+        parent_id = parent.info.run_id
         content = read_regular(sheet, error=StoreError)
         with tempfile.TemporaryDirectory() as aside:
             folder = Path(aside)
@@ -204,7 +210,7 @@ class Runs:
             (folder / "images").mkdir()
             # One name, so that a sheet of more images replaces the one before.
             write_image(folder / "images" / image_stem("contact sheet", 0, ""), content)
-            self._client.log_artifacts(parent_id, aside)
+            upload(folder, parent.info.artifact_uri, self.settings)
         self._client.set_tag(parent_id, SHOWS_IMAGES, "True")
         self._client.set_tag(parent_id, _IMAGES, "sheet")
 
@@ -219,9 +225,12 @@ class Runs:
         if path is None:
             yield
             return
-        with path.with_name(".mlflow.lock").open("w") as handle:
+        handle = open_lock(path.with_name(".mlflow.lock"), IncompleteError)
+        try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(handle)
 
     def _known(self, sweep_id: str, record_id: str | None = None) -> dict[str, Run]:
         """Return the runs of a sweep, or of one of its cells, by record id; the parent's is empty.
@@ -345,7 +354,7 @@ class Runs:
             (folder / "record.json").write_bytes(record)
             if wanted == "all" and cell.images:
                 write_images(cell.images, folder / "images")
-            self._client.log_artifacts(run_id, aside)
+            upload(folder, run.info.artifact_uri, self.settings)
             if (folder / "images").exists():
                 self._client.set_tag(run_id, SHOWS_IMAGES, "True")
         if run.data.tags.get(_IMAGES) != wanted:

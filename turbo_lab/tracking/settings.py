@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -12,6 +12,9 @@ from turbo_lab.planning.options import DEFAULT_TIMEOUT_S, TrackingOptions
 from turbo_lab.tracking.database import sqlite_uri
 from turbo_lab.tracking.projection import content_digest
 from turbo_lab.untrusted.redaction import redact
+
+DATABASE = "mlflow.db"
+"""File of a project's own MLflow, in the working directory."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class TrackingSettings:
     """``all``, ``sheet`` or ``none``."""
     timeout_s: float = DEFAULT_TIMEOUT_S
     """Longest time that a sweep waits for its projection, in seconds."""
+    chosen: str | None = None
+    """Folder or address that the user names for artifacts, next to the default; ``None``: none."""
 
     @classmethod
     def from_options(cls, options: TrackingOptions) -> TrackingSettings | None:
@@ -33,15 +38,16 @@ class TrackingSettings:
         if options.kind == "none":
             return None
         if options.uri is not None:
-            return cls(options.uri, None, options.images, options.timeout_s)
-        return cls.local(Path.cwd(), options.images, options.timeout_s)
+            return cls(options.uri, None, options.images, options.timeout_s, options.artifacts)
+        local = cls.local(Path.cwd(), options.images, options.timeout_s)
+        return replace(local, chosen=options.artifacts)
 
     @classmethod
     def local(
         cls, folder: Path, images: str, timeout_s: float = DEFAULT_TIMEOUT_S
     ) -> TrackingSettings:
         """Return the settings for ``mlflow.db`` and ``mlartifacts`` in a folder."""
-        uri = sqlite_uri(folder / "mlflow.db")
+        uri = sqlite_uri(folder / DATABASE)
         return cls(uri, folder / "mlartifacts", images, timeout_s)
 
     @property

@@ -26,6 +26,7 @@ import os
 import re
 import stat
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -193,6 +194,23 @@ def refuse_links(root: Path, path: Path, error: type[TurboLabError] = InputError
                 f"{at}: is a symbolic link, and nothing in {root} may be one; put the file or "
                 "folder itself there"
             )
+
+
+def open_lock(path: Path, error: type[TurboLabError] = InputError) -> int:
+    """Return a descriptor of a file that is only locked, which is made if it does not exist.
+
+    Its content is left alone. Raises ``error`` if it is not a regular file, and ``OSError``.
+    """
+    make_lock(path, error)
+    return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def make_lock(path: Path, error: type[TurboLabError] = InputError) -> None:
+    """Make a file that is only locked, unless it exists; raises as :func:`open_lock`."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    with suppress(FileExistsError):
+        os.close(os.open(path, flags, 0o666))
+    check_regular(path, error=error)
 
 
 def write_whole(path: Path, content: bytes) -> None:
