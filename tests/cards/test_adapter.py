@@ -115,3 +115,38 @@ def test_damaged_metadata_is_refused(tmp_path: Path) -> None:
     path = lora(tmp_path / "a.safetensors", shapes, {key: "[]"})
     with pytest.raises(InputError, match="its lora_adapter_metadata is not a JSON object"):
         locate_adapter(str(path))
+
+
+KEY = f"unet.{TO_Q}.lora_A.weight"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"alpha_pattern": {"([a-z_.0-9]+)+X": 8}}, "is not the name of a layer"),
+        ({"alpha_pattern": {".*.*.*.*": 8}}, "is not the name of a layer, with at most 3 times"),
+        ({"alpha_pattern": ["to_q"]}, "alpha_pattern must be an object"),
+        ({"alpha_pattern": {"to_q": "x"}}, "'x' is not a number"),
+        ({"lora_alpha": [4]}, "'[4]' is not a number"),
+        ({"lora_alpha": float("inf")}, "'inf' is not a number"),
+    ],
+)
+def test_a_config_of_peft_that_would_hang_or_crash_is_refused(
+    tmp_path: Path, config: dict[str, object], message: str
+) -> None:
+    own = lora(tmp_path / "adapter_model.safetensors", pair(KEY))
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    flat = {f"unet.{key}": value for key, value in config.items()}
+    other = lora(tmp_path / "b.safetensors", pair(KEY), {"lora_adapter_metadata": json.dumps(flat)})
+    for path in (own, other):
+        with pytest.raises(InputError) as refused:
+            locate_adapter(str(path))
+        assert message in str(refused.value)
+
+
+def test_patterns_that_peft_writes_pass(tmp_path: Path) -> None:
+    path = lora(tmp_path / "adapter_model.safetensors", pair(KEY))
+    pattern = {"to_q": 8, "^down_blocks.0.attentions.1": 4, r".*to_out\.0$": 2.5}
+    config = {"lora_alpha": 4, "alpha_pattern": pattern}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    locate_adapter(str(path))

@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
+from tests.cards.checkpoints import local
+from turbo_lab.cards import locate
 from turbo_lab.cards.folder import (
     check_files,
     component_files,
     components_of,
-    has_unlisted_index,
+    has_unlisted_files,
     read_json,
     read_scheduler,
     tokenizer_files,
@@ -248,12 +250,48 @@ def test_files_of_a_tokenizer_are_known_by_their_endings(tmp_path: Path) -> None
 
 
 def test_an_index_next_to_whole_weights_must_be_listed(part: Path) -> None:
-    sources = {"unet/a.safetensors": part / "a.safetensors"}
-    assert not has_unlisted_index(sources)
+    sources = {
+        "unet/a.safetensors": part / "a.safetensors",
+        "unet/config.json": part / "config.json",
+    }
+    assert not has_unlisted_files(part.parent, sources)
     index = part / "a.safetensors.index.json"
     index.touch()
-    assert has_unlisted_index(sources)
-    assert not has_unlisted_index(sources | {"unet/a.safetensors.index.json": index})
+    assert has_unlisted_files(part.parent, sources)
+    assert not has_unlisted_files(part.parent, sources | {"unet/a.safetensors.index.json": index})
+
+
+@pytest.mark.parametrize(
+    ("name", "is_read"),
+    [
+        ("unet/adapter_config.json", True),
+        ("unet/evil.py", True),
+        ("None.py", True),
+        ("unet/a.fp16.safetensors", False),
+        ("unet/a.safetensors.index.fp16.json", False),
+        ("unet/flax_model.msgpack", False),
+        ("README.md", False),
+    ],
+)
+def test_files_that_a_loader_reads_must_be_listed(part: Path, name: str, is_read: bool) -> None:
+    sources = {
+        "unet/a.safetensors": part / "a.safetensors",
+        "unet/config.json": part / "config.json",
+    }
+    (part.parent / name).touch()
+    assert has_unlisted_files(part.parent, sources) == is_read
+
+
+def test_a_lora_that_came_with_a_text_encoder_is_not_loaded(
+    tiny_sdxl_dir: Path, tmp_path: Path
+) -> None:
+    """transformers would put it on, and the model would keep its digest."""
+    model = shutil.copytree(tiny_sdxl_dir, tmp_path / "model")
+    (model / "text_encoder" / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (model / "text_encoder" / "adapter_model.safetensors").touch()
+    found = locate(local(model))
+    assert found.digest == locate(local(tiny_sdxl_dir)).digest
+    assert not list(found.path.rglob("adapter_*"))
 
 
 @pytest.mark.parametrize(

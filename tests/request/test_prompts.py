@@ -10,6 +10,7 @@ import pytest
 from turbo_lab.cards import ConfigNode, conf_dir
 from turbo_lab.errors import InputError
 from turbo_lab.request.prompts import (
+    MAX_PROMPTS,
     from_text,
     prompts_from_config,
     read_prompts,
@@ -183,4 +184,10 @@ def test_a_field_that_is_too_long_is_refused_with_its_line(tmp_path: Path) -> No
     path = tmp_path / "huge.tsv"
     path.write_text("Prompt\tNote\na key\t-\n" + "x" * 200_000 + "\t-\n")
     with pytest.raises(InputError, match="huge.tsv: line 3: field larger than field limit"):
+        read_prompts(path)
+
+
+def test_a_file_of_more_prompts_than_images_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "many.txt", "a\n" * (MAX_PROMPTS + 1))
+    with pytest.raises(InputError, match="has more than 1,000,000 prompts"):
         read_prompts(path)

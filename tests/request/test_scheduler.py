@@ -60,6 +60,7 @@ def test_step_counts_are_refused_as_diffusers_refuses_them(
         ({"beta_schedule": "cosine"}, "beta_schedule=cosine: must be one of linear, scaled_linear"),
         ({"beta_end": 12}, "beta_end=12: must be a number between 0 and 1"),
         ({"num_train_timesteps": 0}, "num_train_timesteps=0: must be an integer"),
+        ({"num_train_timesteps": 10**12}, "0: must be at most 100,000"),
         ({"use_karras_sigmas": True, "use_beta_sigmas": True}, "set at most one of them"),
         (
             {"_class_name": "EulerScheduler"},

@@ -171,7 +171,7 @@ def _about(model: str) -> dict:  # type: ignore[type-arg]
     """Of the 64x64 image that is black."""
     recipe = {
         "model": model,
-        "scheduler": "{}",
+        "scheduler": '{"_class_name": "EulerDiscreteScheduler"}',
         "lora": [],
         "num_inference_steps": 1,
         "guidance_scale": 0.0,

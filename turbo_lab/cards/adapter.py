@@ -6,8 +6,10 @@ scales it. What cannot be loaded is refused before torch is imported.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from turbo_lab.cards.card import AdapterCard, adapter_card, adapter_names
@@ -28,6 +30,8 @@ DEFAULT_FILE = "pytorch_lora_weights.safetensors"
 PEFT_FILE, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 # Where diffusers keeps the configurations of a file's parts: one JSON object.
 _METADATA_KEY = "lora_adapter_metadata"
+_LAYER_PATTERN = re.compile(r"\^?(?:[\w-]|\.\*|\\?\.)*\$?")
+_MAX_WILDCARDS = 3
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,7 @@ def read_configs(path: Path, header: Header, where: str) -> dict[str, dict[str, 
                 f"{where}: {PEFT_CONFIG}: is {values['peft_type']!a}, which diffusers does not "
                 "load for SDXL; use a LoRA"
             )
+        _check_alphas(values, where)
         return {"": values}
     if _METADATA_KEY not in header.metadata:
         return {}
@@ -133,7 +138,28 @@ def read_configs(path: Path, header: Header, where: str) -> dict[str, dict[str, 
     for key, value in flat.items():
         part, _, name = str(key).partition(".")
         configs.setdefault(part, {})[name] = value
+    for config_of_part in configs.values():
+        _check_alphas(config_of_part, where)
     return configs
+
+
+def _check_alphas(config: Mapping[str, object], where: str) -> None:
+    """Refuse alphas that are not numbers, and names that are more than names.
+
+    peft takes the keys of ``alpha_pattern`` as regular expressions, which may take for ever.
+    """
+    pattern = config.get("alpha_pattern") or {}
+    if not isinstance(pattern, Mapping):
+        raise InputError(f"{where}: alpha_pattern must be an object; get the file again")
+    for key in pattern:
+        if not _LAYER_PATTERN.fullmatch(key) or key.count("*") > _MAX_WILDCARDS:
+            raise InputError(
+                f"{where}: alpha_pattern: {key[:80]!a} is not the name of a layer, with at most "
+                f"{_MAX_WILDCARDS} times .* in it; write the names of the layers"
+            )
+    for alpha in (config.get("lora_alpha", 1), *pattern.values()):
+        if not isinstance(alpha, (int, float)) or not isfinite(alpha):
+            raise InputError(f"{where}: {str(alpha)[:80]!a} is not a number; get the file again")
 
 
 def _assumption(

@@ -171,7 +171,7 @@ def _foreign_kind(shapes: Shapes) -> str | None:
     return None
 
 
-def _check_unet(channels: int | None, added_width: int | None, text_width: Any, where: str) -> None:
+def _check_unet(channels: Any, added_width: int | None, text_width: Any, where: str) -> None:
     """Refuse UNets of other tasks and families.
 
     ``added_width``: width of the pooled text and size embedding; ``None`` if there is none.
@@ -179,11 +179,13 @@ def _check_unet(channels: int | None, added_width: int | None, text_width: Any, 
     """
     kind = {9: "an inpainting model", 8: "an image-editing model (InstructPix2Pix)"}
     if channels != _TEXT_TO_IMAGE_CHANNELS:
-        what = kind.get(channels or 0, "a model of another kind")
+        number = channels if isinstance(channels, int) else 0
+        what = kind.get(number, "a model of another kind")
         raise InputError(f"{where}: is {what} (its UNet takes {channels} channels); {_NEEDED}")
     if added_width is None:
         versions = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x"}
-        what = versions.get(text_width, "Stable Diffusion 1.x, 2.x or a relative")
+        width = text_width if isinstance(text_width, int) else 0
+        what = versions.get(width, "Stable Diffusion 1.x, 2.x or a relative")
         raise InputError(f"{where}: is {what} (its UNet takes no size embedding); {_NEEDED}")
     if added_width == _REFINER_WIDTH:
         raise InputError(f"{where}: is SDXL's refiner; {_NEEDED}")

@@ -15,6 +15,7 @@ from turbo_lab.cards.shape import SHAPE_FILE
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.untrusted.headers import read_header, refuse_lfs_pointer
 from turbo_lab.untrusted.json_text import parse_json
+from turbo_lab.untrusted.model_sizes import check_sizes
 from turbo_lab.untrusted.paths import MAX_CONFIG_BYTES, file_name, read_regular
 
 INDEX_FILE = "model_index.json"
@@ -25,6 +26,7 @@ PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 # Components that do not take part in text to image.
 UNUSED = ("scheduler", "safety_checker", "feature_extractor", "image_encoder")
 _TOKENIZER_FILES = (".json", ".txt", ".model")
+_CONFIGS = ("config.json", "tokenizer_config.json", "scheduler_config.json")
 
 
 def component_files(
@@ -81,10 +83,15 @@ def with_unet(base: Mapping[str, Path], unet: Mapping[str, Path]) -> dict[str, P
 
 
 def check_files(files: Mapping[str, Path]) -> None:
-    """Raise :class:`InputError` for weights that are cut off, and for Git LFS pointers."""
+    """Raise :class:`InputError` for weights that are cut off, and for Git LFS pointers.
+
+    Also refuses configs with sizes that no model of the family has.
+    """
     for path in files.values():
         if path.suffix == ".safetensors":
             read_header(path, "model")
+        elif path.name in _CONFIGS:
+            check_sizes(read_json(path), f"model: {path}")
         else:
             refuse_lfs_pointer(path, "model")
 
@@ -127,17 +134,29 @@ def weight_files(part: Path, variant: str | None) -> dict[str, Path]:
     raise MissingFilesError(f"model: {part / f'{stem}.safetensors'} does not exist{hint}")
 
 
-def has_unlisted_index(sources: Mapping[str, Path]) -> bool:
-    """Return whether a shard index that ``sources`` leaves out is next to whole weights.
+def has_unlisted_files(folder: Path, sources: Mapping[str, Path]) -> bool:
+    """Return whether a folder has files that a loader may read and that ``sources`` leaves out.
 
-    diffusers would load the shards that it names, which are neither checked nor hashed.
+    A shard index next to whole weights names shards, and ``adapter_config.json`` a LoRA, that
+    would be loaded although they are neither checked nor hashed. Code would be looked at.
     """
+    listed = {path.name for path in sources.values()} | {Path(name).name for name in sources}
+    places = {path.parent for path in sources.values()} | {folder}
     return any(
+        _may_be_read(path.name) and path.name not in listed
+        for place in places
+        for path in place.iterdir()
+    ) or any(
         path.with_name(f"{path.name}.index.json").is_file()
         and f"{relative}.index.json" not in sources
         for relative, path in sources.items()
         if relative.endswith(".safetensors")
     )
+
+
+def _may_be_read(name: str) -> bool:
+    """Return whether a loader may read a file: code and configs, not indexes of variants."""
+    return name.endswith(".py") or (name.endswith(".json") and ".index." not in name)
 
 
 def read_config(path: Path) -> bytes:

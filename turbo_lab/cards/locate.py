@@ -21,7 +21,7 @@ from turbo_lab.cards.folder import (
     UNUSED,
     component_files,
     components_of,
-    has_unlisted_index,
+    has_unlisted_files,
     read_json,
     read_scheduler,
     tokenizer_files,
@@ -172,7 +172,7 @@ def _assembled(
 ) -> ModelFiles:
     """Describe the model with files ``sources``, in ``folder`` itself or linked together."""
     is_plain = all(path == folder / relative for relative, path in sources.items())
-    if not is_plain or has_unlisted_index(sources):
+    if not is_plain or has_unlisted_files(folder, sources):
         # A variant's files under plain names: the same bytes load the same way everywhere.
         folder = link_together(card.name, sources, cache)
     index = read_json(folder / INDEX_FILE)
@@ -355,5 +355,8 @@ def _component_digests(files: Mapping[str, str]) -> dict[str, str]:
 
 def _native_resolution(folder: Path, unet: Mapping[str, object]) -> int | None:
     size = unet.get("sample_size")
-    levels = len(read_json(folder / "vae" / "config.json").get("block_out_channels", ()))
-    return int(size * 2 ** (levels - 1)) if isinstance(size, int) and levels else None
+    widths = read_json(folder / "vae" / "config.json").get("block_out_channels")
+    if not isinstance(size, int) or not isinstance(widths, list):
+        return None
+    # A VAE has four levels. With more than ten, no size would be left.
+    return int(size * 2 ** (len(widths) - 1)) if 0 < len(widths) <= 10 else None

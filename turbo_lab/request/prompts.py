@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from turbo_lab.cards import ConfigNode
@@ -19,6 +20,8 @@ from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import MAX_CONFIG_BYTES, confined, read_regular, user_path
 
 DATA = Path(__file__).parent.parent / "data" / "prompts"
+MAX_PROMPTS = 1_000_000
+"""Most prompts of a file."""
 _FORMATS_BY_SUFFIX = {".jsonl": "jsonl", ".ndjson": "jsonl", ".tsv": "parti", ".json": "coco"}
 
 
@@ -79,7 +82,12 @@ def read_prompts(path: Path, name: str | None = None, file_format: str = "auto")
         file_format = _FORMATS_BY_SUFFIX.get(path.suffix.lower(), "text")
     if file_format not in _READERS:
         raise unknown_name("prompts.format", file_format, [*_READERS, "auto"])
-    rows = list(_READERS[file_format](_read_text(path), path))
+    rows = list(islice(_READERS[file_format](_read_text(path), path), MAX_PROMPTS + 1))
+    if len(rows) > MAX_PROMPTS:
+        raise InputError(
+            f"prompts.path={path}: has more than {MAX_PROMPTS:,} prompts, which is the largest "
+            "num_images; split the file"
+        )
     if not rows:
         raise InputError(f"prompts.path={path}: has no prompts; write one per line")
     _check_ids(rows, path)
@@ -157,9 +165,8 @@ _Rows = Iterable[tuple[str, str, str]]
 
 def _text_rows(text: str, path: Path) -> _Rows:
     # splitlines() would also split at characters that may be part of a prompt, such as U+2028.
-    lines = [line.strip() for line in text.split("\n")]
-    prompts = [(n, line) for n, line in enumerate(lines, 1) if line]
-    for index, (number, line) in enumerate(prompts):
+    lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), 1))
+    for index, (number, line) in enumerate(found for found in lines if found[1]):
         yield str(index), line, f"line {number}"
 
 

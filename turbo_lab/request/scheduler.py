@@ -33,6 +33,8 @@ _SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 _DISTILLED = ("LCMScheduler", "TCDScheduler")
 _AT_MOST_TRAINED = ("DDIMScheduler", "DDIMParallelScheduler", "DDPMScheduler")
 _DISTILLED_STEPS, _TRAINED_STEPS = 50, 1000  # diffusers' defaults
+MAX_TRAINED_STEPS = 100_000
+"""Largest integer in a scheduler's config."""
 
 
 def canonical_scheduler(
@@ -105,6 +107,8 @@ def _check_value(where: str, key: str, value: object) -> None:
         isinstance(value, int) and is_number and value >= 1
     ):
         raise InputError(f"{where}: must be an integer, at least 1")
+    if isinstance(value, int) and value > MAX_TRAINED_STEPS:  # some hold an array of as many
+        raise InputError(f"{where}: must be at most {MAX_TRAINED_STEPS:,}")
     if isinstance(value, float) and not isfinite(value) and not key.startswith("lambda_"):
         raise InputError(f"{where}: must be finite")
 

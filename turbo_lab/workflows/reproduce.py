@@ -38,6 +38,7 @@ from turbo_lab.store.store import Store
 from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import file_name
 from turbo_lab.verdict import Verdict
+from turbo_lab.workflows.drawable import check_drawable, threads_of
 from turbo_lab.workflows.recorded_weights import GivenFiles, RecordedNames, recorded_weights
 
 
@@ -132,6 +133,8 @@ def drawing_of_png(path: Path, store: Store | None = None) -> Drawing:
             f"{path}: its pixels are not those that its recipe names; it was changed after it was "
             "drawn"
         )
+    if not 0 <= about.row < len(about.rows.seeds):
+        raise InputError(f"{where}: is damaged (row {about.row} of {len(about.rows.seeds)})")
     _check_negative_prompt(recipe, about.negative_prompt, path)
     layout = Layout(about.rows.prompts, about.rows.seeds, about.rows.sources or ())
     sources = {
@@ -220,7 +223,9 @@ def reproduce(
     ``num_threads``: CPU threads; ``None``: as many as it was drawn with, or 2 if that is unknown.
     ``given``: files that are not where they were; ``None``: all are.
     """
-    threads = num_threads or int((drawing.keys or {}).get("num_threads", 2))
+    subject = drawing.weights.subject
+    threads = num_threads or threads_of(drawing.keys, subject)
+    check_drawable(drawing.recipe, (batch.layout for batch in drawing.batches), subject)
     here = environment.fingerprint(
         device=environment.resolve_device(device), num_threads=threads
     ).keys
@@ -335,6 +340,11 @@ def _compare(
     if stage is None and images.pixel_sha256(pixels) == recorded.pixel_sha256:
         return None
     before = images.read_png(recorded.path)[0]
+    if before.shape != pixels.shape:
+        raise InputError(
+            f"{recorded.path}: is {before.shape[1]}x{before.shape[0]}, and its recipe draws "
+            f"{pixels.shape[1]}x{pixels.shape[0]}; it is not the image that was drawn"
+        )
     apart = np.abs(before.astype(np.int16) - pixels.astype(np.int16))
     return PixelDivergence(
         stage=stage or "pixels",
