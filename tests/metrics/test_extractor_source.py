@@ -170,3 +170,68 @@ def test_the_preprocessing_is_recorded_in_words(source: ExtractorSource) -> None
     found = plain_preprocessing(source.preprocessing)
     assert (found["image_size"], found["crop"], found["interpolation"]) == (32, "centre", "bicubic")
     assert found["mean"] == [0.5, 0.4, 0.6] and found["std"] == [0.25, 0.3, 0.2]
+
+
+def edited(clip_folder: Path, folder: Path, part: str, **values: object) -> Path:
+    """A copy of an extractor whose config has other values in one of its towers."""
+    shutil.copytree(clip_folder, folder)
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"][part] |= values
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "message"),
+    [
+        ("text_cfg", {"tokenizer_kwargs": {"trust_remote_code": True}}, "'trust_remote_code' is"),
+        ("text_cfg", {"tokenizer_kwargs": {"clean": ["lower"]}}, "'clean' is not passed on"),
+        ("vision_cfg", {"timm_model_name": "hf-hub:a/b"}, "'hf-hub:a/b', which timm fetches"),
+        ("vision_cfg", {"timm_model_name": "local-dir:/tmp"}, "'local-dir:/tmp', which timm"),
+        ("text_cfg", {"layers": 10**9}, "'layers' is more than 1,000"),
+        ("vision_cfg", {"image_size": None}, "image_size=None: must be one number"),
+    ],
+)
+def test_what_open_clip_would_run_or_fetch_is_refused(
+    clip_folder: Path, tmp_path: Path, part: str, values: dict[str, object], message: str
+) -> None:
+    folder = edited(clip_folder, tmp_path / "clip", part, **values)
+    with pytest.raises(InputError, match=message):
+        extractor_source(str(folder))
+
+
+def test_options_of_a_tokenizer_that_only_clean_text_pass(
+    clip_folder: Path, tmp_path: Path
+) -> None:
+    options = {"clean": "canonicalize", "strip_sep_token": True}
+    extractor_source(
+        str(edited(clip_folder, tmp_path / "clip", "text_cfg", tokenizer_kwargs=options))
+    )
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"model_cfg": 1}', "no JSON", '{"model_cfg": {}}'])
+def test_a_config_of_anything_else_is_refused(clip_folder: Path, tmp_path: Path, text: str) -> None:
+    folder = shutil.copytree(clip_folder, tmp_path / "clip")
+    (folder / "open_clip_config.json").write_text(text)
+    with pytest.raises(InputError, match="is not the config of an open_clip model"):
+        extractor_source(str(folder))
+
+
+def test_code_of_an_extractor_s_folder_is_not_run(
+    clip_folder: Path, tmp_path: Path, cache: DigestCache
+) -> None:
+    folder = shutil.copytree(clip_folder, tmp_path / "clip")
+    tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
+    tokenizer |= {"auto_map": {"AutoTokenizer": ["own.Tokenizer", "own.Tokenizer"]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    ran = tmp_path / "ran"
+    (folder / "own.py").write_text(f"import pathlib\npathlib.Path({str(ran)!r}).touch()\n")
+    ClipExtractor(extractor_source(str(folder)), cache)
+    assert not ran.exists()
+
+
+def test_a_tokenizer_that_open_clip_fetches_by_name_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.safetensors"
+    file.touch()
+    with pytest.raises(InputError, match="its tokenizer is timm/ViT-B-16-SigLIP of the hub"):
+        extractor_source("ViT-B-16-SigLIP", str(file))

@@ -150,7 +150,15 @@ def _load(source: ExtractorSource, device: torch.device) -> tuple[Any, Any]:
         device=device,
         require_pretrained=True,
     )
-    return model.eval().requires_grad_(False), open_clip.get_tokenizer(name)
+    # Without it, transformers asks on the terminal whether to run code that a folder names.
+    options = {"trust_remote_code": False} if local and _has_own_tokenizer(source) else {}
+    return model.eval().requires_grad_(False), open_clip.get_tokenizer(name, **options)
+
+
+def _has_own_tokenizer(source: ExtractorSource) -> bool:
+    """Return whether the tokenizer is one of transformers, and not open_clip's own."""
+    text = source.config["text_cfg"]
+    return isinstance(text, dict) and bool(text.get("hf_tokenizer_name"))
 
 
 def _finite(what: str, values: Features) -> Features:

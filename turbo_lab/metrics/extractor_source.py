@@ -16,15 +16,18 @@ from typing import Any
 
 from turbo_lab.cards.hub import cached_file, snapshot
 from turbo_lab.cards.packaged import WEIGHTS
-from turbo_lab.errors import InputError, MissingFilesError, unknown_name
+from turbo_lab.errors import MALFORMED, InputError, MissingFilesError, unknown_name
 from turbo_lab.identity import DigestCache, digest
 from turbo_lab.untrusted.json_text import parse_json
+from turbo_lab.untrusted.model_sizes import check_sizes
 from turbo_lab.untrusted.paths import MAX_CONFIG_BYTES, confined, read_regular, user_path
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
 CONFIG_FILE = "open_clip_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt")
 NANO_CLIP = WEIGHTS / "nano-clip"
+# How a prompt is cleaned before it is split into tokens.
+_TOKENIZER_OPTIONS = ("clean", "strip_sep_token")
 
 # open_clip/constants.py: OPENAI_DATASET_MEAN and _STD, its default for every model
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -150,6 +153,11 @@ def extractor_source(name: str = "nano-clip", pretrained: str | None = None) -> 
         raise MissingFilesError(f"extractor={name}: {weights} does not exist")
     model = preset.architecture if preset else name
     config = _builtin_config(model)
+    if fetched := config["text_cfg"].get("hf_tokenizer_name"):
+        raise InputError(
+            f"extractor={name}: its tokenizer is {fetched} of the hub, which open_clip fetches by "
+            "name; give the folder of the model in open_clip's own format, with its tokenizer"
+        )
     constants = Preprocessing(int(config["vision_cfg"]["image_size"]), _MEAN, _STD)
     return ExtractorSource(
         f"{name}-{weights.stem}", model, weights=weights, config=config, preprocessing=constants
@@ -194,21 +202,27 @@ def _from_folder(name: str, folder: Path) -> ExtractorSource:
             f"extractor={name}: {folder} lacks {' and '.join(missing)}; "
             "give the folder of an open_clip model in its own format"
         )
-    values = parse_json(
-        read_regular(folder / CONFIG_FILE, follow_links=True, limit_bytes=MAX_CONFIG_BYTES)
-    )
-    config, image = values["model_cfg"], values.get("preprocess_cfg", {})
-    _check_text_tower(name, folder, config["text_cfg"])
-    size = config["vision_cfg"]["image_size"]
-    if not isinstance(size, int):
+    try:
+        values = parse_json(
+            read_regular(folder / CONFIG_FILE, follow_links=True, limit_bytes=MAX_CONFIG_BYTES)
+        )
+        config, image = values["model_cfg"], values.get("preprocess_cfg", {})
+        vision, text = config["vision_cfg"], config["text_cfg"]
+        preprocessing = Preprocessing(
+            image_size=vision["image_size"],
+            mean=tuple(float(v) for v in image.get("mean", _MEAN)),
+            std=tuple(float(v) for v in image.get("std", _STD)),
+            interpolation=str(image.get("interpolation", "bicubic")),
+            resize_mode=str(image.get("resize_mode", "shortest")),
+        )
+        _check_towers(name, folder, vision, text)
+    except MALFORMED as error:
+        raise InputError(
+            f"extractor={name}: {folder / CONFIG_FILE} is not the config of an open_clip model "
+            f"({type(error).__name__}: {error}); get the file again"
+        ) from error
+    if not isinstance(size := preprocessing.image_size, int):
         raise InputError(f"extractor={name}: image_size={size}: must be one number, a square")
-    preprocessing = Preprocessing(
-        image_size=size,
-        mean=tuple(float(v) for v in image.get("mean", _MEAN)),
-        std=tuple(float(v) for v in image.get("std", _STD)),
-        interpolation=str(image.get("interpolation", "bicubic")),
-        resize_mode=str(image.get("resize_mode", "shortest")),
-    )
     if preprocessing.resize_mode not in ("shortest", "squash"):
         raise InputError(
             f"extractor={name}: resize_mode={preprocessing.resize_mode}: must be shortest or squash"
@@ -218,8 +232,26 @@ def _from_folder(name: str, folder: Path) -> ExtractorSource:
     )
 
 
-def _check_text_tower(name: str, folder: Path, text: Mapping[str, object]) -> None:
-    """Refuse a model for which open_clip would fetch files when it is loaded."""
+def _check_towers(
+    name: str, folder: Path, vision: Mapping[str, object], text: Mapping[str, Any]
+) -> None:
+    """Refuse a model for which open_clip would fetch files or run code when it is loaded."""
+    for tower in (vision, text):
+        check_sizes(tower, f"extractor={name}: {CONFIG_FILE}")
+    timm = str(vision.get("timm_model_name") or "")
+    if ":" in timm or "/" in timm:
+        raise InputError(
+            f"extractor={name}: its vision tower is {timm[:80]!a}, which timm fetches by name; "
+            "take a model whose vision tower is in timm or open_clip"
+        )
+    # open_clip passes them on to transformers, where one of them allows the folder's own code.
+    for key, value in (text.get("tokenizer_kwargs") or {}).items():
+        if key not in _TOKENIZER_OPTIONS or not isinstance(value, (str, bool)):
+            raise InputError(
+                f"extractor={name}: {CONFIG_FILE}: tokenizer_kwargs: {key[:80]!a} is not passed "
+                f"on, only {' and '.join(_TOKENIZER_OPTIONS)} are; remove it, or get the file from "
+                "a source that you trust"
+            )
     if text.get("hf_model_name"):
         raise InputError(
             f"extractor={name}: its text tower is {text['hf_model_name']} of transformers, which "
