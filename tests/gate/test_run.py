@@ -15,5 +15,6 @@ def test_a_check_that_breaks_leaves_the_others_their_verdicts(small_gate: Inputs
     verdicts = {row.name: str(row.verdict) for row in result.checks}
     assert (verdicts["latency"], verdicts["clip_score"]) == ("error", "pass")
     assert result.verdict.exit_code == 4
-    report = gate_report(result, ["candidate.seed=0"], [])
+    report = gate_report(result, ["candidate.seed=0", "tracking.uri=http://me:s3cret@host"], [])
     assert report.checks[-1].note == "RuntimeError: device-side assert"
+    assert report.candidate == ("candidate.seed=0", "tracking.uri=http://host")

@@ -20,6 +20,11 @@ def test_a_case_is_one_batch_of_one_cell() -> None:
         resolve_case("shared", ["share=batched"])
 
 
+def test_a_case_with_a_password_is_refused() -> None:
+    with pytest.raises(InputError, match="golden x: its settings contain a password or a key"):
+        resolve_case("x", ["num_images=1", "tracking.uri=http://me:s3cret@host"])
+
+
 def test_a_case_is_drawn_with_its_own_threads(library: GoldenLibrary) -> None:
     base = library.cases()["two-steps"][:-1]
     cases = [resolve_case(str(n), (*base, f"num_threads={n}")) for n in (1, 2)]

@@ -8,7 +8,7 @@ import pytest
 
 from turbo_lab.cards import adapter_card, model_card
 from turbo_lab.errors import InputError
-from turbo_lab.workflows.download import downloads, fetch, snapshot_lacks
+from turbo_lab.workflows.download import _without_credentials, downloads, fetch, snapshot_lacks
 
 
 def repositories(name: str) -> list[str]:
@@ -64,3 +64,15 @@ def test_a_file_is_looked_for_in_the_cards_own_snapshot(
     assert snapshot_lacks(card, "model_index.json"), "it is in another revision"
     (home / str(card.revision) / "model_index.json").touch()
     assert not snapshot_lacks(card, "model_index.json")
+
+
+def test_a_password_in_the_hub_s_address_is_not_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from huggingface_hub.utils.logging import get_logger
+
+    entry = get_logger("huggingface_hub").makeRecord(
+        "huggingface_hub", 30, "f", 1, "%s refused by %s", ("GET", "http://me:s3cret@host/x"), None
+    )
+    assert _without_credentials(entry)
+    assert entry.getMessage() == "GET refused by http://host/x"

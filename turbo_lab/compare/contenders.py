@@ -39,6 +39,7 @@ from turbo_lab.planning.random_weights import refuse_random_weights
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, measuring, vary
 from turbo_lab.request.request import Request
 from turbo_lab.store.record import Timing
+from turbo_lab.untrusted.redaction import redact
 from turbo_lab.verdict import Verdict, worst
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Entrant:
         request = self.sweep.cells[0].request
         steps = request.num_inference_steps
         unit = "step" if steps == 1 else "steps"
-        return " ".join([request.model, str(steps), unit, *self.label_words])
+        return " ".join([request.model, str(steps), unit, *map(redact, self.label_words)])
 
     def at(self, steps: int) -> Entrant:
         """Return the entrant with another number of steps."""

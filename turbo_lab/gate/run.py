@@ -27,6 +27,7 @@ from turbo_lab.gate.performance_checks import INSTRUMENTS, Instruments
 from turbo_lab.gate.run_checks import DrawnSides, all_checks, draw_sides
 from turbo_lab.golden.tiers import choose_tier
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, with_store
+from turbo_lab.untrusted.redaction import redact
 from turbo_lab.verdict import Direction, Verdict
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def gate_report(
         verdict=result.verdict,
         gate=inputs.policy.name,
         checks=result.checks,
-        candidate=tuple(candidate),
-        baseline=inputs.policy.baseline if is_stored else tuple(baseline),
+        candidate=tuple(map(redact, candidate)),
+        baseline=inputs.policy.baseline if is_stored else tuple(map(redact, baseline)),
         baseline_digest=None,
         prompts={},
         identical_images=None,

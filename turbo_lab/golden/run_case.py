@@ -29,6 +29,7 @@ from turbo_lab.request.recipe import Batch, Cell
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams
 from turbo_lab.store.encode import DrawnBatch, EncodePng, encode_batch
 from turbo_lab.store.record import Exactness
+from turbo_lab.untrusted.redaction import redact
 
 if TYPE_CHECKING:
     import torch
@@ -97,6 +98,11 @@ def composed_case(name: str, points: Sequence[GridPoint], words: Sequence[str]) 
 
     Raises ``InputError`` for a grid or more than one batch.
     """
+    if any(redact(word) != word for word in words):
+        raise InputError(
+            f"golden {name}: its settings contain a password or a key, and goldens are passed on; "
+            "leave tracking.uri out"
+        )
     sweep = resolve_points(points)
     refuse_random_weights(sweep, f"golden {name}", "record goldens of models with weights")
     cells = sweep.cells

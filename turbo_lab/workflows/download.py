@@ -6,6 +6,7 @@ after the licence was shown. Refuses what is packaged or the user's own.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from turbo_lab.cards.card import Card, ModelCard, vae_card, vae_names
 from turbo_lab.cards.hub import Download, cache_dir, download_of, snapshot
 from turbo_lab.documents.models import FetchedRepository
 from turbo_lab.errors import IncompleteError, InputError, unknown_name
+from turbo_lab.untrusted.redaction import redact
 
 
 def downloads(name: str) -> list[Download]:
@@ -34,7 +36,10 @@ def fetch(download: Download) -> FetchedRepository:
     import huggingface_hub
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils.logging import get_logger
 
+    for handler in get_logger("huggingface_hub").handlers:
+        handler.addFilter(_without_credentials)
     card = download.card
     if constants.HF_HUB_OFFLINE:
         raise InputError("models get: HF_HUB_OFFLINE is set; unset it, or copy the files yourself")
@@ -47,7 +52,7 @@ def fetch(download: Download) -> FetchedRepository:
             endpoint=os.environ.get("HF_ENDPOINT"),
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = redact(" ".join(str(error).split()))[:300]
         raise IncompleteError(f"models get: {card.repository}: {reason}") from error
     if missing := [file for file in download.files if snapshot_lacks(card, file)]:
         raise IncompleteError(f"models get: {card.repository} has no {', '.join(missing)}")
@@ -60,6 +65,12 @@ def fetch(download: Download) -> FetchedRepository:
         license_source=card.license_source,
         path=Path(found),
     )
+
+
+def _without_credentials(entry: logging.LogRecord) -> bool:
+    """Redact what the hub's client logs: it quotes ``HF_ENDPOINT``, which may hold a password."""
+    entry.msg, entry.args = redact(entry.getMessage()), ()
+    return True
 
 
 def snapshot_lacks(card: Card, file: str) -> bool:
