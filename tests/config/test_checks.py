@@ -71,8 +71,18 @@ def test_a_comma_in_a_prompt_is_no_grid_in_silence() -> None:
     assert len(config.compose("plan", ["prompt='a key','a cat'"])) == 2
 
 
-@pytest.mark.parametrize("word", ["hydra/sweeper=basic", "hydra/launcher=basic"])
-def test_hydras_own_groups_are_not_changed(word: str) -> None:
+@pytest.mark.parametrize(
+    "word",
+    [
+        "hydra/sweeper=basic",
+        "hydra/launcher=basic",
+        "hydra.searchpath=[file:///tmp/conf]",
+        "hydra.sweeper._target_=os.system",
+        "hydra.callbacks={a:{_target_:os.system}}",
+        "hydra.job.env_copy=[HOME]",
+    ],
+)
+def test_hydras_own_settings_are_not_changed(word: str) -> None:
     with pytest.raises(InputError, match="is turbo-lab's own; leave it out"):
         config.compose("plan", [word])
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from tests.golden.observations import observation, recorded
+from turbo_lab import config
 from turbo_lab.errors import InputError, StoreError
+from turbo_lab.golden.document import Golden
 from turbo_lab.golden.library import (
     GoldenLibrary,
     from_strip,
@@ -17,6 +22,7 @@ from turbo_lab.golden.library import (
     packaged_root,
     to_strip,
 )
+from turbo_lab.images import encode_png
 
 
 @pytest.fixture
@@ -136,6 +142,7 @@ def test_what_is_not_a_golden_of_ours_is_no_orphan_and_stays(library: GoldenLibr
         ([["one"]], "cases must be an object"),
         ({"../one": ["seed=1"]}, "must consist of letters"),
         ({"one/two": ["seed=1"]}, "must consist of letters"),
+        ({"one": ["prompt=${oc.env:TOKEN}"]}, "reads a value from elsewhere, such as an env"),
     ],
 )
 def test_cases_that_make_no_sense_are_refused(
@@ -175,3 +182,42 @@ def test_packaged_goldens_stay_small() -> None:
     for folder in folders:
         size = sum(path.stat().st_size for path in folder.iterdir())
         assert size <= 60 << 10 or not folder.name.startswith("nano-turbo"), folder
+
+
+def test_a_text_with_an_escaped_interpolation_is_a_text(library: GoldenLibrary) -> None:
+    library.write_cases({"one": (config.quoted("a ${sign}"),)})
+    assert library.cases() == {"one": (r"'a \${sign}'",)}
+
+
+def rewritten(library: GoldenLibrary, file: str, content: bytes) -> Golden:
+    """The golden with another file, and with the digest of that file."""
+    folder = library.root / "case"
+    (folder / file).write_bytes(content)
+    field = {"image.png": "image", "tensors.safetensors": "tensors"}[file]
+    sha256 = hashlib.sha256(content).hexdigest()
+    return replace(library.read("case"), **{field: sha256})
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("image.png", b"no image"),
+        ("image.png", encode_png(np.zeros((3, 7, 3), np.uint8), {})),
+        ("tensors.safetensors", b"no tensors"),
+        ("tensors.safetensors", save({"noise": np.zeros(3, np.float32)})),
+    ],
+)
+def test_files_that_fit_their_digests_and_nothing_else_are_refused(
+    library: GoldenLibrary, file: str, content: bytes
+) -> None:
+    recorded(library, observation())
+    with pytest.raises(StoreError, match=f"{file}: cannot be read|the stored .* does not match"):
+        library.stored_tensors(rewritten(library, file, content))
+
+
+def test_a_golden_without_images_is_refused(library: GoldenLibrary) -> None:
+    recorded(library, observation())
+    golden = library.read("case")
+    without = tuple(m for m in golden.stages if m.stage != "pixels")
+    with pytest.raises(StoreError, match=r"image\.png: cannot be read"):
+        library.stored_tensors(replace(golden, stages=without))

@@ -53,7 +53,7 @@ def check_overrides(overrides: Sequence[str]) -> None:
             ) from error
         if override.type is not OverrideType.CHANGE:
             raise InputError(f"{text}: keys cannot be added or removed; write key=value")
-        if text.startswith("hydra/"):
+        if text.startswith(("hydra/", "hydra.")):
             raise InputError(f"{text}: {text.split('=')[0]} is turbo-lab's own; leave it out")
         _check_comma(override)
         if not (num_values := _num_values(override)):
@@ -67,7 +67,7 @@ def check_overrides(overrides: Sequence[str]) -> None:
             raise too_many_points(text)
         key = override.key_or_group
         root = key.split(".")[0].split("/")[0].split("@")[0]
-        if root not in known_keys() and root != "hydra":
+        if root not in known_keys():
             raise unknown_name("key", key, known_keys(), _OTHER_NAMES.get(root.lower()))
         if (conf_dir() / key).is_dir():
             _check_choices(key, override)

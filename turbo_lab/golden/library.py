@@ -16,7 +16,6 @@ checked against its digest when it is read. Refuses to overwrite a golden unless
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -25,16 +24,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from turbo_lab.cards import conf_dir
-from turbo_lab.errors import InputError, StoreError, unknown_name
+from turbo_lab.errors import MALFORMED, InputError, StoreError, unknown_name
 from turbo_lab.golden.document import Golden, GoldenContent, golden_document, read_golden
 from turbo_lab.golden.stages import StageValue, Values, mark, stage_kind
 from turbo_lab.identity import user_cache
-from turbo_lab.images import encode_png
+from turbo_lab.images import UNREADABLE, decode_png, encode_png
 from turbo_lab.request.prompts import DATA
 from turbo_lab.store import record as records
 from turbo_lab.untrusted.paths import confined, read_regular, replace_file
@@ -50,6 +48,8 @@ _DOCUMENT, _TENSORS, _IMAGE, _CASES = (
 )
 _PIXELS = "pixels"
 _FILES = (_DOCUMENT, _TENSORS, _IMAGE)
+# ``${...}`` of OmegaConf, unless an odd number of backslashes is in front.
+_INTERPOLATION = re.compile(r"(?<!\\)(?:\\\\)*\$\{")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -89,6 +89,11 @@ class GoldenLibrary:
             check_name(name)
             if not isinstance(overrides, list) or not all(isinstance(o, str) for o in overrides):
                 raise StoreError(f'{path}: {name} must be a list of overrides, as in ["seed=1"]')
+            if read := [one for one in overrides if _INTERPOLATION.search(one)]:
+                raise StoreError(
+                    f"{path}: {name}: {read[0][:80]!a} reads a value from elsewhere, such as an "
+                    "environment variable; write the value itself"
+                )
         return {name: tuple(overrides) for name, overrides in cases.items()}
 
     def has_cases(self) -> bool:
@@ -165,17 +170,18 @@ class GoldenLibrary:
         content = self._find(self._file(golden.name, _TENSORS), golden.tensors)
         try:
             tensors = dict(load(content))
-        except SafetensorError as error:
+        except (SafetensorError, *MALFORMED) as error:
             raise StoreError(f"{folder / _TENSORS}: cannot be read ({error})") from error
         strip = self._find(self._file(golden.name, _IMAGE), golden.image)
-        with Image.open(io.BytesIO(strip)) as image:
-            pixels = np.asarray(image.convert("RGB"))
-        shape = next(m.shape for m in golden.stages if m.stage == _PIXELS)
-        tensors[_PIXELS] = from_strip(pixels, shape[0])
+        try:
+            count = next((m.shape[0] for m in golden.stages if m.stage == _PIXELS), 0)
+            tensors[_PIXELS] = from_strip(decode_png(strip), count)
+        except (*UNREADABLE, *MALFORMED) as error:
+            raise StoreError(f"{folder / _IMAGE}: cannot be read ({error})") from error
         for known in golden.stages:
             if known.stage in tensors:
                 value = StageValue(known.stage, known.dtype, tensors[known.stage])
-                if mark(value).sha256 != known.sha256:
+                if value.values.shape != known.shape or mark(value).sha256 != known.sha256:
                     raise StoreError(
                         f"{folder}: the stored {known.stage} does not match {_DOCUMENT}; "
                         "restore the folder from version control"
