@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.report.results import sweep_result, with_cell
 from turbo_lab.report.csv import cells_csv, images_csv
@@ -63,3 +64,21 @@ def test_any_prompt_survives(tmp_path: Path) -> None:
 
 def test_a_sweep_without_images_has_no_rows() -> None:
     assert images_csv([]) == "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('=HYPERLINK("http://x")', '\'=HYPERLINK("http://x")'),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("-2+3", "'-2+3"),
+        ("\t=1", "'\t=1"),
+        ("a = b", "a = b"),
+        ("-0.5", "-0.5"),
+    ],
+)
+def test_no_text_is_a_formula(text: str, field: str) -> None:
+    cell = replace(sweep_result(None).cells[0], axes={text: text, "seed": -1})
+    names, values = list(csv.reader(io.StringIO(cells_csv([cell]), newline="")))
+    assert (names[0], values[0], values[1]) == (field, field, "-1")

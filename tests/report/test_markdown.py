@@ -83,3 +83,11 @@ def test_rows_that_did_not_pass_come_first() -> None:
     assert lines[6:] == [r"| b\|c | ❌ regression | \<worse\> |", "| a | ✅ pass | ok |"]
     empty = outcomes_markdown(Outcomes("golden check", Verdict.UNCOVERED, ()))
     assert "no cases." in empty
+
+
+def test_names_in_somebody_else_s_sweep_are_not_markup() -> None:
+    sweep = sweep_result(None)
+    cells = [replace(cell, axes={"<img src=x>|a": 1}) for cell in sweep.cells]
+    text = sweep_markdown(replace(sweep, cells=tuple(cells)))
+    assert "<img" not in text.replace("\\<", "")
+    assert text.splitlines()[4].replace("\\|", "").count("|") == 6

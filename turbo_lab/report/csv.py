@@ -1,7 +1,8 @@
 """Tables of a sweep as CSV: one row per cell, and one row per image.
 
 Values are written in full precision, with their unit and interval in separate columns.
-An empty field is a value that there is none of.
+An empty field is a value that there is none of. A text that a spreadsheet would run as a formula,
+such as a prompt that begins with ``=``, has an apostrophe in front.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from turbo_lab.documents.sweep import Axes, CellResult, ImageFile, MetricValue
 
 Row = Mapping[str, object]
 _IDS = ("pixel_sha256", "cell_id", "record_id")
+# https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def cells_csv(cells: Sequence[CellResult], folders: Mapping[str, str] | None = None) -> str:
@@ -80,7 +83,21 @@ def _table(rows: Iterable[Row]) -> str:
     names = dict.fromkeys(name for row in listed for name in row if name not in _IDS)
     names |= dict.fromkeys(name for name in _IDS if any(name in row for row in listed))
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(names), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(listed)
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([_field(name) for name in names])
+    writer.writerows([_field(row.get(name, "")) for name in names] for row in listed)
     return buffer.getvalue()
+
+
+def _field(value: object) -> object:
+    """Return a value as a field that no spreadsheet runs as a formula.
+
+    A text that begins like one gets an apostrophe in front; a number stays a number.
+    """
+    if not isinstance(value, str) or not value.startswith(_FORMULA_STARTS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value

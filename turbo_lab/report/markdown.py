@@ -58,7 +58,7 @@ def gate_markdown(report: GateReport) -> str:
         lines += ["", same]
     if differs:
         lines += ["", "| fingerprint | baseline | here |", "| --- | --- | --- |"]
-        lines += [f"| {d.key} | {_cell(d.baseline)} | {_cell(d.here)} |" for d in differs]
+        lines += [f"| {_name(d.key)} | {_cell(d.baseline)} | {_cell(d.here)} |" for d in differs]
     return "\n".join(lines) + "\n"
 
 
@@ -108,13 +108,13 @@ def sweep_markdown(sweep: SweepResult) -> str:
 def _sweep_table(cells: Sequence[CellResult]) -> str:
     """Return one row per cell, with the best value of each column in bold."""
     found = brief_table(cells)
-    heads = [*(short_axis(name) for name in found.axes), *found.headings]
+    heads = [_name(head) for head in (*map(short_axis, found.axes), *found.headings)]
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     for cell, row in zip(cells, found.rows, strict=True):
         values = [_cell(cell.axes.get(name, "")) for name in found.axes]
         metrics = [f"**{one.text}**" if one.is_best else one.text for one in row]
         lines.append(f"| {' | '.join([*values, *metrics])} |")
-    return "\n".join([*lines, "", *found.notes]) + "\n"
+    return "\n".join([*lines, "", *map(_name, found.notes)]) + "\n"
 
 
 def describe(check: CheckResult) -> str:
@@ -167,12 +167,17 @@ def difference_interval(check: CheckResult) -> str:
     return f"{low:+.3g} to {high:+.3g}"
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, marks: str = "\\|<>`*_[]") -> str:
     """Return text that can neither end a table cell nor become markup."""
     text = " ".join(str(value).split())
-    for mark in ("\\", "|", "<", ">", "`", "*", "_", "[", "]"):
+    for mark in marks:
         text = text.replace(mark, "\\" + mark)
     return text
+
+
+def _name(text: str) -> str:
+    """Return a name or a note of somebody else's document; ``_`` in a name is not markup."""
+    return _cell(text, "\\|<>`")
 
 
 _PUBLISHED = {
