@@ -149,3 +149,12 @@ def test_a_folder_by_relative_paths(tmp_path: Path) -> None:
 def test_a_file_that_is_gone_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         DigestCache(tmp_path / "digests.jsonl").file(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("line", [b"[]", b"7", b'{"path": 1}', b'{"path": [], "mark": 1}', b"\xff"])
+def test_a_line_of_anything_else_is_passed_over(tmp_path: Path, line: bytes) -> None:
+    cache, file = tmp_path / "digests.jsonl", tmp_path / "file"
+    file.write_bytes(b"x")
+    known = DigestCache(cache).file(file)
+    cache.write_bytes(line + b"\n" + cache.read_bytes())
+    assert DigestCache(cache).file(file) == known == hash_file(file)

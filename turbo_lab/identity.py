@@ -15,7 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turbo_lab.errors import InputError
+from turbo_lab.errors import MALFORMED, InputError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -116,12 +116,13 @@ class DigestCache:
     def _read(self) -> dict[str, tuple[list[int], str]]:
         known: dict[str, tuple[list[int], str]] = {}
         if self._path.exists():
-            for line in self._path.read_text().splitlines():
+            text = self._path.read_text(encoding="utf-8", errors="replace")
+            for line in text.splitlines():
                 try:
                     row = json.loads(line)
-                except (ValueError, RecursionError):  # cut short by a crash
+                    known[row["path"]] = (row["mark"], row["sha256"])
+                except (*MALFORMED, RecursionError):  # cut short by a crash, or damaged
                     continue
-                known[row["path"]] = (row["mark"], row["sha256"])
         return known
 
     def _append(self, row: Mapping[str, object]) -> None:

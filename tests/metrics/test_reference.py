@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.metrics.reference import (
@@ -103,3 +105,12 @@ def test_files_of_before_without_a_root_are_read() -> None:
         np.testing.assert_allclose(
             reference.root @ reference.root, reference.covariance, atol=1e-9, rtol=1e-6
         )
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float8_e4m3fn])
+def test_types_that_numpy_lacks_are_refused(tmp_path: Path, kind: torch.dtype) -> None:
+    path = tmp_path / "a.safetensors"
+    tensors = {"mean": torch.zeros(1).to(kind), "covariance": torch.ones(1, 1).to(kind)}
+    save_file(tensors, path, {"n": "5", "extractor": "x"})
+    with pytest.raises(InputError, match="is not a reference file"):
+        load_reference(path)

@@ -78,6 +78,18 @@ def test_a_link_in_place_of_an_image_is_refused_and_nothing_is_left(
     assert {path.name for path in tmp_path.iterdir()} == {"store", "secret"}
 
 
+def test_a_linked_folder_of_a_sweep_gives_no_files(sweep: SweepResult, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "sheet.png").write_text("secret")
+    folder = sweep.store / "sweeps" / sweep.sweep_id
+    folder.parent.mkdir(exist_ok=True)
+    folder.symlink_to(elsewhere)
+    with pytest.raises(InputError, match="is a symbolic link"):
+        export_sweep(sweep, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_failure_on_the_way_leaves_nothing(
     sweep: SweepResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.errors import MALFORMED, InputError, MissingFilesError
 from turbo_lab.identity import hash_file, sha256_text
 from turbo_lab.metrics.inputs import Floats
 from turbo_lab.untrusted.paths import replace_file
@@ -159,7 +159,7 @@ def load_reference(path: Path, name: str | None = None) -> Reference:
         n, extractor = int(metadata["n"]), metadata["extractor"]
         mean, covariance = arrays["mean"], arrays["covariance"]
         trace = float(metadata.get("trace", np.trace(covariance)))
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, *MALFORMED) as error:
         raise InputError(f"reference={label}: {path} is not a reference file ({error})") from error
     reference = Reference(
         mean=mean.astype(np.float64),

@@ -16,7 +16,7 @@ from turbo_lab.documents.sweep import CellResult, ImageFile, SweepResult
 from turbo_lab.errors import InputError
 from turbo_lab.report.csv import cells_csv, images_csv
 from turbo_lab.store.layout import SWEEP_FILE, StoreLayout
-from turbo_lab.untrusted.paths import read_regular
+from turbo_lab.untrusted.paths import read_regular, refuse_links
 
 _MAX_BYTES = 100
 _KEPT = re.compile(r"[^\w.,=@+-]+")
@@ -73,6 +73,7 @@ def _fill(sweep: SweepResult, folder: Path) -> tuple[int, int]:
     kept = StoreLayout(sweep.store).sweep(sweep.sweep_id)
     for source, name in ((kept.sheet, "sheet.png"), (kept.document, SWEEP_FILE)):
         if is_store and source.is_file():
+            refuse_links(sweep.store, source)
             (folder / name).write_bytes(read_regular(source))
     return len(copied), missing
 
