@@ -34,6 +34,7 @@ CROSS_CUTTING = {
     "execute/test_processes.py": "a sweep in fresh processes",
     "execute/test_sharing.py": "whole sweeps that share work",
     "experiments/": "the package experiments",
+    "report/test_explored.py": "a sweep's page, from the sweep to the page to a sweep again",
     "report/text/test_width.py": "the tables of every command, at 80 columns",
     "runtime/test_nano_turbo.py": "the shipped model against the stock pipeline",
     "runtime/test_on_a_gpu.py": "what only a GPU shows, from config to images",

@@ -12,10 +12,11 @@ from turbo_lab.documents.sweep import ImageFile, SweepCounts, SweepResult
 from turbo_lab.environment import Fingerprint
 from turbo_lab.images import encode_png
 from turbo_lab.report.columns import CellDetails
-from turbo_lab.report.html.pictures import Picture, read_pictures
+from turbo_lab.report.html.explorer import Shown
+from turbo_lab.report.html.pictures import read_pictures
 
 NASTY = '</script><img src=x onerror="errors.push(\'prompt ran\')"> & "quotes"'
-Page = tuple[SweepResult, dict[str, CellDetails], dict[str, Picture]]
+Page = tuple[SweepResult, Shown]
 
 
 def details_of(sweep: SweepResult) -> dict[str, CellDetails]:
@@ -65,4 +66,4 @@ def large_sweep(folder: Path, num_cells: int) -> Page:
 
 def _page(sweep: SweepResult) -> Page:
     paths = [image.path for cell in sweep.cells for image in cell.images]
-    return sweep, details_of(sweep), read_pictures(paths)
+    return sweep, Shown(details_of(sweep), read_pictures(paths))

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from turbo_lab.api.selection import compose_points
 from turbo_lab.api.sides import SideWords, compose_side, split_sides
 from turbo_lab.compare.contenders import Entrant
 from turbo_lab.compare.published import refuse_published
 from turbo_lab.compare.sides import SideName
 from turbo_lab.errors import InputError
+from turbo_lab.planning.resolved_sweep import resolve_points
 
+# Keys that every label names.
+_IN_LABEL = ("model", "num_inference_steps")
 # Keys of the candidate alone if the baselines are other models: each of those has its own.
 _OWN_KEYS = ("model", "num_inference_steps", "guidance_scale", "lora", "scheduler")
 
@@ -39,6 +43,13 @@ class CompareWords:
             raise InputError(f"published={published}: must be on or off")
         named = _take_key(keys, "baselines")
         sides = split_sides(keys)
+        if sides.has_selection:
+            if named or sides.has_sides:
+                raise InputError(
+                    "compare: cells= names the candidate and its baselines; leave out baselines=, "
+                    "candidate. and baseline."
+                )
+            return cls(sides, (), published == "on")
         if not named and not sides.has_sides:
             raise InputError(
                 "compare: name the baselines, as in compare baselines=nano-sdxl,nano-lcm, or what "
@@ -51,6 +62,8 @@ class CompareWords:
     def entrants(self) -> tuple[Entrant, list[Entrant]]:
         """Compose the candidate and every baseline."""
         sides = self.sides
+        if sides.has_selection:
+            return _chosen_entrants(sides.common)
         candidate = _entrant("candidate", sides.of("candidate"), self._of_the_candidate())
         if not self.models:
             return candidate, [_entrant("baseline", sides.of("baseline"), sides.baseline)]
@@ -64,6 +77,22 @@ class CompareWords:
         """Return the words that belong to the candidate alone."""
         taken = [word for word in self.sides.common if _is_own(word)] if self.models else []
         return [*taken, *self.sides.candidate]
+
+
+def _chosen_entrants(words: Sequence[str]) -> tuple[Entrant, list[Entrant]]:
+    """Return the chosen cells of ``cells=FILE``: the first is the candidate."""
+    points = compose_points("compare", words)
+    if len(points) < 2:
+        raise InputError("compare: cells= has one favourite; choose two cells or more")
+    candidate, *baselines = (
+        Entrant(
+            resolve_points([point]),
+            tuple(f"{key}={value}" for key, value in point.axes if key not in _IN_LABEL),
+            is_chosen=True,
+        )
+        for point in points
+    )
+    return candidate, baselines
 
 
 def _take_key(words: list[str], key: str) -> str | None:
@@ -81,6 +110,5 @@ def _is_own(word: str) -> bool:
 
 def _entrant(side: SideName, words: Sequence[str], own: Sequence[str]) -> Entrant:
     """Compose one entrant; ``own``: the words that belong to it alone."""
-    named = ("model", "num_inference_steps")
-    label = tuple(word for word in own if word.partition("=")[0] not in named)
+    label = tuple(word for word in own if word.partition("=")[0] not in _IN_LABEL)
     return Entrant(compose_side("compare", side, words), label)

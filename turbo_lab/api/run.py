@@ -23,6 +23,7 @@ def sweep(*words: str, progress: bool = False, **keys: object) -> Sweep:
     :class:`turbo_lab.errors.TurboLabError` where the command prints an error.
     """
     from turbo_lab import config
+    from turbo_lab.api.selection import compose_points
     from turbo_lab.planning.resolved_sweep import resolve_points
     from turbo_lab.workflows.sweep import run_tracked
 
@@ -30,7 +31,7 @@ def sweep(*words: str, progress: bool = False, **keys: object) -> Sweep:
     with _notes_as_warnings(progress):
         reporter = StderrProgress()
         try:
-            finished = run_tracked(resolve_points(config.compose("sweep", named)), reporter)
+            finished = run_tracked(resolve_points(compose_points("sweep", named)), reporter)
         finally:
             reporter.end()
     return Sweep(finished.result, finished.sheet, finished.is_tracked)

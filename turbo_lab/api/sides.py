@@ -30,6 +30,11 @@ class SideWords:
         """``True`` if any word belongs to only one side."""
         return bool(self.candidate or self.baseline)
 
+    @property
+    def has_selection(self) -> bool:
+        """``True`` if the sides are the cells that a person chose: ``cells=FILE``."""
+        return any(word.startswith("cells=") for word in self.common)
+
     def own(self, side: SideName) -> tuple[str, ...]:
         """Return the words of one side alone."""
         return self.candidate if side == "candidate" else self.baseline

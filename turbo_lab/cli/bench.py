@@ -37,7 +37,7 @@ def command(
     turbo-lab bench nano-turbo nano-sdxl num_images=1
     turbo-lab bench candidate.quantization=int8wo
     """
-    from turbo_lab import config
+    from turbo_lab.api.selection import compose_points
     from turbo_lab.cli.bench_pair import is_pair, time_pair
     from turbo_lab.compare.latency import time_cells
     from turbo_lab.planning.resolved_sweep import resolve_points
@@ -50,7 +50,7 @@ def command(
             raise InputError(f"--html {html}: bench writes a page for a grid, not for a pair")
         keep(history, time_pair(arguments, as_json))
         return 0
-    points = config.compose("bench", arguments)
+    points = compose_points("bench", arguments)
     if not points:
         return 0  # one of Hydra's own flags printed something instead
     result = time_cells(resolve_points(points), words)

@@ -22,6 +22,7 @@ def command(words: tuple[str, ...], html: Path | None, as_json: bool) -> int:
     turbo-lab compare model=nano-turbo baselines=nano-sdxl,nano-lcm num_images=64
     turbo-lab compare candidate.dtype=bfloat16
     turbo-lab compare model=nano-turbo baselines=nano-sdxl published=on
+    turbo-lab compare cells=selection.json
 
     Keys after candidate. and baseline. belong to one side; published=on adds tables of
     published values.

@@ -30,8 +30,9 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     turbo-lab plan num_inference_steps=1,2,4 guidance_scale=0,2
     """
     from turbo_lab import config
+    from turbo_lab.api.selection import compose_points
 
-    points = config.compose("plan", config.with_default_sweep(with_hydra(words, hydra)))
+    points = compose_points("plan", config.with_default_sweep(with_hydra(words, hydra)))
     return plan_points(points, as_json) if points else 0
 
 

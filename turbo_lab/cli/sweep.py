@@ -26,13 +26,14 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     turbo-lab sweep num_inference_steps=1,2,4 lora=none,ink@0.8 prompts=scenes-demo
     """
     from turbo_lab import config
+    from turbo_lab.api.selection import compose_points
     from turbo_lab.documents.output import print_document
     from turbo_lab.planning.resolved_sweep import resolve_points
     from turbo_lab.progress import StderrProgress
     from turbo_lab.report.text import tables  # now: the time of the import is part of the total
     from turbo_lab.workflows.sweep import run_tracked
 
-    points = config.compose("sweep", config.with_default_sweep(with_hydra(words, hydra)))
+    points = compose_points("sweep", config.with_default_sweep(with_hydra(words, hydra)))
     if not points:
         return 0  # one of Hydra's own flags printed
     sweep = resolve_points(points)

@@ -60,6 +60,8 @@ class Entrant:
     """Resolved sweep with exactly one cell."""
     label_words: tuple[str, ...] = ()
     """Label words that distinguish it from other entrants of its model and steps."""
+    is_chosen: bool = False
+    """``True`` if a person chose exactly this cell: it is compared at no other settings."""
 
     @property
     def label(self) -> str:
@@ -176,6 +178,9 @@ def draw(entrant: Entrant) -> Contender:
 def _ways(candidate: Contender, entrant: Entrant) -> list[tuple[str, Contender]]:
     """Draw a baseline at each of its settings, once: its own, equal steps, equal latency."""
     own = draw(entrant)
+    if entrant.is_chosen:
+        is_same = own.measured.record_id == candidate.measured.record_id
+        return [] if is_same else [("as chosen", own)]
     equal = own if own.steps == candidate.steps else draw(entrant.at(candidate.steps))
     drawn = [("own settings", own), ("equal steps", equal)]
     wanted = steps_of_equal_latency(candidate, own, equal)

@@ -30,6 +30,7 @@ from turbo_lab.documents.results import (
     SyncResult,
     WrittenReport,
 )
+from turbo_lab.documents.selection import SELECTION, Selection
 from turbo_lab.documents.store import StoreCollected, StoreUsage, StoreVerified
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.documents.timing import BenchResult, PairResult
@@ -63,6 +64,7 @@ KINDS: Mapping[str, type] = {
     "reproduce": Reproduction,
     "report": WrittenReport,
     "export": ExportedSweep,
+    SELECTION: Selection,
     "reference build": ReferenceBuilt,
     "models list": ModelList,
     "models show": ModelShown,
@@ -74,4 +76,4 @@ KINDS: Mapping[str, type] = {
     "store gc": StoreCollected,
     "sync": SyncResult,
 }
-"""Dataclasses by the ``kind`` in the document, which is also the command that prints it."""
+"""Dataclasses by the ``kind`` in the document: the command that prints it, or ``SELECTION``."""

@@ -85,6 +85,8 @@ def resolve_points(points: Sequence[GridPoint], *, may_lack_weights: bool = Fals
     that are not on this machine; such a sweep cannot run.
     """
     _check_axes(points)
+    if points[0].values.get("cells") is not None:
+        raise InputError("cells: only sweep, plan, bench and compare take a selection")
     options = RunOptions.from_config(points[0].values)
     options.sheet.check([key for key, _ in points[0].axes])
     library = Library(is_for_plan=may_lack_weights)

@@ -84,6 +84,7 @@ def html_page(sweep: SweepResult, shown: int | None) -> tuple[str, int]:
 
     ``shown``: most images per cell; ``None`` lets the number of cells decide.
     """
+    from turbo_lab.report.html.explorer import Shown
     from turbo_lab.report.html.pictures import pictures_per_cell, read_pictures, read_sources
     from turbo_lab.report.html.sweep import sweep_report
 
@@ -101,4 +102,4 @@ def html_page(sweep: SweepResult, shown: int | None) -> tuple[str, int]:
         ) from error
     missing = sum(str(path) not in pictures for path in paths)
     sources = read_sources(cells, limit)
-    return sweep_report(sweep, cell_details(sweep), pictures, sources), missing
+    return sweep_report(sweep, Shown(cell_details(sweep), pictures, sources)), missing

@@ -27,9 +27,17 @@ def test_contenders_front_and_prompts_with_their_images() -> None:
         found.pairs = all(".pair").map((p) => p.querySelectorAll("img").length);
         found.prompt = document.querySelector(".pair p").textContent;
         found.injected = all("img[src=x]").length;
+        document.querySelector(".pair button").click();
+        found.viewer = [document.querySelector(".viewer").open,
+          document.querySelector(".viewer .prompt").textContent,
+          document.querySelector(".viewer .between").textContent];
+        document.querySelector(".viewer .close").click();
+        found.tips = all(".point").map((p) => p.dataset.tip.split(":")[0]);
         """,
     )
     assert found == {
+        "viewer": [True, NASTY, "fast 1 steps | slow 4 steps"],
+        "tips": ["slow 4 steps", "fast 1 steps"],
         "errors": [],
         "best": ["0.900", "100"],
         "front": ["0"],

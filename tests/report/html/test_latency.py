@@ -10,7 +10,8 @@ from turbo_lab.report.html.latency import latency_strips
 
 
 def test_the_fastest_cell_is_first_and_every_call_has_a_mark(tmp_path: Path) -> None:
-    sweep, details, _ = sweep_with_details(tmp_path)
+    sweep, shown = sweep_with_details(tmp_path)
+    details = shown.details
     drawn = latency_strips(sweep.cells, ["num_inference_steps"], details)
     assert drawn is not None
     strips = [one for one in ElementTree.fromstring(drawn) if one.get("class") == "strip"]
@@ -24,6 +25,7 @@ def test_the_fastest_cell_is_first_and_every_call_has_a_mark(tmp_path: Path) -> 
 
 
 def test_without_a_timed_cell_there_are_no_strips(tmp_path: Path) -> None:
-    sweep, details, _ = sweep_with_details(tmp_path)
+    sweep, shown = sweep_with_details(tmp_path)
+    details = shown.details
     failed = [cell for cell in sweep.cells if cell.is_failed]
     assert latency_strips(failed, [], details) is None

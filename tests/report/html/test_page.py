@@ -44,10 +44,15 @@ def test_both_themes_work_and_everything_has_a_name_and_a_tab_stop(sweep_page: s
         found.changed = before.every((colour, i) => colour !== after[i]);
         $(".theme").click();
         found.back = String(colours()) === String(before);
-        found.focusable = all("button, input, select, a[href]").every((e) => e.tabIndex === 0);
+        // Of the tiles, of the tabs and of the points in a plot, one is a tab stop.
+        const stops = (q) => all(q).filter((e) => e.tabIndex === 0).length;
+        found.stops = [".tile", "[role=tab]", "#tradeoff svg .point"].map(stops);
+        found.focusable = all("button:not(.tile, [role=tab]), input, select, a[href]").every(
+          (e) => e.tabIndex === 0);
         found.named = all("button, input, select").every(
           (e) => e.textContent.trim() || e.ariaLabel || e.closest("label"));
         found.links = all("nav a").every((a) => $(a.getAttribute("href")));
         """,
     )
+    assert found.pop("stops") == [1, 1, 2]
     assert found == {"changed": True, "back": True, "focusable": True, "named": True, "links": True}

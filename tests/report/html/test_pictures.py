@@ -11,6 +11,7 @@ from PIL import Image
 
 from turbo_lab.errors import StoreError
 from turbo_lab.images import encode_png
+from turbo_lab.report.html import pictures
 from turbo_lab.report.html.pictures import (
     pictures_per_cell,
     read_picture,
@@ -51,6 +52,19 @@ def test_a_file_that_is_not_an_image_is_an_error(tmp_path: Path) -> None:
         read_picture(path)
 
 
-@pytest.mark.parametrize(("cells", "images"), [(0, 16), (6, 16), (300, 4), (5000, 1)])
+@pytest.mark.parametrize(("cells", "images"), [(0, 16), (6, 16), (300, 16), (500, 10), (9000, 1)])
 def test_many_cells_show_fewer_images_each(cells: int, images: int) -> None:
     assert pictures_per_cell(cells) == images
+
+
+def test_many_images_are_thumbnails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_MOST_EXACT", 1)
+    sizes = {"small.png": (64, 64), "large.png": (600, 1200)}
+    for name, size in sizes.items():
+        (tmp_path / name).write_bytes(encode_png(noise(*size), {}))
+    found = read_pictures([tmp_path / name for name in sizes])
+    shown = {path.rpartition("/")[2]: one for path, one in found.items()}
+    assert not any(one.is_exact for one in shown.values())
+    opened = {name: Image.open(io.BytesIO(one.content)).size for name, one in shown.items()}
+    assert opened == {"small.png": (64, 64), "large.png": (144, 72)}
+    assert read_picture(tmp_path / "small.png").is_exact

@@ -46,7 +46,8 @@ def test_plots_are_well_formed_and_name_their_cells() -> None:
     root = ElementTree.fromstring(drawn)
     points = [g for g in root.iter("g") if "point" in g.get("class", "")]
     assert sorted(g.get("data-cell") or "" for g in points) == ["0", "1", "3"]
-    titles = [text for g in points if (text := g.findtext("circle/title"))]
+    titles = [g.get("data-tip") or "" for g in points]
+    assert titles == [g.get("aria-label") for g in points]
     assert any("steps 2 · guidance 2: clip_score 0.80" in text for text in titles)
 
 
@@ -58,6 +59,7 @@ def test_scaling_joins_cells_that_differ_in_nothing_else() -> None:
     assert drawn is not None
     # Guidance 0 has one point, since the other failed; guidance 2 has two.
     lines = re.findall(r'<path d="(M[^"]*)"', drawn)
+    assert 'data-cells="1 3"' in drawn, "a filter hides a line with its cells"
     assert sorted(line.count(",") for line in lines) == [1, 2]
 
 

@@ -1,4 +1,4 @@
-"""Table of a sweep's page: sorting, marks and the filter, in a real browser."""
+"""Table of a sweep's page: sorting and marks, in a real browser."""
 
 from __future__ import annotations
 
@@ -42,26 +42,3 @@ def test_values_sort_as_numbers_and_the_best_is_marked(sweep_page: str) -> None:
     assert [text[:3] for text in found["latency"][:3]] == ["100", "200", "400"]
     assert found["order"] == "descending"
     assert "steps 2 · guidance 0: out of memory" in found["errors_shown"]
-
-
-def test_one_filter_hides_rows_points_strips_and_images(sweep_page: str) -> None:
-    found = in_page(
-        sweep_page,
-        """
-        const rows = () => all("#cells tr:not([hidden])").length;
-        const shown = (q) => all(q).filter((e) => getComputedStyle(e).display !== "none").length;
-        const state = () => [rows(), shown("#tradeoff .point"), shown(".strip"), shown(".group"),
-          $("output").textContent];
-        found.before = state();
-        input($("form.filter input"), "steps=1");
-        found.words = state();
-        input($("form.filter select[name=guidance_scale]"), "2");
-        found.both = state();
-        $("form.filter [type=reset]").click();
-        await new Promise((done) => setTimeout(done));
-        found.cleared = state();
-        """,
-    )
-    assert found["before"] == found["cleared"] == [4, 6, 3, 4, "4"]
-    assert found["words"] == [2, 4, 2, 2, "2 of 4"]
-    assert found["both"] == [1, 2, 1, 1, "1 of 4"]

@@ -9,7 +9,7 @@ from turbo_lab.analysis.latency_fit import UNITS, LineFit, place
 from turbo_lab.documents.timing import BenchCell, BenchResult
 from turbo_lab.report.columns import all_axes, distinct, energy_texts, short_axis, stage_names
 from turbo_lab.report.html.page import Heading, Html, page, section, table, tag
-from turbo_lab.report.html.svg import chart, line, path, plot_area
+from turbo_lab.report.html.svg import chart, line, mark, path, plot_area
 from turbo_lab.report.sentences import bench_notes, per_call
 from turbo_lab.store.record import LatencySummary
 
@@ -28,7 +28,8 @@ def bench_report(result: BenchResult) -> str:
         _listed("warnings", "Warnings", warnings),
     ]
     status = "complete" if len(timed) == len(result.cells) else "incomplete"
-    return page("Latency", status, *(part for part in parts if part is not None), kind="bench")
+    shown = [part for part in parts if part is not None]
+    return page("Latency", status, *shown, kind="bench", scripts=("tips",))
 
 
 def _listed(identity: str, title: str, texts: Sequence[str]) -> Html | None:
@@ -56,10 +57,8 @@ def _plot(cells: Cells, fit: LineFit) -> Html:
     marks = [path([(x(left), y(top)) for left, top in drawn], class_="median-line")]
     for left, (low, middle, high) in zip(at, ends, strict=True):
         whisker = line(x(left), y(low), x(left), y(high), class_="ci")
-        dot = tag(
-            "circle", tag("title", f"{significant(middle)} ms"), cx=x(left), cy=y(middle), r=3.5
-        )
-        marks.append(tag("g", whisker, dot, class_="point s0"))
+        dot = tag("circle", cx=x(left), cy=y(middle), r=3.5)
+        marks.append(mark(f"{significant(middle)} ms", whisker, dot, class_="point s0"))
     where = ", ".join(f"{short_axis(key)} {value}" for key, value in fit.where.items())
     caption = f"{short_axis(fit.axis)}{' at ' if where else ''}{where}: {fit.text}"
     unit = "1,000 pixels" if fit.axis == "resolution" else short_axis(fit.axis)

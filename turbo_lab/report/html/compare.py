@@ -8,7 +8,7 @@ from turbo_lab.documents.compare import CompareReport, PublishedTables
 from turbo_lab.report.columns import Column, plain_column
 from turbo_lab.report.html.gate import check_table
 from turbo_lab.report.html.page import Heading, Html, join, page, section, table, tag
-from turbo_lab.report.html.pairs import Pictures, prompt_pairs
+from turbo_lab.report.html.pairs import PAIR_SCRIPTS, Pictures, prompt_pairs
 from turbo_lab.report.html.plots import Series, legend, tradeoff
 from turbo_lab.report.html.svg import SERIES
 from turbo_lab.report.html.sweep import FRONT
@@ -52,6 +52,7 @@ def compare_page(report: CompareReport, pictures: Pictures) -> str:
         None,
         *(section(identity, name, body) for identity, name, body in shown),
         kind="turbo-lab compare",
+        scripts=("tips", *PAIR_SCRIPTS),
         links=[(identity, name) for identity, name, _ in shown],
     )
 

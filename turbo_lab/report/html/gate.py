@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from turbo_lab.documents.gate import CheckResult, GateReport, PromptChange
 from turbo_lab.report.html.page import Heading, Html, cell, join, page, pill, table, tag
-from turbo_lab.report.html.pairs import Pictures, prompt_pairs
+from turbo_lab.report.html.pairs import PAIR_SCRIPTS, Pictures, prompt_pairs
 from turbo_lab.report.markdown import (
     difference,
     difference_interval,
@@ -62,6 +62,7 @@ def gate_page(report: GateReport, pictures: Pictures = _NONE) -> str:
         tag("h2", "Environment"),
         _environment(report),
         kind="turbo-lab gate",
+        scripts=PAIR_SCRIPTS,
     )
 
 

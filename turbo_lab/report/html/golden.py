@@ -20,6 +20,7 @@ from turbo_lab.report.html.page import (
     table,
     tag,
 )
+from turbo_lab.report.html.pairs import PAIR_SCRIPTS, opens
 from turbo_lab.report.sentences import case_lines
 from turbo_lab.verdict import WORST_FIRST, Verdict
 
@@ -47,7 +48,7 @@ def golden_page(check: GoldenCheck, pictures: Mapping[str, Mapping[str, bytes]])
         _filter(len(cases)) if len(cases) > 1 else None,
         tag("div", _summary(cases), class_="summary"),
         *(_case(index, case, pictures.get(case.name, {})) for index, case in enumerate(failing)),
-        scripts=("compare",),
+        scripts=(*PAIR_SCRIPTS, "cases"),
     )
 
 
@@ -98,7 +99,7 @@ def _case(index: int, case: CheckedCase, pictures: Mapping[str, bytes]) -> Html:
         "section",
         tag("h2", case.name, pill(case.verdict)),
         *(tag("p", line) for line in case_lines(case)),
-        _pictures(_identity(case), pictures),
+        _pictures(case.name, pictures),
         _chain(case),
         _distances(case),
         _fingerprint(case),
@@ -113,69 +114,29 @@ def _identity(case: CheckedCase) -> str:
     return "case-" + "".join("-" if c.isspace() else c for c in case.name)
 
 
-def _pictures(identity: str, pictures: Mapping[str, bytes]) -> Html | None:
+def _pictures(name: str, pictures: Mapping[str, bytes]) -> Html | None:
+    """Return both images and their difference; the viewer compares them in other ways."""
     if "expected" not in pictures or "actual" not in pictures:
         shown = [_figure(name, png) for name, png in pictures.items()]
         return tag("div", *shown, class_="images") if shown else None
     expected, actual = decode_png(pictures["expected"]), decode_png(pictures["actual"])
-    shown = [
-        _figure("expected", pictures["expected"], f"{identity}-expected"),
-        _figure("actual", pictures["actual"], f"{identity}-actual"),
-    ]
+    shown = [_figure(side, pictures[side], is_opened=True) for side in ("expected", "actual")]
     if expected.shape == actual.shape:
         caption = f"difference: {_difference(expected, actual)}"
         shown.append(_figure(caption, encode_png(heatmap(expected, actual), {})))
-        shown.append(_slider(identity, expected.shape[1] / expected.shape[0]))
-    return tag("div", *shown, class_="images")
+    return tag("div", *shown, class_="images", data_pair=name)
 
 
-def _figure(name: str, png: bytes, identity: str | None = None) -> Html:
+def _figure(name: str, png: bytes, is_opened: bool = False) -> Html:
     height, width, _ = decode_png(png).shape
     kind = "tiny" if max(width, height) <= _TINY else None
-    shown = image(png, name, class_=kind, id=identity, width=width, height=height)
-    return tag("figure", shown, tag("figcaption", name), style=_size_of(width / height))
-
-
-def _size_of(aspect: float) -> str:
-    return f"--w:{_WIDTH * aspect:.1f}rem"
-
-
-def _slider(identity: str, aspect: float) -> Html:
-    """Return both images on top of each other, with a slider and a button that alternates them.
-
-    A script copies the content of the two images next to it when they come into view, so that the
-    file contains each image only once.
-    """
-    both = f"{identity}-both"
-    layers = [
-        tag("img", alt=side, data_from=f"{identity}-{side}", class_="tiny")
-        for side in ("expected", "actual")
-    ]
+    shown = image(png, name, class_=kind, width=width, height=height)
+    size = f"--w:{_WIDTH * width / height:.1f}rem"
     return tag(
         "figure",
-        tag("div", *layers, class_="compare", id=both, style=f"aspect-ratio:{aspect:.4f}"),
-        tag("figcaption", "expected | actual"),
-        tag(
-            "div",
-            tag(
-                "input",
-                type="range",
-                class_="slider",
-                value="50",
-                aria_controls=both,
-                aria_label="expected on the left, actual on the right",
-            ),
-            tag(
-                "button",
-                "blink",
-                type="button",
-                class_="blinks",
-                aria_controls=both,
-                aria_pressed="false",
-            ),
-            class_="compare-controls",
-        ),
-        style=_size_of(aspect),
+        opens(shown) if is_opened else shown,
+        tag("figcaption", name),
+        style=size,
     )
 
 

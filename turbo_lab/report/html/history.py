@@ -23,7 +23,7 @@ from turbo_lab.report.history import (
     unit_name,
 )
 from turbo_lab.report.html.page import Heading, Html, page, pill, section, table, tag
-from turbo_lab.report.html.svg import Scale, chart, line, path, plot_area
+from turbo_lab.report.html.svg import Scale, chart, line, mark, path, plot_area
 
 # With more points, dots would cover the line.
 _MOST_DOTS = 120
@@ -40,6 +40,7 @@ def history_page(shown: HistoryShown) -> str:
         section("plots", "Plots", tag("div", *plots, class_="plots")),
         kind="turbo-lab history",
         links=links,
+        scripts=("tips",),
     )
 
 
@@ -131,8 +132,7 @@ def _band(points: Sequence[HistoryPoint], x: Scale, y: Scale) -> Html:
 
 def _dot(point: HistoryPoint, place: tuple[float, float], unit: str) -> Html:
     text = f"{point_name(point)}: {number_text(point.value, unit, point.ci95)}"
-    dot = tag("circle", tag("title", text), cx=place[0], cy=place[1], r=3)
-    return tag("g", dot, class_="point s0")
+    return mark(text, tag("circle", cx=place[0], cy=place[1], r=3), class_="point s0")
 
 
 def _marks(change: HistoryChange, x: Scale, y: Scale, unit: str) -> list[Html]:

@@ -19,6 +19,7 @@ _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'"
 )
+_SERVED = _POLICY.replace("img-src", "connect-src 'self'; img-src 'self'")
 _LONG = 40  # rows that fit on a screen; longer tables scroll
 _VOID = ("img", "input", "meta", "br")
 
@@ -172,18 +173,20 @@ def page(
     kind: str = "",
     links: Sequence[tuple[str, str]] = (),
     scripts: Sequence[str] = (),
+    is_served: bool = False,
 ) -> str:
     """Return a whole HTML document.
 
     ``verdict``: shown next to the title in its colour. ``kind``: line above the title. ``links``:
     id and title of the sections in the navigation. ``scripts``: assets in addition to ``page.js``,
-    without the suffix.
+    without the suffix. ``is_served``: the scripts may ask the server of the page.
     """
     style = (ASSETS / "page.css").read_text(encoding="utf-8")
     code = [(ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in ("page", *scripts)]
+    policy = _SERVED if is_served else _POLICY
     head = [
         tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("title", title),
         tag("style", Html(style)),
@@ -199,7 +202,7 @@ def page(
             tag("main", *body),
             tag("footer", f"turbo-lab {__version__}"),
             # Each script has its own scope, so that names do not clash.
-            *(tag("script", Html(f"{{\n{text}}}\n")) for text in code),
+            *(tag("script", Html(f"(() => {{\n{text}}})();\n")) for text in code),
         ),
         lang="en",
     )

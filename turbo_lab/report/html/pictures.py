@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -29,7 +30,10 @@ _QUALITY = 85
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 # Most images on one page, and per cell, unless the user asks for more.
-_TOTAL, _PER_CELL = 1200, 16
+_TOTAL, _PER_CELL = 5000, 16
+# With more images than this, a page has thumbnails: with all pixels it would be too large to open.
+_MOST_EXACT = 1200
+_THUMB_EDGE, _THUMB_QUALITY = 144, 75
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Picture:
     """Width of the original, in pixels."""
     height: int
     """Height of the original, in pixels."""
+    is_exact: bool = True
+    """``True`` if it has the pixels of the original; ``False``: it was scaled or compressed."""
 
 
 def pictures_per_cell(num_cells: int) -> int:
@@ -54,12 +60,13 @@ def pictures_per_cell(num_cells: int) -> int:
 def read_pictures(paths: Sequence[Path]) -> dict[str, Picture]:
     """Read image files, by path as text; files that do not exist are left out.
 
-    Raises :class:`StoreError` for a damaged one.
+    Many images become thumbnails. Raises :class:`StoreError` for a damaged one.
     """
     there = [path for path in dict.fromkeys(paths) if path.is_file()]
+    read = partial(read_picture, is_thumb=len(there) > _MOST_EXACT)
     # Pillow releases the interpreter's lock while it decodes.
     with ThreadPoolExecutor(2) as pool:
-        found = pool.map(read_picture, there)
+        found = pool.map(read, there)
         return {str(path): picture for path, picture in zip(there, found, strict=True)}
 
 
@@ -91,31 +98,46 @@ def _read_source(path: Path, digest: str, resolution: str) -> Picture | None:
     return _webp(Image.fromarray(pixels), _SOURCE_EDGE)
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Path, is_thumb: bool = False) -> Picture:
     """Read one image file for a page.
 
-    Raises :class:`StoreError` for a damaged file, and for a symbolic link: pages are passed on to
-    others, and a link may lead to a private file.
+    ``is_thumb``: make it small in bytes, at the cost of detail. Raises :class:`StoreError` for a
+    damaged file, and for a symbolic link: pages are passed on to others, and a link may lead to a
+    private file.
     """
     content = read_regular(path, error=StoreError)
     try:
         with open_png(content) as opened:
             width, height = opened.size
-            if max(width, height) <= _EDGE:
+            if not is_thumb and max(width, height) <= _EDGE:
                 return Picture(without_text(content), "image/png", width, height)
             scaled = opened.convert("RGB")
     except UNREADABLE as error:
         raise StoreError(f"{path}: is damaged ({error}); run turbo-lab store verify") from error
-    return _webp(scaled, _EDGE)
+    return _webp(scaled, _THUMB_EDGE, _THUMB_QUALITY) if is_thumb else _webp(scaled, _EDGE)
 
 
-def _webp(image: Image.Image, edge: int) -> Picture:
+def picture_head(path: Path) -> Picture:
+    """Return an image without its content: its size, and whether a page shows its pixels.
+
+    Raises :class:`StoreError` as :func:`read_picture` does.
+    """
+    content = read_regular(path, error=StoreError)
+    try:
+        with open_png(content) as opened:  # reads the header only
+            width, height = opened.size
+    except UNREADABLE as error:
+        raise StoreError(f"{path}: is damaged ({error}); run turbo-lab store verify") from error
+    return Picture(b"", "image/png", width, height, is_exact=max(width, height) <= _EDGE)
+
+
+def _webp(image: Image.Image, edge: int, quality: int = _QUALITY) -> Picture:
     """Return an image whose longest edge is at most ``edge`` pixels."""
     width, height = image.size
     image.thumbnail((edge, edge), Image.Resampling.BOX, reducing_gap=2.0)
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=_QUALITY, method=2)
-    return Picture(buffer.getvalue(), "image/webp", width, height)
+    image.save(buffer, "WEBP", quality=quality, method=2)
+    return Picture(buffer.getvalue(), "image/webp", width, height, is_exact=False)
 
 
 def without_text(png: bytes) -> bytes:

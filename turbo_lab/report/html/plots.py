@@ -11,8 +11,18 @@ from turbo_lab.analysis.latency_fit import position
 from turbo_lab.analysis.pareto import Estimate, pareto
 from turbo_lab.documents.sweep import CellResult
 from turbo_lab.report.columns import Column, Interval, label, short_axis
-from turbo_lab.report.html.page import Html, escape, tag
-from turbo_lab.report.html.svg import SERIES, WIDTH, Scale, chart, line, path, plot_area, text_width
+from turbo_lab.report.html.page import Html, tag
+from turbo_lab.report.html.svg import (
+    SERIES,
+    WIDTH,
+    Scale,
+    chart,
+    line,
+    mark,
+    path,
+    plot_area,
+    text_width,
+)
 from turbo_lab.verdict import Direction
 
 Cells = Sequence[CellResult]
@@ -44,6 +54,8 @@ class _Area:
     """Metric on the vertical axis."""
     series: Series
     """Colours of the cells."""
+    names: Sequence[str]
+    """Names of the cells."""
     has_whiskers: bool
     """``True`` if every point shows its interval."""
 
@@ -95,13 +107,14 @@ def tradeoff(names: Sequence[str], quality: Column, latency: Column, series: Ser
     x, y = plot_area(_reach(latency, known), _reach(quality, known))
     first = front(quality, latency)
     all_whiskers = len(known) <= _CROWDED
-    area = _Area(x, y, quality, series, has_whiskers=all_whiskers or len(first) <= _MANY_LINES)
+    has_whiskers = all_whiskers or len(first) <= _MANY_LINES
+    area = _Area(x, y, quality, series, names, has_whiskers=has_whiskers)
     marks: list[Html] = []
     # The front is drawn last, so that nothing covers it.
     for index in sorted(known, key=lambda i: i in first):
         is_first = index in first
         shown = area if all_whiskers or is_first else replace(area, has_whiskers=False)
-        marks.append(_point(shown, latency, index, name=names[index], is_first=is_first))
+        marks.append(_point(shown, latency, index, is_first=is_first))
     places = {i: (x(_at(latency, i)), y(_at(quality, i))) for i in known}
     marks += _labels(places, {i: names[i] for i in first if i in known})
     return tag(
@@ -128,8 +141,9 @@ def scaling(cells: Cells, axes: Sequence[str], axis: str, column: Column) -> Htm
         lines.setdefault(label(cells[index], others), []).append(index)
     is_crowded = len(lines) > _MANY_LINES
     x, y = plot_area([along[i] for i in known], _reach(column, known))
-    area = _Area(x, y, column, series_by(cells, others), has_whiskers=not is_crowded)
-    marks = [mark for members in lines.values() for mark in _line(area, along, members)]
+    names = [label(row, axes) for row in cells]
+    area = _Area(x, y, column, series_by(cells, others), names, has_whiskers=not is_crowded)
+    marks = [one for members in lines.values() for one in _line(area, along, members)]
     if is_crowded:
         marks.append(_median(area, along, known))
     ticks = sorted(set(along.values()))
@@ -179,17 +193,19 @@ def _line(area: _Area, along: Mapping[int, float], members: Sequence[int]) -> li
     ordered = sorted(members, key=along.__getitem__)
     colour = f"s{area.series.of[ordered[0]]}"
     places = [(area.x(along[i]), area.y(_at(area.column, i))) for i in ordered]
-    marks = [path(places, class_=f"joined {colour}")]
+    cells = " ".join(map(str, ordered))
+    marks = [path(places, class_=f"joined {colour}", data_cells=cells)]
     for index, (left, top) in zip(ordered, places, strict=True):
         interval = area.column.intervals[index] if area.has_whiskers else None
         bars = _whisker(left, top, interval, area.y)
         radius = 3.5 if area.has_whiskers else 2
-        dot = tag("circle", tag("title", area.column.text(index)), cx=left, cy=top, r=radius)
-        marks.append(tag("g", *bars, dot, class_=f"point {colour}", data_cell=index))
+        dot = tag("circle", cx=left, cy=top, r=radius)
+        words = f"{area.names[index]}: {area.column.text(index)}"
+        marks.append(mark(words, *bars, dot, class_=f"point {colour}", data_cell=index))
     return marks
 
 
-def _point(area: _Area, latency: Column, index: int, *, name: str, is_first: bool) -> Html:
+def _point(area: _Area, latency: Column, index: int, *, is_first: bool) -> Html:
     x, y, quality = area.x, area.y, area.column
     left, top = x(_at(latency, index)), y(_at(quality, index))
     bars: list[Html] = []
@@ -197,10 +213,11 @@ def _point(area: _Area, latency: Column, index: int, *, name: str, is_first: boo
         bars += _whisker(left, top, quality.intervals[index], y)
         if slow := latency.intervals[index]:
             bars.append(line(x(slow[0]), top, x(slow[1]), top, class_="ci"))
-    words = f"{name}: {quality.text(index)}, {latency.text(index)}"
-    dot = tag("circle", tag("title", words), cx=left, cy=top, r=5 if is_first else 4)
+    words = f"{area.names[index]}: {quality.text(index)}, {latency.text(index)}"
+    dot = tag("circle", cx=left, cy=top, r=5 if is_first else 4)
     kind = "point front" if is_first else "point"
-    return tag("g", *bars, dot, class_=f"{kind} s{area.series.of[index]}", data_cell=index)
+    colour = f"s{area.series.of[index]}"
+    return mark(words, *bars, dot, class_=f"{kind} {colour}", data_cell=index)
 
 
 def _whisker(left: float, top: float, interval: Interval | None, y: Scale) -> list[Html]:
@@ -228,7 +245,8 @@ def _labels(places: Mapping[int, tuple[float, float]], names: Mapping[int, str])
             is_inside = start > 60 and box[2] < WIDTH - 2 and box[1] > 0
             if is_inside and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
-                marks.append(tag("text", escape(name), class_="name", x=round(start, 1), y=base))
+                at = round(start, 1)
+                marks.append(tag("text", name, class_="name", x=at, y=base, data_cell=index))
                 break
     return marks
 

@@ -124,6 +124,11 @@ def path(points: Sequence[tuple[float, float]], **attributes: object) -> Html:
     return tag("path", d=text, **attributes)
 
 
+def mark(words: str, *shapes: Html, **attributes: object) -> Html:
+    """Return the shapes of one point, which shows ``words`` when it is pointed at or focused."""
+    return tag("g", *shapes, role="img", aria_label=words, data_tip=words, **attributes)
+
+
 def text_width(text: str) -> float:
     """Return a generous estimate of the width of a label: narrow screens show larger letters."""
     return 7.2 * len(text)

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from turbo_lab.documents.sweep import CellResult, SweepResult, fixed_settings
 from turbo_lab.report.columns import CellDetails, Column, columns, label, short_axis, varying_axes
-from turbo_lab.report.html.gallery import Scores, gallery, prompt_table
+from turbo_lab.report.html.controls import explorer, filter_form
+from turbo_lab.report.html.explorer import (
+    ExplorerData,
+    Shown,
+    data_block,
+    explorer_data,
+    has_images,
+)
 from turbo_lab.report.html.latency import latency_strips, stage_note
 from turbo_lab.report.html.page import Heading, Html, definitions, join, page, section, table, tag
-from turbo_lab.report.html.pictures import Picture
 from turbo_lab.report.html.plots import legend, numeric_axes, scaling, series_by, tradeoff
+from turbo_lab.report.html.prompts import Scores, prompt_table
 from turbo_lab.report.html.table import metric_table
 from turbo_lab.report.sentences import time_taken
 from turbo_lab.verdict import Direction
 
 Cells = Sequence[CellResult]
+SCRIPTS = ("tips", "marks", "viewer", "filter", "tiles", "explorer")
+"""Scripts of a sweep's page, in the order in which they need each other."""
 _TIMING = ("latency_ms", "throughput", "memory", "energy")
 FRONT = (
     "Filled points are on the Pareto front: no other is better in one of the two and at least as "
@@ -25,55 +35,85 @@ FRONT = (
 _FIRST_PLOTS = 2
 
 
-def sweep_report(
-    sweep: SweepResult,
-    details: Mapping[str, CellDetails],
-    pictures: Mapping[str, Picture],
-    sources: Mapping[str, Picture] | None = None,
-) -> str:
-    """Return the HTML page about a sweep.
+@dataclass(frozen=True)
+class SweepPage:
+    """The parts of a sweep's page that depend on its results."""
 
-    ``details``: what the store holds in addition to the document, by record id. ``pictures``:
-    images by path; the page counts those that are missing here. ``sources``: source images by
-    digest, as far as they were found.
-    """
+    title: str
+    """Title of the page."""
+    verdict: str
+    """``complete``, ``incomplete`` or ``unfinished``."""
+    summary: Html
+    """Key facts, and the settings that do not vary."""
+    filter: Html
+    """Form of the filter."""
+    sections: Mapping[str, tuple[str, Html]]
+    """Title and body of each section, by its id."""
+    data: ExplorerData
+    """Data that the scripts read."""
+
+
+def sweep_page(sweep: SweepResult, shown: Shown, is_running: bool = False) -> SweepPage:
+    """Return the parts of the page about a sweep. ``shown``: images, and details of the store."""
     cells = sweep.cells
     axes = varying_axes(cells)
     found = columns(cells)
     quality = [c for c in found if c.name not in _TIMING]
     by_name = {column.name: column for column in found}
     latency = by_name.get("latency_ms")
-    scored = next((c for c in quality if _has_images(c, details)), None)
+    details = shown.details
+    scored = next((c for c in quality if has_images(c, details)), None)
+    data = explorer_data(sweep, axes, found, shown)
     parts = [
         ("results", "Results", metric_table(cells, axes, found)),
+        ("images", "Images", explorer()),
         ("tradeoff", "Trade-off", _tradeoffs(cells, axes, quality, latency)),
         ("scaling", "Scaling", _scaling(cells, axes, quality, latency)),
         ("latency", "Latency", _latency(cells, axes, details)),
-        ("images", "Images", gallery(cells, axes, pictures, Scores(details, scored), sources)),
-        ("prompts", "Prompts", scored and prompt_table(cells, axes, Scores(details, scored))),
+        ("prompts", "Prompts", prompt_table(cells, axes, Scores(details, scored))),
         ("environment", "Environment", _environment(sweep, details)),
     ]
-    shown = [(identity, title, body) for identity, title, body in parts if body is not None]
-    return page(
-        _title(cells, axes),
-        "incomplete" if sweep.counts.failed else "complete",
-        _summary(sweep, axes, by_name, quality),
-        tag("p", time_taken(sweep).capitalize(), ".", class_="soft"),
-        *(section(identity, title, body) for identity, title, body in shown),
-        kind=f"sweep {sweep.sweep_id[:12]}",
-        links=[(identity, title) for identity, title, _ in shown],
-        scripts=("gallery",),
+    ended = "incomplete" if sweep.counts.failed else "complete"
+    return SweepPage(
+        title=_title(cells, axes),
+        verdict="unfinished" if is_running else ended,
+        summary=join(_summary(sweep, axes, by_name, quality), _fixed(cells)),
+        filter=filter_form(data),
+        sections={name: (title, body) for name, title, body in parts if body is not None},
+        data=data,
     )
 
 
-def _has_images(column: Column, details: Mapping[str, CellDetails]) -> bool:
-    return any(column.name in found.per_image for found in details.values())
+def sweep_report(sweep: SweepResult, shown: Shown) -> str:
+    """Return the HTML page about a sweep.
+
+    ``shown``: images by path, and what the store holds in addition to the document; the page
+    counts the images that are missing here.
+    """
+    found = sweep_page(sweep, shown)
+    return whole_page(found, sweep.sweep_id)
+
+
+def whole_page(found: SweepPage, sweep_id: str, script: str | None = None) -> str:
+    """Return the document around the parts. ``script``: one more asset, which may ask a server."""
+    return page(
+        found.title,
+        found.verdict,
+        tag("div", found.summary, id="summary"),
+        found.filter,
+        *(section(name, title, body) for name, (title, body) in found.sections.items()),
+        data_block(found.data),
+        kind=f"sweep {sweep_id[:12]}",
+        links=[(name, title) for name, (title, _) in found.sections.items()],
+        scripts=(*SCRIPTS, *((script,) if script else ())),
+        is_served=script is not None,
+    )
 
 
 def _title(cells: Cells, axes: Sequence[str]) -> str:
     models = " and ".join(dict.fromkeys(row.model for row in cells))
     names = " \N{MULTIPLICATION SIGN} ".join(short_axis(name) for name in axes if name != "model")
-    return f"{models}: {names}" if names else models
+    return f"{models}: {names}" if names else models or "no cell yet"
 
 
 def _summary(
@@ -82,23 +122,36 @@ def _summary(
     by_name: Mapping[str, Column],
     quality: Sequence[Column],
 ) -> Html:
-    """Return the key facts: how much ran, the best cell and the fastest."""
+    """Return the key facts: how much there is, the best cell and the fastest."""
     cells, counts = sweep.cells, sweep.counts
     images = sum(len(row.images) for row in cells)
-    facts: list[tuple[object, object, object]] = [("cells", counts.distinct, counts.outcomes)]
+    ended = f"{counts.failed} failed" if counts.failed else "none failed"
+    number = f"{len(cells)} of {counts.distinct}" if len(cells) < counts.distinct else len(cells)
+    facts: list[tuple[object, object, object]] = [("cells", number, ended)]
     if images:
         facts.append(("images", images, f"{_each(cells)}"))
     for column in [*quality[:1], *filter(None, [by_name.get("latency_ms")])]:
         facts += _best(column, cells, axes)
-    work = sweep.work.unet_rows
-    if work.done < work.alone:
-        saved = 1 - work.done / work.alone
-        facts.append(("UNet work saved", f"{saved:.0%}", f"{work.done} of {work.alone} rows"))
     items = [
         tag("div", tag("dt", name), tag("dd", value), tag("dd", about, class_="soft"))
         for name, value, about in facts
     ]
     return tag("dl", *items, class_="facts")
+
+
+def _fixed(cells: Cells) -> Html | None:
+    """Return the settings that no cell varies, each once."""
+    if not cells:
+        return None
+    found = fixed_settings(cells)
+    names = ("model", "lora", "num_inference_steps", "guidance_scale", "resolution", "prompts")
+    first = [f"{short_axis(name)} {found[name]}" for name in names if name in found]
+    return tag(
+        "details",
+        tag("summary", f"The same in every cell: {', '.join(first)}, …"),
+        definitions(found.items()),
+        class_="fixed",
+    )
 
 
 def _each(cells: Cells) -> str:
@@ -172,13 +225,13 @@ def _latency(cells: Cells, axes: Sequence[str], details: Mapping[str, CellDetail
 
 
 def _environment(sweep: SweepResult, details: Mapping[str, CellDetails]) -> Html:
-    """Return the settings that do not vary, weights and licences, and the fingerprint."""
+    """Return what the last run did, weights and licences, and the fingerprint."""
     cells = sweep.cells
     keys = [found.fingerprint.keys for found in details.values()]
     options = [found.fingerprint.options for found in details.values()]
     return join(
-        tag("h3", "Settings"),
-        definitions(fixed_settings(cells).items()),
+        tag("h3", "Last run"),
+        tag("p", f"{_last_run(sweep)}.", class_="soft"),
         tag("h3", "Weights and prompts"),
         _weights(cells),
         *([tag("h3", "Fingerprint"), definitions(_merged(keys))] if any(keys) else []),
@@ -190,6 +243,15 @@ def _environment(sweep: SweepResult, details: Mapping[str, CellDetails]) -> Html
         if any(options)
         else None,
     )
+
+
+def _last_run(sweep: SweepResult) -> str:
+    """Return what the last invocation of the sweep drew, saved and took."""
+    rows = sweep.work.unet_rows
+    parts = [sweep.counts.outcomes]
+    if 0 < rows.done < rows.alone:
+        parts.append(f"{rows.done} of {rows.alone} UNet rows, because cells shared work")
+    return "; ".join([*filter(None, parts), time_taken(sweep)])
 
 
 def _weights(cells: Cells) -> Html:

@@ -1,8 +1,7 @@
-"""Table of a sweep's page: one row per cell, one column per metric, with a filter."""
+"""Table of a sweep's page: one row per cell, one column per metric."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from turbo_lab.documents.sweep import CellResult
@@ -12,7 +11,6 @@ from turbo_lab.report.sentences import latency_note
 from turbo_lab.store.record import CellStatus
 from turbo_lab.verdict import Direction
 
-_MOST_CHOICES = 12
 _NO_MARKS: Mapping[tuple[str, str], int] = {}
 Cells = Sequence[CellResult]
 
@@ -20,9 +18,9 @@ Cells = Sequence[CellResult]
 def metric_table(
     cells: Cells, axes: Sequence[str], columns: Sequence[Column], is_page: bool = True
 ) -> Html:
-    """Return the filter, the table, its legend and its footnotes.
+    """Return the table, its legend and its footnotes.
 
-    ``is_page``: whether the scripts of a page are there, which filter and sort.
+    ``is_page``: whether the scripts of a page are there, which filter, sort and save it.
     """
     marks = footnotes(columns)
     mixed = len({row.status for row in cells}) > 1
@@ -41,9 +39,11 @@ def metric_table(
             for at, column in enumerate(columns)
         ]
         rows.append([*where, *values])
-    attributes = [_attributes(index, row, axes) for index, row in enumerate(cells)]
+    attributes = [{"data_cell": index, "id": f"cell-{index}"} for index in range(len(cells))]
     return join(
-        _filter(cells, axes) if is_page and len(cells) > 1 else None,
+        tag("button", "CSV", type="button", class_="csv", title="Download the table as a file")
+        if is_page
+        else None,
         table(
             heads,
             rows,
@@ -61,48 +61,6 @@ def metric_table(
 def metric_heading(column: Column) -> Heading:
     """Return the heading of a column of numbers."""
     return Heading(column.heading, True, column.direction == Direction.HIGHER)
-
-
-def _filter(cells: Cells, axes: Sequence[str]) -> Html:
-    selects = [_select(cells, name) for name in axes]
-    return tag(
-        "form",
-        tag(
-            "input",
-            type="search",
-            placeholder="filter cells",
-            aria_label="filter cells",
-            autocomplete="off",
-            name="words",
-        ),
-        *selects,
-        tag("span", tag("output", len(cells)), " cells", class_="soft"),
-        tag("button", "clear", type="reset"),
-        class_="filter",
-        data_for="cells",
-    )
-
-
-def _select(cells: Cells, name: str) -> Html | None:
-    values = list(dict.fromkeys(str(row.axes.get(name, "")) for row in cells))
-    if len(values) > _MOST_CHOICES:
-        return None
-    options = [tag("option", f"any {short_axis(name)}", value="")]
-    options += [tag("option", f"{short_axis(name)} {v}", value=v) for v in values]
-    return tag("select", *options, name=name, aria_label=short_axis(name))
-
-
-def _attributes(index: int, row: CellResult, axes: Sequence[str]) -> dict[str, object]:
-    """Return the attributes that the filter reads."""
-    own = {name: str(row.axes.get(name, "")) for name in axes}
-    words = [f"{name}={value} {short_axis(name)}={value}" for name, value in own.items()]
-    text = " ".join([*words, label(row, axes), row.status, row.cell_id[:12]])
-    return {
-        "data_cell": index,
-        "data_text": text.lower(),
-        "data_axes": json.dumps(own),
-        "id": f"cell-{index}",
-    }
 
 
 def _status(row: CellResult) -> Html | str:
