@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from turbo_lab.cli.follow import follow
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import json_option, take_keys
 from turbo_lab.documents.output import print_document, write_text
@@ -29,15 +30,25 @@ _FORMATS = {"html": "report.html", "markdown": "report.md", "csv": "report.csv"}
     "--output", metavar="FILE", help="Where to write it (default: report.html, .md or .csv)."
 )
 @click.option("--images", type=click.IntRange(min=0), metavar="N", help="Images shown per cell.")
+@click.option(
+    "--follow", "is_followed", is_flag=True, help="Serve the page here while the sweep runs."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of --follow.")
 @json_option
 @words_argument("SWEEP [store=DIR]")
 def command(
-    words: tuple[str, ...], form: str, output: str | None, images: int | None, as_json: bool
+    words: tuple[str, ...],
+    form: str,
+    output: str | None,
+    images: int | None,
+    is_followed: bool,
+    port: int,
+    as_json: bool,
 ) -> int:
     """Write a sweep as one file: metrics, plots and images.
 
     SWEEP is a sweep's id or its first digits, or a sweep.json. Exit code 3 if images that the
-    sweep names are missing.
+    sweep names are missing. With --follow, SWEEP may be left out: the newest one.
     """
     from turbo_lab.report.csv import cells_csv
     from turbo_lab.report.markdown import sweep_markdown
@@ -45,6 +56,8 @@ def command(
 
     rest, keys = take_keys(words, "store")
     store = keys.get("store")
+    if is_followed:
+        return follow(rest, store, port, images, bool(output or as_json or form != "html"))
     if len(rest) != 1:
         raise InputError("report: name one sweep, as in turbo-lab report 1a2b3c, or a sweep.json")
     path = find_sweep(rest[0], store)
