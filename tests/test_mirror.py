@@ -22,6 +22,7 @@ WITHOUT_TESTS = {
 """Modules that define nothing to call, by reason."""
 
 CROSS_CUTTING = {
+    "api/test_contexts.py": "calls from Hydra, threads, an event loop and pools of processes",
     "cards/test_packaged_family.py": "the weights that ship, loaded by stock diffusers",
     "cards/test_published_cards.py": "the cards of published models in conf/",
     "cli/test_gate.py": "all commands of the gate, from words to files",

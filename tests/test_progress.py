@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import os
 import pty
 import re
@@ -16,9 +17,9 @@ from turbo_lab.progress import StderrProgress, duration, hidden, track, waiting
 
 
 @pytest.fixture(autouse=True)
-def display(monkeypatch: pytest.MonkeyPatch) -> None:
+def display() -> None:
     """Nothing is in progress: other tests of this process may have left work unfinished."""
-    monkeypatch.setattr(progress, "_DISPLAY", progress._Display())
+    progress._STDERR.reset()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_a_terminal_has_a_bar_per_work_within_80_columns(
         monkeypatch.setattr(sys, "stderr", stream)
         for _ in track((1, 2), "cells timed"):
             with waiting("first call (compiling, capturing or filling caches)"):
-                progress._DISPLAY._bars.refresh()  # type: ignore[union-attr]
+                progress._STDERR._bars.refresh()  # type: ignore[union-attr]
     shown = b""
     with contextlib.suppress(OSError):  # how Linux says that the terminal has been closed
         while chunk := os.read(controller, 65536):
@@ -177,3 +178,57 @@ def test_hidden_progress_passes_on_what_a_user_must_know(
     assert capfd.readouterr() == ("", "")
     StderrProgress().note("shown again")
     assert "shown again" in capfd.readouterr().err
+
+
+def test_hidden_progress_is_that_of_one_call(capfd: pytest.CaptureFixture[str]) -> None:
+    """Two calls at once: each has its own notes, and one of them is shown."""
+    meet = threading.Barrier(2, timeout=60)
+    hidden_notes: list[str] = []
+
+    def call(is_hidden: bool) -> None:
+        with hidden(hidden_notes.append) if is_hidden else contextlib.nullcontext():
+            meet.wait()  # both are inside
+            StderrProgress().note(f"warning: hidden {is_hidden}")
+            list(track([1], f"rows of {is_hidden}"))
+            meet.wait()
+
+    threads = [threading.Thread(target=call, args=[one]) for one in (True, False)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert hidden_notes == ["warning: hidden True"]
+    err = capfd.readouterr().err.splitlines()
+    assert sorted(err) == ["1/1 rows of False", "warning: hidden False"]
+
+
+def test_a_thread_that_works_for_a_call_is_hidden_with_it() -> None:
+    notes: list[str] = []
+
+    def work() -> None:
+        StderrProgress().note("from within")
+
+    with hidden(notes.append):
+        thread = threading.Thread(target=contextvars.copy_context().run, args=[work])
+        thread.start()
+        thread.join()
+    assert notes == ["from within"]
+
+
+def test_a_forked_process_shows_progress_while_a_thread_of_its_parent_has_the_lock() -> None:
+    taken, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with progress._STDERR._lock:
+            taken.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait()
+    child = os.fork()
+    if not child:
+        os._exit(list(track([1], "rows")) != [1])
+    done.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

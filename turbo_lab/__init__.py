@@ -5,6 +5,7 @@ The functions are those of :mod:`turbo_lab.api`, which is imported when one of t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -37,6 +38,10 @@ class CallablePackage(ModuleType):
         """Call the function; see its docstring in :mod:`turbo_lab.api`."""
         function = getattr(import_module("turbo_lab.api"), self.__name__.rpartition(".")[2])
         return function(*words, **keys)
+
+    def __reduce__(self) -> tuple[Callable[[str], ModuleType], tuple[str]]:
+        """Let a pool of processes take the function: its copy is imported there."""
+        return import_module, (self.__name__,)
 
 
 def __getattr__(name: str) -> object:

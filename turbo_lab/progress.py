@@ -2,16 +2,20 @@
 
 Owns what is in progress in this process: counted work, and work in one piece. Work that lasts
 longer than a few seconds is shown again and again, so that nobody waits in silence; a caller from
-Python can hide it. Also owns how a duration is written for people.
+Python can hide that of one call. A thread that works for a call must run in a copy of its context
+(:func:`contextvars.copy_context`). Also owns how a duration is written for people.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -81,34 +85,73 @@ class _Work:
         return self.what if self.total is None else f"{self.done}/{self.total} {self.what}"
 
 
-class _Display:
-    """Everything in progress in this process, the innermost last."""
+class _Display(ABC):
+    """A place where progress is shown."""
+
+    @abstractmethod
+    def add(self, work: _Work) -> None:
+        """Show a piece of work until it is removed."""
+
+    @abstractmethod
+    def advance(self, work: _Work, done: int) -> None:
+        """Count finished items."""
+
+    @abstractmethod
+    def remove(self, work: _Work) -> None:
+        """Remove a piece of work."""
+
+    @abstractmethod
+    def note(self, text: str) -> None:
+        """Pass on one line that a user must know."""
+
+    @abstractmethod
+    def say(self, text: str) -> None:
+        """Show one line about the progress."""
+
+
+class _Hidden(_Display):
+    """The progress of a call that shows none; what a user must know goes to its caller."""
+
+    def __init__(self, on_note: Callable[[str], None]) -> None:
+        self._on_note = on_note
+
+    def add(self, work: _Work) -> None:
+        """Show nothing."""
+
+    def advance(self, work: _Work, done: int) -> None:
+        """Show nothing."""
+
+    def remove(self, work: _Work) -> None:
+        """Do nothing."""
+
+    def note(self, text: str) -> None:
+        """Pass on one line that a user must know."""
+        self._on_note(text)
+
+    def say(self, text: str) -> None:
+        """Show nothing."""
+
+
+class _Stderr(_Display):
+    """Everything in progress in this process that is shown, the innermost last."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what is in progress."""
         self._lock = threading.RLock()
         self._works: list[_Work] = []
         self._bars: Progress | None = None
         self._last_line = 0.0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
-        self._on_note: Callable[[str], None] | None = None
-
-    @contextmanager
-    def hidden(self, on_note: Callable[[str], None]) -> Iterator[None]:
-        """Show nothing inside; what a user must know goes to ``on_note``."""
-        before, self._on_note = self._on_note, on_note
-        try:
-            yield
-        finally:
-            self._on_note = before
 
     def add(self, work: _Work) -> None:
         """Show a piece of work until it is removed."""
         with self._lock:
             work.began = time.monotonic()
             self._works.append(work)
-            if self._on_note is not None:
-                return
             if sys.stderr.isatty():
                 self._add_bar(work)
             elif len(self._works) == 1:
@@ -149,15 +192,10 @@ class _Display:
 
     def note(self, text: str) -> None:
         """Print one line that a user must know, above the bars."""
-        if self._on_note is None:
-            self.say(text)
-        else:
-            self._on_note(text)
+        self.say(text)
 
     def say(self, text: str) -> None:
         """Print one line about the progress, above the bars."""
-        if self._on_note is not None:
-            return
         with self._lock:
             self._last_line = time.monotonic()
             self._console().print(text, highlight=False, markup=False, soft_wrap=True)
@@ -210,7 +248,10 @@ class _Reached(ProgressColumn):
         return Text(shown if not left else f"{shown}, {duration(left)} left")
 
 
-_DISPLAY = _Display()
+_STDERR = _Stderr()
+_SHOWN: ContextVar[_Display] = ContextVar("progress", default=_STDERR)
+# A forked process has none of its parent's threads, one of which may have had the lock.
+os.register_at_fork(after_in_child=_STDERR.reset)
 
 
 class StderrProgress:
@@ -220,42 +261,46 @@ class StderrProgress:
         """Report on ``of``, such as the side that is drawn; empty: there is only one thing."""
         self._of = f" of {of}" if of else ""
         self._work: _Work | None = None
+        self._display = _SHOWN.get()
 
     def begin(self, total: int, what: str = "images") -> None:
         """Set the number of items left to do."""
         self.end()
         if total:
             self._work = _Work(f"{what}{self._of}", total)
-            _DISPLAY.add(self._work)
+            self._display.add(self._work)
 
     def advance(self, done: int) -> None:
         """Add ``done`` to the number of finished items; a sweep calls this on the commit thread."""
         if self._work is not None:
-            _DISPLAY.advance(self._work, done)
+            self._display.advance(self._work, done)
 
     def note(self, text: str) -> None:
         """Print one line that a user must know, such as a warning."""
-        _DISPLAY.note(text)
+        self._display.note(text)
 
     def say(self, text: str) -> None:
         """Print one line about the progress."""
-        _DISPLAY.say(text)
+        self._display.say(text)
 
     def end(self) -> None:
         """Stop showing what was counted."""
         if self._work is not None:
-            _DISPLAY.remove(self._work)
+            self._display.remove(self._work)
             self._work = None
 
 
 @contextmanager
 def hidden(on_note: Callable[[str], None]) -> Iterator[None]:
-    """Show no progress in this process; what a user must know goes to ``on_note``.
+    """Show no progress of what is called inside; what a user must know goes to ``on_note``.
 
     Notes come from several threads.
     """
-    with _DISPLAY.hidden(on_note):
+    before = _SHOWN.set(_Hidden(on_note))
+    try:
         yield
+    finally:
+        _SHOWN.reset(before)
 
 
 @contextmanager
@@ -264,12 +309,12 @@ def waiting(what: str) -> Iterator[None]:
 
     For work in one piece, such as loading or compiling.
     """
-    work = _Work(what, None)
-    _DISPLAY.add(work)
+    work, display = _Work(what, None), _SHOWN.get()
+    display.add(work)
     try:
         yield
     finally:
-        _DISPLAY.remove(work)
+        display.remove(work)
 
 
 def track(items: Sequence[_Item], what: str) -> Iterator[_Item]:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
+import os
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import hydra
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.version import VersionBase
+from omegaconf import DictConfig, OmegaConf
 
 from turbo_lab import config
+from turbo_lab.api.words import key_words
 from turbo_lab.cards import conf_dir
 from turbo_lab.cli.main import main
 from turbo_lab.errors import InputError
@@ -134,6 +143,65 @@ def test_the_command_line_of_the_process_is_put_back(monkeypatch: pytest.MonkeyP
     with pytest.raises(InputError):
         expand("model=nano-turb")
     assert sys.argv == ["pytest", "one word"]
+
+
+def state_of_process() -> tuple[object, ...]:
+    """Everything of Hydra, and what ``hydra.main`` changes in a process."""
+    return (
+        GlobalHydra.instance().hydra,
+        HydraConfig.instance().cfg,
+        VersionBase.instance().version_base,
+        list(logging.getLogger().handlers),
+        dict(os.environ),
+        list(sys.argv),
+        [OmegaConf.has_resolver(name) for name in ("now", "hydra", "python_version")],
+    )
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of configs of a user's own Hydra program, whose command line is ours."""
+    (tmp_path / "mine.yaml").write_text("steps: [1, 2]\n")
+    quiet = ["hydra.output_subdir=null", f"hydra.run.dir={tmp_path}", "hydra/job_logging=none"]
+    monkeypatch.setattr("sys.argv", ["mine.py", *quiet])
+    before = VersionBase.instance().version_base
+    yield tmp_path
+    VersionBase.instance().version_base = before
+
+
+@pytest.mark.parametrize("version_base", ["1.2", None])
+def test_a_program_of_hydra_keeps_its_state(program: Path, version_base: str | None) -> None:
+    found: list[object] = []
+
+    @hydra.main(version_base=version_base, config_path=str(program), config_name="mine")
+    def main(cfg: DictConfig) -> None:
+        before = state_of_process()
+        words = key_words({"num_inference_steps": cfg.steps, "sweep": "guidance"})
+        points = config.compose("sweep", words)
+        with pytest.raises(InputError, match="^model=nano-turb: unknown"):
+            config.compose("sweep", ["model=nano-turb"])
+        with pytest.raises(InputError, match="^model key=nothing: "):
+            config.compose("sweep", ["model.nothing=1"])
+        found.extend((before, state_of_process(), points, expand("seed=1,2")))
+
+    main()
+    before, after, points, more = found
+    assert before == after and GlobalHydra.instance().hydra is None
+    assert {dict(point.axes)["num_inference_steps"] for point in points} == {1, 2}  # type: ignore[attr-defined]
+    assert more == expand("seed=1,2")
+
+
+def test_threads_compose_at_once() -> None:
+    words = [[f"seed={first},{first + 1}", "model=nano-turbo,nano-lcm"] for first in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda one: expand(*one), words))
+    assert found == [expand(*one) for one in words]
+
+
+def test_an_error_has_no_traceback_of_hydra() -> None:
+    with pytest.raises(InputError) as refused:
+        expand("model.nothing=1")
+    assert refused.value.__suppress_context__ and refused.value.__cause__ is None
 
 
 def test_a_grid_shows_no_configuration_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:

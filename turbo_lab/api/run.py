@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from turbo_lab.api.results import Comparison, Gate, Sweep
 from turbo_lab.api.words import all_words
-from turbo_lab.errors import TurboLabWarning
+from turbo_lab.errors import InputError, TurboLabWarning
 from turbo_lab.progress import StderrProgress, hidden
+
+
+class _Turns:
+    """Turns of calls from several threads: torch's settings and signals are the process's."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.has_drawn = False
+        self.is_fork_of_drawn = False
+
+    def in_fork(self) -> None:
+        """Begin in a forked process, which has none of its parent's threads."""
+        self._lock = threading.RLock()  # a thread of the parent may have had it
+        self.is_fork_of_drawn = self.has_drawn
+
+    @contextmanager
+    def wait(self, command: str) -> Iterator[None]:
+        """Wait until no other thread's call is at work.
+
+        Raises :class:`InputError` in a process in which torch would wait for ever.
+        """
+        if self.is_fork_of_drawn:
+            raise InputError(
+                f"{command}: this process is a fork of one that has drawn with torch, and has none "
+                "of its threads; use spawn, as in ProcessPoolExecutor(mp_context="
+                "multiprocessing.get_context('spawn'))"
+            )
+        with self._lock:
+            try:
+                yield
+            finally:
+                self.has_drawn |= "torch" in sys.modules
+
+
+_TURNS = _Turns()
+os.register_at_fork(after_in_child=_TURNS.in_fork)
 
 
 def sweep(*words: str, progress: bool = False, **keys: object) -> Sweep:
@@ -28,7 +67,7 @@ def sweep(*words: str, progress: bool = False, **keys: object) -> Sweep:
     from turbo_lab.workflows.sweep import run_tracked
 
     named = config.with_default_sweep(all_words("sweep", words, keys))
-    with _notes_as_warnings(progress):
+    with _turn("sweep", progress):
         reporter = StderrProgress()
         try:
             finished = run_tracked(resolve_points(compose_points("sweep", named)), reporter)
@@ -58,7 +97,7 @@ def compare(
     own = [f"baselines={','.join(models)}"] if models else []
     own += ["published=on"] if published else []
     named = CompareWords.split([*all_words("compare", words, keys), *own])
-    with _notes_as_warnings(progress):
+    with _turn("compare", progress):
         candidate, others = named.entrants()
         for text in size_warnings(candidate, others):
             StderrProgress().note(f"warning: {text}")
@@ -84,7 +123,7 @@ def gate(*words: str, fresh: bool = False, progress: bool = False, **keys: objec
     named = compose_gate(all_words("gate", words, keys))
     assert named is not None  # there are no flags of Hydra among the words
     own_store = fresh_store(named.candidate) if fresh else nullcontext(named.candidate)
-    with _notes_as_warnings(progress), own_store as candidate:
+    with _turn("gate", progress), own_store as candidate:
         inputs = gate_inputs(named.policy, candidate, named.baseline)
         for text in inputs.warnings:
             StderrProgress().note(f"warning: {text}")
@@ -94,19 +133,17 @@ def gate(*words: str, fresh: bool = False, progress: bool = False, **keys: objec
 
 
 @contextmanager
-def _notes_as_warnings(progress: bool) -> Iterator[None]:
-    """Unless progress is shown, issue what a user must know as warnings, at the end.
+def _turn(command: str, progress: bool) -> Iterator[None]:
+    """Wait for the calls of other threads, and show progress or issue notes as warnings.
 
-    Notes come from several threads, and a warning may be an exception. If the work fails, they
-    are attached to its error.
+    Unless progress is shown, what a user must know becomes a warning at the end: notes come from
+    several threads, and a warning may be an exception. If the work fails, they are attached to
+    its error.
     """
     # diffusers imports the bars for notebooks, which are not used, and which ask for ipywidgets.
     warnings.filterwarnings("ignore", message="IProgress not found")
-    if progress:
-        yield
-        return
     notes: list[str] = []
-    with hidden(notes.append):
+    with _TURNS.wait(command), nullcontext() if progress else hidden(notes.append):
         try:
             yield
         except BaseException as error:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
+from typing import TypeGuard
 
 from turbo_lab import config
 from turbo_lab.errors import InputError
@@ -38,9 +39,9 @@ def all_words(command: str, words: Sequence[str], keys: Mapping[str, object]) ->
 def key_words(keys: Mapping[str, object]) -> list[str]:
     """Return one word per key.
 
-    A list, tuple or range is an axis, a dictionary sets the keys below its own, and ``None`` is
-    ``null``. Raises :class:`InputError` for anything else that is not text, a path, a number or
-    true or false.
+    A list, tuple, range or other sequence is an axis, a dictionary sets the keys below its own,
+    and ``None`` is ``null``. Raises :class:`InputError` for anything else that is not text, a
+    path, a number or true or false.
     """
     return [word for key, value in keys.items() for word in _words_of(key, value)]
 
@@ -53,7 +54,7 @@ def _words_of(key: str, value: object) -> Iterator[str]:
     if isinstance(value, Mapping) and value:
         for below, one in value.items():
             yield from _words_of(f"{key}.{below}", one)
-    elif not isinstance(value, (list, tuple, range)):
+    elif not _is_list(value):
         yield f"{key}={_fixed(key, value)}"
     elif key in _LISTS or key.startswith(_LIST_GROUP):
         yield f"{key}={_literal(key, value)}"
@@ -72,12 +73,17 @@ def _fixed(key: str, value: object) -> str:
 
 def _literal(key: str, value: object) -> str:
     """Return a value in Hydra's grammar, lists and dictionaries included."""
-    if isinstance(value, (list, tuple, range)):
+    if _is_list(value):
         return f"[{','.join(_literal(key, one) for one in value)}]"
     if isinstance(value, Mapping):
         pairs = (f"{_text(str(name))}:{_literal(key, one)}" for name, one in value.items())
         return "{" + ",".join(pairs) + "}"
     return _scalar(key, value)
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[object]]:
+    """Return whether a value is a list, or a sequence such as OmegaConf's."""
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
 
 
 def _scalar(key: str, value: object) -> str:

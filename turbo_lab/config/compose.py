@@ -9,19 +9,27 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import hydra
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig  # noqa: F401  (registers Hydra's own schema)
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
+from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from packaging.version import Version
 
 from turbo_lab.cards import conf_dir
 from turbo_lab.config.checks import check_overrides, value_of
@@ -31,6 +39,10 @@ from turbo_lab.errors import InputError, unknown_name
 
 _HYDRA_FLAGS = ("--cfg", "-c", "--info", "-i", "--hydra-help")
 _OTHER_FLAGS = ("--resolve", "--package", "-p")
+_VERSION_BASE = "1.3"
+_CONFIG_NAME = "config"
+# Hydra keeps some of its state per process.
+_COMPOSING = threading.RLock()
 
 
 @dataclass  # a frozen one would be read-only to presets as well
@@ -106,7 +118,6 @@ def compose(command: str, arguments: Sequence[str]) -> list[GridPoint]:
     The list is empty if one of Hydra's own flags (``--cfg job``, ``--info``, ``--hydra-help``)
     printed something instead. Raises :class:`InputError` for everything that Hydra refuses.
     """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises exceptions unchanged
     arguments = [spelled_out(word) for word in arguments]
     overrides = [a for a in arguments if not a.startswith("-")]
     flags = [a for a in arguments if a.startswith("-") and a not in ("-m", "--multirun")]
@@ -119,24 +130,61 @@ def compose(command: str, arguments: Sequence[str]) -> list[GridPoint]:
     asks_hydra = any(flag.split("=")[0] in _HYDRA_FLAGS for flag in flags)
     if not asks_hydra:
         check_overrides(overrides)
-    points: list[GridPoint] = []
-    main = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
-    saved = sys.argv
-    sys.argv = [
-        f"turbo-lab {command}".strip(),
-        *(a for a in arguments if a not in ("-m", "--multirun")),  # turbo-lab always sweeps
-        *([] if asks_hydra else ["hydra.mode=MULTIRUN"]),
-    ]
     try:
-        main(points.extend)()
+        if asks_hydra:
+            words = [a for a in arguments if a not in ("-m", "--multirun")]
+            _print_with_hydra(command, words)
+            return []
+        with _COMPOSING, _own_version_base():
+            return _grid_points(overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        # Hydra's traceback would hide this line in a notebook.
+        raise _in_our_words(error) from None
+
+
+def _grid_points(overrides: Sequence[str]) -> list[GridPoint]:
+    """Compose as Hydra's multirun does, with a loader of our own.
+
+    ``hydra.main`` would replace the state of a program that runs under Hydra itself, read the
+    process's command line and configure its logging.
+    """
+    loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
+    master = loader.load_configuration(_CONFIG_NAME, list(overrides), RunMode.MULTIRUN)
+    points: list[GridPoint] = []
+    sweeper = Plugins.instance().instantiate_sweeper(
+        hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks()),
+        task_function=points.extend,
+        config=master,
+    )
+    sweeper.sweep(OmegaConf.to_container(master.hydra.overrides.task, resolve=False))
+    return points
+
+
+@contextmanager
+def _own_version_base() -> Iterator[None]:
+    """Read configs by the rules of the Hydra that we are written for; put back the caller's."""
+    base = VersionBase.instance()
+    before, base.version_base = base.version_base, Version(_VERSION_BASE)
+    try:
+        yield
+    finally:
+        base.version_base = before
+
+
+def _print_with_hydra(command: str, words: Sequence[str]) -> None:
+    """Let Hydra's own command line print what one of its flags asks for."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises exceptions unchanged
+    main = hydra.main(
+        version_base=_VERSION_BASE, config_path=str(conf_dir()), config_name=_CONFIG_NAME
+    )
+    saved, sys.argv = sys.argv, [f"turbo-lab {command}".strip(), *words]
+    try:
+        main(lambda config: None)()
     except SystemExit as end:  # --hydra-help has printed its text
         if end.code:
             raise
-    except (HydraException, OmegaConfBaseException) as error:
-        raise _in_our_words(error) from error
     finally:
         sys.argv = saved
-    return points
 
 
 def _in_our_words(error: Exception) -> InputError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from types import TracebackType
 
 from turbo_lab.store.encode import DrawnBatch, encode_batch
@@ -31,7 +32,9 @@ class Committer:
         self._queue: queue.Queue[Callable[[], None] | None]
         self._queue = queue.Queue(maxsize=_QUEUE_LENGTH)
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._work, name="commit", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._work,), name="commit", daemon=True
+        )
         self._thread.start()
 
     def submit(self, drawn: DrawnBatch, on_done: Callable[[], None]) -> None:

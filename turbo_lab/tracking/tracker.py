@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -76,7 +77,9 @@ class Tracker:
         with the loading of the model for the interpreter.
         """
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+            self._thread = threading.Thread(
+                target=copy_context().run, args=(self._work,), name="mlflow", daemon=True
+            )
             self._thread.start()
 
     def add(self, row: Callable[[], CellResult]) -> None:
