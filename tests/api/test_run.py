@@ -85,6 +85,23 @@ def test_sides_are_checked_as_on_the_command_line() -> None:
         api.gate(candidate={"gate": "release"})
 
 
+def test_own_groups_are_those_of_one_call(tiny_sdxl_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    text = f"defaults: [local]\nname: mine\npath: {tiny_sdxl_dir}\n"
+    (tmp_path / "model" / "mine.yaml").write_text(text)
+    keys = small(tiny_sdxl_dir, tmp_path / "store") | {"model": "mine"}
+    del keys["model.path"]
+    found = api.sweep(**keys, config_dir=tmp_path)
+    assert (found.counts.done, found.cells[0].parameters.model) == (1, "mine")
+    for call in (api.sweep, api.gate):
+        with pytest.raises(InputError, match="^model=mine: unknown"):
+            call(**keys)
+        with pytest.raises(InputError, match="^config_dir=nowhere: does not exist"):
+            call(**keys, config_dir="nowhere")
+    with pytest.raises(InputError, match="^config_dir=nowhere: does not exist"):
+        api.compare(**keys, candidate={"seed": 1}, config_dir="nowhere")
+
+
 @pytest.mark.slow
 def test_two_variants_are_compared(tmp_path: Path) -> None:
     keys = {"prompts": "scenes-demo", "num_images": 8, "batch_size": 8, "num_threads": 1}

@@ -32,7 +32,7 @@ from turbo_lab.errors import InputError
         ({"seed": "1-4"}, ["seed='1-4'"]),
         ({"lora": "loras/*.safetensors"}, ["lora='loras/*.safetensors'"]),
         ({"store": Path("out") / "a b"}, ["store='out/a b'"]),
-        ({"model": {"path": "x"}, "gate.latency": 0.2}, ["model.path=x", "gate.latency=0.2"]),
+        ({"model": {"path": "x"}, "gate.latency": 0.2}, ["model.path='x'", "gate.latency=0.2"]),
         ({"candidate": {"dtype": "bfloat16"}}, ["candidate.dtype=bfloat16"]),
         ({"zip": ["model+lora"]}, ["zip=[model+lora]"]),
         ({"exclude": [{"seed": 1, "lora": "a b"}]}, ["exclude=[{seed:1,lora:'a b'}]"]),

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from turbo_lab import config
 from turbo_lab.api.words import key_words
-from turbo_lab.cards import conf_dir
+from turbo_lab.cards import conf_dir, model_card, with_own_groups
 from turbo_lab.cli.main import main
 from turbo_lab.errors import InputError
 
@@ -189,6 +189,28 @@ def test_a_program_of_hydra_keeps_its_state(program: Path, version_base: str | N
     assert before == after and GlobalHydra.instance().hydra is None
     assert {dict(point.axes)["num_inference_steps"] for point in points} == {1, 2}  # type: ignore[attr-defined]
     assert more == expand("seed=1,2")
+
+
+def test_own_groups_are_composed_as_hydra_would(tmp_path: Path) -> None:
+    for group, name in (("model", "mine"), ("gate", "strict")):
+        (tmp_path / group).mkdir()
+        (tmp_path / group / f"{name}.yaml").write_text(f"defaults: [none]\nname: {name}\n")
+    (tmp_path / "model/mine.yaml").write_text("defaults: [local]\nname: mine\npath: x\n")
+    with with_own_groups(tmp_path):
+        mine, nano = expand("model=mine,nano-turbo", "gate=strict")
+        assert expand("model=glob(mi*)")[0].values["model"] == mine.values["model"]
+        assert model_card("mine").path == mine.group("model")["path"] == "x"
+        assert mine.group("gate")["name"] == nano.group("gate")["name"] == "strict"
+    with pytest.raises(InputError, match="^model=mine: unknown"):
+        expand("model=mine")
+
+
+def test_cfg_job_prints_own_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/mine.yaml").write_text("defaults: [local]\nname: mine\npath: x\n")
+    with with_own_groups(tmp_path):
+        assert config.compose("sweep", ["--cfg", "job", "model=mine"]) == []
+    assert "name: mine" in capsys.readouterr().out
 
 
 def test_threads_compose_at_once() -> None:

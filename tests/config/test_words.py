@@ -112,6 +112,102 @@ def test_a_pattern_without_a_match_is_refused(word: str, message: str) -> None:
     assert message in str(refused.value)
 
 
+@pytest.fixture
+def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of models, and of what is none, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "checkpoints"
+    for name in ("step-10", "step-2"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "model_index.json").write_text("{}")
+    (folder / "a unet").mkdir()
+    config_file = folder / "a unet" / "config.json"
+    config_file.write_text('{"_class_name": "UNet2DConditionModel"}')
+    for name in ("step-9.safetensors", "old.ckpt", "notes.txt", ".hidden.txt"):
+        (folder / name).write_bytes(b"")
+    (folder / "empty").mkdir()
+    return folder
+
+
+@pytest.mark.usefixtures("checkpoints")
+@pytest.mark.parametrize("word", ["model.path=checkpoints/", "model.path=checkpoints"])
+def test_a_folder_of_models_lists_them_in_natural_order(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = config.compose("plan", ["model=local", word])
+    assert [point.group("model")["path"] for point in found] == [
+        "checkpoints/a unet",
+        "checkpoints/step-2",
+        "checkpoints/step-9.safetensors",
+        "checkpoints/step-10",
+    ]
+    assert capsys.readouterr().err == (
+        f"warning: {word}: skipped empty, notes.txt, old.ckpt: not a .safetensors file or a "
+        "diffusers folder\n"
+    )
+
+
+@pytest.mark.usefixtures("checkpoints")
+@pytest.mark.parametrize(
+    "word",
+    [
+        "model.path=checkpoints/step-2",
+        "model.path='checkpoints'",
+        "model.path=nowhere/",
+        f"model.path={'x' * 300}/",
+        "model.path=checkpoints/step-9.safetensors",
+    ],
+)
+def test_one_model_stays_one(word: str) -> None:
+    assert spelled_out(word) == word
+
+
+def test_a_model_that_is_not_whole_is_not_a_folder_of_models(tmp_path: Path) -> None:
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.json").write_text('{"_class_name": "UNet2DConditionModel"}')
+    word = f"model.path={tmp_path}"
+    assert spelled_out(word) == word
+
+
+@pytest.mark.usefixtures("checkpoints", "loras")
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        (
+            "model.path=checkpoints/empty/",
+            "checkpoints/empty/ is not a .safetensors file or a diffusers folder, and has none in "
+            "it; it has no files",
+        ),
+        (
+            "lora=checkpoints/empty/@0.5",
+            "checkpoints/empty/ is not a .safetensors file or a folder with adapter_config.json, "
+            "and has none in it; it has no files",
+        ),
+        ("lora=nowhere/", "nowhere/ cannot be read (No such file or directory)"),
+        ("lora=checkpoints/notes.txt/", "checkpoints/notes.txt/ cannot be read (Not a directory)"),
+        (f"lora={'x' * 300}/", f"{'x' * 300}/ cannot be read (File name too long)"),
+    ],
+)
+def test_a_folder_with_nothing_to_use_is_refused(word: str, message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        spelled_out(word)
+    assert str(refused.value) == f"{word}: {message}"
+
+
+def test_only_the_first_names_of_many_are_shown(tmp_path: Path) -> None:
+    for number in range(1, 13):
+        (tmp_path / f"{number}.txt").touch()
+    with pytest.raises(InputError, match=r"it has 1\.txt, 2\.txt, .*, 5\.txt and 7 more$"):
+        spelled_out(f"model.path={tmp_path}/")
+
+
+@pytest.mark.usefixtures("loras")
+def test_an_adapter_in_a_folder_stays_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert spelled_out("lora=loras/peft/@0.5") == "lora=loras/peft/@0.5"
+    assert len(values("lora=loras/")) == 4
+    assert "warning: lora=loras/: skipped notes.txt: not a" in capsys.readouterr().err
+
+
 def test_models_by_pattern(tmp_path: Path) -> None:
     for name in ("one model", "two"):
         (tmp_path / name).mkdir()

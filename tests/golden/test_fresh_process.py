@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from turbo_lab.cards import with_own_groups
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden.fresh_process import read_stages, stages_in_fresh_process, write_stages
 from turbo_lab.golden.stages import StageValue
@@ -36,3 +37,14 @@ def test_a_process_that_fails_says_why() -> None:
         JudgementError, match=r"could not draw one in a fresh process: .*must be one batch"
     ):
         stages_in_fresh_process({"one": ["seed=1,2"]})
+
+
+@pytest.mark.slow
+def test_the_process_reads_the_users_own_groups(tmp_path: Path) -> None:
+    (tmp_path / "prompts").mkdir()
+    text = f"defaults: [file]\nname: ours\npath: {tmp_path}/prompts.txt\n"
+    (tmp_path / "prompts" / "ours.yaml").write_text(text)
+    (tmp_path / "prompts.txt").write_text("a house\n")
+    with with_own_groups(tmp_path):
+        found = stages_in_fresh_process({"one": ["prompts=ours", "num_threads=1"]})
+    assert found["one"][-1].values.shape[0] == 1

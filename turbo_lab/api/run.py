@@ -11,8 +11,11 @@ from contextlib import contextmanager, nullcontext
 
 from turbo_lab.api.results import Comparison, Gate, Sweep
 from turbo_lab.api.words import all_words
+from turbo_lab.cards import check_own_groups, with_own_groups
 from turbo_lab.errors import InputError, TurboLabWarning
 from turbo_lab.progress import StderrProgress, hidden
+
+OwnGroups = str | os.PathLike[str] | None
 
 
 class _Turns:
@@ -51,12 +54,15 @@ _TURNS = _Turns()
 os.register_at_fork(after_in_child=_TURNS.in_fork)
 
 
-def sweep(*words: str, progress: bool = False, **keys: object) -> Sweep:
+def sweep(
+    *words: str, progress: bool = False, config_dir: OwnGroups = None, **keys: object
+) -> Sweep:
     """Run a grid, measure it and return its results; without keys, the default sweep.
 
     ``keys``: keys of the command line. A list, tuple or range is an axis, a dictionary sets the
     keys below its own, ``None`` is ``null``; text is passed as it is. ``words``: ``KEY=VALUE`` as
     on the command line, with its shorthands. ``progress``: show it on standard error.
+    ``config_dir``: folder with groups of your own, such as ``model/`` and ``prompts/``.
 
     A cell that fails does not raise: its ``error`` says why. Raises a
     :class:`turbo_lab.errors.TurboLabError` where the command prints an error.
@@ -67,7 +73,7 @@ def sweep(*words: str, progress: bool = False, **keys: object) -> Sweep:
     from turbo_lab.workflows.sweep import run_tracked
 
     named = config.with_default_sweep(all_words("sweep", words, keys))
-    with _turn("sweep", progress):
+    with _turn("sweep", progress, config_dir):
         reporter = StderrProgress()
         try:
             finished = run_tracked(resolve_points(compose_points("sweep", named)), reporter)
@@ -81,6 +87,7 @@ def compare(
     baselines: str | Sequence[str] = (),
     published: bool = False,
     progress: bool = False,
+    config_dir: OwnGroups = None,
     **keys: object,
 ) -> Comparison:
     """Compare a model with baselines, or two variants of one, on the same prompts and seeds.
@@ -97,7 +104,7 @@ def compare(
     own = [f"baselines={','.join(models)}"] if models else []
     own += ["published=on"] if published else []
     named = CompareWords.split([*all_words("compare", words, keys), *own])
-    with _turn("compare", progress):
+    with _turn("compare", progress, config_dir):
         candidate, others = named.entrants()
         for text in size_warnings(candidate, others):
             StderrProgress().note(f"warning: {text}")
@@ -106,7 +113,13 @@ def compare(
     return Comparison(report)
 
 
-def gate(*words: str, fresh: bool = False, progress: bool = False, **keys: object) -> Gate:
+def gate(
+    *words: str,
+    fresh: bool = False,
+    progress: bool = False,
+    config_dir: OwnGroups = None,
+    **keys: object,
+) -> Gate:
     """Decide by a policy whether a candidate may be released.
 
     ``gate``: name of the policy, such as ``release``. ``candidate`` and ``baseline``:
@@ -120,21 +133,25 @@ def gate(*words: str, fresh: bool = False, progress: bool = False, **keys: objec
     from turbo_lab.gate.inputs import gate_inputs
     from turbo_lab.gate.run import fresh_store, gate_report, run_gate
 
-    named = compose_gate(all_words("gate", words, keys))
-    assert named is not None  # there are no flags of Hydra among the words
-    own_store = fresh_store(named.candidate) if fresh else nullcontext(named.candidate)
-    with _turn("gate", progress), own_store as candidate:
-        inputs = gate_inputs(named.policy, candidate, named.baseline)
-        for text in inputs.warnings:
-            StderrProgress().note(f"warning: {text}")
-        result = run_gate(inputs)
+    arguments = all_words("gate", words, keys)
+    with _turn("gate", progress, config_dir):
+        named = compose_gate(arguments)
+        assert named is not None  # there are no flags of Hydra among the words
+        own_store = fresh_store(named.candidate) if fresh else nullcontext(named.candidate)
+        with own_store as candidate:
+            inputs = gate_inputs(named.policy, candidate, named.baseline)
+            for text in inputs.warnings:
+                StderrProgress().note(f"warning: {text}")
+            result = run_gate(inputs)
         sides = named.words
         return Gate(gate_report(result, sides.of("candidate"), sides.of("baseline")))
 
 
 @contextmanager
-def _turn(command: str, progress: bool) -> Iterator[None]:
+def _turn(command: str, progress: bool, config_dir: OwnGroups) -> Iterator[None]:
     """Wait for the calls of other threads, and show progress or issue notes as warnings.
+
+    Inside, the groups of ``config_dir`` are read as well.
 
     Unless progress is shown, what a user must know becomes a warning at the end: notes come from
     several threads, and a warning may be an exception. If the work fails, they are attached to
@@ -143,7 +160,9 @@ def _turn(command: str, progress: bool) -> Iterator[None]:
     # diffusers imports the bars for notebooks, which are not used, and which ask for ipywidgets.
     warnings.filterwarnings("ignore", message="IProgress not found")
     notes: list[str] = []
-    with _TURNS.wait(command), nullcontext() if progress else hidden(notes.append):
+    shown = nullcontext() if progress else hidden(notes.append)
+    own = None if config_dir is None else check_own_groups(os.fspath(config_dir), "config_dir")
+    with _TURNS.wait(command), shown, with_own_groups(own):
         try:
             yield
         except BaseException as error:

@@ -22,6 +22,7 @@ _NOT_TEXT = ("true", "false", "null", "nan", "inf")
 # Keys whose value is a list: for any other, a list is an axis.
 _LISTS = ("zip", "exclude")
 _LIST_GROUP = "gate."
+_FOLDER_KEY = "model.path"
 _MISSING = "???"
 
 
@@ -92,10 +93,10 @@ def _scalar(key: str, value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str):
-        return _text(str(value))
-    if isinstance(value, os.PathLike):
-        return _text(os.fsdecode(value))
+    if isinstance(value, (str, os.PathLike)):
+        text = os.fsdecode(value)
+        # Without quotes, a folder on the command line lists the models in it.
+        return config.quoted(text) if key.endswith(_FOLDER_KEY) else _text(text)
     if isinstance(value, Integral):
         return str(int(value))
     if isinstance(value, Real):

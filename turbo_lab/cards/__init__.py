@@ -18,10 +18,18 @@ from turbo_lab.cards.card import (
     model_card_from_config,
     model_names,
 )
-from turbo_lab.cards.conf import ConfigNode, choices_of, conf_dir
+from turbo_lab.cards.conf import (
+    ConfigNode,
+    choices_of,
+    conf_dir,
+    config_files,
+    own_groups,
+    with_own_groups,
+)
 from turbo_lab.cards.hub import pin_revision, pinned_revisions, single_file_config
-from turbo_lab.cards.locate import ModelFiles, ModelSource, check_is_whole, locate
+from turbo_lab.cards.locate import ModelFiles, ModelSource, check_is_whole, is_model, locate
 from turbo_lab.cards.lora_fit import LacksLayersError
+from turbo_lab.cards.own_groups import check_own_groups, read_yaml
 from turbo_lab.cards.packaged import WEIGHTS, assemble, read_packaged_card
 from turbo_lab.cards.vae import VaeFiles, locate_vae
 
@@ -41,16 +49,22 @@ __all__ = [
     "assemble",
     "check_adapter_fits",
     "check_is_whole",
+    "check_own_groups",
     "choices_of",
     "conf_dir",
+    "config_files",
+    "is_model",
     "locate",
     "locate_adapter",
     "locate_vae",
     "model_card",
     "model_card_from_config",
     "model_names",
+    "own_groups",
     "pin_revision",
     "pinned_revisions",
     "read_packaged_card",
+    "read_yaml",
     "single_file_config",
+    "with_own_groups",
 ]

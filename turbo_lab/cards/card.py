@@ -12,9 +12,8 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
-from turbo_lab.cards.conf import ConfigNode, choices_of, conf_dir
+from turbo_lab.cards.conf import ConfigNode, choices_of, config_files
+from turbo_lab.cards.own_groups import read_choice
 from turbo_lab.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -217,12 +216,10 @@ def _recommended(where: str, node: ConfigNode) -> Recommended:
 
 
 def _read(group: str, field: str, name: str) -> Mapping[str, object]:
-    if name not in choices_of(group):
-        raise unknown_name(field, name, choices_of(group))
-    text = (conf_dir() / group / f"{name}.yaml").read_text(encoding="utf-8")
-    values = yaml.safe_load(text)
-    assert isinstance(values, dict), f"{group}/{name}.yaml is not a mapping"
-    return values
+    files = config_files(group)
+    if name not in files:
+        raise unknown_name(field, name, files)
+    return read_choice(files, name)
 
 
 def _check_keys(where: str, node: ConfigNode, card: type[DataclassInstance]) -> None:

@@ -1,5 +1,7 @@
 """The config files: where they are, and how their values are read.
 
+They are packaged, and in the folder of the user's own groups while :func:`with_own_groups` has one.
+
 Owns the typed access to a node of the config, whether Hydra composed it or its YAML file was
 read. A value of another type or out of range is an error that names the key, the value, the
 rule and the remedy.
@@ -7,7 +9,9 @@ rule and the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
@@ -17,6 +21,7 @@ from turbo_lab.errors import InputError, unknown_name
 
 _PACKAGE = Path(__file__).parent.parent
 T = TypeVar("T", bound=str)
+_OWN: ContextVar[Path | None] = ContextVar("own_groups", default=None)
 
 
 def conf_dir() -> Path:
@@ -25,9 +30,35 @@ def conf_dir() -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / "conf"
 
 
+def own_groups() -> Path | None:
+    """Return the folder of the user's own groups; ``None``: there is none."""
+    return _OWN.get()
+
+
+@contextmanager
+def with_own_groups(folder: Path | None) -> Iterator[None]:
+    """Read the user's own groups as well, in this call; ``None``: only those that are packaged."""
+    before = _OWN.set(folder)
+    try:
+        yield
+    finally:
+        _OWN.reset(before)
+
+
+def config_files(group: str) -> dict[str, Path]:
+    """Return the files of a config group by the name of the choice, sorted."""
+    folders = [conf_dir(), *filter(None, [own_groups()])]
+    return {path.stem: path for path in sorted(_files_of(group, folders), key=lambda p: p.stem)}
+
+
+def _files_of(group: str, folders: Sequence[Path]) -> Iterator[Path]:
+    for folder in folders:
+        yield from (folder / group).glob("*.yaml")
+
+
 def choices_of(group: str) -> list[str]:
     """Return the names of a config group's files, sorted."""
-    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+    return list(config_files(group))
 
 
 @dataclass(frozen=True)

@@ -309,6 +309,13 @@ def _base_card(name: str) -> ModelCard:
     return local_card(folder)
 
 
+def is_model(path: Path) -> bool:
+    """Return whether a path may be a model: a safetensors file, a diffusers folder or a UNet's."""
+    if path.is_file():
+        return path.suffix == ".safetensors"
+    return (path / INDEX_FILE).is_file() or _is_unet_folder(path)
+
+
 def _is_unet_folder(folder: Path) -> bool:
     config = folder / "config.json"
     return config.is_file() and read_json(config).get("_class_name") == "UNet2DConditionModel"

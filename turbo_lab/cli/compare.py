@@ -9,11 +9,13 @@ import click
 
 from turbo_lab.cli.grid import GridCommand, words_argument
 from turbo_lab.cli.options import html_option, json_option
+from turbo_lab.cli.own_groups import config_dir_option
 
 
 @click.command("compare", cls=GridCommand)
 @html_option
 @json_option
+@config_dir_option
 @words_argument()
 def command(words: tuple[str, ...], html: Path | None, as_json: bool) -> int:
     """Compare a model with baselines, or two variants of one, on the same prompts and seeds.

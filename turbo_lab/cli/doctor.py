@@ -8,6 +8,7 @@ import click
 
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import json_option, take_keys
+from turbo_lab.cli.own_groups import config_dir_option
 from turbo_lab.documents.inspection import Diagnosis
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
@@ -16,6 +17,7 @@ from turbo_lab.store.layout import DEFAULT_STORE
 
 @click.command("doctor")
 @json_option
+@config_dir_option
 @words_argument("[store=DIR]")
 def command(words: tuple[str, ...], as_json: bool) -> int:
     """Show what this machine can run; exit code 3 if something must be fixed."""

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import click
+from click.shell_completion import CompletionItem
 
+from turbo_lab.cards import with_own_groups
 from turbo_lab.cli.completion import complete_keys
 from turbo_lab.cli.keys import groups_help, keys_help
 from turbo_lab.cli.options import Function
+from turbo_lab.cli.own_groups import OWN_GROUPS
 
 
 class GridCommand(click.Command):
@@ -39,7 +42,10 @@ def words_argument(metavar: str = "[KEY=VALUE]...") -> Callable[[Function], Func
         nargs=-1,
         type=click.UNPROCESSED,
         metavar=metavar,
-        shell_complete=lambda context, _, incomplete: complete_keys(
-            context.params.get("words") or (), incomplete
-        ),
+        shell_complete=_complete,
     )
+
+
+def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    with with_own_groups(context.meta.get(OWN_GROUPS)):
+        return complete_keys(context.params.get("words") or (), incomplete)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from turbo_lab.cli.options import Function
+from turbo_lab.cli.own_groups import config_dir_option
 from turbo_lab.errors import InputError
 
 _HYDRA_CFG = ("job", "hydra", "all")
@@ -15,8 +16,9 @@ _HYDRA_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchp
 
 
 def grid_options(function: Function) -> Function:
-    """Add Hydra's own flags; :func:`with_hydra` hands them on."""
+    """Add ``--config-dir``, and Hydra's own flags, which :func:`with_hydra` hands on."""
     for decorator in (
+        config_dir_option,
         click.option(
             "-m",
             "--multirun",

@@ -9,6 +9,7 @@ import click
 from turbo_lab.cli.arguments import whole_number
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import json_option, take_keys
+from turbo_lab.cli.own_groups import config_dir_option
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
 from turbo_lab.store.layout import DEFAULT_STORE
@@ -19,6 +20,7 @@ _FILE_KEYS = ("model.path", "model.base", "model.variant", "lora", "vae", "image
 
 @click.command("reproduce")
 @json_option
+@config_dir_option
 @words_argument("RECORD|IMAGE.png [KEY=VALUE]...")
 def command(words: tuple[str, ...], as_json: bool) -> int:
     """Generate a recorded image or cell again, and say what is identical.

@@ -18,6 +18,7 @@ import hydra
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig  # noqa: F401  (registers Hydra's own schema)
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -31,7 +32,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from packaging.version import Version
 
-from turbo_lab.cards import conf_dir
+from turbo_lab.cards import conf_dir, config_files, own_groups, read_yaml
 from turbo_lab.config.checks import check_overrides, value_of
 from turbo_lab.config.grid import Axis, GridPoint, GridRules, expand
 from turbo_lab.config.words import quoted, spelled_out
@@ -148,7 +149,7 @@ def _grid_points(overrides: Sequence[str]) -> list[GridPoint]:
     ``hydra.main`` would replace the state of a program that runs under Hydra itself, read the
     process's command line and configure its logging.
     """
-    loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
+    loader = ConfigLoaderImpl(_search_path())
     master = loader.load_configuration(_CONFIG_NAME, list(overrides), RunMode.MULTIRUN)
     points: list[GridPoint] = []
     sweeper = Plugins.instance().instantiate_sweeper(
@@ -158,6 +159,16 @@ def _grid_points(overrides: Sequence[str]) -> list[GridPoint]:
     )
     sweeper.sweep(OmegaConf.to_container(master.hydra.overrides.task, resolve=False))
     return points
+
+
+def _search_path() -> ConfigSearchPath:
+    """Return where Hydra looks for config files: the packaged ones, then the user's own."""
+    path = create_config_search_path(str(conf_dir()))
+    own = own_groups()
+    if own is not None:
+        before = SearchPathQuery(provider="schema")
+        path.prepend(provider="own groups", path=f"file://{own}", anchor=before)
+    return path
 
 
 @contextmanager
@@ -177,7 +188,9 @@ def _print_with_hydra(command: str, words: Sequence[str]) -> None:
     main = hydra.main(
         version_base=_VERSION_BASE, config_path=str(conf_dir()), config_name=_CONFIG_NAME
     )
-    saved, sys.argv = sys.argv, [f"turbo-lab {command}".strip(), *words]
+    own = own_groups()
+    folder = [] if own is None else ["--config-dir", str(own)]
+    saved, sys.argv = sys.argv, [f"turbo-lab {command}".strip(), *folder, *words]
     try:
         main(lambda config: None)()
     except SystemExit as end:  # --hydra-help has printed its text
@@ -192,9 +205,9 @@ def _in_our_words(error: Exception) -> InputError:
     text = " ".join(str(error).split())
     if found := re.match(r"Could not override '(\w+)\.([^']+)'", text):
         root, key = found.groups()
-        files = sorted((conf_dir() / root).glob("*.yaml"))
+        files = config_files(root)
         if files:
-            keys = {file.stem: set(map(str, OmegaConf.load(file))) for file in files}
+            keys = {name: set(read_yaml(file)) for name, file in files.items()}
             if having := [choice for choice, names in keys.items() if key in names]:
                 return InputError(
                     f"{root}.{key}: the chosen {root} has no such key; {root}={min(having)} has it"

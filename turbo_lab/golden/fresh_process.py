@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from turbo_lab.cards import own_groups
 from turbo_lab.errors import JudgementError
 from turbo_lab.golden.stages import StageValue
 from turbo_lab.untrusted.json_text import parse_json
@@ -31,8 +32,10 @@ def stages_in_fresh_process(cases: Mapping[str, Sequence[str]]) -> dict[str, Sta
     """
     with tempfile.TemporaryDirectory(prefix="turbo-lab-fresh-") as folder:
         file = Path(folder) / "stages.safetensors"
+        own = own_groups()
+        more = [] if own is None else [str(own)]
         done = subprocess.run(
-            [sys.executable, "-m", "turbo_lab.trials.draw_cases", str(file)],
+            [sys.executable, "-m", "turbo_lab.trials.draw_cases", str(file), *more],
             input=json.dumps({name: list(overrides) for name, overrides in cases.items()}),
             capture_output=True,
             text=True,

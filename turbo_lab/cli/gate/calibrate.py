@@ -6,6 +6,7 @@ import click
 
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import json_option
+from turbo_lab.cli.own_groups import config_dir_option
 from turbo_lab.documents.gate import GateCalibrated
 from turbo_lab.documents.output import print_document
 
@@ -36,6 +37,7 @@ from turbo_lab.documents.output import print_document
     help="Whole gates, each on new seeds.",
 )
 @json_option
+@config_dir_option
 @words_argument()
 def command(words: tuple[str, ...], seeds: int, resamples: int, real: int, as_json: bool) -> int:
     """Measure how often the gate fails equal pipelines.

@@ -6,11 +6,13 @@ import click
 
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import json_option
+from turbo_lab.cli.own_groups import config_dir_option
 from turbo_lab.documents.output import print_document
 
 
 @click.command("mutate")
 @json_option
+@config_dir_option
 @words_argument()
 def command(words: tuple[str, ...], as_json: bool) -> int:
     """Show which faults the gate catches.

@@ -9,6 +9,7 @@ import click
 from turbo_lab.cli.golden.options import case_resolver, only_overrides
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import json_option
+from turbo_lab.cli.own_groups import config_dir_option
 from turbo_lab.documents.golden import GoldenCalibration, ThresholdProvenance
 from turbo_lab.documents.output import print_document
 from turbo_lab.environment import Keys, package_version
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 @click.command("calibrate")
 @click.option("--write", is_flag=True, help="Store them as the thresholds of these goldens.")
 @json_option
+@config_dir_option
 @words_argument()
 def command(words: tuple[str, ...], write: bool, as_json: bool) -> int:
     """Measure thresholds from harmless changes.

@@ -11,6 +11,7 @@ from turbo_lab.cli.golden.options import case_resolver, split_words
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.keep import check_history, keep
 from turbo_lab.cli.options import file_option, history_option, html_option, json_option, named_files
+from turbo_lab.cli.own_groups import config_dir_option
 from turbo_lab.documents.output import print_document
 from turbo_lab.golden.library import check_known, open_library, packaged_root
 
@@ -23,6 +24,7 @@ from turbo_lab.golden.library import check_known, open_library, packaged_root
 @history_option
 @no_github_option
 @json_option
+@config_dir_option
 @words_argument("[NAME]... [KEY=VALUE]...")
 def command(
     words: tuple[str, ...],
@@ -55,13 +57,8 @@ def command(
     check_known(names, cases)
     if not names:
         print_left_out(library)
-    checks = check(
-        library,
-        names or list(cases),
-        library_judge(library),
-        explain=explain,
-        resolve=case_resolver(overrides),
-    )
+    judge, resolve = library_judge(library), case_resolver(overrides)
+    checks = check(library, names or list(cases), judge, explain=explain, resolve=resolve)
     result = golden_check(checks, [] if names else library.orphans(), words)
     keep(history, result)
     write_check(files, result, checks)

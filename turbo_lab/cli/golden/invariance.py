@@ -10,6 +10,7 @@ from turbo_lab.cli.github import no_github_option, tell_github
 from turbo_lab.cli.golden.options import case_resolver, only_overrides
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import file_option, json_option, named_files
+from turbo_lab.cli.own_groups import config_dir_option
 from turbo_lab.documents.golden import GoldenInvariance
 from turbo_lab.documents.output import print_document, write_text
 from turbo_lab.golden.library import open_library
@@ -20,6 +21,7 @@ from turbo_lab.verdict import Verdict
 @file_option("junit", "the rows as JUnit XML")
 @no_github_option
 @json_option
+@config_dir_option
 @words_argument()
 def command(words: tuple[str, ...], junit: Path | None, no_github: bool, as_json: bool) -> int:
     """Check that images do not depend on how they are generated.

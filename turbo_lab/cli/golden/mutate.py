@@ -7,6 +7,7 @@ import click
 from turbo_lab.cli.golden.options import case_resolver, only_overrides
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import json_option
+from turbo_lab.cli.own_groups import config_dir_option
 from turbo_lab.documents.golden import GoldenMutation
 from turbo_lab.documents.output import print_document
 from turbo_lab.golden.library import open_library
@@ -14,6 +15,7 @@ from turbo_lab.golden.library import open_library
 
 @click.command("mutate")
 @json_option
+@config_dir_option
 @words_argument()
 def command(words: tuple[str, ...], as_json: bool) -> int:
     """Check that the goldens catch faults.

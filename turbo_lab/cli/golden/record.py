@@ -10,6 +10,7 @@ from turbo_lab.cli.golden.new_cases import new_cases
 from turbo_lab.cli.golden.options import processes_option
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import json_option
+from turbo_lab.cli.own_groups import config_dir_option
 from turbo_lab.documents.golden import GoldenRecorded
 from turbo_lab.documents.output import print_document
 from turbo_lab.golden.document import Acceptance
@@ -20,6 +21,7 @@ from turbo_lab.golden.library import open_own_library
 @processes_option
 @click.option("--reason", metavar="TEXT", help="Why the images are right.")
 @json_option
+@config_dir_option
 @words_argument("[NAME [KEY=VALUE]...]")
 def command(words: tuple[str, ...], processes: int, reason: str | None, as_json: bool) -> int:
     """Record a golden of each case that has none yet.

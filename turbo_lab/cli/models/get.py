@@ -7,6 +7,7 @@ import sys
 import click
 
 from turbo_lab.cli.options import json_option
+from turbo_lab.cli.own_groups import config_dir_option
 from turbo_lab.documents.models import ModelsFetched
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
@@ -16,6 +17,7 @@ from turbo_lab.errors import InputError
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Accept the licences shown, and do not ask.")
 @json_option
+@config_dir_option
 def command(name: str, yes: bool, as_json: bool) -> int:
     """Fetch a model, an adapter or a VAE from the Hugging Face hub; shows the licence and asks."""
     from turbo_lab.report.text.models import print_downloads
