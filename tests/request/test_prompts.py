@@ -174,7 +174,7 @@ def test_lists_without_end_are_refused_with_their_line(tmp_path: Path) -> None:
 def test_half_a_character_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "cut.jsonl"
     path.write_text('{"prompt": "a key"}\n{"prompt": "a key \\ud83d"}\n')
-    with pytest.raises(InputError, match=r"cut.jsonl: line 2: character 7 is not valid Unicode"):
+    with pytest.raises(InputError, match=r"cut.jsonl: line 2: .* it has half of a character"):
         read_prompts(path)
     with pytest.raises(InputError, match="prompt: character 4 is not valid Unicode"):
         from_text("caf\udce9")
