@@ -13,13 +13,34 @@ from turbo_lab.errors import InputError
 from turbo_lab.gate import checks as gate
 from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.runtime.paired_timing import PairedEnergy
-from turbo_lab.verdict import Verdict
+from turbo_lab.store.record import Measurement
+from turbo_lab.verdict import Direction, Verdict
 
 
 def test_licences_are_read_against_the_list() -> None:
     assert gate.license_check({"a": "MIT"}, ("MIT",)).verdict == "pass"
     row = gate.license_check({"a": "MIT", "b": "non-commercial"}, ("MIT",))
     assert (row.verdict, row.note) == ("regression", "b: non-commercial")
+
+
+@pytest.mark.parametrize(
+    ("ci95", "verdict"),
+    [
+        ((0.80, 0.90), "pass"),
+        ((0.79, 0.90), "inconclusive"),
+        ((0.70, 0.799), "regression"),
+        (None, "uncovered"),
+    ],
+)
+def test_a_minimum_holds_for_the_whole_interval(
+    ci95: tuple[float, float] | None, verdict: str
+) -> None:
+    measured = Measurement("clip_score", 0.85, "cosine", 128, Direction.HIGHER, "a", ci95)
+    row = gate.floor_check(measured, 0.8)
+    assert (row.name, row.verdict) == ("clip_score min", verdict)
+    if ci95 is not None:
+        assert (row.value, row.baseline) == (0.85, 0.8)
+        assert row.ci95 == pytest.approx((ci95[0] - 0.8, ci95[1] - 0.8))
 
 
 def cases(*verdicts: str, tier: Tier | None = "T0") -> list[CaseVerdict]:

@@ -57,6 +57,8 @@ def test_a_policy_of_its_own_has_a_baseline_of_its_name() -> None:
         ({"quality": {"clip_score": {"margin": None}}}, "must be a number"),
         ({"quality": {"clip_score": {"margin": 0.1, "sided": 2}}}, "must have a margin"),
         ({"quality": {"clip_score": {"margin": 0.1, "two_sided": "no"}}}, "true or false"),
+        ({"quality": {"clip_score": {"margin": 0.1, "min": "no"}}}, "must be a finite number"),
+        ({"quality": {"clip_score": {"min": 0.8}}}, "margin: must be a number of at least 0"),
     ],
 )
 def test_a_wrong_policy_is_explained(change: dict[str, Any], message: str) -> None:
@@ -67,3 +69,9 @@ def test_a_wrong_policy_is_explained(change: dict[str, Any], message: str) -> No
 def test_a_figure_is_left_out_by_null() -> None:
     policy = Policy.from_config(RELEASE | {"quality": {"clip_score": None}})
     assert policy.quality == {}
+
+
+def test_a_minimum_may_be_negative_and_is_optional() -> None:
+    rules = {"clip_score": {"margin": 0.1, "min": -0.5}, "r_precision": {"margin": 0.1}}
+    found = Policy.from_config({"name": "mine", "quality": rules}).quality
+    assert (found["clip_score"].minimum, found["r_precision"].minimum) == (-0.5, None)

@@ -79,6 +79,14 @@ def test_without_a_baseline_every_metric_is_uncovered_with_the_remedy(sides: Dra
     assert (row.name, row.verdict, row.note) == ("clip_score", "uncovered", inputs.missing)
 
 
+def test_a_minimum_needs_no_baseline(sides: DrawnSides) -> None:
+    rules = {"clip_score": {"margin": 0.02, "min": -1}, "r_precision": {"margin": 0.1, "min": 2}}
+    alone = replace(with_policy(sides, quality=rules), baseline=None, reference=None)
+    found = {row.name: row.verdict for row in all_checks(alone)}
+    assert found["clip_score min"] == "pass" and found["clip_score"] == "uncovered"
+    assert found["r_precision min"] in ("regression", "uncovered")
+
+
 def test_a_metric_that_one_side_lacks_is_uncovered() -> None:
     full, bare = made(), replace(made(), measurements=())
     for here, there, side in ((bare, full, "candidate"), (full, bare, "baseline")):

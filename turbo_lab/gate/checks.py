@@ -17,6 +17,7 @@ from turbo_lab.documents.golden import Tier
 from turbo_lab.errors import InputError
 from turbo_lab.golden.judgement import CaseVerdict
 from turbo_lab.golden.tiers import TIERS
+from turbo_lab.store.record import Measurement
 from turbo_lab.verdict import Direction, Verdict, worst
 
 if TYPE_CHECKING:
@@ -32,6 +33,32 @@ def license_check(licenses: Mapping[str, str], allowed: Sequence[str]) -> CheckR
     note = "; ".join(f"{name}: {text}" for name, text in refused.items()) or None
     verdict = Verdict.REGRESSION if refused else Verdict.PASS
     return CheckResult.without_value("licenses", verdict, note, len(licenses))
+
+
+def floor_check(measured: Measurement, minimum: float) -> CheckResult:
+    """Judge whether a metric of the candidate reaches a value; no baseline is needed.
+
+    It passes if the whole 95% interval is at or above the minimum, and regresses if the whole
+    interval is below. Without an interval it is ``uncovered``.
+    """
+    name = f"{measured.name} min"
+    if measured.value is None or measured.ci95 is None:
+        note = f"{measured.name} has no interval; draw more prompts"
+        return CheckResult.without_value(name, Verdict.UNCOVERED, note)
+    low, high = (end - minimum for end in measured.ci95)
+    return CheckResult(
+        name=name,
+        verdict=stats.verdict((low, high), 0.0, Direction.HIGHER),
+        value=measured.value,
+        baseline=minimum,
+        difference=measured.value - minimum,
+        ci95=(low, high),
+        margin=0.0,
+        n=measured.n,
+        unit=measured.unit,
+        direction=Direction.HIGHER,
+        note="the baseline of this row is the policy's minimum",
+    )
 
 
 def golden_check(

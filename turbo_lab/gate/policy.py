@@ -29,6 +29,8 @@ class QualityRule:
     """Largest loss, in the metric's own unit."""
     two_sided: bool = False
     """True if a gain beyond the margin is suspicious too, as in MLPerf's bands."""
+    minimum: float | None = None
+    """Value that the candidate must reach, also if the baseline does not; ``None``: any will do."""
 
 
 @dataclass(frozen=True)
@@ -162,15 +164,15 @@ def _rule(name: str, rule: Any) -> QualityRule:
     if name not in PAIRED_METRICS:
         remedy = "use gate.frechet for fd" if name == "fd" else _listed(PAIRED_METRICS)
         raise InputError(f"gate.quality.{name}: has no values per image to pair; {remedy}")
-    if not isinstance(rule, Mapping) or not set(rule) <= {"margin", "two_sided"}:
-        raise InputError(f"gate.quality.{name}={rule}: must have a margin (and two_sided)")
+    if not isinstance(rule, Mapping) or not set(rule) <= {"margin", "two_sided", "min"}:
+        raise InputError(f"gate.quality.{name}={rule}: must have a margin (and two_sided, min)")
     margin = _share(f"quality.{name}.margin", rule.get("margin"))
     if margin is None:
         raise InputError(f"gate.quality.{name}.margin: must be a number of at least 0")
     two_sided = rule.get("two_sided", False)
     if not isinstance(two_sided, bool):
         raise InputError(f"gate.quality.{name}.two_sided={two_sided}: must be true or false")
-    return QualityRule(margin, two_sided)
+    return QualityRule(margin, two_sided, _number(f"quality.{name}.min", rule.get("min")))
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -178,12 +180,18 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _share(field: str, value: Any) -> float | None:
+    return _number(field, value, "a number of at least 0", least=0.0)
+
+
+def _number(
+    field: str, value: Any, rule: str = "a finite number", least: float = -math.inf
+) -> float | None:
     if value is None:
         return None
-    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
-    if not math.isfinite(number) or number < 0:
-        raise InputError(f"gate.{field}={value}: must be a number of at least 0, or null")
-    return float(number)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value < least:
+        raise InputError(f"gate.{field}={value}: must be {rule}, or null")
+    return float(value)
 
 
 def _count(field: str, value: Any) -> int:

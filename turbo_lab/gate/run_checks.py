@@ -76,6 +76,7 @@ def all_checks(sides: DrawnSides, instruments: Instruments = INSTRUMENTS) -> Ite
         )
     else:
         yield from quality_checks(policy, sides.candidate.measured, sides.reference)
+    yield from floor_checks(policy, sides.candidate.measured)
     if policy.frechet is not None:
         margin = policy.frechet
         yield from _guarded("fd", lambda: _frechet(margin, sides))
@@ -131,6 +132,19 @@ def quality_checks(policy: Policy, candidate: Baseline, baseline: Baseline) -> l
         except NotComparableError as error:
             rows.append(CheckResult.without_value(name, Verdict.UNCOVERED, error.reason))
     return rows
+
+
+def floor_checks(policy: Policy, candidate: Baseline) -> Iterator[CheckResult]:
+    """Yield one result per metric that has a minimum."""
+    for name, rule in policy.quality.items():
+        if rule.minimum is None:
+            continue
+        found = candidate.scored(name)
+        if found is None:
+            note = f"the candidate has no {name} with values per image"
+            yield CheckResult.without_value(f"{name} min", Verdict.UNCOVERED, note)
+        else:
+            yield checks.floor_check(found.measurement, rule.minimum)
 
 
 def _frechet(margin: float, sides: DrawnSides) -> CheckResult:
