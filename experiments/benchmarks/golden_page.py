@@ -32,7 +32,7 @@ import numpy as np
 from turbo_lab.golden.check import CaseCheck, library_judge
 from turbo_lab.golden.library import GoldenLibrary, packaged_root
 from turbo_lab.golden.run_case import CaseRunner
-from turbo_lab.report.golden_check import golden_check, write_page
+from turbo_lab.report.golden_check import golden_check, write_check
 from turbo_lab.trials.faults import FAULTS
 from turbo_lab.trials.golden_calibration import load_cases
 from turbo_lab.trials.golden_mutation import run_with
@@ -149,7 +149,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "page.html"
         began = time.perf_counter()
-        write_page(path, golden_check(checked, ()), checked)
+        write_check({"html": path}, golden_check(checked, ()), checked)
         built = time.perf_counter() - began
         whole = path.read_text(encoding="utf-8").replace("<head>", f"<head>{REPORTING}", 1)
     rounds = [opened(whole.encode()) for _ in range(options.rounds)]
