@@ -12,7 +12,8 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -103,6 +104,19 @@ class PairedTiming:
         return "no difference shown"
 
 
+class TimedSide(Protocol):
+    """One side of a comparison, which may run in another process."""
+
+    def warm_up(self, rule: TimingRule) -> list[str]:
+        """Call once (compilation, caches, allocation), then by the rule; return warnings."""
+
+    def mean_s(self, calls: int) -> float:
+        """Return the mean seconds of ``calls`` calls."""
+
+    def measure(self, calls: int) -> Block:
+        """Return a block of ``calls`` calls, with its energy if there is a meter."""
+
+
 def compare_calls(
     call_a: Callable[[], object],
     call_b: Callable[[], object],
@@ -113,36 +127,72 @@ def compare_calls(
     clock: Callable[[], int] = time.perf_counter_ns,
     meter: EnergyMeter | None = None,
 ) -> PairedTiming:
-    """Time two calls against each other, and A against itself, for as long.
+    """Time two calls of this process against each other, as :func:`compare_sides` does.
 
     The clock is a parameter for tests; nanoseconds. With a ``meter``, energy is
-    measured as well, in blocks of at least :data:`METERED_BLOCK_S`.
+    measured as well, in blocks of at least :data:`METERED_BLOCK_S`. The machine's state is read
+    between pairs.
+    """
+    rule = timing_rule(rule) if isinstance(rule, str) else rule
+    conditions = ConditionsLog(device)
+    sides = tuple(LocalSide(call, device, clock, meter) for call in (call_a, call_b))
+    with no_garbage_collection(2 if rule.collect_all else 1):
+        found = compare_sides(
+            (sides[0], sides[1]),
+            rule,
+            seed=seed,
+            num_pairs=num_pairs,
+            shortest_block_s=None if meter is None else METERED_BLOCK_S,
+            between=conditions.read,
+        )
+    disturbed = conditions.disturbances().warnings
+    return replace(found, warnings=(*found.warnings, *disturbed))
+
+
+def compare_sides(
+    sides: tuple[TimedSide, TimedSide],
+    rule: TimingRule,
+    *,
+    seed: int = 0,
+    num_pairs: int = 12,
+    shortest_block_s: float | None = None,
+    between: Callable[[], object] = lambda: None,
+) -> PairedTiming:
+    """Time two sides against each other, and A against itself, for as long.
 
     Both are warmed up by the rule. Two pairs of blocks are A B B A or B A A B by a
     seeded coin, with the pairs of A against A in between. A block lasts about the
-    rule's shortest duration divided by ``num_pairs``, which is 8 or more. The
-    machine's state is read between pairs.
+    rule's shortest duration divided by ``num_pairs``, which is 8 or more, and at least
+    ``shortest_block_s``. ``between`` is called between pairs.
     """
-    rule = timing_rule(rule) if isinstance(rule, str) else rule
     if num_pairs < MIN_PAIRS:
         raise InputError(
             f"pairs={num_pairs}: must be at least {MIN_PAIRS}, or there is no interval"
         )
-    blocks = _Blocks(device, clock, meter)
-    conditions = ConditionsLog(device)
-    with no_garbage_collection(2 if rule.collect_all else 1):
-        with waiting("warming up both sides"):
-            unstable = [*blocks.warm_up("A", call_a, rule), *blocks.warm_up("B", call_b, rule)]
-        calls = blocks.calls_per_block(call_a, call_b, rule.min_duration_s / num_pairs)
-        conditions.read()
-        order = _orders(num_pairs, seed)
-        with waiting("timing both sides in turn"):
-            tested, noise = _interleave(
-                blocks, call_a, call_b, calls=calls, orders=order, between=conditions.read
-            )
-    drifts = drift_warnings(_in_order(tested, noise))
-    warnings = (*unstable, *drifts, *conditions.disturbances().warnings)
+    with waiting("warming up both sides"):
+        unstable = [
+            f"{name}: {text}"
+            for name, side in zip("AB", sides, strict=True)
+            for text in side.warm_up(rule)
+        ]
+    calls = _calls_per_block(sides, rule.min_duration_s / num_pairs, shortest_block_s)
+    between()
+    with waiting("timing both sides in turn"):
+        tested, noise = _interleave(
+            sides, calls=calls, orders=_orders(num_pairs, seed), between=between
+        )
+    warnings = (*unstable, *drift_warnings(_in_order(tested, noise)))
     return _paired_timing(tested, noise, calls=calls, seed=seed, warnings=warnings)
+
+
+def _calls_per_block(
+    sides: tuple[TimedSide, TimedSide], seconds: float, shortest_s: float | None
+) -> int:
+    """Return how many calls a block of at least about ``seconds`` has, of either side."""
+    calls = max(1, round(seconds / max(side.mean_s(1) for side in sides)))
+    if shortest_s is not None:
+        calls = max(calls, math.ceil(shortest_s / min(side.mean_s(1) for side in sides)))
+    return calls
 
 
 def _in_order(tested: Blocks, noise: Blocks) -> tuple[float, ...]:
@@ -176,7 +226,7 @@ def _paired_timing(
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     """One block of calls of one side."""
 
     mean_s: float
@@ -187,7 +237,7 @@ class _Block:
     """Source of the energy."""
 
 
-Blocks = tuple[list[_Block], list[_Block]]
+Blocks = tuple[list[Block], list[Block]]
 """Blocks of A and of B, in the order in which they ran."""
 
 
@@ -205,9 +255,7 @@ def _paired_energy(tested: Blocks) -> PairedEnergy | None:
 
 
 def _interleave(
-    blocks: _Blocks,
-    call_a: Callable[[], object],
-    call_b: Callable[[], object],
+    sides: tuple[TimedSide, TimedSide],
     calls: int,
     orders: Sequence[tuple[int, int]],
     between: Callable[[], object],
@@ -216,9 +264,9 @@ def _interleave(
     tested: Blocks = ([], [])
     noise: Blocks = ([], [])
     for order in orders:
-        for into, second in ((tested, call_b), (noise, call_a)):
-            for side in order:
-                into[side].append(blocks.measure((call_a, second)[side], calls))
+        for into, second in ((tested, sides[1]), (noise, sides[0])):
+            for place in order:
+                into[place].append((sides[0], second)[place].measure(calls))
             between()
     return tested, noise
 
@@ -235,39 +283,35 @@ def _orders(num_pairs: int, seed: int) -> list[tuple[int, int]]:
     return orders[:num_pairs]
 
 
-class _Blocks:
-    """Blocks of calls on one device."""
+class LocalSide:
+    """A call of this process on one device."""
 
-    def __init__(self, device: str, clock: Callable[[], int], meter: EnergyMeter | None) -> None:
-        self._wait, self._now, self._meter = synchronizer(device), clock, meter
+    def __init__(
+        self,
+        call: Callable[[], object],
+        device: str = "cpu",
+        clock: Callable[[], int] = time.perf_counter_ns,
+        meter: EnergyMeter | None = None,
+    ) -> None:
+        self._call, self._wait, self._now = call, synchronizer(device), clock
+        self._meter = meter
 
-    def warm_up(self, name: str, call: Callable[[], object], rule: TimingRule) -> list[str]:
+    def warm_up(self, rule: TimingRule) -> list[str]:
         """Call once (compilation, caches, allocation), then by the rule; return warnings."""
-        call_ns(call, self._wait, self._now)
-        taken, is_stable = warm_up(call, self._wait, self._now, rule)
-        return [] if is_stable else [f"{name}: {unstable_warning(rule, taken)}"]
+        call_ns(self._call, self._wait, self._now)
+        taken, is_stable = warm_up(self._call, self._wait, self._now, rule)
+        return [] if is_stable else [unstable_warning(rule, taken)]
 
-    def mean_s(self, call: Callable[[], object], calls: int) -> float:
+    def mean_s(self, calls: int) -> float:
         """Return the mean seconds of ``calls`` calls."""
-        return sum(call_ns(call, self._wait, self._now) for _ in range(calls)) / calls / 1e9
+        return sum(call_ns(self._call, self._wait, self._now) for _ in range(calls)) / calls / 1e9
 
-    def calls_per_block(
-        self, call_a: Callable[[], object], call_b: Callable[[], object], seconds: float
-    ) -> int:
-        """Return how many calls a block of at least about ``seconds`` has, of either side."""
-        slower = max(self.mean_s(call_a, 1), self.mean_s(call_b, 1))
-        calls = max(1, round(seconds / slower))
-        if self._meter is not None:
-            faster = min(self.mean_s(call_a, 1), self.mean_s(call_b, 1))
-            calls = max(calls, math.ceil(METERED_BLOCK_S / faster))
-        return calls
-
-    def measure(self, call: Callable[[], object], calls: int) -> _Block:
+    def measure(self, calls: int) -> Block:
         """Return a block of ``calls`` calls, with its energy if there is a meter."""
         energy = EnergyLog(self._meter)
         if self._wait is not None:
             self._wait()
         energy.begin()
-        mean_s = self.mean_s(call, calls)
+        mean_s = self.mean_s(calls)
         energy.end(calls, mean_s * calls)
-        return _Block(mean_s, next(iter(energy.blocks), None), energy.method)
+        return Block(mean_s, next(iter(energy.blocks), None), energy.method)
