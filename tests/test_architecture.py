@@ -48,6 +48,7 @@ RANKS: dict[str, float] = {
     "turbo_lab.workflows": 11,
     "turbo_lab.compare": 12,
     "turbo_lab.gate": 13,
+    "turbo_lab.upgrade": 13.5,
     "turbo_lab.api": 14,
     "turbo_lab.cli": 14.1,
     "turbo_lab.pytest_plugin": 14.2,
@@ -290,8 +291,12 @@ def composers(trees: dict[str, ast.Module]) -> list[str]:
 
 
 def test_words_of_the_command_line_are_composed_there() -> None:
-    """The one function below composes a golden's case from the words of its own document."""
-    assert composers(modules()) == ["turbo_lab.golden.run_case.resolve_case"]
+    """Below, a golden's case is composed from the words of its own document, and a process in
+    another environment composes the words that the command line's process sends."""
+    assert composers(modules()) == [
+        "turbo_lab.golden.run_case.resolve_case",
+        "turbo_lab.upgrade.probe._resolve",
+    ]
 
 
 @pytest.mark.parametrize("call", ["compose('gate', words)", "config.compose('gate', words)"])

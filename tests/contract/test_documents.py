@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.contract.conftest import FILES, Answer, TurboLab, digest
 from tests.contract.shapes import differences, unreached
 from tests.history.entries import entries, stepped
 from tests.history.test_figures import BENCH
+from tests.upgrade.reports import bisection, report
 from turbo_lab.documents.document import to_document
 from turbo_lab.history.file import append
 
@@ -41,6 +43,13 @@ def check(command: str, *found: Answer | dict[str, Any]) -> None:
         assert differences(one, CONTRACT[command]) == []
         assert command in UNNAMED or one["kind"] == command
     assert unreached(documents, CONTRACT[command]) == set()
+
+
+def printed(kind: str, value: object) -> dict[str, Any]:
+    """Return a document as it is printed; what an upgrade takes is in tests/cli."""
+    found = json.loads(json.dumps(to_document(kind, value)))
+    assert isinstance(found, dict)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +150,15 @@ def test_gate_calibrate(turbo_lab: TurboLab, lab: Path) -> None:
 def test_gate_mutate(turbo_lab: TurboLab, lab: Path) -> None:
     words = ["gate.goldens=none", "num_images=8", *HERE, "--json"]
     check("gate mutate", turbo_lab("gate", "mutate", *words, folder=lab))
+
+
+def test_upgrade() -> None:
+    nothing = replace(report(), timing=None, identical_images=None, made_s=None)
+    check("upgrade", printed("upgrade", report()), printed("upgrade", nothing))
+
+
+def test_bisect() -> None:
+    check("bisect", printed("bisect", bisection()))
 
 
 def test_baseline(turbo_lab: TurboLab, lab: Path, swept: dict[str, Any]) -> None:

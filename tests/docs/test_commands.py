@@ -23,7 +23,7 @@ from turbo_lab.errors import InputError
 OF_COMPARE = ("baselines=", "published=")
 # These take the policy `release` if none is named.
 PICK_A_POLICY = (("gate", "calibrate"), ("gate", "mutate"))
-KEY = re.compile(r"([a-z_]\w*)[\w.]*=")
+KEY = re.compile(r"([a-z_]\w*)[\w.]*=(?!=)")
 GROUPS = {path.name for path in conf_dir().iterdir() if path.is_dir()}
 
 

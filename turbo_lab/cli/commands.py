@@ -20,6 +20,8 @@ COMMANDS: dict[str, str] = {
     "compare": "Compare a model with baselines on the same prompts and seeds.",
     "golden": "Record, check and maintain golden images.",
     "gate": "Decide whether a candidate may be released.",
+    "upgrade": "Compare versions of packages with this environment; one verdict.",
+    "bisect": "Find the version of a package that changes the result.",
     "baseline": "Keep what a sweep measured, to compare with later.",
     "history": "Keep figures by commit, and find steps and drifts in them.",
     "reproduce": "Generate a recorded image or cell again and compare it.",

@@ -34,6 +34,7 @@ from turbo_lab.documents.selection import SELECTION, Selection
 from turbo_lab.documents.store import StoreCollected, StoreUsage, StoreVerified
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.documents.timing import BenchResult, PairResult
+from turbo_lab.documents.upgrade import BisectReport, UpgradeReport
 
 KINDS: Mapping[str, type] = {
     "plan": PlanResult,
@@ -75,5 +76,7 @@ KINDS: Mapping[str, type] = {
     "store du": StoreUsage,
     "store gc": StoreCollected,
     "sync": SyncResult,
+    "upgrade": UpgradeReport,
+    "bisect": BisectReport,
 }
 """Dataclasses by the ``kind`` in the document: the command that prints it, or ``SELECTION``."""
