@@ -19,7 +19,9 @@ from turbo_lab.request.recipe import (
     Layout,
     Recipe,
     canonical_strength,
+    fewest_steps,
     image_order,
+    lowest_strength,
     split_layouts,
     steps_run,
 )
@@ -72,6 +74,18 @@ def test_strengths_of_as_many_steps_are_one(steps: int, strength: float) -> None
     assert steps_run(steps, lowest) == steps_run(steps, strength) <= steps
     assert lowest <= strength or steps_run(steps, strength) == steps
     assert canonical_strength(steps, lowest) == lowest
+
+
+@given(st.integers(1, 1000), st.floats(0.001, 1))
+def test_the_lowest_strength_and_the_fewest_steps_run_what_they_say(
+    total: int, strength: float
+) -> None:
+    for steps in {1, (total + 1) // 2, total}:
+        assert steps_run(total, lowest_strength(total, steps)) == steps
+    fewest = fewest_steps(strength)
+    assert steps_run(fewest, strength) >= 1
+    assert fewest == 1 or steps_run(fewest - 1, strength) == 0
+    assert fewest_steps(None) == 1
 
 
 def test_a_strength_is_the_share_of_the_steps_that_it_runs() -> None:

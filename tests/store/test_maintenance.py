@@ -14,15 +14,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.contract.conftest import FILES
 from tests.recipes import RECIPE, record
 from turbo_lab import images
 from turbo_lab.cli.main import main
-from turbo_lab.store.record import BatchRecord, ImageEntry, Measurement
-from turbo_lab.store.store import Store
+from turbo_lab.request.recipe import Batch, Layout, cell_id
+from turbo_lab.store.record import BatchRecord, Exactness, ImageEntry, Measurement
+from turbo_lab.store.store import Store, record_id, reuse_key
 
 ROOT = str(Path(__file__).parents[2])
-KEYS = ("a" * 64, "b" * 64)
-RECORD = "c" * 64
+LAYOUTS = [Layout(("a key",), (seed,)) for seed in range(2)]
+KEYS = tuple(reuse_key(Batch(RECIPE, one).batch_id, {}, Exactness.EXACT) for one in LAYOUTS)
+CELL = cell_id(RECIPE, LAYOUTS[:1])
+RECORD = record_id(CELL, {}, Exactness.EXACT)
 # A process in the middle of a commit: its folder is there, with half of a file.
 WRITER = """
 import sys
@@ -38,7 +42,8 @@ with Store(Path(sys.argv[1]))._aside() as partial:
 def make_batch(key: str, seed: int) -> tuple[BatchRecord, dict[str, bytes]]:
     pixels = np.full((8, 8, 3), seed, np.uint8)
     entry = ImageEntry("00.png", images.pixel_sha256(pixels), "a key", seed)
-    batch = BatchRecord(key, key, "exact", RECIPE, (entry,))
+    batch_id = Batch(RECIPE, LAYOUTS[seed]).batch_id
+    batch = BatchRecord(batch_id, key, Exactness.EXACT, RECIPE, (entry,))
     return batch, {"00.png": images.encode_png(pixels, {})}
 
 
@@ -49,7 +54,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     made = Store(tmp_path / "turbo-lab-store")
     for seed, key in enumerate(KEYS):
         made.commit_batch(*make_batch(key, seed))
-    made.write_record(record(record_id=RECORD, batches=KEYS[:1]))
+    made.write_record(record(record_id=RECORD, cell_id=CELL, batches=KEYS[:1]))
     made.write_measurement(RECORD, Measurement("fd", 0.5, "1", 3, "lower", "1" * 64, None))
     return made
 
@@ -158,6 +163,39 @@ def break_sweep(store: Store) -> Path:
     return path
 
 
+def another_recipe(store: Store) -> Path:
+    """A batch of two steps under the key of one step: a sweep would reuse it."""
+    path = store.layout.batch_document(KEYS[0])
+    values = json.loads(path.read_text())
+    values["recipe"]["num_inference_steps"] = 2
+    path.write_text(json.dumps(values))
+    return path.parent
+
+
+def another_guidance(store: Store) -> Path:
+    path = store.record_path(RECORD)
+    values = json.loads(path.read_text())
+    values["recipe"]["guidance_scale"] = 2.0
+    path.write_text(json.dumps(values))
+    return path
+
+
+def another_environment(store: Store) -> Path:
+    path = store.record_path(RECORD)
+    values = json.loads(path.read_text())
+    values["fingerprint"]["keys"]["torch"] = "1.0"
+    path.write_text(json.dumps(values))
+    return path
+
+
+def timing_of_another_cell(store: Store) -> Path:
+    old = next((FILES / "store" / "timings").rglob("*.json"))
+    target = store.layout.timings(RECORD) / "1.json"
+    target.parent.mkdir(parents=True)
+    shutil.copy(old, target)
+    return target
+
+
 def break_revisions(store: Store) -> Path:
     store.layout.revisions.write_text("[]")
     return store.layout.revisions
@@ -174,6 +212,10 @@ def break_revisions(store: Store) -> Path:
         lose_a_field,
         lose_record,
         break_sweep,
+        another_recipe,
+        another_guidance,
+        another_environment,
+        timing_of_another_cell,
         break_revisions,
     ],
 )

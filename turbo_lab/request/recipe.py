@@ -161,13 +161,18 @@ class Cell:
     @cached_property
     def cell_id(self) -> str:
         """Id by content: digest of the recipe and the ordered batches."""
-        parts = ["cell", self.recipe.digest, *(batch.layout.digest for batch in self.batches)]
-        return sha256_text("\n".join(parts))
+        return cell_id(self.recipe, [batch.layout for batch in self.batches])
 
     @property
     def num_images(self) -> int:
         """Number of images in all batches."""
         return sum(len(batch.layout.seeds) for batch in self.batches)
+
+
+def cell_id(recipe: Recipe, layouts: Sequence[Layout]) -> str:
+    """Return the id of a cell of these rows: digest of the recipe and the ordered batches."""
+    parts = ["cell", recipe.digest, *(layout.digest for layout in layouts)]
+    return sha256_text("\n".join(parts))
 
 
 def steps_run(num_inference_steps: int, strength: float) -> int:
@@ -181,10 +186,19 @@ def canonical_strength(num_inference_steps: int, strength: float) -> float:
     Below one step it is the strength itself.
     """
     steps = steps_run(num_inference_steps, strength)
+    return lowest_strength(num_inference_steps, steps) if steps else strength
+
+
+def fewest_steps(strength: float | None) -> int:
+    """Return the smallest ``num_inference_steps`` that runs a step at a strength."""
+    return 1 if strength is None else math.ceil(1 / strength)
+
+
+def lowest_strength(num_inference_steps: int, steps: int) -> float:
+    """Return the lowest strength that runs ``steps`` of all steps on a source image."""
     lowest = steps / num_inference_steps
-    if steps and steps_run(num_inference_steps, lowest) < steps:  # rounded down
-        lowest = math.nextafter(lowest, 1.0)
-    return lowest if steps else strength
+    is_short = steps_run(num_inference_steps, lowest) < steps  # rounded down
+    return math.nextafter(lowest, 1.0) if is_short else lowest
 
 
 def split_layouts(

@@ -10,16 +10,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from turbo_lab import images
 from turbo_lab.cards import pinned_revisions
-from turbo_lab.errors import IncompleteError, TurboLabError
+from turbo_lab.errors import IncompleteError, StoreError, TurboLabError
+from turbo_lab.store.identities import batch_problem, record_problem, timing_problem
 from turbo_lab.store.layout import KINDS
-from turbo_lab.store.record import CellStatus
+from turbo_lab.store.record import BatchRecord, CellStatus, Record
 from turbo_lab.store.store import Store
 
 ReadSweep = Callable[[Store, Path], Sequence[Path]]
@@ -75,23 +76,23 @@ def verify(store: Store, read_sweep: ReadSweep) -> Iterator[Damage]:
     folders_of_records = _folders_of_records(store)
     record_paths = _real(store.layout.records())
     yield from _links(store)
-    sound: set[str] = set()
+    sound: dict[str, BatchRecord] = {}
     for folder in _real(store.layout.batches()):
-        reason = _batch_damage(store, folder)
-        if reason is None:
-            sound.add(folder.name)
-        else:
-            yield Damage(folder, reason, is_broken=True)
-    known: set[str] = set()
+        try:
+            sound[folder.name] = _checked_batch(store, folder)
+        except TurboLabError as error:
+            yield Damage(folder, _line(error), is_broken=True)
+    known: dict[str, str] = {}
     for path in record_paths:
         try:
-            missing = _missing_batches(store, path, sound)
+            record = _checked_record(store, path, sound)
         except TurboLabError as error:
             yield Damage(path, _line(error), is_broken=True)
             continue
-        known.add(path.stem)
-        if missing:
-            reason = f"names {missing} batches that are missing or damaged"
+        known[path.stem] = record.cell_id
+        if missing := _missing_batches(record, sound):
+            batches = "1 batch that is" if missing == 1 else f"{missing} batches that are"
+            reason = f"names {batches} missing or damaged"
             yield Damage(path, reason, is_broken=False)
     yield from _damaged_parts(store, folders_of_records, known)
     yield from _damaged_sweeps(store, read_sweep)
@@ -116,28 +117,35 @@ def _real(paths: Iterable[Path]) -> list[Path]:
     return [path for path in found if path.parent not in links]
 
 
-def _batch_damage(store: Store, folder: Path) -> str | None:
-    try:
-        batch = store.read_batch(folder.name)
-        if batch.reuse_key != folder.name:
-            return f"is the batch {batch.reuse_key[:12]}"
-        if not batch.images:
-            return "has no images"
-        for entry in batch.images:
-            pixels, _ = images.read_png(folder / entry.file, follow_links=False)
-            if images.pixel_sha256(pixels) != entry.pixel_sha256:
-                return f"{entry.file} has pixels that were not committed"
-    except TurboLabError as error:
-        return _line(error)
-    return None
+def _checked_batch(store: Store, folder: Path) -> BatchRecord:
+    """Return a batch whose ids and pixels are those of its document. Raises ``TurboLabError``."""
+    batch = store.read_batch(folder.name)
+    if batch.reuse_key != folder.name:
+        raise StoreError(f"is the batch {batch.reuse_key[:12]}")
+    if not batch.images:
+        raise StoreError("has no images")
+    if (problem := batch_problem(batch)) is not None:
+        raise StoreError(problem)
+    for entry in batch.images:
+        pixels, _ = images.read_png(folder / entry.file, follow_links=False)
+        if images.pixel_sha256(pixels) != entry.pixel_sha256:
+            raise StoreError(f"{entry.file} has pixels that were not committed")
+    return batch
 
 
-def _missing_batches(store: Store, path: Path, sound: set[str]) -> int:
-    """Count a finished record's batches that are missing or damaged."""
+def _checked_record(store: Store, path: Path, sound: Mapping[str, BatchRecord]) -> Record:
+    """Return a record whose ids are those of its content. Raises ``TurboLabError``."""
     record = store.read_record(path.stem)
     if record is None or record.record_id != path.stem:
-        raise TurboLabError(f"{path}: is the record {record and record.record_id}")
-    return 0 if record.status == CellStatus.FAILED else len(set(record.batches) - sound)
+        raise StoreError(f"is the record {record and record.record_id[:12]}")
+    if (problem := record_problem(record, sound)) is not None:
+        raise StoreError(problem)
+    return record
+
+
+def _missing_batches(record: Record, sound: Collection[str]) -> int:
+    """Count a finished record's batches that are missing or damaged."""
+    return 0 if record.status == CellStatus.FAILED else len(set(record.batches) - set(sound))
 
 
 def _folders_of_records(store: Store) -> list[Path]:
@@ -145,17 +153,32 @@ def _folders_of_records(store: Store) -> list[Path]:
     return [one for one in store.layout.measured_or_timed() if not one.is_symlink()]
 
 
-def _damaged_parts(store: Store, folders: Iterable[Path], known: set[str]) -> Iterator[Damage]:
-    """Yield damaged measurements and timings, and those whose record is not ``known``."""
+def _damaged_parts(
+    store: Store, folders: Iterable[Path], known: Mapping[str, str]
+) -> Iterator[Damage]:
+    """Yield damaged measurements and timings, and those whose record is not ``known``.
+
+    ``known``: cell by the id of its record.
+    """
     for folder in folders:
         if folder.name not in known:
             yield Damage(folder, "belongs to no record that can be read", is_broken=False)
         is_timing = store.layout.is_timing(folder)
         for path in sorted(folder.glob("*.json")):
             try:
-                store.read_timing(path) if is_timing else store.read_measurement(path)
+                if is_timing:
+                    _check_timing(store, path, known.get(folder.name))
+                else:
+                    store.read_measurement(path)
             except TurboLabError as error:
                 yield Damage(path, _line(error), is_broken=True)
+
+
+def _check_timing(store: Store, path: Path, timed_cell: str | None) -> None:
+    """Raise ``TurboLabError`` for a timing that cannot be read, or of another cell."""
+    timing = store.read_timing(path)
+    if timed_cell is not None and (problem := timing_problem(timing, timed_cell)) is not None:
+        raise StoreError(problem)
 
 
 def _damaged_sweeps(store: Store, read_sweep: ReadSweep) -> Iterator[Damage]:
