@@ -41,6 +41,12 @@ def test_a_file_is_tried_without_being_made(tmp_path: Path) -> None:
     assert path.read_text() == "old"
 
 
+def test_a_pipe_is_left_alone(tmp_path: Path) -> None:
+    """Opening it would wait for a reader, and closing it would be that reader's end."""
+    os.mkfifo(tmp_path / "pipe")
+    check_writable(tmp_path / "pipe", "--html")
+
+
 @pytest.mark.parametrize("write", [check_writable, lambda path, name: write_text(path, "", name)])
 def test_a_file_that_cannot_be_written_is_wrong_input(write: object, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")

@@ -37,11 +37,9 @@ def command(words: tuple[str, ...], html: Path | None, as_json: bool) -> int:
         size_warnings,
     )
     from turbo_lab.compare.published import published_tables
-    from turbo_lab.documents.output import check_writable, print_document, write_text
+    from turbo_lab.documents.output import print_document, write_text
 
     named = CompareWords.split(words)
-    if html is not None:
-        check_writable(html, "--html")
     candidate, baselines = named.entrants()
     for text in size_warnings(candidate, baselines):  # before anything is drawn
         print(f"warning: {text}", file=sys.stderr)

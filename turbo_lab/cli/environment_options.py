@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from turbo_lab.cli.options import Function
+from turbo_lab.cli.output_files import Function
 
 
 def environment_options(function: Function) -> Function:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -11,6 +10,7 @@ from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import json_option, take_keys
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
+from turbo_lab.untrusted.paths import output_path
 
 
 @click.command("export")
@@ -32,7 +32,8 @@ def command(words: tuple[str, ...], as_json: bool) -> int:
     if len(rest) != 2:
         raise InputError("export: name a sweep and a folder, as in turbo-lab export 1a2b3c results")
     store = keys.get("store")
-    exported = export_sweep(read_sweep(find_sweep(rest[0], store), store), Path(rest[1]))
+    folder = output_path(rest[1], "export: DIR")
+    exported = export_sweep(read_sweep(find_sweep(rest[0], store), store), folder)
     if as_json:
         print_document("export", exported)
     else:

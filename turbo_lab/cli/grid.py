@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from turbo_lab.cards import with_own_groups
 from turbo_lab.cli.completion import complete_keys
 from turbo_lab.cli.keys import groups_help, keys_help
-from turbo_lab.cli.options import Function
+from turbo_lab.cli.output_files import Function
 from turbo_lab.cli.own_groups import OWN_GROUPS
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from turbo_lab.cli.options import Function
+from turbo_lab.cli.output_files import Function
 from turbo_lab.cli.own_groups import config_dir_option
 from turbo_lab.errors import InputError
 

@@ -9,6 +9,7 @@ import click
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.groups import Subcommands
 from turbo_lab.cli.options import json_option, take_keys
+from turbo_lab.cli.output_files import output_option
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError
 
@@ -20,10 +21,10 @@ def command() -> None:
 
 @command.command("build")
 @click.option("--features", is_flag=True, help="Keep each image's features, for kid and cmmd.")
-@click.option("--output", metavar="FILE", help="The .safetensors file to write.")
+@output_option("--output", "The .safetensors file to write.")
 @json_option
 @words_argument("FOLDER [metrics.extractor=NAME] [metrics.pretrained=FILE] [device=DEVICE]")
-def build_(words: tuple[str, ...], features: bool, output: str | None, as_json: bool) -> int:
+def build_(words: tuple[str, ...], features: bool, output: Path | None, as_json: bool) -> int:
     """Build a reference from a folder of images of one size.
 
     The extractor is named as a sweep names it; device=cuda computes its features there.

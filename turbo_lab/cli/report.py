@@ -10,6 +10,7 @@ import click
 from turbo_lab.cli.follow import follow
 from turbo_lab.cli.grid import words_argument
 from turbo_lab.cli.options import json_option, take_keys
+from turbo_lab.cli.output_files import output_option
 from turbo_lab.documents.output import print_document, write_text
 from turbo_lab.documents.results import WrittenReport
 from turbo_lab.errors import InputError
@@ -26,9 +27,7 @@ _FORMATS = {"html": "report.html", "markdown": "report.md", "csv": "report.csv"}
     show_default=True,
     help="What to write.",
 )
-@click.option(
-    "--output", metavar="FILE", help="Where to write it (default: report.html, .md or .csv)."
-)
+@output_option("--output", "Where to write it (default: report.html, .md or .csv).")
 @click.option("--images", type=click.IntRange(min=0), metavar="N", help="Images shown per cell.")
 @click.option(
     "--follow", "is_followed", is_flag=True, help="Serve the page here while the sweep runs."
@@ -39,7 +38,7 @@ _FORMATS = {"html": "report.html", "markdown": "report.md", "csv": "report.csv"}
 def command(
     words: tuple[str, ...],
     form: str,
-    output: str | None,
+    output: Path | None,
     images: int | None,
     is_followed: bool,
     port: int,
@@ -67,7 +66,7 @@ def command(
         text, missing = html_page(sweep, images)
     else:
         text = sweep_markdown(sweep) if form == "markdown" else cells_csv(sweep.cells)
-    target = Path(output or _FORMATS[form])
+    target = output or Path(_FORMATS[form])
     if output is None and target.is_symlink():
         raise InputError(f"{target}: is a symbolic link; name the file to write with --output")
     write_text(target, text, "--output")

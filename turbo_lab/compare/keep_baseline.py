@@ -10,6 +10,7 @@ from turbo_lab.compare.published import refuse_published
 from turbo_lab.documents.results import BaselineSet
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.store.store import Store
+from turbo_lab.untrusted.paths import output_path
 from turbo_lab.workflows.sweep_report import find_sweep, read_sweep
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -25,9 +26,9 @@ def keep_baseline(name: str, store: Path, sweep: str, cell: int | None) -> Basel
     if not _NAME.fullmatch(name):
         raise InputError(f"baseline set {name}: must be a name of letters, digits, - _ and .")
     folder = own_folder()
+    path = output_path(folder / f"{name}.json", "baseline set: NAME")
     opened = Store.existing(store)
     baseline = baseline_of(name, opened, _record_id(opened, sweep, cell))
-    path = folder / f"{name}.json"
     before = _digest_there(name, folder) if path.exists() else None
     write_baseline(baseline, folder)
     return BaselineSet(path, baseline.content_digest, before)

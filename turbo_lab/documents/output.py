@@ -23,10 +23,13 @@ def print_document(kind: str, value: object) -> None:
 def check_writable(path: Path, option: str) -> None:
     """Make the folder of a file that ``option`` names. Raises ``InputError`` if it fails.
 
-    Call it before long work, so that a wrong path costs nothing.
+    Call it before long work, so that a wrong path costs nothing. A pipe or a device is left
+    alone: its reader would take the check for the end.
     """
     try:
         is_there = path.exists()
+        if is_there and not path.is_file() and not path.is_dir():
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("a", encoding="utf-8").close()
         if not is_there:

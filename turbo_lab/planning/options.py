@@ -19,7 +19,7 @@ from turbo_lab.cards import ConfigNode
 from turbo_lab.errors import InputError, unknown_name
 from turbo_lab.metrics.table import metric_names
 from turbo_lab.store.record import FLAGGED
-from turbo_lab.untrusted.paths import user_path
+from turbo_lab.untrusted.paths import name_problem, output_path, user_path
 
 Share = Literal["exact", "batched", "none"]
 SHARES: tuple[Share, ...] = ("exact", "batched", "none")
@@ -165,8 +165,8 @@ class RunOptions:
         """Validate the values of one grid point. Raises :class:`InputError`."""
         config = ConfigNode(values)
         return cls(
-            store=Path(config.text("store")),
-            output=Path(config.text("output")),
+            store=output_path(config.text("store"), "store"),
+            output=output_path(config.text("output"), "output"),
             device=environment.resolve_device(config.text("device")),
             num_threads=config.integer("num_threads", 1, MAX_THREADS),
             share=config.choice("share", SHARES),
@@ -213,6 +213,9 @@ def _address(value: object) -> str:
             "tracking.uri: not an address of a server; in its user name and password write "
             "/ as %2F, ? as %3F, # as %23, @ as %40"
         )
+    is_file = parts.scheme in ("sqlite", "file")
+    if is_file and (problem := name_problem(Path(parts.path))) is not None:
+        raise InputError(f"tracking.uri: {problem}")
     return uri
 
 

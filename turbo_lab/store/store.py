@@ -27,7 +27,7 @@ from turbo_lab.store.layout import KINDS, StoreLayout, SweepFiles
 from turbo_lab.store.locks import Locks
 from turbo_lab.store.record import BatchRecord, CellStatus, Exactness, Measurement, Record, Timing
 from turbo_lab.untrusted.json_text import parse_json
-from turbo_lab.untrusted.paths import read_regular, refuse_links, user_path
+from turbo_lab.untrusted.paths import output_path, read_regular, refuse_links, user_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +94,7 @@ class Store:
 
         Raises :class:`InputError` if it does not exist.
         """
-        if not StoreLayout(user_path(root)).exists:
+        if not StoreLayout(output_path(root, "store")).exists:
             raise InputError(f"store={root}: is not a turbo-lab store; set store=DIRECTORY")
         return cls(root, for_reading=True)
 
@@ -334,6 +334,12 @@ def images_of(store: Store, record: Record) -> list[tuple[Path, str, str, int]]:
         for image in store.read_batch(key).images:
             rows.append((folder / image.file, image.pixel_sha256, image.prompt, image.seed))
     return rows
+
+
+def sources_of(store: Store, record: Record) -> tuple[str, ...]:
+    """Return the source image's digest of every image of a record; empty for text to image."""
+    entries = (image for key in record.batches for image in store.read_batch(key).images)
+    return tuple(image.source for image in entries if image.source is not None)
 
 
 def read_image(path: Path, pixel_sha256: str) -> np.ndarray:

@@ -51,6 +51,30 @@ def user_path(text: str | Path) -> Path:
         return Path(text)
 
 
+def output_path(text: str | Path, option: str) -> Path:
+    """Return a path that a user names to write to, ``~`` expanded.
+
+    ``option``: the option or key that names it. Raises :class:`InputError` for a name that no
+    file system takes, so that it is refused before any work. Nothing is read or made.
+    """
+    path = user_path(text)
+    if (problem := name_problem(path)) is not None:
+        shown = str(text) if len(str(text)) <= 60 else f"{str(text)[:57]}..."
+        raise InputError(f"{option}={shown}: {problem}")
+    return path
+
+
+def name_problem(path: Path) -> str | None:
+    """Return why the names in a path are too long, with the remedy; ``None``: they are not."""
+    longest = max((len(part.encode("utf-8", "surrogatepass")) for part in path.parts), default=0)
+    if longest > _MAX_PART_BYTES:
+        return (
+            f"a name in it has {longest} bytes, and a file or folder name has at most "
+            f"{_MAX_PART_BYTES}; choose a shorter one"
+        )
+    return None
+
+
 def confined(
     root: Path,
     name: Any,

@@ -45,14 +45,14 @@ class Source:
 
 
 def write(
-    source: Source, extractor: ExtractorSource, keep: bool, device: str, output: str | None
+    source: Source, extractor: ExtractorSource, keep: bool, device: str, output: Path | None
 ) -> ReferenceBuilt:
     """Build a reference and write it.
 
     ``keep``: keep each image's features, which ``kid`` and ``cmmd`` need. ``output``: the
     file; ``None`` names it by source and extractor. Raises :class:`InputError` if it exists.
     """
-    path = Path(output or f"{source.name}-{extractor.name}.safetensors")
+    path = output or Path(f"{source.name}-{extractor.name}.safetensors")
     _check_output(path)
     reference, distinct = build(source, extractor, keep_features=keep, device=device, path=path)
     return ReferenceBuilt(

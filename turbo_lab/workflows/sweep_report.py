@@ -13,6 +13,7 @@ from turbo_lab.report.columns import CellDetails
 from turbo_lab.store.layout import DEFAULT_STORE, SWEEP_FILE, StoreLayout, store_around
 from turbo_lab.store.record import read_object
 from turbo_lab.store.store import Store
+from turbo_lab.untrusted.paths import output_path
 
 
 def find_sweep(name: str, store: str | None) -> Path:
@@ -22,7 +23,7 @@ def find_sweep(name: str, store: str | None) -> Path:
         return given
     if (given / SWEEP_FILE).is_file():
         return given / SWEEP_FILE
-    layout = StoreLayout(Path(store or DEFAULT_STORE))
+    layout = StoreLayout(output_path(store or DEFAULT_STORE, "store"))
     known = [one for one in layout.sweeps() if one.document.exists()]
     found = [one for one in known if name and one.sweep_id.startswith(name)]
     if len(found) == 1:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from turbo_lab.cli.options import json_option
+from turbo_lab.cli.output_files import output_option
 from turbo_lab.documents.history import HistoryEntry
 from turbo_lab.documents.output import print_document
 from turbo_lab.errors import InputError, StoreError
@@ -17,14 +18,7 @@ from turbo_lab.history.file import DEFAULT_FILE
 
 @click.command("record")
 @click.argument("documents", nargs=-1, required=True, metavar="DOCUMENT...")
-@click.option(
-    "--history",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    default=DEFAULT_FILE,
-    show_default=True,
-    help="History file to append to.",
-)
+@output_option("--history", "History file to append to.", default=DEFAULT_FILE)
 @json_option
 def command(documents: tuple[str, ...], history: Path, as_json: bool) -> int:
     """Add the numbers of documents to a history.

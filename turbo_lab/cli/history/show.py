@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from turbo_lab.cli.options import Function, html_option, json_option
-from turbo_lab.documents.output import check_writable, print_document, write_text
+from turbo_lab.cli.options import file_option, html_option, json_option
+from turbo_lab.documents.output import print_document, write_text
 from turbo_lab.history.file import DEFAULT_FILE
-
-
-def _file_option(name: str, text: str) -> Callable[[Function], Function]:
-    kind = click.Path(dir_okay=False, path_type=Path)
-    help_text = f"Write the latest numbers {text}."
-    return click.option(f"--{name}", type=kind, metavar="FILE", help=help_text)
 
 
 @click.command("show")
@@ -33,8 +26,8 @@ def _file_option(name: str, text: str) -> Callable[[Function], Function]:
 )
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if a figure has got worse.")
 @html_option
-@_file_option("openmetrics", "in the OpenMetrics format")
-@_file_option("bencher", "in Bencher's JSON format")
+@file_option("openmetrics", "the latest numbers in the OpenMetrics format")
+@file_option("bencher", "the latest numbers in Bencher's JSON format")
 @json_option
 def command(
     file: Path,
@@ -66,9 +59,6 @@ def command(
         "--openmetrics": (openmetrics, exports.openmetrics),
         "--bencher": (bencher, exports.bencher),
     }
-    for option, (path, _) in writers.items():
-        if path is not None:
-            check_writable(path, option)
     shown = show(select(read(file), since, figure), level)
     for option, (path, write) in writers.items():
         if path is not None:
