@@ -9,8 +9,7 @@ from turbo_lab.golden.library import GoldenLibrary, packaged_root
 def test_the_shipped_goldens_have_every_feature_of_their_own_model() -> None:
     goldens = list(GoldenLibrary(packaged_root()).read_all().values())
     model = next(g.recipe.model for g in goldens if g.name == "nano-turbo-1-step")
-    # A source image is the user's own.
-    assert missing_features(list(FEATURES), goldens, model) == ["image_to_image"]
+    assert missing_features(list(FEATURES), goldens, model) == []
 
 
 def test_one_golden_has_what_it_is_named_for_and_no_more() -> None:
@@ -21,6 +20,9 @@ def test_one_golden_has_what_it_is_named_for_and_no_more() -> None:
     guided = library.read("nano-turbo-batch-4-guided")
     has = set(FEATURES) - set(missing_features(list(FEATURES), [guided], guided.recipe.model))
     assert has == {"candidate_model", "several_steps", "guidance", "batch"}
+    pictured = library.read("nano-turbo-image")
+    has = set(FEATURES) - set(missing_features(list(FEATURES), [pictured], "of another model"))
+    assert has == {"several_steps", "batch", "image_to_image"}
 
 
 def test_nothing_judged_covers_nothing() -> None:

@@ -14,6 +14,7 @@ from turbo_lab.images import pixel_sha256
 from turbo_lab.request.source import (
     crop_note,
     holds_source,
+    packaged_sets,
     read_sources,
     source_files,
     source_pixels,
@@ -89,7 +90,7 @@ def test_transparency_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: None, "does not exist; name an image file, or a folder of them"),
+        (lambda path: None, "does not exist; name an image file, a folder of them, or a packaged"),
         (lambda path: path.mkdir(), "the folder holds no image ending in .png, .jpg"),
     ],
 )
@@ -97,6 +98,20 @@ def test_nothing_to_begin_from(tmp_path: Path, make: object, message: str) -> No
     make(tmp_path / "photos")  # type: ignore[operator]
     with pytest.raises(InputError, match=re.escape(message)):
         source_files(str(tmp_path / "photos"))
+
+
+def test_a_packaged_set_comes_before_a_folder_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A golden that begins from the packaged set is the same case in any working directory."""
+    monkeypatch.chdir(tmp_path)
+    assert packaged_sets() == ["shapes"]
+    packaged = source_files("shapes")
+    assert [path.name for path in packaged] == ["circle.png", "house.png"]
+    (tmp_path / "shapes").mkdir()
+    save(tmp_path / "shapes" / "a.png")
+    assert source_files("shapes") == packaged
+    assert source_files("./shapes") == [tmp_path / "shapes" / "a.png"]
 
 
 def test_a_link_may_not_lead_out_of_the_folder(tmp_path: Path) -> None:

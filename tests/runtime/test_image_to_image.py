@@ -24,6 +24,7 @@ from turbo_lab.runtime.noise import image_generators
 from turbo_lab.runtime.pipeline import make_scheduler
 from turbo_lab.runtime.proof import prove
 from turbo_lab.runtime.sampler import Sampler, SharedWork
+from turbo_lab.runtime.seams import Seams
 from turbo_lab.runtime.stock import StockSampler
 
 SIZE = (64, 128)
@@ -108,6 +109,19 @@ def test_one_image_is_the_stock_call_with_one_image_and_one_generator(
             generator=torch.Generator().manual_seed(2),
         ).images
     assert np.array_equal(drawn[0], np.asarray(expected))
+
+
+@pytest.mark.parametrize("kind", [Sampler, StockSampler])
+def test_a_trial_may_replace_the_encoding_of_a_source(
+    sampler: Sampler, folder: Path, kind: type[Sampler] | type[StockSampler]
+) -> None:
+    batch = Batch(recipe(folder, 4, 0.5), LAYOUT)
+    mirrored = Seams(encode_source=lambda run, image: run(image.flip(-1)))
+    drawing = kind(sampler.pipeline, sampler.device, WorkDone(), mirrored, sources=read)
+    with image_lane(1):
+        drawn = drawing.run(batch, None, SharedWork())
+        rows = [BY_DIGEST[digest][:, ::-1].copy() for digest in LAYOUT.sources]
+        assert np.array_equal(drawn, stock(sampler, batch, rows))
 
 
 @pytest.mark.parametrize("share", ["exact", "none"])

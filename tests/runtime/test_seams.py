@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tests.runtime.tiny import scheduler_json
 from turbo_lab import images
+from turbo_lab.errors import MissingFilesError
 from turbo_lab.runtime import noise, seams
 from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams
 
@@ -36,7 +38,18 @@ def test_encoding_and_decoding_pass_on_what_they_are_given() -> None:
     }
     latents = torch.ones(1, 4, 2, 2)
     assert torch.equal(SWEEP_SEAMS.decode(lambda x: 3 * x, latents), 3 * latents)
+    assert torch.equal(SWEEP_SEAMS.encode_source(lambda x: 3 * x, latents), 3 * latents)
     assert seams.pass_on("unet.0", latents) is latents
+
+
+def test_a_source_is_read_with_the_check_of_its_digest(tmp_path: Path) -> None:
+    pixels = np.full((64, 64, 3), 9, np.uint8)
+    (tmp_path / "a.png").write_bytes(images.encode_png(pixels, {}))
+    digest = images.pixel_sha256(pixels)
+    read = SWEEP_SEAMS.read_source(tmp_path / "a.png", digest, (64, 64))
+    assert np.array_equal(read, pixels)
+    with pytest.raises(MissingFilesError, match="does not hold source image"):
+        SWEEP_SEAMS.read_source(tmp_path / "a.png", "0" * 64, (64, 64))
 
 
 def test_adapters_are_put_on_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,7 @@ def test_a_fault_above_the_noise_must_be_seen_at_every_tier(
     print_mutation(GoldenMutation(1.0, tuple(found), ()))
     text = " ".join(capsys.readouterr().out.split())
     assert "vae in bfloat16: missed at T1, T2, although it exceeds every harmless change" in text
+    assert "may be tighter: turbo-lab golden calibrate --write" in text
 
 
 def test_a_fresh_process_of_other_bits_is_an_alarm(loaded: Loaded, fresh_draws: FreshDraws) -> None:

@@ -224,6 +224,27 @@ def test_goldens_begin_from_the_source_and_notice_another_one(
     assert judged["verdict"] == "uncovered"
 
 
+@pytest.mark.slow
+def test_the_trials_of_a_golden_from_a_source_image(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own thresholds, every fault that it can show, every second way of working."""
+    case = ("image=photos", "strength=0.5", "num_inference_steps=4", "num_images=2", "seed=3")
+    assert main(["golden", "record", "pair", *case, "num_threads=1", "--processes", "0"]) == 0
+    assert main(["golden", "calibrate", "--write"]) == 0
+    capsys.readouterr()
+    assert main(["golden", "mutate", "--json"]) == 0
+    tried = json.loads(capsys.readouterr().out)
+    of_source = [one for one in tried["faults"] if "source" in one["name"]]
+    assert len(of_source) == 5 and all(one["caught"] for one in of_source)
+    assert not any(change["alarm"] for change in tried["harmless"])
+    assert main(["golden", "invariance", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    shared = rows["shared against unshared work"]
+    assert shared["holds"] and shared["note"] == "images; 2 of 4 UNet rows were reused"
+    assert all(row["holds"] for row in rows.values() if row["cases"])
+
+
 def test_bench_times_the_encoder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("image=photos", "strength=0.5", "num_inference_steps=2", "num_images=2", "--json")
     capsys.readouterr()

@@ -16,7 +16,7 @@ from turbo_lab.cards import ModelSource
 from turbo_lab.progress import waiting
 from turbo_lab.request.pipeline import PipelineKeys
 from turbo_lab.request.recipe import Recipe
-from turbo_lab.request.source import Size, source_pixels
+from turbo_lab.request.source import Size
 from turbo_lab.runtime import seams
 from turbo_lab.runtime.library_warnings import library_warnings
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _NO_EFFECT = "changes no weight: its products are all zero, as before training"
 PutOn = Callable[[Any, seams.Adapters], None]
+ReadSource = Callable[[Path, str, Size], "np.ndarray"]
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,14 @@ class Weights:
             sources |= {key: source.path for key, source in library.sources.items()}
         return cls(models, adapters, vaes, sources)
 
-    def source_pixels(self, digest: str, size: Size) -> np.ndarray:
+    def source_pixels(
+        self, digest: str, size: Size, read: ReadSource = seams.read_source
+    ) -> np.ndarray:
         """Return a source image's pixels at a size, (H, W, 3) uint8 RGB.
 
         Raises :class:`MissingFilesError` if its file has changed.
         """
-        return source_pixels(self.sources[digest], digest, size)
+        return read(self.sources[digest], digest, size)
 
 
 def cuda_graphs(device: torch.device) -> GraphBackend:

@@ -123,7 +123,7 @@ class Worker:
 
     @property
     def _sources(self) -> SourceReader:
-        return self.resident.weights.source_pixels
+        return partial(self.resident.weights.source_pixels, read=self.seams.read_source)
 
     def _current_runner(self) -> BatchRunner:
         if self._version != self.resident.version:

@@ -6,7 +6,6 @@ in which equal work has equal identity. Imports no torch and downloads nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -45,6 +44,7 @@ from turbo_lab.request.recipe import (
     Layout,
     Recipe,
     canonical_strength,
+    fewest_steps,
     image_order,
     split_layouts,
     steps_run,
@@ -293,7 +293,7 @@ def _too_few_steps(request: Request) -> str | None:
     strength, steps = request.strength, request.num_inference_steps
     if strength is None or steps_run(steps, strength):
         return None
-    needed = math.ceil(1 / strength)
+    needed = fewest_steps(strength)
     remedy = f"set num_inference_steps={needed}, or more" if needed <= MAX_STEPS else "raise it"
     return (
         f"strength={strength:g}: is less than one step of num_inference_steps={steps}, so that "

@@ -1,7 +1,8 @@
 """Source images: the pictures that img2img begins from, by content.
 
-Owns which files an ``image`` means, and how a picture is brought to a size: turned upright as its
-EXIF orientation says, cropped in its middle to the aspect ratio, and resized with Lanczos.
+Owns which files an ``image`` means (the user's own, or a packaged set), and how a picture is
+brought to a size: turned upright as its EXIF orientation says, cropped in its middle to the aspect
+ratio, and resized with Lanczos.
 Refuses a file that cannot be read by its name, and a folder's links that lead out of it.
 """
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 """Width and height, in pixels."""
+
+PICTURES = Path(__file__).parent.parent / "data" / "pictures"
+"""Folder of the packaged sets of source images, one folder per set."""
 
 RESIZE = "center crop, Lanczos"
 """How a picture is brought to the size of the images; in every record."""
@@ -48,13 +52,19 @@ class Source:
 def source_files(image: str) -> list[Path]:
     """Return the file that ``image`` names, or the pictures of that folder, sorted by name.
 
-    Raises :class:`InputError` for anything else, and for a folder without pictures.
+    The name of a packaged set comes before a folder of that name, so that a golden which begins
+    from it is the same case everywhere. Raises :class:`InputError` for anything else, and for a
+    folder without pictures.
     """
     from turbo_lab.images import PICTURE_SUFFIXES, is_picture_name
 
-    path = user_path(image).absolute()
+    path = PICTURES / image if image in packaged_sets() else user_path(image).absolute()
     if not path.exists():
-        raise InputError(f"image={image}: does not exist; name an image file, or a folder of them")
+        packaged = ", ".join(packaged_sets())
+        raise InputError(
+            f"image={image}: does not exist; name an image file, a folder of them, or a packaged "
+            f"set ({packaged})"
+        )
     if not path.is_dir():
         return [path]
     names = sorted(one.name for one in path.iterdir() if is_picture_name(one.name))
@@ -63,6 +73,11 @@ def source_files(image: str) -> list[Path]:
         endings = ", ".join(PICTURE_SUFFIXES)
         raise InputError(f"image={image}: the folder holds no image ending in {endings}")
     return files
+
+
+def packaged_sets() -> list[str]:
+    """Return the names of the packaged sets of source images."""
+    return sorted(path.name for path in PICTURES.iterdir() if path.is_dir())
 
 
 def read_sources(files: Sequence[Path], size: Size) -> tuple[Source, ...]:

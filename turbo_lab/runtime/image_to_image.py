@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from PIL import Image
 from turbo_lab.planning.work import WorkDone
 from turbo_lab.request.recipe import Batch
 from turbo_lab.request.source import Size
+from turbo_lab.runtime.seams import SWEEP_SEAMS, Seams
 
 if TYPE_CHECKING:
     from turbo_lab.runtime.stages import Stages
@@ -75,6 +77,8 @@ class SourceLatents:
     """Reads the pixels of a source."""
     work: WorkDone
     """Counts of the encoded images."""
+    seams: Seams = SWEEP_SEAMS
+    """Steps that a trial may have replaced."""
     _encoded: OrderedDict[tuple[str, Size], Any] = field(default_factory=OrderedDict)
 
     def draw(
@@ -97,7 +101,9 @@ class SourceLatents:
         for digest, generator in zip(batch.layout.sources, generators, strict=True):
             key = (digest, size)
             if key not in known:
-                known[key] = stages.encode(self._tensor(digest, size), dtype)
+                known[key] = self.seams.encode_source(
+                    partial(stages.encode, dtype=dtype), self._tensor(digest, size)
+                )
                 self.work.source_rows += 1
             known.move_to_end(key)
             latents.append(retrieve_latents(known[key], generator=generator))

@@ -145,7 +145,7 @@ class Sampler:
 
     def __post_init__(self) -> None:
         self._stages: Stages = self.stages or StockStages(self.pipeline, self.device)
-        self._source_latents = SourceLatents(self.pipeline, self.sources, self.work)
+        self._source_latents = SourceLatents(self.pipeline, self.sources, self.work, self.seams)
 
     @torch.inference_mode()
     def run(

@@ -57,6 +57,18 @@ def decode(run: Callable[[torch.Tensor], torch.Tensor], latents: torch.Tensor) -
     return run(latents)
 
 
+def read_source(path: Path, digest: str, size: tuple[int, int]) -> np.ndarray:
+    """Return the pixels of a source image at a size, (H, W, 3) uint8 RGB; checks its digest."""
+    from turbo_lab.request.source import source_pixels
+
+    return source_pixels(path, digest, size)
+
+
+def encode_source(run: Callable[[torch.Tensor], Any], image: torch.Tensor) -> Any:
+    """Encode a source image, (1, 3, H, W) in [-1, 1]; ``run`` calls the VAE's encoder."""
+    return run(image)
+
+
 def put_on_lora(pipeline: StableDiffusionXLPipeline, adapters: Adapters) -> None:
     """Load adapters onto a pipeline, in order, and activate them together."""
     from turbo_lab.runtime import lora
@@ -76,6 +88,10 @@ class Seams:
     """Text encoding: the pipeline's own method first, then its arguments by keyword."""
     decode: Callable[[Callable[[Any], Any], Any], Any] = decode
     """VAE decoding: the call of the VAE first, then the scaled latents."""
+    read_source: Callable[[Path, str, tuple[int, int]], np.ndarray] = read_source
+    """Pixels of a source image, from its file, digest and size (width, height)."""
+    encode_source: Callable[[Callable[[Any], Any], Any], Any] = encode_source
+    """VAE encoding of a source image: the call of the encoder first, then the image."""
     put_on_lora: Callable[[Any, Adapters], None] = put_on_lora
     """Loading of the adapters onto the resident pipeline."""
     encode_png: Callable[[np.ndarray, Mapping[str, str]], bytes] = images.encode_png

@@ -113,6 +113,7 @@ class StockSampler:
         arguments = stock_arguments(batch, negative_prompt, self.seams, pictures)
         with ExitStack() as stack:
             stack.enter_context(wrapped(pipeline, "encode_prompt", self._encoding))
+            stack.enter_context(wrapped(pipeline.vae, "encode", self._source_encoding))
             stack.enter_context(wrapped(pipeline.vae, "decode", self._decoding))
             images, stages = traced_call(pipeline, arguments, has_source=bool(pictures))
         # The stock call encodes before it draws noise; records have the other order.
@@ -134,6 +135,9 @@ class StockSampler:
 
     def _encoding(self, encode: Callable[..., Any]) -> Callable[..., Any]:
         return partial(self.seams.encode_prompt, encode)
+
+    def _source_encoding(self, encode: Callable[..., Any]) -> Callable[..., Any]:
+        return partial(self.seams.encode_source, encode)
 
     def _decoding(self, decode: Callable[..., Any]) -> Callable[..., Any]:
         def call(latents: torch.Tensor, **options: Any) -> tuple[torch.Tensor]:

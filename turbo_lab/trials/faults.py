@@ -19,6 +19,7 @@ from turbo_lab import images
 from turbo_lab.request.recipe import Batch, Recipe
 from turbo_lab.runtime import seams
 from turbo_lab.runtime.seams import Adapters, Encoded, Seams
+from turbo_lab.trials import source_faults
 
 Pipeline = Any
 MakeSeams = Callable[[], Seams]
@@ -245,6 +246,7 @@ def several(batch: Batch, negative: str | None) -> bool:
     return len(batch.layout.seeds) > 1
 
 
+_from_source = _recipe(lambda recipe: recipe.strength is not None)
 has_lora = _recipe(lambda recipe: len(recipe.lora) > 0)
 
 FAULTS: tuple[Fault, ...] = (
@@ -304,5 +306,25 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("one weight tensor scaled by 1.01", weights=_weight(_scaled)),
     Fault("one weight off by 0.001", weights=_weight(_nudged)),
+    Fault("source image not used", source_faults.not_used, applies=_from_source),
+    Fault(
+        "strength off by one step",
+        alter=source_faults.strength_off_by_one,
+        applies=_recipe(lambda r: r.strength is not None and r.num_inference_steps > 1),
+    ),
+    Fault("source resized twice", source_faults.resized_twice, applies=_from_source),
+    Fault(
+        "source encoded with another seed",
+        source_faults.of_another_seed,
+        applies=_recipe(source_faults.is_sampled),
+    ),
+    Fault(
+        "source encoded without sampling",
+        source_faults.not_sampled,
+        applies=_recipe(source_faults.is_sampled),
+    ),
+    Fault(
+        "sources swapped in the batch", alter=source_faults.swapped, applies=source_faults.has_two
+    ),
     Fault("png of another image", _first_png_for_all, applies=several, needs_png=True),
 )

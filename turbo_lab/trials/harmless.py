@@ -44,8 +44,11 @@ def _fresh_process(runner: CaseRunner, case: Case) -> Observation:
 
 
 def _after_other_work(runner: CaseRunner, case: Case) -> Observation:
-    """Draw another size, other prompts and no adapters first: they must leave nothing behind."""
-    recipe = dataclasses.replace(case.batch.recipe, width=128, height=128, lora=())
+    """Draw another size, other prompts, no adapters and no source images first.
+
+    They must leave nothing behind.
+    """
+    recipe = dataclasses.replace(case.batch.recipe, width=128, height=128, lora=(), strength=None)
     layout = Layout(("a bell on a red background",) * 2, (1, 2))
     other = dataclasses.replace(case.cell, recipe=recipe, batches=(Batch(recipe, layout),))
     runner.run(dataclasses.replace(case, cell=other))

@@ -163,6 +163,10 @@ def print_mutation(mutation: GoldenMutation) -> None:
             console.print(
                 f"{fault.name}: missed at {where}, although it exceeds every harmless change"
             )
+    if any(fault.above_noise for fault in mutation.faults):
+        console.print(
+            "thresholds measured on these cases may be tighter: turbo-lab golden calibrate --write"
+        )
     console.print(f"score: T0 catches {mutation.score:.0%} of the faults")
 
 
