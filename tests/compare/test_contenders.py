@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.recipes import PARAMETERS, RECIPE
+from tests.small_sweeps import small_sweep
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.contenders import Contender, steps_of_equal_latency
+from turbo_lab.compare.contenders import (
+    Contender,
+    Entrant,
+    compare_entrants,
+    steps_of_equal_latency,
+)
 from turbo_lab.environment import Fingerprint
+from turbo_lab.errors import InputError
 from turbo_lab.store.record import LatencySummary, Timing
 
 
@@ -56,3 +64,14 @@ def test_steps_of_equal_latency(
     candidate: Contender, own: Contender, equal: Contender, steps: int | None
 ) -> None:
     assert steps_of_equal_latency(candidate, own, equal) == steps
+
+
+def test_an_entrant_of_another_strength_is_refused_before_anything_is_drawn(
+    tiny_sdxl_dir: Path,
+) -> None:
+    words = ("image=shapes", "num_inference_steps=2")
+    candidate, baseline = (
+        Entrant(small_sweep(tiny_sdxl_dir, *words, f"strength={strength}")) for strength in (0.5, 1)
+    )
+    with pytest.raises(InputError, match=r"at strength=0\.5, .* at strength=1: such images do not"):
+        compare_entrants(candidate, [baseline])

@@ -52,6 +52,16 @@ def test_images_of_other_sizes_are_warned_of(sweep: ResolvedSweep) -> None:
     assert warning.startswith("the candidate's images are 64x64, the baseline's 128x64: metrics")
 
 
+def test_sides_from_other_source_images_are_refused_if_images_are_compared(
+    sweep: ResolvedSweep,
+) -> None:
+    pictured = request_with(sweep, image="shapes", strength=1.0)
+    for fields in (QUALITY, {"frechet": 0.1}):
+        with pytest.raises(InputError, match="gate: the candidate begins from image=shapes"):
+            gate_inputs(policy(**fields), pictured, sweep)
+    assert gate_inputs(policy(latency=0.1), pictured, sweep).warnings == ()
+
+
 @pytest.mark.parametrize("field", ["latency", "memory", "energy"])
 def test_performance_needs_calls_of_one_size(field: str, sweep: ResolvedSweep) -> None:
     one = request_with(sweep, num_images=1)
@@ -89,6 +99,9 @@ def test_a_stored_baseline_serves_or_its_command_is_named(
     found = gate_inputs(policy(**QUALITY), sweep, None)
     assert found.stored is not None and found.stored.name == "mine" and found.missing == ""
     assert "and 0 have equal prompts and seeds" in found.warnings[-1]
+    pictured = request_with(sweep, image="shapes", strength=1.0)
+    with pytest.raises(InputError, match="at strength=1, baseline mine from noise"):
+        gate_inputs(policy(**QUALITY), pictured, None)
 
 
 def test_images_of_a_side_are_known_before_they_are_drawn(sweep: ResolvedSweep) -> None:

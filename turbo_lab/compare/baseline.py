@@ -22,9 +22,9 @@ from turbo_lab.request.prompts import DATA
 from turbo_lab.request.recipe import Recipe
 from turbo_lab.store import record as records
 from turbo_lab.store.record import CellStatus, Measurement, Record
-from turbo_lab.store.store import Store, images_of
+from turbo_lab.store.store import Store, images_of, sources_of
 from turbo_lab.untrusted.paths import confined, file_name, replace_file
-from turbo_lab.untrusted.typed_json import read_typed, to_plain
+from turbo_lab.untrusted.typed_json import OMITTED, read_typed, to_plain
 
 PACKAGED = DATA.parent / "baselines"
 """Folder of the baselines that ship with turbo-lab."""
@@ -52,6 +52,8 @@ class Baseline:
     """Measurements that have values per image."""
     timing_samples_s: tuple[float, ...] = ()
     """Duration of every timed call, in seconds; empty if the cell was not timed."""
+    sources: tuple[str, ...] | None = field(default=None, metadata=OMITTED)
+    """sha256 of the source image of every image. Absent for text to image, and in old files."""
     digest: str | None = field(default=None, compare=False)
     """Digest in the file that the baseline was read from. ``None``: it was not read from one."""
 
@@ -96,6 +98,7 @@ def baseline_from(
         pixel_sha256=tuple(pixel for _, pixel, *_ in rows),
         measurements=tuple(m for m in measurements if m.per_image is not None),
         timing_samples_s=timings[-1].samples_s if timings else (),
+        sources=sources_of(store, record) or None,
     )
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turbo_lab.analysis.pareto import Estimate, pareto
 from turbo_lab.compare.baseline import Baseline
+from turbo_lab.compare.beginnings import Beginning, check_same_beginning
 from turbo_lab.compare.paired import (
     ScoredImages,
     apply_holm,
@@ -31,12 +32,14 @@ from turbo_lab.documents.compare import (
     FidelityMetric,
     PromptExtremes,
     PublishedTables,
+    SourceImages,
 )
 from turbo_lab.documents.gate import CheckResult
 from turbo_lab.documents.sweep import latest_timing
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.planning.random_weights import refuse_random_weights
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, measuring, vary
+from turbo_lab.request.recipe import fewest_steps
 from turbo_lab.request.request import Request
 from turbo_lab.store.record import Timing
 from turbo_lab.untrusted.redaction import redact
@@ -92,6 +95,8 @@ class Contender:
     """Result of the timing lane."""
     images: Mapping[str, Path]
     """PNG file of the first image of each prompt."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Name of each source image's file, by digest; empty for text to image."""
 
     @property
     def steps(self) -> int:
@@ -116,12 +121,16 @@ class Comparison:
 def compare_entrants(candidate: Entrant, baselines: Sequence[Entrant]) -> Comparison:
     """Draw and time all entrants, each baseline in three fair ways, and compare them.
 
-    Raises ``InputError`` if no baseline differs from the candidate or a model has random
-    weights, ``JudgementError`` if an entrant cannot be drawn, timed or scored.
+    Raises ``InputError`` if no baseline differs from the candidate, a model has random weights
+    or two entrants begin from different images, ``JudgementError`` if an entrant cannot be drawn,
+    timed or scored.
     """
     remedy = "compare the speed of two pipelines with turbo-lab bench candidate.KEY=VALUE"
     for entrant in (candidate, *baselines):
         refuse_random_weights(entrant.sweep, "compare", remedy)
+    own = Beginning.of(candidate.label, candidate.sweep)
+    for entrant in baselines:
+        check_same_beginning("compare", own, Beginning.of(entrant.label, entrant.sweep))
     drawn = draw(candidate)
     found: dict[str, tuple[str, Contender]] = {}
     for entrant in baselines:
@@ -172,7 +181,9 @@ def draw(entrant: Entrant) -> Contender:
     lacking = [f"{name}: {notes.get(name)}" for name in METRICS if name not in scored]
     if lacking:
         raise JudgementError(f"compare: {label}: has no values per image ({'; '.join(lacking)})")
-    return Contender(label, side.measured, timing, side.first_images())
+    origins = side.done.record.provenance.sources or {}
+    names = {digest: origin.name for digest, origin in origins.items()}
+    return Contender(label, side.measured, timing, side.first_images(), names)
 
 
 def _ways(candidate: Contender, entrant: Entrant) -> list[tuple[str, Contender]]:
@@ -185,7 +196,8 @@ def _ways(candidate: Contender, entrant: Entrant) -> list[tuple[str, Contender]]
     drawn = [("own settings", own), ("equal steps", equal)]
     wanted = steps_of_equal_latency(candidate, own, equal)
     if wanted is not None:
-        nearest = draw(entrant.at(max(1, min(_MOST_STEPS, wanted))))
+        fewest = fewest_steps(entrant.sweep.cells[0].request.strength)
+        nearest = draw(entrant.at(max(fewest, min(_MOST_STEPS, wanted))))
         ratio = nearest.timing.latency_s.p50 / candidate.timing.latency_s.p50
         is_equal = abs(ratio - 1) <= _EQUAL_LATENCY
         drawn.append(("equal latency" if is_equal else "nearest latency", nearest))
@@ -236,8 +248,17 @@ def compare_report(found: Comparison, published: PublishedTables | None = None) 
         pareto=tuple(_pareto(list(contenders.values()))),
         prompts=_prompts(found.candidate, contenders),
         fidelity=_fidelity(found.candidate, contenders),
+        sources=_sources(found.candidate),
         published=published,
     )
+
+
+def _sources(candidate: Contender) -> SourceImages | None:
+    """Return what all contenders begin from: the comparison refused any other."""
+    settings = candidate.measured.parameters
+    if settings.image is None or settings.strength is None:
+        return None
+    return SourceImages(settings.image, settings.strength, candidate.sources)
 
 
 def pictures(

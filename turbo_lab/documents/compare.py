@@ -69,6 +69,18 @@ class ContenderResult:
 
 
 @dataclass(frozen=True)
+class SourceImages:
+    """Source images that all contenders begin from."""
+
+    image: str
+    """File or folder that the user named."""
+    strength: float
+    """Share of the steps that are run."""
+    names: Mapping[str, str]
+    """Name of each source's file, by the sha256 of its pixels at the size of the images."""
+
+
+@dataclass(frozen=True)
 class PromptExtremes:
     """Prompts on which the candidate differs most from one baseline."""
 
@@ -178,5 +190,7 @@ class CompareReport:
     """Prompts on which the candidate gains and loses most, by label of the baseline."""
     fidelity: Mapping[str, tuple[FidelityMetric, ...]]
     """Distances of its images from those of each variant of the same model, by label."""
+    sources: SourceImages | None = field(default=None, metadata=OMITTED)
+    """Source images of all contenders. Absent for text to image."""
     published: PublishedTables | None = field(default=None, metadata=OMITTED)
     """Published values. Absent unless ``published=on``."""

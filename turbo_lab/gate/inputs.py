@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from turbo_lab.compare.baseline import Baseline, how_to_make, names, own_folder, read_baseline
+from turbo_lab.compare.beginnings import Beginning, check_same_beginning
 from turbo_lab.compare.latency import check_same_calls, check_same_run
 from turbo_lab.gate.policy import Policy
 from turbo_lab.golden.library import check_known, library_by_case, open_libraries
@@ -47,10 +48,10 @@ def gate_inputs(
 ) -> GateInputs:
     """Validate both sides; without a baseline, read the policy's stored one.
 
-    Each side has one cell. Raises ``InputError`` if they cannot be timed in one run, or if
-    the quality of random weights is asked for.
+    Each side has one cell. Raises ``InputError`` if they cannot be timed in one run, begin from
+    different source images, or if the quality of random weights is asked for.
     """
-    if policy.quality or policy.frechet is not None:
+    if policy.compares_images:
         remedy = "set gate.quality and gate.frechet to null, and gate latency, memory or energy"
         for side in (candidate, baseline):
             if side is not None:
@@ -61,14 +62,22 @@ def gate_inputs(
             missing = how_to_make(policy.baseline, folder)
             return GateInputs(policy, candidate, baseline=None, stored=None, missing=missing)
         stored = read_baseline(policy.baseline, folder)
+        _check_beginning(policy, candidate, Beginning.stored(f"baseline {stored.name}", stored))
         warnings = _differences(policy, SideImages.of(candidate), SideImages.stored(stored))
         return GateInputs(policy, candidate, baseline=None, stored=stored, warnings=warnings)
+    _check_beginning(policy, candidate, Beginning.of("the baseline", baseline))
     if policy.latency is not None or policy.energy is not None:
         check_same_run("gate", baseline, candidate)
     if any(limit is not None for limit in (policy.latency, policy.memory, policy.energy)):
         check_same_calls("gate", baseline, candidate)
     warnings = _differences(policy, SideImages.of(candidate), SideImages.of(baseline))
     return GateInputs(policy, candidate, baseline, stored=None, warnings=warnings)
+
+
+def _check_beginning(policy: Policy, candidate: ResolvedSweep, baseline: Beginning) -> None:
+    """Refuse sides that begin from different images, if the policy compares their images."""
+    if policy.compares_images:
+        check_same_beginning("gate", Beginning.of("the candidate", candidate), baseline)
 
 
 @dataclass(frozen=True)
@@ -108,8 +117,7 @@ def _differences(policy: Policy, candidate: SideImages, baseline: SideImages) ->
             f"the candidate's images are {candidate.size}, the baseline's {baseline.size}: "
             "metrics of two sizes differ by the size; give resolution once, for both"
         )
-    asks_pairs = bool(policy.quality) or policy.frechet is not None
-    if asks_pairs and candidate.keys != baseline.keys:
+    if policy.compares_images and candidate.keys != baseline.keys:
         counts = f"{candidate.count} images, the baseline {baseline.count}"
         same = len(candidate.keys & baseline.keys)
         found.append(

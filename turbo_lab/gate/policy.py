@@ -106,6 +106,11 @@ class Policy:
             )
         return policy
 
+    @property
+    def compares_images(self) -> bool:
+        """``True`` if a check compares the images of both sides."""
+        return bool(self.quality) or self.frechet is not None
+
     def named_cases(self) -> tuple[str, ...]:
         """Return every golden case that the policy names."""
         lists = (self.goldens, self.invariance, self.mutation)

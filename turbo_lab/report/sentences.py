@@ -31,6 +31,8 @@ DIFFERENCES = (
     "number of prompts shows with 80% power."
 )
 """Explanation of the differences of a comparison."""
+# Names of source images in a sentence.
+_NAMED_SOURCES = 6
 # Versions that a reader of a gate looks for first.
 _VERSIONS = ("torch", "diffusers", "transformers", "peft", "cuda")
 _GATE = {
@@ -78,6 +80,17 @@ def latency_note(cells: Sequence[CellResult | BenchCell]) -> str | None:
     sizes = [cell.timing.batch_size for cell in cells if cell.timing is not None]
     calls = [cell.latency_s.n for cell in cells if cell.latency_s is not None]
     return _medians(calls, sizes) if calls else None
+
+
+def contender_sources(report: CompareReport) -> str | None:
+    """Return the source images that all contenders begin from; ``None`` for text to image."""
+    found = report.sources
+    if found is None:
+        return None
+    names = list(found.names.values())
+    shown = ", ".join(names[:_NAMED_SOURCES])
+    more = f" and {len(names) - _NAMED_SOURCES} more" if len(names) > _NAMED_SOURCES else ""
+    return f"all begin from {found.image} at strength {found.strength:g}: {shown}{more}"
 
 
 def contender_latencies(report: CompareReport) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from tests.report.browser import run_in_page
 from tests.report.comparisons import NASTY, compare_report, with_energy
 from turbo_lab.compare.published import published_tables
+from turbo_lab.documents.compare import SourceImages
 from turbo_lab.images import encode_png
 from turbo_lab.report.html.compare import compare_page
 from turbo_lab.report.html.pictures import Picture
@@ -47,6 +48,13 @@ def test_contenders_front_and_prompts_with_their_images() -> None:
         "prompt": f"{NASTY} +0.200",
         "injected": 0,
     }
+
+
+def test_the_source_images_of_all_contenders_are_named() -> None:
+    sources = SourceImages(image="<b>photos", strength=0.5, names={"1" * 64: "boat.png"})
+    page = compare_page(replace(compare_report(), sources=sources), {})
+    assert "all begin from &lt;b&gt;photos at strength 0.5: boat.png." in page
+    assert "begin from" not in compare_page(compare_report(), {})
 
 
 def test_energy_is_a_column_if_it_was_measured() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.report.comparisons import compare_report, with_energy
 from turbo_lab.compare.published import PROTOCOLS, published_tables
+from turbo_lab.documents.compare import SourceImages
 from turbo_lab.report.text.compare import print_compare
 
 
@@ -19,6 +20,17 @@ def test_differences_have_words_and_the_front_is_starred(
     assert "fast 1 steps 0.900 ±0.010 100.0 *" in lines
     assert "slow 4 steps 0.800 ±0.010 500.0" in lines
     assert any("own settings) at least as good +0.1 (+0.05 to +0.15) 0.02" in one for one in lines)
+
+
+def test_the_source_images_of_all_contenders_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    names = {f"{index}" * 64: f"{index}.png" for index in range(8)}
+    sources = SourceImages(image="[b]photos", strength=0.5, names=names)
+    print_compare(replace(compare_report(), sources=sources))
+    text = " ".join(capsys.readouterr().out.split())
+    first = ", ".join(list(names.values())[:6])
+    assert f"all begin from [b]photos at strength 0.5: {first} and 2 more" in text
+    print_compare(compare_report())
+    assert "begin from" not in capsys.readouterr().out
 
 
 def test_energy_is_a_column_if_it_was_measured(capsys: pytest.CaptureFixture[str]) -> None:

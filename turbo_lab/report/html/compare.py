@@ -19,6 +19,7 @@ from turbo_lab.report.sentences import (
     ON_FRONT,
     OUTCOMES,
     contender_latencies,
+    contender_sources,
     distance_name,
     mean_text,
     prompt_changes,
@@ -124,11 +125,11 @@ def _contenders(report: CompareReport, columns: Sequence[Column]) -> Html:
     heads = [Heading("contender"), *(metric_heading(column) for column in columns)]
     heads.append(Heading("front"))
     attributes = [{"data_cell": index} for index in range(len(labels))]
-    notes = (contender_latencies(report), f"* {ON_FRONT}")
+    notes = (contender_latencies(report), f"* {ON_FRONT}", contender_sources(report))
     return join(
         table(heads, rows, attributes, class_="metrics"),
         table_legend(columns, {}),
-        *(tag("p", f"{text}.", class_="soft legend") for text in notes),
+        *(tag("p", f"{text}.", class_="soft legend") for text in notes if text is not None),
     )
 
 

@@ -20,6 +20,7 @@ from turbo_lab.report.sentences import (
     ON_FRONT,
     OUTCOMES,
     contender_latencies,
+    contender_sources,
     distance_name,
     listed_prompts,
     mean_text,
@@ -44,8 +45,9 @@ def print_compare(report: CompareReport) -> None:
         rows.append([escape(item.label), *metrics, latency, *joules, front])
     heads = [Head("contender"), *number_heads(*names, "p50 ms", *energy, "front")]
     print_table(console, heads, rows)
-    for note in (contender_latencies(report), f"* {ON_FRONT}"):
-        console.print(note, highlight=False)
+    for note in (contender_latencies(report), f"* {ON_FRONT}", contender_sources(report)):
+        if note is not None:
+            console.print(note, markup=False, highlight=False)
     console.print()
     _print_differences(console, report)
     for label, found in report.fidelity.items():
