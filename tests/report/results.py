@@ -22,7 +22,7 @@ from turbo_lab.documents.sweep import (
 from turbo_lab.documents.timing import CellTiming
 from turbo_lab.environment import Fingerprint
 from turbo_lab.images import encode_png, pixel_sha256
-from turbo_lab.store.provenance import Provenance, WeightsOrigin
+from turbo_lab.store.provenance import Provenance, SourceOrigin, WeightsOrigin
 from turbo_lab.store.record import CellStatus, EnergySummary, LatencySummary, Measurement
 from turbo_lab.store.store import Store
 from turbo_lab.verdict import Direction
@@ -129,6 +129,29 @@ def with_cell(sweep: SweepResult, index: int, **changes: object) -> SweepResult:
     """Return a sweep with other fields in one of its cells."""
     cells = list(sweep.cells)
     cells[index] = replace(cells[index], **changes)  # type: ignore[arg-type]
+    return replace(sweep, cells=tuple(cells))
+
+
+def with_sources(sweep: SweepResult, folder: Path, shades: Mapping[str, int]) -> SweepResult:
+    """Return a sweep whose images begin in turn from flat files of these names and shades."""
+    sources: dict[str, SourceOrigin] = {}
+    for name, shade in shades.items():
+        pixels = np.full((64, 64, 3), shade, np.uint8)
+        (folder / name).write_bytes(encode_png(pixels, {}))
+        origin = SourceOrigin(name, folder / name, 64, 64, "center crop, Lanczos")
+        sources[pixel_sha256(pixels)] = origin
+    digests = list(sources)
+    cells = (
+        replace(
+            cell,
+            provenance=replace(cell.provenance, sources=sources),
+            images=tuple(
+                replace(image, source=digests[row % len(digests)])
+                for row, image in enumerate(cell.images)
+            ),
+        )
+        for cell in sweep.cells
+    )
     return replace(sweep, cells=tuple(cells))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.report.results import sweep_result, with_cell
+from tests.report.results import sweep_result, with_cell, with_sources
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.errors import StoreError
 from turbo_lab.images import encode_png
@@ -137,3 +137,20 @@ def test_an_image_that_has_changed_is_refused(tmp_path: Path) -> None:
     sweep.cells[0].images[0].path.write_bytes(encode_png(np.full((64, 64, 3), 9, np.uint8), {}))
     with pytest.raises(StoreError, match="its pixels are not those.*--remove-damaged"):
         draw_sheet(sweep)
+
+
+def test_a_source_image_is_next_to_each_image_that_begins_from_it(tmp_path: Path) -> None:
+    """At half the size, 4 pixels to the left; one whose file has changed is left out."""
+    sweep = with_sources(sweep_result(tmp_path), tmp_path, {"a.png": 200, "b.png": 210})
+    sweep = replace(sweep, cells=sweep.cells[:2])
+    pixels = picture(sweep)
+    beside = [place for shade in (200, 210) for place in flat(pixels, shade, 64)]
+    shown = [place for shade in range(0, 80, 10) for place in flat(pixels, shade)]
+    assert len(shown) == len(beside) == 8
+    assert {(x - 68, y) for x, y in shown} == set(beside)
+    (tmp_path / "a.png").write_bytes(encode_png(np.full((64, 64, 3), 9, np.uint8), {}))
+    pixels = picture(sweep)
+    assert (len(flat(pixels, 200, 64)), len(flat(pixels, 210, 64))) == (0, 4)
+    (tmp_path / "b.png").unlink()
+    alone = replace(sweep, cells=sweep_result(tmp_path).cells[:2])
+    assert picture(sweep).shape == picture(alone).shape

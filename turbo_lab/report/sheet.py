@@ -3,7 +3,8 @@
 Two axes become columns and rows, and every tile shows the same few prompts. With one axis, the
 rows are prompts. Further axes become part of the row labels. Axes that vary together are one. A
 cell that failed is a hatched tile with the first words of its error; a point that is left out of
-the grid is an empty one.
+the grid is an empty one. A source image is next to each image that begins from it, at half its
+size.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from turbo_lab.documents.sweep import Axes, CellResult, ImageFile, SweepResult, fixed_settings
 from turbo_lab.report.columns import short_axis
+from turbo_lab.report.source_images import SourceImage, source_images
 from turbo_lab.store.store import read_image
 
 _MAX_SIDE = 12_000
@@ -30,6 +33,8 @@ _IMAGES_PER_TILE = 4
 # Most prompts or seeds along one axis.
 _IMAGE_ROWS = 8
 _CAPTION, _CAPTION_SIZE = 18, 12
+# Between a source image and the images next to it.
+_INSET_GAP = 4
 _TITLE_KEYS = ("model", "prompts", "lora", "resolution", "seed")
 
 
@@ -55,6 +60,33 @@ class _Tile:
     """Reason why a cell that belongs here has no images."""
 
 
+@dataclass(frozen=True)
+class _Slot:
+    """Look of one image within a tile."""
+
+    edge: int
+    """Edge of the image, in pixels."""
+    captions: Sequence[str]
+    """Words below it: ``seed``, ``prompt`` or both; empty: no caption."""
+    sources: Mapping[str, SourceImage]
+    """Source images by digest; empty: the images begin from noise."""
+
+    @property
+    def inset(self) -> int:
+        """Width of the column of source images, in pixels; 0 without them."""
+        return self.edge // 2 + _INSET_GAP if self.sources else 0
+
+    @property
+    def width(self) -> int:
+        """Width of the image with its source image and the gap to the next one, in pixels."""
+        return self.inset + self.edge + (_INSET_GAP if self.sources else 0)
+
+    @property
+    def height(self) -> int:
+        """Height of the image with its caption, in pixels."""
+        return self.edge + (_CAPTION if self.captions else 0)
+
+
 # Keys that vary together, as one axis of the sheet; or one of the coordinates of an image.
 _Axis = tuple[str, ...]
 _PROMPT: _Axis = ("prompt",)
@@ -78,15 +110,12 @@ def draw_sheet(sweep: SweepResult, across: str | None = None, down: str | None =
     places = _places(cells, columns, rows)
     heads = list(dict.fromkeys(column for column, _ in places))
     labels = list(dict.fromkeys(row for _, row in places))
-    edge = _edge(cells)
-    side = 1 if all(len(tile.images) < _IMAGES_PER_TILE for tile in places.values()) else 2
-    while side > 1 and (side * edge + _GUTTER) * max(len(heads), len(labels)) > _MAX_SIDE:
-        side -= 1
     captions = _captions(cells, {*columns, *(key for axis in rows for key in axis)})
-    drawn = [
-        [_mosaic(places.get((head, label)), side, edge, captions) for head in heads]
-        for label in labels
-    ]
+    slot = _Slot(_edge(cells), captions, source_images(sweep.cells))
+    side = 1 if all(len(tile.images) < _IMAGES_PER_TILE for tile in places.values()) else 2
+    while side > 1 and (side * slot.width + _GUTTER) * max(len(heads), len(labels)) > _MAX_SIDE:
+        side -= 1
+    drawn = [[_mosaic(places.get((head, label)), side, slot) for head in heads] for label in labels]
     return _compose(drawn, [head or "one cell" for head in heads], labels, _title(sweep.cells))
 
 
@@ -206,29 +235,38 @@ def _edge(cells: Sequence[_SheetCell]) -> int:
     return _TILE_EDGE
 
 
-def _mosaic(tile: _Tile | None, side: int, edge: int, captions: Sequence[str]) -> Image.Image:
+def _mosaic(tile: _Tile | None, side: int, slot: _Slot) -> Image.Image:
     """Return the first ``side`` x ``side`` images of a tile, each above its caption."""
-    strip = _CAPTION if captions else 0
-    width, height = side * edge, side * (edge + strip)
+    width, height = side * slot.width, side * slot.height
     if tile is None:  # a point that is not part of the grid
         return Image.new("RGB", (width, height), _PAPER)
     if not tile.images:
         return _failed(width, height, tile.error)
     mosaic = Image.new("RGB", (width, height), _PAPER)
-    draw = ImageDraw.Draw(mosaic)
     for index, stored in enumerate(tile.images[: side * side]):
-        x, y = index % side * edge, index // side * (edge + strip)
-        mosaic.paste(_fit(stored, edge), (x, y))
-        words = {"seed": str(stored.seed), "prompt": stored.prompt}
-        text = " · ".join(words[name] for name in captions)
-        cut = _cut(text, edge - 8, _CAPTION_SIZE)
-        draw.text((x + 4, y + edge + 1), cut, fill=_FAINT, font=_font(_CAPTION_SIZE))
+        x, y = index % side * slot.width, index // side * slot.height
+        _draw_image(mosaic, stored, x, y, slot)
     return mosaic
 
 
-def _fit(stored: ImageFile, edge: int) -> Image.Image:
+def _draw_image(mosaic: Image.Image, stored: ImageFile, x: int, y: int, slot: _Slot) -> None:
+    """Draw an image, its caption and its source image, with the corner of the slot at x, y."""
+    draw, edge = ImageDraw.Draw(mosaic), slot.edge
+    pixels = read_image(stored.path, stored.pixel_sha256)
+    mosaic.paste(_fit(pixels, edge), (x + slot.inset, y))
+    words = {"seed": str(stored.seed), "prompt": stored.prompt}
+    text = " · ".join(words[name] for name in slot.captions)
+    cut = _cut(text, edge - 8, _CAPTION_SIZE)
+    draw.text((x + slot.inset + 4, y + edge + 1), cut, fill=_FAINT, font=_font(_CAPTION_SIZE))
+    if (source := slot.sources.get(stored.source or "")) is not None:
+        mosaic.paste(_fit(source.pixels, edge // 2), (x, y))
+        cut = _cut(source.name, edge // 2 - 4, _CAPTION_SIZE)
+        draw.text((x + 2, y + edge // 2 + 1), cut, fill=_FAINT, font=_font(_CAPTION_SIZE))
+
+
+def _fit(pixels: np.ndarray, edge: int) -> Image.Image:
     """Return an image centred on a square, enlarged by a whole factor to keep its pixels sharp."""
-    picture = Image.fromarray(read_image(stored.path, stored.pixel_sha256))
+    picture = Image.fromarray(pixels)
     longest = max(picture.size)
     if longest <= edge:
         factor = edge // longest
