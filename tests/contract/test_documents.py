@@ -24,6 +24,7 @@ from tests.contract.conftest import FILES, Answer, TurboLab, digest
 from tests.contract.shapes import differences, unreached
 from tests.history.entries import entries, stepped
 from tests.history.test_figures import BENCH
+from tests.metrics.test_safety import save_checker
 from tests.upgrade.reports import bisection, report
 from turbo_lab.documents.document import to_document
 from turbo_lab.history.file import append
@@ -83,6 +84,15 @@ def drawn(turbo_lab: TurboLab, lab: Path) -> Answer:
     return turbo_lab("generate", "a red apple", *words, *HERE, "--json", folder=lab)
 
 
+@pytest.fixture(scope="module")
+def checker(lab: Path) -> str:
+    """A safety checker that flags no image."""
+    return str(save_checker(lab / "checker"))
+
+
+FROM_PICTURES = ("image=shapes", "strength=0.5", "num_inference_steps=2", "num_images=2")
+
+
 def test_plan(turbo_lab: TurboLab, lab: Path, swept: dict[str, Any]) -> None:
     grid = ["num_inference_steps=1,2", "guidance_scale=0,1", "num_images=8", *HERE, "--json"]
     new = turbo_lab("plan", *grid, "lora=none,misfit.safetensors", "store=none", folder=lab)
@@ -90,32 +100,42 @@ def test_plan(turbo_lab: TurboLab, lab: Path, swept: dict[str, Any]) -> None:
     assert measured.document["forecast"]["wall_s"] is not None
     assert new.document["forecast"]["wall_s"] is None and new.document["warnings"]
     assert measured.document["cells"][0]["aliases"]
-    check("plan", new, measured)
+    pictured = turbo_lab("plan", *FROM_PICTURES, *HERE, "--json", folder=lab)
+    check("plan", new, measured, pictured)
 
 
-def test_sweep(turbo_lab: TurboLab, lab: Path, swept: dict[str, Any]) -> None:
+def test_sweep(turbo_lab: TurboLab, lab: Path, swept: dict[str, Any], checker: str) -> None:
     assert {cell["status"] for cell in swept["cells"]} == {"done", "failed"}
     bare = ["num_images=8", "metrics=none", "timing=off", "tracking=none", *HERE, "--json"]
     again = turbo_lab("sweep", "sweep=single", *bare, folder=lab)
     assert again.document["counts"]["reused"] == 1
     old = [json.loads(p.read_text("utf-8")) for p in (FILES / "store").rglob("sweep.json")]
-    check("sweep", swept, again, *old)
+    words = [*FROM_PICTURES, f"safety_checker={checker}", "tracking=none", *HERE, "--json"]
+    pictured = turbo_lab("sweep", *words, folder=lab)
+    check("sweep", swept, again, pictured, *old)
 
 
-def test_generate(drawn: Answer) -> None:
-    check("generate", drawn)
+@pytest.fixture(scope="module")
+def pictured(turbo_lab: TurboLab, lab: Path) -> Answer:
+    """Two images from source images."""
+    return turbo_lab("generate", "a red apple", *FROM_PICTURES, *HERE, "--json", folder=lab)
 
 
-def test_show(turbo_lab: TurboLab, lab: Path, drawn: Answer) -> None:
-    image = drawn.document["images"][0]["path"]
-    check("show", turbo_lab("show", image, "--json", folder=lab))
+def test_generate(drawn: Answer, pictured: Answer) -> None:
+    check("generate", drawn, pictured)
+
+
+def test_show(turbo_lab: TurboLab, lab: Path, drawn: Answer, pictured: Answer) -> None:
+    paths = [answer.document["images"][0]["path"] for answer in (drawn, pictured)]
+    check("show", *(turbo_lab("show", path, "--json", folder=lab) for path in paths))
 
 
 def test_bench(turbo_lab: TurboLab, lab: Path) -> None:
     grid = ["batch_size=1,2,4", "lora=none,misfit.safetensors", "num_images=4"]
     answer = turbo_lab("bench", *grid, *HERE, "--json", folder=lab)
     assert answer.exit_code == 3, answer.errors
-    check("bench", answer)
+    pictured = turbo_lab("bench", *FROM_PICTURES, "timing=short", *HERE, "--json", folder=lab)
+    check("bench", answer, pictured)
 
 
 def test_bench_pair(turbo_lab: TurboLab, lab: Path) -> None:
@@ -125,7 +145,12 @@ def test_bench_pair(turbo_lab: TurboLab, lab: Path) -> None:
 
 def test_compare(turbo_lab: TurboLab, lab: Path, swept: dict[str, Any]) -> None:
     words = ["candidate.dtype=bfloat16", "published=on", "num_images=8", *HERE, "--json"]
-    check("compare", turbo_lab("compare", *words, folder=lab))
+    pictured = [*words[:1], *FROM_PICTURES, *HERE, "--json"]
+    check(
+        "compare",
+        turbo_lab("compare", *words, folder=lab),
+        turbo_lab("compare", *pictured, folder=lab),
+    )
 
 
 def test_gate(turbo_lab: TurboLab, lab: Path) -> None:
