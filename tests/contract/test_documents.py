@@ -116,9 +116,10 @@ def test_sweep(turbo_lab: TurboLab, lab: Path, swept: dict[str, Any], checker: s
 
 
 @pytest.fixture(scope="module")
-def pictured(turbo_lab: TurboLab, lab: Path) -> Answer:
-    """Two images from source images."""
-    return turbo_lab("generate", "a red apple", *FROM_PICTURES, *HERE, "--json", folder=lab)
+def pictured(turbo_lab: TurboLab, lab: Path, checker: str) -> Answer:
+    """Two images from source images, judged by a safety checker."""
+    words = [*FROM_PICTURES, f"safety_checker={checker}", *HERE, "--json"]
+    return turbo_lab("generate", "a red apple", *words, folder=lab)
 
 
 def test_generate(drawn: Answer, pictured: Answer) -> None:

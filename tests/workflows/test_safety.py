@@ -27,16 +27,22 @@ WORDS = (
 )
 
 
+def save_strict_checker(folder: Path) -> Path:
+    """Save a safety checker that flags every image."""
+    from safetensors.torch import load_file, save_file
+
+    checker = save_checker(folder)
+    weights = load_file(checker / "model.safetensors")
+    weights["concept_embeds_weights"][0] = -2.0  # any image is above that
+    save_file(weights, checker / "model.safetensors", {"format": "pt"})
+    return checker
+
+
 def test_what_is_flagged_is_kept_and_nothing_is_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    checker = save_checker(tmp_path / "checker")
-    from safetensors.torch import load_file, save_file
-
-    weights = load_file(checker / "model.safetensors")
-    weights["concept_embeds_weights"][0] = -2.0  # any image is above that
-    save_file(weights, checker / "model.safetensors", {"format": "pt"})
+    checker = save_strict_checker(tmp_path / "checker")
 
     def run(*words: str) -> dict[str, Any]:
         capsys.readouterr()
@@ -62,6 +68,23 @@ def test_what_is_flagged_is_kept_and_nothing_is_changed(
     assert [image["flagged"] for image in shown["images"]] == [True] * 4
     (again,) = run()["cells"]
     assert [image["flagged"] for image in again["images"]] == [True] * 4, "measured earlier"
+
+
+def test_generate_says_what_is_flagged_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    checker = save_strict_checker(tmp_path / "checker")
+    words = ["generate", "a red apple", "num_images=2", "num_threads=1"]
+    assert main([*words, "--json"]) == 0
+    plain = json.loads(capsys.readouterr().out)["images"]
+    assert "flagged" not in plain[0]
+    assert main([*words, f"safety_checker={checker}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and all(one.endswith("  flagged by the safety checker") for one in lines)
+    assert main([*words, f"safety_checker={checker}", "--json"]) == 0
+    judged = json.loads(capsys.readouterr().out)["images"]
+    assert judged == [{**image, "flagged": True} for image in plain]
 
 
 def test_plan_refuses_a_folder_without_a_checker(

@@ -46,11 +46,13 @@ def _generate(points: Sequence[GridPoint], as_json: bool) -> int:
     from turbo_lab.documents.results import GeneratedImages
     from turbo_lab.planning.resolved_sweep import measuring, resolve_points
     from turbo_lab.progress import StderrProgress
-    from turbo_lab.store.record import CellStatus
+    from turbo_lab.store.record import FLAGGED, CellStatus
     from turbo_lab.workflows.generate import make_output_folder, save_images
     from turbo_lab.workflows.sweep import run_sweep
 
-    sweep = measuring(resolve_points(points))
+    resolved = resolve_points(points)
+    checker = resolved.options.metrics.safety_checker
+    sweep = measuring(resolved, () if checker is None else (FLAGGED,))
     make_output_folder(sweep.options.output)
     progress = StderrProgress()
     try:
@@ -62,6 +64,7 @@ def _generate(points: Sequence[GridPoint], as_json: bool) -> int:
         print_document("generate", GeneratedImages(tuple(saved), done.outcome.load_s))
     else:
         for image in saved:
-            print(f"{image.path}  {image.pixel_sha256[:12]}")
+            flagged = "  flagged by the safety checker" if image.flagged else ""
+            print(f"{image.path}  {image.pixel_sha256[:12]}{flagged}")
     records = done.outcome.records.values()
     return 3 if any(record.status == CellStatus.FAILED for record in records) else 0

@@ -150,7 +150,7 @@ class CellResult:
             latency_s=None if timing is None else timing.latency_s,
             throughput_images_per_s=None if timing is None else timing.throughput_images_per_s,
             timing=None if timing is None else CellTiming.of(timing),
-            images=() if is_failed else _with_flags(image_files(store, record), measured),
+            images=() if is_failed else with_flags(image_files(store, record), measured),
             adapter_changes=record.adapter_changes,
         )
 
@@ -309,7 +309,7 @@ def image_files(store: Store, record: Record) -> tuple[ImageFile, ...]:
     )
 
 
-def _with_flags(
+def with_flags(
     images: tuple[ImageFile, ...], measurements: Iterable[Measurement]
 ) -> tuple[ImageFile, ...]:
     """Return the images with what the safety checker said of each, if one judged them."""

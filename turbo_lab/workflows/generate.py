@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from turbo_lab.documents.sweep import ImageFile, image_files
+from turbo_lab.documents.sweep import ImageFile, image_files, with_flags
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.store.record import CellStatus
 from turbo_lab.untrusted.paths import read_regular, replace_file
@@ -30,7 +30,8 @@ def save_images(done: Executed, folder: Path) -> list[ImageFile]:
     for record in done.outcome.records.values():
         if record.status == CellStatus.FAILED:
             continue
-        for image in image_files(done.store, record):
+        measured = done.measurements.get(record.record_id, ())
+        for image in with_flags(image_files(done.store, record), measured):
             slug = re.sub(r"[^a-z0-9]+", "-", image.prompt.lower()).strip("-")[:48] or "image"
             # Two prompts may begin alike, so the name has part of the pixels' hash.
             target = folder / f"{slug}-seed{image.seed}-{image.pixel_sha256[:8]}.png"
