@@ -170,6 +170,17 @@ def test_reproduce_finds_the_sources_by_their_digest(
         shutil.move(swept / "gone", swept / "photos")
 
 
+def test_reproduce_finds_a_packaged_source_of_an_image_that_left_its_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("image=shapes", "strength=0.5", "num_inference_steps=2", "num_images=1")
+    assert main(["generate", "a boat", *words, "num_threads=1", "--json"]) == 0
+    (image,) = json.loads(capsys.readouterr().out)["images"]
+    code, text = reproduced(capsys, image["path"])
+    assert code == 0, text
+
+
 def test_a_source_that_is_changed_meanwhile_fails_the_cell(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,13 @@ from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.golden.tiers import choose_tier
 from turbo_lab.identity import sha256_text
 from turbo_lab.request.recipe import Batch, Layout, Recipe
-from turbo_lab.request.source import holds_source, read_sources, source_files
+from turbo_lab.request.source import (
+    PICTURES,
+    holds_source,
+    packaged_sets,
+    read_sources,
+    source_files,
+)
 from turbo_lab.store.provenance import WeightsOrigin
 from turbo_lab.store.record import CellStatus, Exactness, Record
 from turbo_lab.store.store import Store
@@ -181,8 +187,9 @@ def _own_origins(
 
 
 def _near(path: Path, name: str) -> tuple[Path, ...]:
-    """Return where a file of that name may be: next to ``path``, or in the working directory."""
-    return path.parent / name, Path(name)
+    """Return where a source of that name may be: next to ``path``, here, or in the package."""
+    packaged = (PICTURES / one / name for one in packaged_sets())
+    return path.parent / name, Path(name), *packaged
 
 
 def drawing_of_record(record: Record, store: Store) -> Drawing:
@@ -296,7 +303,8 @@ def _sources(drawing: Drawing, image: str | None) -> dict[str, Path]:
             (path for path in places if holds_source(path, digest, size)), None
         )
         if path is None:
-            where = f"image={image}" if image is not None else " or ".join(map(str, places))
+            named = (str(place) for place in places if PICTURES not in place.parents)
+            where = f"image={image}" if image is not None else " or ".join(named)
             raise MissingFilesError(
                 f"{drawing.weights.subject}: its source image {digest[:12]} is not at "
                 f"{where or 'any place'}; name its file, or the folder that it is in, with "
