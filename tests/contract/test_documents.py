@@ -216,6 +216,10 @@ def test_export(turbo_lab: TurboLab, lab: Path, swept: dict[str, Any]) -> None:
     check("export", turbo_lab("export", swept["sweep_id"], "out", "--json", folder=lab))
 
 
+def test_init(turbo_lab: TurboLab, tmp_path: Path) -> None:
+    check("init", turbo_lab("init", "--json", folder=tmp_path))
+
+
 def test_reproduce(turbo_lab: TurboLab, lab: Path, drawn: Answer) -> None:
     image = Path(drawn.document["images"][0]["path"])
     words = ["device=cpu", "num_threads=2", "--json"]

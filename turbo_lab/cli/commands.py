@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "gate": "Decide whether a candidate may be released.",
     "upgrade": "Compare versions of packages with this environment; one verdict.",
     "bisect": "Find the version of a package that changes the result.",
+    "init": "Write goldens, a gate policy and a CI workflow to start from.",
     "baseline": "Keep what a sweep measured, to compare with later.",
     "history": "Keep figures by commit, and find steps and drifts in them.",
     "reproduce": "Generate a recorded image or cell again and compare it.",

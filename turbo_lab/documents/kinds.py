@@ -27,6 +27,7 @@ from turbo_lab.documents.results import (
     BaselineShown,
     ExportedSweep,
     GeneratedImages,
+    ProjectStarted,
     SyncResult,
     WrittenReport,
 )
@@ -66,6 +67,7 @@ KINDS: Mapping[str, type] = {
     "report": WrittenReport,
     "export": ExportedSweep,
     SELECTION: Selection,
+    "init": ProjectStarted,
     "reference build": ReferenceBuilt,
     "models list": ModelList,
     "models show": ModelShown,

@@ -33,6 +33,20 @@ class WrittenReport:
 
 
 @dataclass(frozen=True)
+class ProjectStarted:
+    """The ``init`` document."""
+
+    folder: Path
+    """Folder of the project, an absolute path."""
+    name: str
+    """Name of the policy."""
+    model: str
+    """Name of the model that is gated."""
+    files: tuple[str, ...]
+    """Files that were written, relative to the folder."""
+
+
+@dataclass(frozen=True)
 class ExportedSweep:
     """The ``export`` document."""
 

@@ -40,17 +40,19 @@ from turbo_lab.untrusted.paths import confined, read_regular, replace_file
 IN_GIT_BYTES = 60 << 10
 """Largest size of one golden in the repository, in bytes, all its files together."""
 _THRESHOLD_BYTES = 3_000  # calibration adds this much to a golden.json that has no thresholds yet
-_DOCUMENT, _TENSORS, _IMAGE, _CASES = (
-    "golden.json",
-    "tensors.safetensors",
-    "image.png",
-    "cases.json",
-)
+CASES_FILE = "cases.json"
+"""Name of the list of cases."""
+_DOCUMENT, _TENSORS, _IMAGE = "golden.json", "tensors.safetensors", "image.png"
 _PIXELS = "pixels"
 _FILES = (_DOCUMENT, _TENSORS, _IMAGE)
 # ``${...}`` of OmegaConf, unless an odd number of backslashes is in front.
 _INTERPOLATION = re.compile(r"(?<!\\)(?:\\\\)*\$\{")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def cases_document(cases: Mapping[str, tuple[str, ...]]) -> str:
+    """Return the text of a list of cases: the words of each, by name."""
+    return records.dump(records.document("golden-cases", {"cases": dict(cases)}))
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class GoldenLibrary:
 
     def cases(self) -> dict[str, tuple[str, ...]]:
         """Return the overrides of each case, in order. Raises :class:`StoreError`."""
-        path = confined(self.root, _CASES, str(self.root), StoreError)
+        path = confined(self.root, CASES_FILE, str(self.root), StoreError)
         values = records.read_object(path)
         cases = records.check_document(values, "golden-cases", str(path)).get("cases")
         if not isinstance(cases, dict):
@@ -98,7 +100,7 @@ class GoldenLibrary:
 
     def has_cases(self) -> bool:
         """Return whether the folder lists its cases."""
-        return (self.root / _CASES).exists()
+        return (self.root / CASES_FILE).exists()
 
     def cases_if_any(self) -> dict[str, tuple[str, ...]]:
         """Return the overrides of each case; none for a folder that lists no cases."""
@@ -107,8 +109,7 @@ class GoldenLibrary:
     def write_cases(self, cases: Mapping[str, tuple[str, ...]]) -> None:
         """Replace the list of cases that must have a golden."""
         self.root.mkdir(parents=True, exist_ok=True)
-        values = records.document("golden-cases", {"cases": dict(cases)})
-        replace_file(self.root / _CASES, records.dump(values).encode())
+        replace_file(self.root / CASES_FILE, cases_document(cases).encode())
 
     def orphans(self) -> list[str]:
         """Return the goldens that no case names; other files in the folder are ignored."""
@@ -257,7 +258,7 @@ def open_library() -> GoldenLibrary:
     Goldens of the pytest plugin are one folder deeper and do not count.
     """
     own = Path.cwd() / "goldens"
-    has_any = (own / _CASES).exists() or any(own.glob(f"*/{_DOCUMENT}"))
+    has_any = (own / CASES_FILE).exists() or any(own.glob(f"*/{_DOCUMENT}"))
     return GoldenLibrary(own if has_any else packaged_root())
 
 
