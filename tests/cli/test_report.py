@@ -60,6 +60,30 @@ def test_markdown(store: Store) -> None:
     assert "- out of memory" in text
 
 
+def test_parquet_and_a_model_card(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "abc", "--format", "parquet"]) == 0
+    assert Path("report.parquet").read_bytes().startswith(b"PAR1")
+    (store.root / "sweeps" / "abc123" / "sheet.png").write_bytes(b"png")
+    assert main(["report", "abc", "--format", "model-card", "--output", "hub/README.md"]) == 0
+    text = Path("hub/README.md").read_text(encoding="utf-8")
+    assert text.startswith("---\nlicense: apache-2.0\n")
+    assert "## Environment" in text
+    assert "(<../turbo-lab-store/sweeps/abc123/sheet.png>)" in text
+    assert capsys.readouterr().out.endswith("report          hub/README.md\n")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "model-card"])
+def test_a_file_that_exists_is_replaced_and_a_folder_is_not(
+    store: Store, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("old").write_text("old")
+    assert main(["report", "abc", "--format", form, "--output", "old"]) == 0
+    assert Path("old").read_bytes()[:3] != b"old"
+    capsys.readouterr()
+    message = failed(["abc", "--format", form, "--output", "turbo-lab-store"], capsys)
+    assert "--output=turbo-lab-store: cannot be written" in message
+
+
 def test_images_a_cell(store: Store) -> None:
     assert main(["report", "abc", "--images", "1"]) == 0
     text = Path("report.html").read_text(encoding="utf-8")

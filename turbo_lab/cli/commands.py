@@ -26,7 +26,7 @@ COMMANDS: dict[str, str] = {
     "baseline": "Keep what a sweep measured, to compare with later.",
     "history": "Keep figures by commit, and find steps and drifts in them.",
     "reproduce": "Generate a recorded image or cell again and compare it.",
-    "report": "Write a sweep as one HTML, Markdown or CSV file.",
+    "report": "Write a sweep as one page, table or model card.",
     "export": "Copy a sweep's images and tables into a folder, for other tools.",
     "reference": "Build the image statistics that distances are measured to.",
     "models": "List, show, fetch and verify models.",

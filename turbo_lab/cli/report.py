@@ -1,4 +1,4 @@
-"""``turbo-lab report``: a finished sweep as one file: HTML, Markdown or CSV."""
+"""``turbo-lab report``: a finished sweep as one file: a page, a table or a model card."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from turbo_lab.documents.output import print_document, write_text
 from turbo_lab.documents.results import WrittenReport
 from turbo_lab.errors import InputError
 
-_FORMATS = {"html": "report.html", "markdown": "report.md", "csv": "report.csv"}
+_FORMATS = {
+    "html": "report.html",
+    "markdown": "report.md",
+    "csv": "report.csv",
+    "parquet": "report.parquet",
+    "model-card": "model-card.md",
+}
 
 
 @click.command("report")
@@ -27,7 +33,7 @@ _FORMATS = {"html": "report.html", "markdown": "report.md", "csv": "report.csv"}
     show_default=True,
     help="What to write.",
 )
-@output_option("--output", "Where to write it (default: report.html, .md or .csv).")
+@output_option("--output", "File to write (default: report.html and so on).")
 @click.option("--images", type=click.IntRange(min=0), metavar="N", help="Images shown per cell.")
 @click.option(
     "--follow", "is_followed", is_flag=True, help="Serve the page here while the sweep runs."
@@ -49,9 +55,7 @@ def command(
     SWEEP is a sweep's id or its first digits, or a sweep.json. Exit code 3 if images that the
     sweep names are missing. With --follow, SWEEP may be left out: the newest one.
     """
-    from turbo_lab.report.csv import cells_csv
-    from turbo_lab.report.markdown import sweep_markdown
-    from turbo_lab.workflows.sweep_report import find_sweep, html_page, read_sweep
+    from turbo_lab.workflows.sweep_report import find_sweep, read_sweep, report_content
 
     rest, keys = take_keys(words, "store")
     store = keys.get("store")
@@ -61,15 +65,11 @@ def command(
         raise InputError("report: name one sweep, as in turbo-lab report 1a2b3c, or a sweep.json")
     path = find_sweep(rest[0], store)
     sweep = read_sweep(path, store)
-    missing = 0
-    if form == "html":
-        text, missing = html_page(sweep, images)
-    else:
-        text = sweep_markdown(sweep) if form == "markdown" else cells_csv(sweep.cells)
     target = output or Path(_FORMATS[form])
     if output is None and target.is_symlink():
         raise InputError(f"{target}: is a symbolic link; name the file to write with --output")
-    write_text(target, text, "--output")
+    content, missing = report_content(sweep, form, target, images)
+    write_text(target, content, "--output")
     if as_json:
         print_document("report", WrittenReport(target.resolve(), sweep.sweep_id, missing))
     else:

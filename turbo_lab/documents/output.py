@@ -38,14 +38,14 @@ def check_writable(path: Path, option: str) -> None:
         raise _unwritable(path, option, error) from error
 
 
-def write_text(path: Path, text: str, option: str) -> None:
+def write_text(path: Path, text: str | bytes, option: str) -> None:
     """Write a file that ``option`` names, and make its folder. Raises ``InputError``.
 
     If the write fails, an old file is as it was.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode())
+        write_whole(path, text.encode() if isinstance(text, str) else text)
     except OSError as error:
         raise _unwritable(path, option, error) from error
 

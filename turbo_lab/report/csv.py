@@ -25,9 +25,18 @@ def cells_csv(cells: Sequence[CellResult], folders: Mapping[str, str] | None = N
     ``folders``: where the images of a record are, by its id; ``None``: the column is left out.
     Points that are the same cell have a row each.
     """
-    return _table(
-        _cell_row(cell, axes, folders) for cell in cells for axes in (cell.axes, *cell.aliases)
-    )
+    return _table(cell_rows(cells, folders))
+
+
+def cell_rows(cells: Sequence[CellResult], folders: Mapping[str, str] | None = None) -> list[Row]:
+    """Return the rows of :func:`cells_csv` with their values."""
+    return [_cell_row(cell, axes, folders) for cell in cells for axes in (cell.axes, *cell.aliases)]
+
+
+def column_names(rows: Sequence[Row]) -> list[str]:
+    """Return the names of all columns; a row may lack some, and ids come last all the same."""
+    names = dict.fromkeys(name for row in rows for name in row if name not in _IDS)
+    return [*names, *(name for name in _IDS if any(name in row for row in rows))]
 
 
 def images_csv(images: Iterable[tuple[str, CellResult, ImageFile]]) -> str:
@@ -79,10 +88,8 @@ def _metric_columns(name: str, metric: MetricValue) -> Row:
 def _table(rows: Iterable[Row]) -> str:
     """Return rows as CSV; a column that a row lacks is empty there."""
     listed = list(rows)
-    # A row may lack columns, such as the metrics of a failed cell; ids come last all the same.
-    names = dict.fromkeys(name for row in listed for name in row if name not in _IDS)
-    names |= dict.fromkeys(name for name in _IDS if any(name in row for row in listed))
     buffer = io.StringIO()
+    names = column_names(listed)
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([_field(name) for name in names])
     writer.writerows([_field(row.get(name, "")) for name in names] for row in listed)

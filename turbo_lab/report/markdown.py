@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def gate_markdown(report: GateReport) -> str:
     """Return the checks of a gate and its verdict, for a job summary."""
     lines = [
-        f"## turbo-lab gate {_cell(report.gate)}: {report.verdict.emoji} {report.verdict}",
+        f"## turbo-lab gate {markdown_cell(report.gate)}: {report.verdict.emoji} {report.verdict}",
         "",
         "| check | verdict | candidate | baseline | difference (95%) | margin | n | note |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
@@ -45,20 +45,23 @@ def gate_markdown(report: GateReport) -> str:
             str(check.n),
             note(check),
         ]
-        lines.append("| " + " | ".join(_cell(column) for column in columns) + " |")
-    lines[2:2] = [_cell(gate_outcome(report)), ""]
+        lines.append("| " + " | ".join(markdown_cell(column) for column in columns) + " |")
+    lines[2:2] = [markdown_cell(gate_outcome(report)), ""]
     for text in (same_pixels(report), taken_over(report)):
         lines += ["", f"{text}."] if text else []
-    lines += [line for text in changed_most(report) for line in ("", f"{_cell(text)}.")]
+    lines += [line for text in changed_most(report) for line in ("", f"{markdown_cell(text)}.")]
     lines += ["", "| side | settings | sha256 | versions |", "| --- | --- | --- | --- |"]
-    lines += [f"| {' | '.join(map(_cell, side))} |" for side in gate_sides(report)]
-    lines += ["", _cell(gate_origin(report))]
+    lines += [f"| {' | '.join(map(markdown_cell, side))} |" for side in gate_sides(report)]
+    lines += ["", markdown_cell(gate_origin(report))]
     differs = report.fingerprint_difference
     if same := same_environment(report):
         lines += ["", same]
     if differs:
         lines += ["", "| fingerprint | baseline | here |", "| --- | --- | --- |"]
-        lines += [f"| {_name(d.key)} | {_cell(d.baseline)} | {_cell(d.here)} |" for d in differs]
+        lines += [
+            f"| {_name(d.key)} | {markdown_cell(d.baseline)} | {markdown_cell(d.here)} |"
+            for d in differs
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -67,7 +70,8 @@ def outcomes_markdown(outcomes: Outcomes) -> str:
     verdicts = [row.verdict for row in outcomes.rows]
     counted = ", ".join(f"{verdicts.count(one)} {one}" for one in Verdict if one in verdicts)
     lines = [
-        f"## turbo-lab {_cell(outcomes.title)}: {outcomes.verdict.emoji} {outcomes.verdict}",
+        f"## turbo-lab {markdown_cell(outcomes.title)}: {outcomes.verdict.emoji} "
+        f"{outcomes.verdict}",
         "",
         f"{counted or 'no cases'}.",
         "",
@@ -76,7 +80,7 @@ def outcomes_markdown(outcomes: Outcomes) -> str:
     ]
     for row in sorted(outcomes.rows, key=lambda one: WORST_FIRST.index(one.verdict)):
         verdict = f"{row.verdict.emoji} {row.verdict}"
-        lines.append(f"| {_cell(row.name)} | {verdict} | {_cell(row.text)} |")
+        lines.append(f"| {markdown_cell(row.name)} | {verdict} | {markdown_cell(row.text)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -98,20 +102,22 @@ def sweep_markdown(sweep: SweepResult) -> str:
     counts, cells = sweep.counts, sweep.cells
     lines = [f"## turbo-lab sweep `{sweep.sweep_id}`", ""]
     lines += [f"{counts.distinct} cells: {counts.outcomes}; {time_taken(sweep)}", ""]
-    lines.append(_sweep_table(cells))
+    lines.append(sweep_table(cells))
     lines += ["| setting | value |", "| --- | --- |"]
-    lines += [f"| {name} | {_cell(value)} |" for name, value in fixed_settings(cells).items()]
-    errors = [f"- {_cell(row.error)}" for row in cells if row.error]
+    lines += [
+        f"| {name} | {markdown_cell(value)} |" for name, value in fixed_settings(cells).items()
+    ]
+    errors = [f"- {markdown_cell(row.error)}" for row in cells if row.error]
     return "\n".join([*lines, *([""] if errors else []), *errors]) + "\n"
 
 
-def _sweep_table(cells: Sequence[CellResult]) -> str:
+def sweep_table(cells: Sequence[CellResult]) -> str:
     """Return one row per cell, with the best value of each column in bold."""
     found = brief_table(cells)
     heads = [_name(head) for head in (*map(short_axis, found.axes), *found.headings)]
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     for cell, row in zip(cells, found.rows, strict=True):
-        values = [_cell(cell.axes.get(name, "")) for name in found.axes]
+        values = [markdown_cell(cell.axes.get(name, "")) for name in found.axes]
         metrics = [f"**{one.text}**" if one.is_best else one.text for one in row]
         lines.append(f"| {' | '.join([*values, *metrics])} |")
     return "\n".join([*lines, "", *map(_name, found.notes)]) + "\n"
@@ -167,7 +173,7 @@ def difference_interval(check: CheckResult) -> str:
     return f"{low:+.3g} to {high:+.3g}"
 
 
-def _cell(value: object, marks: str = "\\|<>`*_[]") -> str:
+def markdown_cell(value: object, marks: str = "\\|<>`*_[]") -> str:
     """Return text that can neither end a table cell nor become markup."""
     text = " ".join(str(value).split())
     for mark in marks:
@@ -177,7 +183,7 @@ def _cell(value: object, marks: str = "\\|<>`*_[]") -> str:
 
 def _name(text: str) -> str:
     """Return a name or a note of somebody else's document; ``_`` in a name is not markup."""
-    return _cell(text, "\\|<>`")
+    return markdown_cell(text, "\\|<>`")
 
 
 _PUBLISHED = {

@@ -5,6 +5,7 @@ Refuses a sweep that names files outside its store.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from turbo_lab.documents.sweep import SweepResult, latest_timing
@@ -78,6 +79,39 @@ def cell_details(sweep: SweepResult) -> dict[str, CellDetails]:
         samples = () if timing is None else timing.samples_s
         found[record.record_id] = CellDetails(per_image, samples, record.fingerprint)
     return found
+
+
+def report_content(
+    sweep: SweepResult, form: str, target: Path, images: int | None
+) -> tuple[str | bytes, int]:
+    """Return what a report's file holds, and how many images of the sweep are missing.
+
+    ``form``: ``html``, ``markdown``, ``csv``, ``parquet`` or ``model-card``. ``target``: the file.
+    ``images``: most images per cell on a page; ``None`` lets the number of cells decide.
+    """
+    from turbo_lab.report.csv import cells_csv
+    from turbo_lab.report.markdown import sweep_markdown
+    from turbo_lab.report.parquet import cells_parquet
+
+    if form == "html":
+        return html_page(sweep, images)
+    if form == "parquet":
+        return cells_parquet(sweep.cells), 0
+    if form == "model-card":
+        return card_page(sweep, target), 0
+    return (sweep_markdown(sweep) if form == "markdown" else cells_csv(sweep.cells)), 0
+
+
+def card_page(sweep: SweepResult, target: Path) -> str:
+    """Return the sweep as a model card; ``target``: its file, to which paths are relative."""
+    from turbo_lab.report.model_card import model_card
+
+    details = cell_details(sweep)
+    keys = next((dict(one.fingerprint.keys) for one in details.values()), {})
+    sheet = StoreLayout(sweep.store).sweep(sweep.sweep_id).sheet
+    is_there = bool(details) and sheet.is_file()
+    relative = os.path.relpath(sheet, target.resolve().parent) if is_there else None
+    return model_card(sweep, keys, relative)
 
 
 def html_page(sweep: SweepResult, shown: int | None) -> tuple[str, int]:
