@@ -34,6 +34,7 @@ RANKS: dict[str, float] = {
     "turbo_lab.environment": 2.1,
     "turbo_lab.config": 3,
     "turbo_lab.request": 3.1,
+    "turbo_lab.infotext": 3.2,
     "turbo_lab.store": 4,
     "turbo_lab.documents": 4.1,
     "turbo_lab.history": 4.2,

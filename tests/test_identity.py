@@ -158,3 +158,43 @@ def test_a_line_of_anything_else_is_passed_over(tmp_path: Path, line: bytes) -> 
     known = DigestCache(cache).file(file)
     cache.write_bytes(line + b"\n" + cache.read_bytes())
     assert DigestCache(cache).file(file) == known == hash_file(file)
+
+
+def test_the_tensors_of_a_file_have_a_digest_of_their_own(tmp_path: Path) -> None:
+    """AutoV3, as A1111 and CivitAI compute it: the header may change, the tensors may not."""
+    header, other = b'{"a":1}', b'{"__metadata__":{"title":"x"}}'
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    for path, head in ((one, header), (two, other)):
+        path.write_bytes(len(head).to_bytes(8, "little") + head + b"weights")
+    cache = DigestCache(tmp_path / "digests.jsonl")
+    wanted = hashlib.sha256(b"weights").hexdigest()
+    assert cache.tensors(one) == cache.tensors(two) == wanted
+    assert cache.file(one) == hash_file(one) != wanted
+    again = DigestCache(tmp_path / "digests.jsonl")
+    assert (again.tensors(one), again.file(one)) == (wanted, hash_file(one))
+    assert [path for path, _ in again.verify()] == [one]
+
+
+def test_a_large_file_is_not_hashed_for_its_tensors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(bytes(8) + b"12345")
+    cache = DigestCache(tmp_path / "digests.jsonl")
+    monkeypatch.setattr(identity, "_MAX_TENSORS_BYTES", 12)
+    assert cache.tensors(path) is None
+    monkeypatch.setattr(identity, "_MAX_TENSORS_BYTES", 13)
+    assert cache.tensors(path) == hashlib.sha256(b"12345").hexdigest()
+
+
+def test_a_file_is_found_by_the_beginning_of_a_known_digest(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(bytes(8) + b"weights")
+    cache = DigestCache(tmp_path / "digests.jsonl")
+    assert cache.find(hash_file(path)[:10]) is None  # nothing is hashed to find it
+    whole, tensors = cache.file(path), cache.tensors(path)
+    assert tensors is not None
+    assert cache.find(whole[:10]) == cache.find(tensors[:12]) == path
+    assert cache.find("0" * 12) is None
+    path.write_bytes(bytes(8) + b"others")
+    assert cache.find(whole[:10]) is None

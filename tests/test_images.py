@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from turbo_lab.errors import InputError
-from turbo_lab.images import decode_png, encode_png, pixel_sha256, read_photo, read_png
+from turbo_lab.images import (
+    decode_png,
+    encode_png,
+    pixel_sha256,
+    read_photo,
+    read_png,
+    read_texts,
+)
 
 KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
 TEXTS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00"))
@@ -96,3 +103,40 @@ def test_photos_are_read_in_the_formats_of_photos(tmp_path: Path, file_format: s
     picture = tmp_path / "photo"
     Image.fromarray(pixels()).save(picture, file_format)
     assert read_photo(picture)[0].shape == (5, 7, 3)
+
+
+def test_texts_of_a_png(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encode_png(np.zeros((2, 2, 3), np.uint8), {"parameters": "größe", "x": "y"}))
+    assert read_texts(path) == {"parameters": "größe", "x": "y"}
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+@pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le"])
+def test_the_comment_of_a_photo_is_its_parameters(
+    tmp_path: Path, suffix: str, encoding: str
+) -> None:
+    """A1111 writes a JPEG's and WebP's text there, through piexif: big-endian."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + "a größe\nSteps: 1".encode(encoding)
+    path = tmp_path / f"a{suffix}"
+    Image.new("RGB", (8, 8)).save(path, exif=exif)
+    assert read_texts(path)["parameters"] == "a größe\nSteps: 1"
+
+
+@pytest.mark.parametrize("comment", [b"ASCII\0\0\0text", b"UNICODE\0\xd8", b"", b"UNICODE\0"])
+def test_another_comment_is_none(tmp_path: Path, comment: bytes) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = comment
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (8, 8)).save(path, exif=exif)
+    assert len(read_texts(path).get("parameters", "")) <= 1
+
+
+def test_texts_of_what_is_no_image(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"a\.png: cannot be read as an image"):
+        read_texts(path)
+    with pytest.raises(InputError, match="does not exist"):
+        read_texts(tmp_path / "none.png")

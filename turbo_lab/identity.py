@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _CHUNK_BYTES = 1 << 20
+# Marks the digest of a file's tensors in the cache, where others are of whole files.
+_TENSORS = "#tensors"
+_MAX_TENSORS_BYTES = 1 << 30
 
 
 def canonical_json(value: Any) -> str:
@@ -82,12 +85,39 @@ class DigestCache:
         """Return the digest of one file; raises ``OSError`` if it cannot be read."""
         path = path.resolve()
         mark = _mark(path)
+        return self._cached(str(path), mark) or self._hash(path, mark)
+
+    def tensors(self, path: Path) -> str | None:
+        """Return the sha256 of what follows a safetensors file's header, as AutoV3 hashes it.
+
+        ``None`` for a file of over 1 GiB, unless it is cached. Raises ``OSError``.
+        """
+        path = path.resolve()
+        mark, name = _mark(path), f"{path}{_TENSORS}"
+        found = self._cached(name, mark)
+        if found is not None or path.stat().st_size > _MAX_TENSORS_BYTES:
+            return found
+        with path.open("rb") as file:
+            start = 8 + int.from_bytes(file.read(8), "little")
+        return self._keep(name, mark, hash_file(path, start))
+
+    def find(self, beginning: str) -> Path | None:
+        """Return an unchanged file whose cached digest begins so; ``None``: none is known.
+
+        The digest may be that of the file or of its tensors. Hashes nothing.
+        """
+        for name, (mark, value) in sorted(self._read().items()):
+            path = Path(name.removesuffix(_TENSORS))
+            if value.startswith(beginning) and path.is_file() and _mark(path) == mark:
+                return path
+        return None
+
+    def _cached(self, name: str, mark: list[int]) -> str | None:
+        """Return the cached digest under a name; ``None`` if there is none for this file."""
         if self._known is None:
             self._known = self._read()
-        known = self._known.get(str(path))
-        if known and known[0] == mark:
-            return known[1]
-        return self._hash(path, mark)
+        known = self._known.get(name)
+        return known[1] if known and known[0] == mark else None
 
     def verify(self) -> Iterator[tuple[Path, bool]]:
         """Hash every cached file that looks unchanged; yield it and whether it is unchanged.
@@ -102,11 +132,14 @@ class DigestCache:
                 yield path, self._hash(path, mark) == value
 
     def _hash(self, path: Path, mark: list[int]) -> str:
+        return self._keep(str(path), mark, hash_file(path))
+
+    def _keep(self, name: str, mark: list[int], value: str) -> str:
+        """Put a digest into the cache, unless it is there."""
         assert self._known is not None
-        value = hash_file(path)
-        if self._known.get(str(path)) != (mark, value):
-            self._known[str(path)] = (mark, value)
-            self._append({"path": str(path), "mark": mark, "sha256": value})
+        if self._known.get(name) != (mark, value):
+            self._known[name] = (mark, value)
+            self._append({"path": name, "mark": mark, "sha256": value})
         return value
 
     def folder(self, root: Path, files: Iterable[Path]) -> dict[str, str]:
@@ -146,10 +179,11 @@ def _mark(path: Path) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
 
 
-def hash_file(path: Path) -> str:
-    """Return the sha256 of a file's bytes, read in chunks."""
+def hash_file(path: Path, start: int = 0) -> str:
+    """Return the sha256 of a file's bytes from ``start`` on, read in chunks."""
     state = hashlib.sha256()
     with path.open("rb") as file:
+        file.seek(start)
         while chunk := file.read(_CHUNK_BYTES):
             state.update(chunk)
     return state.hexdigest()

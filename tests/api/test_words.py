@@ -37,6 +37,10 @@ from turbo_lab.errors import InputError
         ({"zip": ["model+lora"]}, ["zip=[model+lora]"]),
         ({"exclude": [{"seed": 1, "lora": "a b"}]}, ["exclude=[{seed:1,lora:'a b'}]"]),
         ({"gate.licenses": ["MIT"]}, ["gate.licenses=[MIT]"]),
+        (
+            {"model": {"scheduler": {"timestep_spacing": "linspace", "lower_order_final": True}}},
+            ["model.scheduler={timestep_spacing:linspace,lower_order_final:true}"],
+        ),
     ],
 )
 def test_values_become_words(keys: Mapping[str, object], words: list[str]) -> None:

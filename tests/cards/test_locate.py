@@ -16,6 +16,7 @@ from turbo_lab.cards import (
     model_card,
 )
 from turbo_lab.errors import InputError, MissingFilesError
+from turbo_lab.identity import hash_file
 
 
 def test_a_local_folder(tiny_sdxl_dir: Path) -> None:
@@ -129,6 +130,8 @@ def test_a_single_file_is_its_weights_and_the_configs_it_is_loaded_with(
     assert one.digest == two.digest, "the file's name is not its content"
     assert one.scheduler["_class_name"] == "EulerDiscreteScheduler"
     assert one.resolution is None
+    assert one.checkpoint_sha256 == hash_file(file)
+    assert locate(local(tiny_sdxl_dir)).checkpoint_sha256 is None
     config = snapshot / "unet" / "config.json"
     config.write_text(config.read_text() + " ")
     assert locate(local(file)).digest != one.digest

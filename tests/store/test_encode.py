@@ -62,21 +62,29 @@ def test_a_png_names_all_that_it_takes_to_draw_it_again(tmp_path: Path) -> None:
         "keys": KEYS,
         "models": {RECIPE.model: "nano"},
     }
-    assert text["parameters"] == (
-        "a blue box\nSteps: 1, CFG scale: 0.0, Seed: 4, Size: 64x64, Model: nano"
+    assert text["parameters"].splitlines()[0] == "a blue box <lora:aaaaaaaaaaaa:0.5>"
+    assert (
+        text["parameters"]
+        .splitlines()[1]
+        .startswith(
+            "Steps: 1, Sampler: Euler, Schedule type: Uniform, CFG scale: 1, Seed: 4, Size: 64x64, "
+            "Model: nano, "
+        )
     )
 
 
 def test_a_png_shows_its_negative_prompt_as_other_tools_do(tmp_path: Path) -> None:
     batch = Batch(replace(RECIPE, negative_prompt=sha256_text("dark")), BATCH.layout)
-    drawn = DrawnBatch(batch, Exactness.EXACT, KEYS, pixels(), negative_prompt="dark")
+    hashes = {RECIPE.model: "f" * 64, "a" * 64: "d" * 64}
+    drawn = DrawnBatch(
+        batch, Exactness.EXACT, KEYS, pixels(), negative_prompt="dark", hashes=hashes
+    )
     path = tmp_path / "one.png"
     path.write_bytes(encode_batch(drawn)[1]["00-seed3.png"])
-    assert images.read_png(path)[1]["parameters"].splitlines() == [
-        "a red box",
-        "Negative prompt: dark",
-        "Steps: 1, CFG scale: 0.0, Seed: 3, Size: 64x64, Model: eeeeeeeeeeee",
-    ]
+    first, second, settings = images.read_png(path)[1]["parameters"].splitlines()
+    assert (first, second) == ("a red box <lora:aaaaaaaaaaaa:0.5>", "Negative prompt: dark")
+    assert "Model hash: ffffffffff, Model: eeeeeeeeeeee, Clip skip: 2, RNG: CPU" in settings
+    assert 'Lora hashes: "aaaaaaaaaaaa: dddddddddddd"' in settings
 
 
 def test_as_many_images_as_rows() -> None:

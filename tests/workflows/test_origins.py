@@ -27,6 +27,9 @@ def test_model_adapters_vae_and_prompts_are_named_by_their_digests() -> None:
     assert {one.digest: name for name, one in origins.items()} == found.names
     assert {one.license for one in origins.values()} == {"Apache-2.0"}
     assert list(about.prompt_sets) == ["scenes-demo"] and about.git is git
+    # A folder has no hash that other programs know; a LoRA is known by its tensors.
+    assert list(found.hashes) == [digest for digest, _ in cell.recipe.lora]
+    assert set(found.hashes.values()).isdisjoint(found.names)
 
 
 def test_what_a_cell_does_not_use_is_left_out(executed: Executed) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from turbo_lab import images
 from turbo_lab.cli.main import main
-from turbo_lab.identity import sha256_text
+from turbo_lab.identity import canonical_json, sha256_text
 from turbo_lab.request.recipe import Batch, Layout, Recipe
 from turbo_lab.store.encode import DrawnBatch, encode_batch
 from turbo_lab.store.record import Exactness
@@ -232,7 +232,7 @@ def drawn_batches(draw: st.DrawFn) -> DrawnBatch:
     sources = () if strength is None else (draw(hashes),)
     recipe = Recipe(
         model=draw(hashes),
-        scheduler=draw(texts),
+        scheduler=canonical_json({"_class_name": draw(texts)}),
         lora=tuple(draw(st.lists(st.tuples(hashes, numbers), max_size=3))),
         num_inference_steps=draw(st.integers(1, 1000)),
         guidance_scale=draw(numbers),

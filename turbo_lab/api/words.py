@@ -21,6 +21,8 @@ _BARE = re.compile(r"[A-Za-z_]\w*([-./@+]+\w+)*", flags=re.ASCII)
 _NOT_TEXT = ("true", "false", "null", "nan", "inf")
 # Keys whose value is a list: for any other, a list is an axis.
 _LISTS = ("zip", "exclude")
+# Keys whose value is a dictionary: for any other, it sets the keys below its own.
+_DICTIONARIES = ("model.scheduler",)
 _LIST_GROUP = "gate."
 _FOLDER_KEY = "model.path"
 _MISSING = "???"
@@ -52,7 +54,7 @@ def _words_of(key: str, value: object) -> Iterator[str]:
         raise InputError(f"{key!r}: is not a key; write names with dots, as in model.path")
     if hasattr(value, "tolist"):  # an array of numpy, or one of its numbers
         value = value.tolist()
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping) and value and key not in _DICTIONARIES:
         for below, one in value.items():
             yield from _words_of(f"{key}.{below}", one)
     elif not _is_list(value):

@@ -56,6 +56,8 @@ class AdapterFiles:
     """Where the licence was read."""
     assumption: str | None = None
     """Assumption about what the files leave open, for people. ``None``: there is none."""
+    tensors_digest: str | None = None
+    """sha256 of the file's tensors, by which other programs know it. ``None``: not known."""
 
 
 def locate_adapter(name: str, cache: DigestCache | None = None) -> AdapterFiles:
@@ -86,6 +88,7 @@ def locate_adapter(name: str, cache: DigestCache | None = None) -> AdapterFiles:
         license=card.license if card else "unknown",
         license_source=card.license_source if card else "the user's own file",
         assumption=_assumption(name, path, layers, configs),
+        tensors_digest=cache.tensors(path),
     )
 
 

@@ -110,6 +110,11 @@ class ModelFiles:
         return SHAPE_FILE in self.files
 
     @property
+    def checkpoint_sha256(self) -> str | None:
+        """sha256 of the one file that holds the model; ``None`` for a folder."""
+        return None if self.source.config is None else self.files[self.path.name]
+
+    @property
     def path(self) -> Path:
         """Folder or file that the pipeline is loaded from."""
         return self.source.path

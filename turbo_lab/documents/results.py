@@ -18,6 +18,8 @@ class GeneratedImages:
     """The images, copied to the output folder."""
     load_s: float
     """Time of imports and loading, in seconds."""
+    notes: tuple[str, ...] = ()
+    """With ``--from``: what is not equivalent to the image or was ignored, one line each."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ class CellOrigin:
     """Models, adapters, licences, prompt set and source images; written into its record."""
     source_names: Mapping[str, str] = field(default_factory=dict)
     """Names of its source images' files, by digest; written into its PNG files."""
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """Hashes that other programs know its weights by, by digest; written into its PNG files."""
 
 
 @dataclass(frozen=True)

@@ -207,6 +207,7 @@ class _Driver:
             negative_prompt=negative,
             names=origin.names,
             source_names=origin.source_names,
+            hashes=origin.hashes,
         )
         committer.submit(batch, partial(self._committed, job, key, len(drawn.pixels)))
 

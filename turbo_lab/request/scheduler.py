@@ -94,6 +94,11 @@ def too_many_steps(scheduler: str, num_inference_steps: int) -> str | None:
     )
 
 
+def takes_key(class_name: str, key: str) -> bool:
+    """Return whether a scheduler of the installed diffusers has a key in its configuration."""
+    return key in _config_keys(class_name)
+
+
 def _check_value(where: str, key: str, value: object) -> None:
     if value is None:
         return

@@ -15,6 +15,7 @@ import numpy as np
 from turbo_lab import images
 from turbo_lab.environment import Keys
 from turbo_lab.identity import array_sha256, canonical_json
+from turbo_lab.infotext import DrawnImage, infotext_of
 from turbo_lab.request.recipe import Batch
 from turbo_lab.store.record import BatchRecord, Exactness, ImageEntry
 from turbo_lab.store.store import reuse_key
@@ -49,6 +50,8 @@ class DrawnBatch:
     """Text of the negative prompt, whose digest is in the recipe; ``None`` if it has no effect."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Names of its model, adapters and VAE, by digest; for people."""
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """Hashes that other programs know its weights by, by digest; only what is known."""
     source_names: Mapping[str, str] = field(default_factory=dict)
     """Names of its source images' files, by digest."""
 
@@ -117,19 +120,15 @@ def stage_sha256(tensor: torch.Tensor) -> str:
 
 
 def _readable(drawn: DrawnBatch, entry: ImageEntry) -> str:
-    """Return the text that other tools show: the prompts, then the settings in one line."""
-    recipe, names = drawn.batch.recipe, {**drawn.names, **drawn.source_names}
-    settings = {
-        "Steps": recipe.num_inference_steps,
-        "CFG scale": recipe.guidance_scale,
-        "Seed": entry.seed,
-        "Size": f"{recipe.width}x{recipe.height}",
-        "Model": names.get(recipe.model, recipe.model[:12]),
-    }
-    if entry.source is not None:
-        settings["Denoising strength"] = recipe.strength
-        settings["Source image"] = names.get(entry.source, entry.source[:12])
-    prompts = [entry.prompt]
-    if drawn.negative_prompt is not None:
-        prompts.append(f"Negative prompt: {drawn.negative_prompt}")
-    return "\n".join([*prompts, ", ".join(f"{k}: {v}" for k, v in settings.items())])
+    """Return the text that other programs show and read."""
+    source = entry.source and drawn.source_names.get(entry.source, entry.source[:12])
+    image = DrawnImage(
+        recipe=drawn.batch.recipe,
+        prompt=entry.prompt,
+        negative_prompt=drawn.negative_prompt,
+        seed=entry.seed,
+        names=drawn.names,
+        hashes=drawn.hashes,
+        source=source,
+    )
+    return str(infotext_of(image))

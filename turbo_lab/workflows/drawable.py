@@ -45,6 +45,14 @@ def check_drawable(recipe: Recipe, layouts: Iterable[Layout], subject: str) -> N
         raise InputError(f"{subject}: its recipe: {error}") from error
 
 
+def check_size(resolution: str, subject: str) -> None:
+    """Raise :class:`InputError` for a size that no sweep could have had."""
+    try:
+        _check_resolution(resolution)
+    except InputError as error:
+        raise InputError(f"{subject}: its {error}") from error
+
+
 def threads_of(keys: Keys | None, subject: str) -> int:
     """Return the number of CPU threads in fingerprint keys, 2 if they are unknown.
 
@@ -75,13 +83,14 @@ def _check_recipe(recipe: Recipe) -> None:
         raise values.error("strength", "must be above 0 and at most 1")
     for _, weight in recipe.lora:
         ConfigNode({"lora_weight": weight}).number("lora_weight")
-    size = parse_resolution(f"{recipe.width}x{recipe.height}")
-    if max(size) > _MAX_EDGE:
-        raise InputError(
-            f"resolution={recipe.width}x{recipe.height}: must be at most {_MAX_EDGE} pixels a side"
-        )
+    _check_resolution(f"{recipe.width}x{recipe.height}")
     PipelineKeys.from_variant(dict(recipe.variant))
     check_scheduler(parse_json(recipe.scheduler), None, None)
+
+
+def _check_resolution(resolution: str) -> None:
+    if max(parse_resolution(resolution)) > _MAX_EDGE:
+        raise InputError(f"resolution={resolution}: must be at most {_MAX_EDGE} pixels a side")
 
 
 def _check_layout(layout: Layout) -> None:

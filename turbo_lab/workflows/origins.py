@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from turbo_lab.cards import AdapterFiles, ModelCard, ModelFiles, VaeFiles, adapter_names
@@ -41,7 +42,15 @@ def cell_origin(library: Library, git: GitState | None, cell: Cell) -> CellOrigi
             sources=sources or None,
         ),
         source_names={digest: source.name for digest, source in sources.items()},
+        hashes=_hashes(files, adapters),
     )
+
+
+def _hashes(model: ModelFiles, adapters: Sequence[AdapterFiles]) -> dict[str, str]:
+    """Return the hashes that other programs know weights by: only what is known already."""
+    known = {one.digest: one.tensors_digest for one in adapters}
+    known[model.digest] = model.checkpoint_sha256
+    return {digest: value for digest, value in known.items() if value is not None}
 
 
 def _sources(library: Library, cell: Cell) -> dict[str, SourceOrigin]:

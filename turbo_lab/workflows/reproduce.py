@@ -7,7 +7,7 @@ PNG that was changed after it was drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,9 @@ import numpy as np
 
 from turbo_lab import environment, images
 from turbo_lab.analysis.similarity import window_density
-from turbo_lab.cards import adapter_names, model_names
-from turbo_lab.cards.card import vae_names
-from turbo_lab.cards.packaged import packaged_names
-from turbo_lab.documents.document import read_value
-from turbo_lab.documents.inspection import BatchRows, PixelDivergence, RecordedKey, Reproduction
+from turbo_lab.documents.inspection import PixelDivergence, RecordedKey, Reproduction
 from turbo_lab.environment import Keys
-from turbo_lab.errors import MALFORMED, InputError, MissingFilesError
+from turbo_lab.errors import InputError, MissingFilesError
 from turbo_lab.execute.resident import ResidentPipeline
 from turbo_lab.execute.worker import Worker
 from turbo_lab.golden.distances import WINDOW_TOLERANCE
@@ -29,22 +25,14 @@ from turbo_lab.golden.run_case import stage_value
 from turbo_lab.golden.stages import StageValue, mark
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.golden.tiers import choose_tier
-from turbo_lab.identity import sha256_text
 from turbo_lab.request.recipe import Batch, Layout, Recipe
-from turbo_lab.request.source import (
-    PICTURES,
-    holds_source,
-    packaged_sets,
-    read_sources,
-    source_files,
-)
-from turbo_lab.store.provenance import WeightsOrigin
+from turbo_lab.request.source import PICTURES, holds_source, read_sources, source_files
 from turbo_lab.store.record import CellStatus, Exactness, Record
 from turbo_lab.store.store import Store
-from turbo_lab.untrusted.json_text import parse_json
 from turbo_lab.untrusted.paths import file_name
 from turbo_lab.verdict import Verdict
 from turbo_lab.workflows.drawable import check_drawable, threads_of
+from turbo_lab.workflows.image_text import OWN_TEXT, near, own_origins, read_image_text
 from turbo_lab.workflows.recorded_weights import GivenFiles, RecordedNames, recorded_weights
 
 
@@ -93,32 +81,6 @@ class Drawing:
     same other rows, and those are not drawn again."""
 
 
-@dataclass(frozen=True)
-class _ImageText:
-    """The JSON text in a PNG file that turbo-lab wrote."""
-
-    recipe: Mapping[str, object]
-    """Recipe, as JSON values."""
-    rows: BatchRows
-    """All rows of the batch."""
-    row: int
-    """Row of the image in its batch."""
-    pixel_sha256: str
-    """sha256 of the pixels that were drawn."""
-    exactness: Exactness = Exactness.EXACT
-    """Exactness of the batch."""
-    negative_prompt: str | None = None
-    """Text of the negative prompt; ``None``: it has no effect, or an old PNG does not say."""
-    stages: Mapping[str, str] | None = None
-    """sha256 by stage; ``None``: none were recorded."""
-    keys: Mapping[str, str | int] | None = None
-    """Fingerprint keys of the environment; ``None``: an old PNG does not say."""
-    models: Mapping[str, str] = field(default_factory=dict)
-    """Names of its model, adapters and VAE, by digest."""
-    sources: Mapping[str, str] | None = None
-    """Names of its source images' files, by digest; ``None``: text to image."""
-
-
 def drawing_of_png(path: Path, store: Store | None = None) -> Drawing:
     """Return the drawing that a PNG file of turbo-lab describes.
 
@@ -126,70 +88,29 @@ def drawing_of_png(path: Path, store: Store | None = None) -> Drawing:
     Raises ``InputError`` or ``StoreError`` for any other file, and for an image that was edited.
     """
     pixels, text = images.read_png(path)
-    if "turbo-lab" not in text:
+    if OWN_TEXT not in text:
         raise InputError(f"{path}: has no turbo-lab recipe; name a PNG that turbo-lab wrote")
-    where = f"{path}: its turbo-lab recipe"
-    try:
-        about = read_value(_ImageText, parse_json(text["turbo-lab"]), where)
-        recipe = Recipe.from_plain(about.recipe)
-    except MALFORMED as error:
-        raise InputError(f"{where}: is damaged ({error})") from error
+    about, recipe = read_image_text(path, text[OWN_TEXT])
     if about.pixel_sha256 != images.pixel_sha256(pixels):
         raise InputError(
             f"{path}: its pixels are not those that its recipe names; it was changed after it was "
             "drawn"
         )
-    if not 0 <= about.row < len(about.rows.seeds):
-        raise InputError(f"{where}: is damaged (row {about.row} of {len(about.rows.seeds)})")
-    _check_negative_prompt(recipe, about.negative_prompt, path)
     layout = Layout(about.rows.prompts, about.rows.seeds, about.rows.sources or ())
     sources = {
-        digest: _near(path, file_name(name, f"{where}: sources"))
+        digest: near(path, file_name(name, f"{path}: its turbo-lab recipe: sources"))
         for digest, name in (about.sources or {}).items()
     }
     image = RecordedImage(about.row, about.pixel_sha256, path)
     return Drawing(
         recipe=recipe,
         negative_prompt=about.negative_prompt,
-        weights=RecordedNames(str(path), about.models, _own_origins(store, recipe, about.models)),
+        weights=RecordedNames(str(path), about.models, own_origins(store, recipe, about.models)),
         sources=sources,
         batches=(RecordedBatch(layout, (image,), about.stages),),
         keys=about.keys,
         exactness=about.exactness,
     )
-
-
-def _check_negative_prompt(recipe: Recipe, text: str | None, path: Path) -> None:
-    """Refuse a text that is not the one whose digest is in the recipe."""
-    if recipe.negative_prompt is not None and text is None:
-        raise InputError(
-            f"{path}: was drawn with a negative prompt, whose text an old turbo-lab did not write "
-            "into the PNG; name its record instead"
-        )
-    if recipe.negative_prompt != (None if text is None else sha256_text(text)):
-        raise InputError(
-            f"{path}: its negative prompt is not the one that its recipe names; it was changed "
-            "after it was drawn"
-        )
-
-
-def _own_origins(
-    store: Store | None, recipe: Recipe, names: Mapping[str, str]
-) -> dict[str, WeightsOrigin]:
-    """Return the recorded origins of those of a recipe's weights that are the user's own."""
-    carded = {*model_names(), *adapter_names(), *vae_names(), *packaged_names()}
-    wanted = {digest for digest in recipe.weights if names.get(digest) not in carded}
-    found: dict[str, WeightsOrigin] = {}
-    if store is not None and wanted:
-        for record in store.records():
-            found |= {one.digest: one for one in record.provenance.weights.values() if one.path}
-    return {digest: found[digest] for digest in wanted if digest in found}
-
-
-def _near(path: Path, name: str) -> tuple[Path, ...]:
-    """Return where a source of that name may be: next to ``path``, here, or in the package."""
-    packaged = (PICTURES / one / name for one in packaged_sets())
-    return path.parent / name, Path(name), *packaged
 
 
 def drawing_of_record(record: Record, store: Store) -> Drawing:
