@@ -58,6 +58,14 @@ def metric_details(name: str, context: MetricContext, cache: DigestCache) -> dic
     if a file is absent.
     """
     info, context = metric_info(name), context.of(name)
+    if info.process is not None:
+        return {
+            "metric": name,
+            "version": info.version,
+            **provider(name),
+            "unit": info.unit,
+            "process": info.process.details(name, cache),
+        }
     _check_extractor(name, context.extractor.name)
     details: dict[str, object] = {
         "metric": name.partition("/")[0],

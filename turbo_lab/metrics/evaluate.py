@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from turbo_lab.errors import MissingFilesError, TurboLabError
 from turbo_lab.identity import DigestCache, digest
+from turbo_lab.metrics import process
 from turbo_lab.metrics.cache import CachedExtractor, FeatureCache
 from turbo_lab.metrics.context import MetricContext, details_or_error
 from turbo_lab.metrics.inputs import Extractor, MetricInputs, Score
@@ -39,6 +40,7 @@ def measure(
     cache: DigestCache | None = None,
     device: str = "cpu",
     features: FeatureCache | None = None,
+    paths: Sequence[Path] | None = None,
 ) -> list[Measurement]:
     """Return one measurement per name, in that order.
 
@@ -46,7 +48,8 @@ def measure(
     each. ``names``: of :data:`turbo_lab.metrics.table.METRICS`; an unknown one raises
     :class:`InputError` before any work. ``extractor``: an already loaded extractor
     of ``context.extractor``; otherwise one is loaded and kept for this process,
-    and with ``features`` only if some image or text is not among them.
+    and with ``features`` only if some image or text is not among them. ``paths``: a PNG file per
+    image, for metrics in other processes; ``None``: they are written when one is needed.
     """
     infos = [metric_info(name) for name in names]
     cache = cache or DigestCache()
@@ -59,6 +62,7 @@ def measure(
             extractor_loader=lambda: own or _cached_extractor(own_context, cache, device, features),
             reference_loader=lambda: _reference(own_context),
             prompt_set=context.prompt_set,
+            paths=None if paths is None else tuple(paths),
         )
 
     # One pass of each extractor for all of its metrics.
@@ -112,7 +116,7 @@ def _measure_one(
     try:
         if unavailable is not None:
             raise unavailable
-        score = _checked(_function(info)(inputs), len(inputs.prompts))
+        score = _checked(_score(name, info, inputs), len(inputs.prompts))
     except (TurboLabError, ValueError) as error:
         score = Score(None, len(inputs.prompts), note=f"error: {error}", failed=True)
     except Exception as error:  # noqa: BLE001  (a metric's bug must not take the rest along)
@@ -139,6 +143,13 @@ def _measure_one(
         per_image=score.per_image,
         failed=score.failed,
     )
+
+
+def _score(name: str, info: MetricInfo, inputs: MetricInputs) -> object:
+    """Compute a metric, in this process or in its own."""
+    if info.process is not None:
+        return process.compute(name, info.process, inputs)
+    return _function(info)(inputs)
 
 
 def _function(info: MetricInfo) -> Callable[[MetricInputs], Score]:

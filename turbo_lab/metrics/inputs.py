@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -69,6 +70,8 @@ class MetricInputs:
     """Function that loads a :class:`~turbo_lab.metrics.reference.Reference`."""
     prompt_set: tuple[str, ...] = field(default=())
     """Captions that r_precision chooses from."""
+    paths: tuple[Path, ...] | None = None
+    """PNG file of each image. ``None``: they are in no files."""
 
     @cached_property
     def extractor(self) -> Extractor:

@@ -18,6 +18,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
 
 from turbo_lab.errors import InputError, unknown_name
+from turbo_lab.metrics.interpreter import ScorerProcess
 from turbo_lab.store.record import FLAGGED
 from turbo_lab.verdict import Direction
 
@@ -35,7 +36,8 @@ class MetricInfo:
     version: int
     """Version; it is raised when the value for equal input changes."""
     path: str
-    """``module:function`` that computes it; imported only when it is measured."""
+    """``module:function`` that computes it; imported only when it is measured. Empty for a metric
+    with ``process``."""
     needs_text: bool
     """``True`` if the metric compares images with their prompts."""
     needs_reference: bool
@@ -47,6 +49,8 @@ class MetricInfo:
     extractor: Literal["chosen", "inception", "safety"] = "chosen"
     """``chosen``: computed by the extractor that the request names; ``inception``, ``safety``: by
     that only."""
+    process: ScorerProcess | None = None
+    """Script in another interpreter that scores the images; ``None``: ``path`` computes it."""
 
 
 METRICS: Mapping[str, MetricInfo] = {

@@ -105,6 +105,7 @@ def _measure(
         context=context,
         cache=cache,
         features=FeatureCache(),
+        paths=[row[0] for row in rows],
     )
     for measurement in measured:
         store.write_measurement(record.record_id, measurement)
