@@ -6,8 +6,15 @@ import pytest
 
 from turbo_lab.api.frames import FrameRows, frame_of
 from turbo_lab.errors import InputError
+from turbo_lab.metrics.skills import with_skills
+from turbo_lab.store.record import Measurement
+from turbo_lab.verdict import Direction
 from turbo_lab.workflows.results import sweep_result
 from turbo_lab.workflows.sweep import Executed
+
+PER_IMAGE = Measurement(
+    "clip_score", 0.2, "cosine", 2, Direction.HIGHER, "f" * 64, None, per_image=(0.1, 0.3)
+)
 
 
 @pytest.fixture
@@ -48,6 +55,21 @@ def test_measurements_and_timings_have_their_interval(rows: FrameRows) -> None:
     assert timed["p50_s"] == cell.latency_s.p50 and timed["n"] == cell.latency_s.n
     stages = [timed[f"{stage}_s"] for stage in ("text", "unet", "vae", "post", "other")]
     assert sum(stages) == pytest.approx(timed["mean_s"])
+
+
+def test_measurements_are_split_by_skill(rows: FrameRows) -> None:
+    split = with_skills(rows.cells[0], [PER_IMAGE], ["count", "colour"])
+    frame = FrameRows.of([split]).to_pandas("measurements")
+    assert list(frame["skill"].fillna("all")) == ["all", "count", "colour"]
+    assert list(frame["value"][1:]) == [0.1, 0.3] and list(frame["n"][1:]) == [1, 1]
+    assert list(frame.columns[:5]) == [
+        "guidance_scale",
+        "lora",
+        "cell_id",
+        "record_id",
+        "skill",
+    ]
+    assert "skill" not in rows.to_pandas("measurements")
 
 
 def test_an_unknown_kind_names_the_valid_ones(rows: FrameRows) -> None:

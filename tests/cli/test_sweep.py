@@ -28,3 +28,25 @@ def test_the_parts_of_a_sweeps_time_are_within_its_total(
     result = json.loads(capsys.readouterr().out)
     assert result["timing_s"] > 0 and result["metrics_s"] > 0
     assert 100 + sum(result[part] for part in PARTS) < result["total_s"] < took_s
+
+
+def test_metrics_are_split_by_skill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        {"prompt": "a red apple on a red background", "skill": "fruit"},
+        {"prompt": "a rocket on a red background", "skill": "machines"},
+    ]
+    (tmp_path / "skills.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    own = ["prompts=file", "prompts.path=skills.jsonl", "num_images=4", "timing=off"]
+    words = ["sweep", *own, "metrics.names=clip_score", "tracking=none"]
+    assert main([*words, "--by", "skill"]) == 0
+    out = capsys.readouterr().out
+    assert out.index("by skill") < out.index("fruit") < out.index("machines")
+    assert main([*words, "--json"]) == 0
+    (cell,) = json.loads(capsys.readouterr().out)["cells"]
+    metric = cell["metrics"]["clip_score"]
+    found = metric["by_skill"]
+    assert list(found) == ["fruit", "machines"] and found["fruit"]["n"] == 2
+    mean = (found["fruit"]["value"] + found["machines"]["value"]) / 2
+    assert metric["value"] == pytest.approx(mean)
+    assert main([*WORDS, "--by", "skill"]) == 2
+    assert "--by skill: prompts=scenes-demo: no prompt has a skill" in capsys.readouterr().err

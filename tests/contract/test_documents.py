@@ -110,7 +110,10 @@ def test_sweep(turbo_lab: TurboLab, lab: Path, swept: dict[str, Any], checker: s
     again = turbo_lab("sweep", "sweep=single", *bare, folder=lab)
     assert again.document["counts"]["reused"] == 1
     old = [json.loads(p.read_text("utf-8")) for p in (FILES / "store").rglob("sweep.json")]
-    words = [*FROM_PICTURES, f"safety_checker={checker}", "tracking=none", *HERE, "--json"]
+    skills = [{"prompt": "a red apple", "skill": "colour"}, {"prompt": "two", "skill": "counting"}]
+    (lab / "skills.jsonl").write_text("\n".join(map(json.dumps, skills)))
+    prompts = ["prompts=file", "prompts.path=skills.jsonl", f"safety_checker={checker}"]
+    words = [*FROM_PICTURES, *prompts, "tracking=none", *HERE, "--json"]
     pictured = turbo_lab("sweep", *words, folder=lab)
     check("sweep", swept, again, pictured, *old)
 

@@ -14,6 +14,7 @@ from turbo_lab.request.prompts import (
     from_text,
     prompts_from_config,
     read_prompts,
+    require_skills,
     with_replaced_text,
 )
 
@@ -42,6 +43,37 @@ def test_the_digest_is_of_the_texts_in_order(tmp_path: Path) -> None:
     lines = read_prompts(write(tmp_path / "b.jsonl", '{"id":7,"prompt":"one"}\n{"prompt":"two"}'))
     turned = read_prompts(write(tmp_path / "c.txt", "two\none\n"))
     assert text.digest == lines.digest != turned.digest
+
+
+def test_skills_are_read_and_are_no_part_of_the_digest(tmp_path: Path) -> None:
+    lines = [
+        {"prompt": "two cats", "skill": " counting "},
+        {"prompt": "a red dog", "category": "colour"},
+        {"prompt": "a house", "category": ["not a text"]},
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    found = read_prompts(write(tmp_path / "a.jsonl", text))
+    assert found.skills == ("counting", "colour", None)
+    assert found.skills_of(5) == ("counting", "colour", None, "counting", "colour")
+    plain = read_prompts(write(tmp_path / "a.txt", "two cats\na red dog\na house\n"))
+    assert plain.digest == found.digest and plain.skills == plain.skills_of(5) == ()
+    assert with_replaced_text(found, "red", "blue").skills == found.skills
+    require_skills([plain, found])
+    with pytest.raises(InputError, match="--by skill: prompts=a: no prompt has a skill; use JSON"):
+        require_skills([plain])
+
+
+def test_the_categories_of_parti_are_skills(tmp_path: Path) -> None:
+    text = "Prompt\tCategory\na cat\tAnimals\na house\t\n"
+    assert read_prompts(write(tmp_path / "p.tsv", text)).skills == ("Animals", None)
+    assert read_prompts(write(tmp_path / "q.tsv", "Prompt\na cat\n")).skills == ()
+
+
+@pytest.mark.parametrize("skill", ["", "  ", 3, ["a"], {}])
+def test_a_skill_is_a_text(tmp_path: Path, skill: object) -> None:
+    path = write(tmp_path / "a.jsonl", json.dumps({"prompt": "a", "skill": skill}))
+    with pytest.raises(InputError, match=r"a\.jsonl: line 1: skill=.*: must be a non-empty text"):
+        read_prompts(path)
 
 
 def test_one_prompt() -> None:

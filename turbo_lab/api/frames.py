@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from turbo_lab.documents.sweep import CellResult, MetricValue
 from turbo_lab.documents.timing import CellTiming
 from turbo_lab.errors import unknown_name
+from turbo_lab.metrics.skills import rows_by_skill
 from turbo_lab.store.record import LatencySummary
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class MeasuredCell:
     """Name of the metric."""
     metric: MetricValue
     """Value of the metric."""
+    skill: str | None = None
+    """Skill of the prompts. ``None``: all images."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,12 @@ class FrameRows:
                 for cell in cells
                 if cell.latency_s is not None and cell.timing is not None
             ],
-            [MeasuredCell(cell, *item) for cell in cells for item in cell.metrics.items()],
+            [MeasuredCell(cell, *item) for cell in cells for item in cell.metrics.items()]
+            + [
+                MeasuredCell(cell, name, metric, str(cell.axes["skill"]))
+                for cell in rows_by_skill(cells)
+                for name, metric in cell.metrics.items()
+            ],
         )
 
     def to_pandas(self, kind: FrameKind = "cells") -> pandas.DataFrame:
@@ -112,7 +120,9 @@ class FrameRows:
         if kind == "timings":
             return _frame(map(_timing_row, self.timings), [*axes, *_CELL, *_TIMING])
         if kind == "measurements":
-            return _frame(map(_measurement_row, self.measurements), [*axes, *_CELL, *_MEASUREMENT])
+            skill = ["skill"] if any(one.skill is not None for one in self.measurements) else []
+            columns = [*axes, *_CELL, *skill, *_MEASUREMENT]
+            return _frame(map(_measurement_row, self.measurements), columns)
         raise unknown_name("kind", str(kind), get_args(FrameKind))
 
 
@@ -165,8 +175,10 @@ def _image_rows(cells: Sequence[CellResult]) -> Iterable[Row]:
 
 def _measurement_row(measured: MeasuredCell) -> Row:
     metric = measured.metric
+    cell = {k: v for k, v in _cell_row(measured.cell).items() if k != "skill"}
     return {
-        **_cell_row(measured.cell),
+        **cell,
+        **({} if measured.skill is None else {"skill": measured.skill}),
         "metric": measured.name,
         "value": metric.value,
         **interval(metric.ci95),

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 @click.command("sweep", cls=GridCommand)
 @json_option
+@click.option("--by", type=click.Choice(["skill"]), help="Split the metrics by the prompts' skill.")
 @grid_options
 @words_argument()
-def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
+def command(words: tuple[str, ...], as_json: bool, by: str | None, **hydra: Any) -> int:
     """Run a grid and show its results; without keys, the default sweep.
 
     \b
@@ -31,12 +32,15 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
     from turbo_lab.planning.resolved_sweep import resolve_points
     from turbo_lab.progress import StderrProgress
     from turbo_lab.report.text import tables  # now: the time of the import is part of the total
+    from turbo_lab.request.prompts import require_skills
     from turbo_lab.workflows.sweep import run_tracked
 
     points = compose_points("sweep", config.with_default_sweep(with_hydra(words, hydra)))
     if not points:
         return 0  # one of Hydra's own flags printed
     sweep = resolve_points(points)
+    if by is not None:
+        require_skills(sweep.library.prompt_sets.values())
     progress = StderrProgress()
     try:
         finished = run_tracked(sweep, progress, began=click.get_current_context().obj)
@@ -46,6 +50,8 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
         print_document("sweep", finished.result)
     else:
         tables.sweep_table(finished.result)
+        if by is not None:
+            tables.skills_table(finished.result)
         _print_files(finished)
     return finished.exit_code
 

@@ -32,6 +32,20 @@ Axes = Mapping[str, object]
 
 
 @dataclass(frozen=True)
+class SkillValue:
+    """Value of one metric on the images of one skill."""
+
+    value: float
+    """Mean over the images."""
+    n: int
+    """Number of images."""
+    ci95: tuple[float, float] | None
+    """95% confidence interval. ``None``: too few prompts; see ``note``."""
+    note: str | None
+    """Remark for the reader. ``None``: there is none."""
+
+
+@dataclass(frozen=True)
 class MetricValue:
     """Value of one metric."""
 
@@ -49,6 +63,9 @@ class MetricValue:
     """95% confidence interval. ``None``: it cannot be given; see ``note``."""
     note: str | None
     """Remark for the reader. ``None``: there is none."""
+    by_skill: Mapping[str, SkillValue] | None = field(default=None, metadata=OMITTED)
+    """Values by the skill that the prompts test. Absent if the prompt set names no skills, and for
+    metrics without a value per image."""
 
     @classmethod
     def of(cls, measurement: Measurement) -> MetricValue:

@@ -8,10 +8,11 @@ cannot read. Downloads nothing.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from turbo_lab.cards import ConfigNode
 from turbo_lab.errors import MALFORMED, InputError, MissingFilesError, unknown_name
@@ -39,6 +40,15 @@ class PromptSet:
     """Digest of the texts in order; names, ids and files do not count."""
     source: str
     """File that the texts were read from, for display."""
+    skills: tuple[str | None, ...] = ()
+    """Skill that each prompt tests, such as ``counting``; ``None``: none is named. Empty if the
+    file names none. They are part of no id."""
+
+    def skills_of(self, num_images: int) -> tuple[str | None, ...]:
+        """Return the skill of each image; empty if the set names none."""
+        return tuple(
+            self.skills[i % len(self.skills)] for i in range(num_images if self.skills else 0)
+        )
 
 
 def prompts_from_config(node: ConfigNode, prompt: object = None) -> PromptSet:
@@ -91,9 +101,23 @@ def read_prompts(path: Path, name: str | None = None, file_format: str = "auto")
     if not rows:
         raise InputError(f"prompts.path={path}: has no prompts; write one per line")
     _check_ids(rows, path)
-    for _, text, where in rows:
-        _check_unicode(text, f"prompts.path={path}: {where}")
-    return _make(name or path.stem, [(key, text) for key, text, _ in rows], str(path))
+    for row in rows:
+        for text in (row.text, row.skill or ""):
+            _check_unicode(text, f"prompts.path={path}: {row.where}")
+    named = tuple(row.skill for row in rows)
+    pairs = [(row.key, row.text) for row in rows]
+    return _make(name or path.stem, pairs, str(path), named if any(named) else ())
+
+
+def require_skills(sets: Iterable[PromptSet]) -> None:
+    """Raise ``InputError`` if no prompt of the sets has a skill."""
+    found = list(sets)
+    if not any(one.skills for one in found):
+        names = ", ".join(dict.fromkeys(one.name for one in found))
+        raise InputError(
+            f"--by skill: prompts={names}: no prompt has a skill; use JSON lines with "
+            '"prompt" and "skill", or PartiPrompts'
+        )
 
 
 def with_replaced_text(
@@ -117,7 +141,8 @@ def with_replaced_text(
     if not all(texts):
         raise InputError(f"prompt_sr={replacement}: leaves a prompt without text")
     _check_unicode(replacement, "prompt_sr")
-    return _make(prompts.name, zip(prompts.ids, texts, strict=True), prompts.source)
+    pairs = zip(prompts.ids, texts, strict=True)
+    return _make(prompts.name, pairs, prompts.source, prompts.skills)
 
 
 def _check_unicode(text: str, where: str) -> None:
@@ -131,7 +156,12 @@ def _check_unicode(text: str, where: str) -> None:
         ) from error
 
 
-def _make(name: str, rows: Iterable[tuple[str, str]], source: str) -> PromptSet:
+def _make(
+    name: str,
+    rows: Iterable[tuple[str, str]],
+    source: str,
+    skills: tuple[str | None, ...] = (),
+) -> PromptSet:
     ids, prompts = zip(*rows, strict=True)
     return PromptSet(
         name=name,
@@ -139,6 +169,7 @@ def _make(name: str, rows: Iterable[tuple[str, str]], source: str) -> PromptSet:
         ids=ids,
         digest=digest({"prompts": list(prompts)}),
         source=source,
+        skills=skills,
     )
 
 
@@ -159,15 +190,27 @@ def _read_text(path: Path) -> str:
         raise InputError(f"prompts.path={path}: cannot be read ({error.strerror})") from error
 
 
-# Readers yield (id, text, place in the file); the place is for messages.
-_Rows = Iterable[tuple[str, str, str]]
+class _Row(NamedTuple):
+    """A prompt in a file."""
+
+    key: str
+    """Its id."""
+    text: str
+    """The prompt."""
+    where: str
+    """Its place in the file, for messages."""
+    skill: str | None = None
+    """The skill that it tests. ``None``: the file does not say."""
+
+
+_Rows = Iterable[_Row]
 
 
 def _text_rows(text: str, path: Path) -> _Rows:
     # splitlines() would also split at characters that may be part of a prompt, such as U+2028.
     lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), 1))
     for index, (number, line) in enumerate(found for found in lines if found[1]):
-        yield str(index), line, f"line {number}"
+        yield _Row(str(index), line, f"line {number}")
 
 
 def _jsonl_rows(text: str, path: Path) -> _Rows:
@@ -185,8 +228,21 @@ def _jsonl_rows(text: str, path: Path) -> _Rows:
             raise InputError(
                 f'prompts.path={path}: {where}: must be an object with a non-empty "prompt"'
             )
-        yield str(row.get("id", index)), prompt.strip(), where
+        yield _Row(str(row.get("id", index)), prompt.strip(), where, _skill(row, path, where))
         index += 1
+
+
+def _skill(row: Mapping[str, object], path: Path, where: str) -> str | None:
+    """Return the skill of a JSON line: ``skill``, else ``category`` if that is a text."""
+    skill = row.get("skill")
+    if skill is None:
+        category = row.get("category")
+        return (category.strip() or None) if isinstance(category, str) else None
+    if not isinstance(skill, str) or not skill.strip():
+        raise InputError(
+            f"prompts.path={path}: {where}: skill={skill}: must be a non-empty text, or left out"
+        )
+    return skill.strip()
 
 
 def _parti_rows(text: str, path: Path) -> _Rows:
@@ -202,7 +258,8 @@ def _parti_rows(text: str, path: Path) -> _Rows:
         prompt = (row["Prompt"] or "").strip()
         if not prompt:
             raise InputError(f"prompts.path={path}: line {index + 2}: the Prompt is empty")
-        yield str(index), prompt, f"line {index + 2}"
+        skill = (row.get("Category") or "").strip() or None
+        yield _Row(str(index), prompt, f"line {index + 2}", skill)
 
 
 def _read_rows(reader: csv.DictReader[str], path: Path) -> Iterator[dict[str, str]]:
@@ -234,7 +291,7 @@ def _coco_rows(text: str, path: Path) -> _Rows:
         if image != last:
             if not caption:
                 raise InputError(f"prompts.path={path}: annotation {annotation}: has no caption")
-            yield str(image), caption, f"annotation {annotation}"
+            yield _Row(str(image), caption, f"annotation {annotation}")
         last = image
 
 
@@ -246,9 +303,9 @@ _READERS: dict[str, Callable[[str, Path], _Rows]] = {
 }
 
 
-def _check_ids(rows: Iterable[tuple[str, str, str]], path: Path) -> None:
+def _check_ids(rows: Iterable[_Row], path: Path) -> None:
     seen: dict[str, str] = {}
-    for key, _, where in rows:
+    for key, _, where, _ in rows:
         if key in seen:
             raise InputError(
                 f"prompts.path={path}: {where}: id {key} is already used in {seen[key]}; "

@@ -16,6 +16,7 @@ from turbo_lab.metrics.context import MetricContext, metric_fingerprints
 from turbo_lab.metrics.extractor_source import extractor_source, inception_source
 from turbo_lab.metrics.reference_source import ReferenceSource, reference_source
 from turbo_lab.metrics.safety_source import safety_source
+from turbo_lab.metrics.skills import with_skills
 from turbo_lab.planning.options import MetricOptions
 from turbo_lab.planning.plan import Plan, PlannedCell
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
@@ -141,7 +142,10 @@ def sweep_result(done: Executed) -> SweepResult:
 
 def _cell(done: Executed, planned: PlannedCell) -> CellResult:
     record = done.outcome.records[planned.cell.cell_id]
-    return cell_result(planned, record, done.store, done.measurements.get(record.record_id, ()))
+    measured = done.measurements.get(record.record_id, ())
+    found = cell_result(planned, record, done.store, measured)
+    prompts = done.sweep.library.prompt_sets[planned.cell.prompt_set]
+    return with_skills(found, measured, prompts.skills_of(len(found.images)))
 
 
 def cell_result(

@@ -17,8 +17,9 @@ from turbo_lab.documents.plan import (
     PlanWork,
     RowsPlanned,
 )
+from turbo_lab.documents.sweep import SkillValue
 from turbo_lab.documents.timing import BenchCell, CellTiming
-from turbo_lab.report.text.tables import bench_table, plan_table, sweep_table
+from turbo_lab.report.text.tables import bench_table, plan_table, skills_table, sweep_table
 from turbo_lab.store.record import CellStatus
 
 
@@ -29,6 +30,20 @@ def test_the_best_value_has_a_star_without_colour() -> None:
     assert "0.8 ±0.1*" in text
     assert "failed" in text
     assert "5 requested; equal cells merged" in text
+
+
+def test_skills_are_rows_of_a_second_table() -> None:
+    console = Console(width=120, record=True, file=io.StringIO(), color_system=None)
+    sweep = sweep_result(None)
+    skills_table(sweep, console)
+    assert console.export_text() == ""
+    cell = sweep.cells[0]
+    score = cell.metrics["clip_score"]
+    value = SkillValue(0.25, 9, (0.2, 0.3), None)
+    split = replace(cell, metrics={"clip_score": replace(score, by_skill={"[red]count": value})})
+    skills_table(replace(sweep, cells=(split,)), console)
+    text = console.export_text()
+    assert "by skill" in text and "[red]count" in text and "0.25 ±0.05" in text
 
 
 def test_bench_shows_joules_per_image() -> None:

@@ -14,8 +14,9 @@ from turbo_lab.analysis.digits import significant
 from turbo_lab.cards.packaged import kind_word
 from turbo_lab.documents.models import ModelMetric, ModelRow, ModelShown
 from turbo_lab.documents.plan import Forecast, PlanResult
-from turbo_lab.documents.sweep import SweepResult
+from turbo_lab.documents.sweep import CellResult, SweepResult
 from turbo_lab.documents.timing import BenchCell
+from turbo_lab.metrics.skills import rows_by_skill
 from turbo_lab.progress import duration
 from turbo_lab.report.brief import brief_table
 from turbo_lab.report.columns import all_axes, distinct, energy_texts, short_axis, stage_names
@@ -32,11 +33,23 @@ _STATUS_STYLES = {CellStatus.FAILED: "red", CellStatus.REUSED: "dim"}
 def sweep_table(sweep: SweepResult, console: Console | None = None) -> None:
     """Print one row per cell; the best value of each column is green and starred."""
     console = console or open_console()
-    found = brief_table(sweep.cells)
     for line in (_sweep_title(sweep), time_taken(sweep)):
         console.print(line, style="italic", highlight=False, soft_wrap=True)
+    _cells_table(sweep.cells, console)
+
+
+def skills_table(sweep: SweepResult, console: Console | None = None) -> None:
+    """Print one row per cell and skill, if the prompts name skills."""
+    console = console or open_console()
+    if rows := rows_by_skill(sweep.cells):
+        console.print("\nby skill", style="italic", highlight=False)
+        _cells_table(rows, console)
+
+
+def _cells_table(cells: Sequence[CellResult], console: Console) -> None:
+    found = brief_table(cells)
     rows = []
-    for cell, row in zip(sweep.cells, found.rows, strict=True):
+    for cell, row in zip(cells, found.rows, strict=True):
         values = [f"[bold green]{one.text}*[/]" if one.is_best else one.text for one in row]
         style = _STATUS_STYLES.get(cell.status)
         status = str(cell.status) if style is None else f"[{style}]{cell.status}[/]"
