@@ -108,6 +108,61 @@ def test_a_test_may_tolerate_a_difference(suite: Path, limits: str, code: int) -
     assert run(suite, "-k", "gradient")[0] == code
 
 
+MARKED = """
+import pytest
+import numpy as np
+
+@pytest.mark.golden({limits})
+def test_gradient(golden_image):
+    golden_image.check(np.full((8, 8, 3), {value}, np.uint8))
+"""
+
+
+@pytest.mark.parametrize(
+    ("limits", "ini", "code"),
+    [
+        ("max_abs=3", "", 0),
+        ("max_abs=2", "golden_max_abs=9", 1),
+        ("min_psnr=35", "golden_min_psnr=90", 0),
+    ],
+)
+def test_a_marker_limits_a_test_before_the_ini_file_does(
+    suite: Path, limits: str, ini: str, code: int
+) -> None:
+    (suite / "pytest.ini").write_text(f"[pytest]\naddopts = --strict-markers\n{ini}\n")
+    for value, words in ((10, ["--golden-record"]), (13, [])):
+        (suite / "test_it.py").write_text(MARKED.format(limits=limits, value=value))
+        found = run(suite, *words)
+    assert found[0] == code, found[1]
+
+
+def test_the_ini_file_limits_every_test_and_names_the_page(suite: Path) -> None:
+    (suite / "pytest.ini").write_text("[pytest]\ngolden_max_abs = 3\ngolden_report = out/a.html\n")
+    assert run(suite, "--golden-record")[0] == 0
+    (suite / "test_it.py").write_text(SUITE.format(offset=3, stage=0))
+    assert run(suite)[0] == 0 and not (suite / "out" / "a.html").exists()
+    assert run(suite, "--golden-all")[0] == 0
+    assert "test_gradient" in (suite / "out" / "a.html").read_text("utf-8")
+    (suite / "test_it.py").write_text(SUITE.format(offset=4, stage=0))
+    assert run(suite)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("ini", "limits", "message"),
+    [
+        ("golden_max_abs = much", "max_abs=3", "golden_max_abs and golden_min_psnr: "),
+        ("", "max_abs=-1", "marker golden: "),
+        ("", "tolerance=3", "marker golden: "),
+    ],
+)
+def test_wrong_limits_are_explained(suite: Path, ini: str, limits: str, message: str) -> None:
+    (suite / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
+    (suite / "test_it.py").write_text(MARKED.format(limits=limits, value=1))
+    code, text = run_as_a_user(suite, "--golden-record")
+    assert code != 0 and message in text
+    assert "INTERNALERROR" not in text
+
+
 def test_only_a_failed_comparison_names_the_options(suite: Path) -> None:
     """The words of other failures decide nothing, nor does a failure that the test expects."""
     assert run(suite, "--golden-record")[0] == 0

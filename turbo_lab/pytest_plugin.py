@@ -4,7 +4,8 @@ The golden of a test is next to it, in ``goldens/<module>/<test>[/<name>]``. It 
 test passes in: uint8 images, arrays, tensors, or a pipeline with the arguments of its call. A
 test without a golden fails. ``--golden-record`` writes new goldens, ``--golden-accept``
 replaces those that differ, and ``--golden-report FILE`` says where the HTML page of the failures
-is written; by default, it is in pytest's cache.
+is written; by default, it is in pytest's cache. Limits for every test are in the ini file
+(``golden_max_abs``, ``golden_min_psnr``), those of one test in its marker ``golden``.
 Safe under xdist: every golden has its own folder, its files are renamed into place, and one
 page shows the failures of all workers.
 """
@@ -12,7 +13,6 @@ page shows the failures of all workers.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,7 +31,13 @@ from turbo_lab.golden.judgement import CaseVerdict, Judge
 from turbo_lab.golden.library import GoldenLibrary, check_name
 from turbo_lab.golden.observation import Observation
 from turbo_lab.golden.stages import StageValue, Values, ordered_by_worth
-from turbo_lab.golden.suite_values import is_on_cuda, rgb_pixels, value_of_stage
+from turbo_lab.golden.suite_values import (
+    folder_of,
+    is_on_cuda,
+    is_plain,
+    rgb_pixels,
+    value_of_stage,
+)
 from turbo_lab.golden.thresholds import read_thresholds
 from turbo_lab.golden.tolerance import PixelDifference, Tolerance, pixel_difference
 from turbo_lab.identity import digest
@@ -47,8 +53,6 @@ _ACCEPT = 'pytest --golden-accept "REASON" TEST'
 
 
 _GOLDEN_FAILED = "turbo_lab_golden_failed"  # attribute of a test's report
-# Bytes of a file's name; a test's id may be a whole prompt.
-_MAX_FOLDER, _SHORTENED = 255, 200
 
 
 class GoldenFailed(pytest.fail.Exception):  # type: ignore[misc,name-defined]
@@ -60,9 +64,9 @@ class _Session:
     """Results of one pytest process, and of xdist's workers once they have ended."""
 
     cases: list[CheckedCase] = field(default_factory=list)
-    """Cases that failed."""
+    """Cases that failed; with ``--golden-all``, all cases."""
     pictures: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    """PNG files of the failed cases, by case, then ``expected`` and ``actual``."""
+    """PNG files of these cases, by case, then ``expected`` and ``actual``."""
     written: list[str] = field(default_factory=list)
     """One line per golden that was recorded or replaced."""
 
@@ -104,6 +108,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="write the HTML page of the goldens that fail to FILE, not to pytest's cache",
     )
+    group.addoption(
+        "--golden-all", action="store_true", help="show the goldens that pass in the page as well"
+    )
+    parser.addini("golden_report", "file of the page, as --golden-report; relative to this file")
+    parser.addini("golden_max_abs", "largest difference of a channel that passes, 0 to 255")
+    parser.addini("golden_min_psnr", "smallest peak signal-to-noise ratio that passes, in dB")
 
 
 class GoldenImage:
@@ -113,7 +123,8 @@ class GoldenImage:
         self._config = request.config
         self._session = request.config.stash[_SESSION]
         self._library = GoldenLibrary(request.path.parent / "goldens" / request.path.stem)
-        self._file, self._test = request.path.name, _folder_of(request.node.nodeid)
+        self._file, self._test = request.path.name, folder_of(request.node.nodeid)
+        self._limits = _limits_of(request.node, request.config)
 
     def check(
         self,
@@ -138,8 +149,9 @@ class GoldenImage:
                 case, and ``uncovered``.
             max_abs: largest difference of a channel that passes, in levels of 255.
             min_psnr: smallest peak signal-to-noise ratio of any image that passes, in dB. With
-                both limits, both apply; with neither, the images are equal to the bit or as
-                close as the tier of the environment demands.
+                both limits, both apply; with neither, those of the test's marker ``golden`` and
+                then those of the ini file apply. Without any, the images are equal to the bit
+                or as close as the tier of the environment demands.
         """
         if name:
             check_name(name)
@@ -155,7 +167,7 @@ class GoldenImage:
                 seen=Observation(digest(made_from), tuple(values), _fingerprint(device)),
                 recipe=made_from,
             ),
-            Tolerance(max_abs, min_psnr),
+            self._limits if max_abs is None and min_psnr is None else Tolerance(max_abs, min_psnr),
         )
 
     def check_pipeline(
@@ -177,7 +189,7 @@ class GoldenImage:
         from turbo_lab.runtime.trace import traced_call
 
         images, stages = traced_call(pipeline, arguments)
-        plain = {k: v for k, v in arguments.items() if _is_plain(v)}
+        plain = {k: v for k, v in arguments.items() if is_plain(v)}
         config = {k: v for k, v in pipeline.scheduler.config.items() if not k.startswith("_")}
         recipe = plain | {"scheduler": config}
         self.check(images, name, stages, recipe, max_abs=max_abs, min_psnr=min_psnr)
@@ -206,6 +218,8 @@ class GoldenImage:
         )
         verdict = judge.judge(golden, stored, case.seen)
         if verdict.verdict == Verdict.PASS:
+            if self._config.getoption("--golden-all"):
+                self._add_compared(case, verdict, golden, stored.pixels)
             return
         if reason := self._config.getoption("--golden-accept"):
             self._write(case, reason, golden)
@@ -244,7 +258,7 @@ class GoldenImage:
     def _add_compared(
         self, case: _TestCase, verdict: CaseVerdict, golden: Golden, expected: Values
     ) -> None:
-        """Add a failed case with the images of both sides."""
+        """Add a case with the images of both sides."""
         from turbo_lab.golden.check import CaseCheck
         from turbo_lab.report.golden_check import checked_case, pictures_of
 
@@ -270,6 +284,10 @@ def golden_image(request: pytest.FixtureRequest) -> GoldenImage:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse options that would only fail at the end of the run."""
     config.stash[_SESSION] = _Session()
+    config.addinivalue_line(
+        "markers", "golden(max_abs=None, min_psnr=None): limits of the test's golden images"
+    )
+    _ini_limits(config)
     if hasattr(config, "workerinput"):
         return
     is_chosen = config.option.keyword or any("::" in str(word) for word in config.args)
@@ -277,10 +295,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             "--golden-accept: name the tests (tests/test_it.py::test_poster), or choose them by -k"
         )
-    target = config.getoption("--golden-report")
+    target = _named_page(config)
     if target:
         try:
-            check_writable(Path(target), "--golden-report")
+            check_writable(target, "--golden-report")
         except InputError as error:
             raise pytest.UsageError(str(error)) from error
 
@@ -352,8 +370,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _page_of(config: pytest.Config) -> Path | None:
     """Return the file of the page; ``None`` without ``--golden-report`` and without a cache."""
-    if target := config.getoption("--golden-report"):
-        return Path(target)
+    if target := _named_page(config):
+        return target
     if hasattr(config, "workerinput"):
         folder: str | None = config.workerinput.get(_CACHE_KEY)
         return None if folder is None else Path(folder) / _PAGE
@@ -361,21 +379,32 @@ def _page_of(config: pytest.Config) -> Path | None:
     return None if cache is None else cache.mkdir("turbo-lab") / _PAGE
 
 
-def _is_plain(value: Any) -> bool:
-    """Return whether JSON can hold a value; generators and tensors are not part of a recipe."""
-    if isinstance(value, (list, tuple)):
-        return all(_is_plain(item) for item in value)
-    return value is None or isinstance(value, (str, int, float, bool))
+def _named_page(config: pytest.Config) -> Path | None:
+    """Return the file of ``--golden-report`` or of the ini file; ``None`` if neither names one."""
+    if target := config.getoption("--golden-report"):
+        return Path(target)
+    named = config.getini("golden_report")
+    return config.rootpath / named if named else None
 
 
-def _folder_of(nodeid: str) -> str:
-    """Return a test's folder in its module: ``test_a``, ``TestB.test_a``, or ``test_a-1``."""
-    test = ".".join(nodeid.split("::")[1:])
-    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", test).strip("-")
-    # Two names that differ in replaced characters only are distinguished by a digest.
-    is_unique = re.fullmatch(r"[A-Za-z0-9_.]+(\[[A-Za-z0-9_.]+\])?", test)
-    name = plain if is_unique else f"{plain}-{digest(test)[:8]}"
-    return name if len(name) <= _MAX_FOLDER else f"{plain[:_SHORTENED]}-{digest(test)[:8]}"
+def _limits_of(node: pytest.Item, config: pytest.Config) -> Tolerance:
+    """Return the limits of a test's marker ``golden``, or those of the ini file."""
+    marker = node.get_closest_marker("golden")
+    if marker is None:
+        return _ini_limits(config)
+    try:
+        return Tolerance(*marker.args, **marker.kwargs)
+    except (TypeError, InputError) as error:
+        raise pytest.UsageError(f"{node.nodeid}: marker golden: {error}") from error
+
+
+def _ini_limits(config: pytest.Config) -> Tolerance:
+    """Return the limits of the ini file. Raises :class:`pytest.UsageError` for a wrong value."""
+    max_abs, min_psnr = config.getini("golden_max_abs"), config.getini("golden_min_psnr")
+    try:
+        return Tolerance(int(max_abs) if max_abs else None, float(min_psnr) if min_psnr else None)
+    except (ValueError, InputError) as error:
+        raise pytest.UsageError(f"golden_max_abs and golden_min_psnr: {error}") from error
 
 
 def _failure_message(verdict: CaseVerdict, found: PixelDifference | None, page: Path | None) -> str:

@@ -7,7 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from turbo_lab.golden.suite_values import is_on_cuda, rgb_pixels, value_of_stage
+from turbo_lab.golden.suite_values import (
+    folder_of,
+    is_on_cuda,
+    is_plain,
+    rgb_pixels,
+    value_of_stage,
+)
 
 
 def test_grey_and_single_images_become_a_batch_of_rgb() -> None:
@@ -56,3 +62,16 @@ def test_a_value_is_a_copy() -> None:
 
 def test_arrays_and_cpu_tensors_are_not_on_a_gpu() -> None:
     assert not is_on_cuda(np.ones(1)) and not is_on_cuda(torch.ones(1))
+
+
+def test_folders_of_tests_are_names_of_files() -> None:
+    assert folder_of("a/test_it.py::test_a") == "test_a"
+    assert folder_of("test_it.py::TestB::test_a") == "TestB.test_a"
+    first, second = (folder_of(f"test_it.py::test_a[{word}]") for word in ("a b", "a/b"))
+    assert first != second and "/" not in second and " " not in first
+    assert len(folder_of(f"test_it.py::test_a[{'x' * 400}]")) <= 255
+
+
+def test_what_json_holds_is_plain() -> None:
+    assert is_plain([1, "a", None, (2.5, True)])
+    assert not is_plain([object()]) and not is_plain({"a": 1})

@@ -1,12 +1,17 @@
-"""Values that a test suite hands over, as goldens keep them: images, arrays and tensors."""
+"""Values that a test suite hands over, as goldens keep them: images, tensors, names of tests."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 
 from turbo_lab.golden.stages import StageValue
+from turbo_lab.identity import digest
+
+# Bytes of a file's name; a test's id may be a whole prompt.
+_MAX_FOLDER, _SHORTENED = 255, 200
 
 
 def value_of_stage(stage: str, tensor: Any) -> StageValue:
@@ -44,3 +49,20 @@ def _to_three_channels(image: np.ndarray) -> np.ndarray:
 def is_on_cuda(tensor: Any) -> bool:
     """Return whether a value is a tensor on a GPU."""
     return bool(getattr(tensor, "is_cuda", False))
+
+
+def is_plain(value: Any) -> bool:
+    """Return whether JSON can hold a value; generators and tensors are not part of a recipe."""
+    if isinstance(value, (list, tuple)):
+        return all(is_plain(item) for item in value)
+    return value is None or isinstance(value, (str, int, float, bool))
+
+
+def folder_of(nodeid: str) -> str:
+    """Return a test's folder in its module: ``test_a``, ``TestB.test_a``, or ``test_a-1``."""
+    test = ".".join(nodeid.split("::")[1:])
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", test).strip("-")
+    # Two names that differ in replaced characters only are distinguished by a digest.
+    is_unique = re.fullmatch(r"[A-Za-z0-9_.]+(\[[A-Za-z0-9_.]+\])?", test)
+    name = plain if is_unique else f"{plain}-{digest(test)[:8]}"
+    return name if len(name) <= _MAX_FOLDER else f"{plain[:_SHORTENED]}-{digest(test)[:8]}"
