@@ -32,7 +32,7 @@ WITH_FILES = {
 
 
 def file_options(group: click.Group, above: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each command that writes a file, with the option that names the file."""
+    """Yield each command that takes a file, with the option that names the file."""
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
@@ -43,7 +43,9 @@ def file_options(group: click.Group, above: str = "") -> Iterator[tuple[str, str
             yield from ((above + name, o.opts[0]) for o in options if o.metavar == "FILE")
 
 
-OPTIONS = list(file_options(turbo_lab))
+READ = {("generate", "--from")}
+"""Options that name a file to read."""
+OPTIONS = [one for one in file_options(turbo_lab) if one not in READ]
 
 
 @pytest.fixture
