@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.golden_cases import Loaded
 from tests.upgrade.searches import CASE, Version, search
+from tests.upgrade.test_remote import environment
 from turbo_lab.golden.observation import Observation
 from turbo_lab.golden.run_case import CaseRunner
+from turbo_lab.upgrade.installer import Resolved
 from turbo_lab.upgrade.search import Outcome
 from turbo_lab.upgrade.trials import Trials
 
@@ -58,3 +61,29 @@ def test_a_golden_is_judged_for_the_reference_too(tmp_path: Path, seen: Observat
     trials = Trials(search(tmp_path, seen, [Version(changed="vae"), Version()], "golden"))
     first = trials.at(0)
     assert trials.outcome(first, first) == (Outcome.CHANGED, "0 of 1 goldens pass")
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "failure", "skip"),
+    [
+        ("raise ImportError('broken')", "77.0", "ImportError: broken", None),
+        ("version = 1", "78.0", None, "does not import what was resolved: torch 77.0 instead of"),
+    ],
+)
+def test_a_version_that_cannot_draw_is_no_error_of_the_search(
+    text: str,
+    version: str,
+    failure: str | None,
+    skip: str | None,
+    tmp_path: Path,
+    seen: Observation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("TURBO_LAB_CACHE", str(tmp_path / "cache"))
+    made = replace(environment(tmp_path, torch=text), packages=(Resolved("torch", version),))
+    trials = Trials(search(tmp_path / "evidence", seen, VERSIONS))
+    monkeypatch.setattr(trials, "_environment", lambda wanted: made)
+    found = trials.evidence("77.0", list)
+    assert (failure or "") in (found.failure or "") and (skip or "") in (found.skip or "")
+    assert (found.failure is None, found.skip is None) == (failure is None, skip is None)

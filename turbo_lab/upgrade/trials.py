@@ -12,7 +12,7 @@ from pathlib import Path
 
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.documents.upgrade import UpgradeCase
-from turbo_lab.errors import TurboLabError
+from turbo_lab.errors import JudgementError, StoreError, TurboLabError
 from turbo_lab.gate import checks
 from turbo_lab.gate.policy import Policy
 from turbo_lab.gate.run_checks import quality_checks
@@ -120,6 +120,8 @@ class Trials:
                 return replace(found, drawn=drawn, failure=_draws_nothing(drawn)), measured
             except ProbeError as error:
                 return replace(found, failure=str(error)), None
+            except (JudgementError, StoreError) as error:  # nothing that the version did
+                return replace(found, skip=str(error)), None
 
     def _environment(self, wanted: Sequence[Wanted]) -> Environment | None:
         """Return the environment of requirements; ``None``: they are what is installed here."""
