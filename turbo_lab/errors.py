@@ -31,6 +31,14 @@ class OverrideError(InputError):
     """A word of the command line that a recorded case cannot be drawn with."""
 
 
+class UnfitError(InputError):
+    """Valid settings that cannot be drawn together, such as a LoRA for another model."""
+
+
+class NotOnThisMachineError(InputError):
+    """A valid setting that this machine cannot run, such as float8 on a GPU without it."""
+
+
 class MissingFilesError(TurboLabError):
     """A model, adapter or metric needs files that are not on this machine."""
 

@@ -26,11 +26,10 @@ import numpy as np
 from turbo_lab.analysis import stats
 from turbo_lab.api.sides import compose_side
 from turbo_lab.compare.paired import ScoredImages, apply_holm, compare_metric
-from turbo_lab.compare.sides import draw_side
+from turbo_lab.compare.sides import draw_side, features_of
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.gate import checks
 from turbo_lab.gate.policy import Policy
-from turbo_lab.gate.run_checks import features_of
 from turbo_lab.gate.trials import by_prompt
 from turbo_lab.metrics.evaluate import loaded_extractor
 from turbo_lab.metrics.inputs import unit_rows

@@ -7,12 +7,13 @@ import json
 import numpy as np
 import pytest
 
+from tests.report.comparisons import several_entrants
 from turbo_lab import images
 from turbo_lab.api.results import Comparison, Gate, Sweep, read_picture
 from turbo_lab.documents.compare import CompareReport, ContenderLatency, ContenderMetric
 from turbo_lab.documents.compare import ContenderResult as Contender
 from turbo_lab.documents.gate import CheckResult, GateReport
-from turbo_lab.errors import StoreError
+from turbo_lab.errors import InputError, StoreError
 from turbo_lab.verdict import Verdict
 from turbo_lab.workflows.results import sweep_result
 from turbo_lab.workflows.sweep import Executed
@@ -112,3 +113,14 @@ def test_a_comparison_has_its_contenders() -> None:
     assert list(found.contenders_to_pandas()["metric"]) == ["clip_score", "latency_p50_s"]
     assert list(found.contenders_to_pandas()["value"]) == [0.3, 0.01]
     assert "compare a 1 step: regression" in found._repr_html_()
+
+
+def test_entrants_of_a_comparison_have_a_row_each() -> None:
+    found = Comparison(several_entrants())
+    frame = found.to_pandas("entrants")
+    assert list(frame["label"]) == [one.label for one in found.entrants]
+    assert list(frame["error"].notna()) == [False, False, True]
+    assert frame["latency_ratio"].tolist()[:2] == [1.0, 0.5]
+    assert frame["clip_score_difference_ci95_low"][1] == -0.02
+    with pytest.raises(InputError, match="kind=entrant: unknown. Did you mean entrants?"):
+        found.to_pandas("entrant")  # type: ignore[arg-type]

@@ -79,8 +79,10 @@ def test_a_gate_returns_its_verdict(tmp_path: Path) -> None:
 def test_sides_are_checked_as_on_the_command_line() -> None:
     with pytest.raises(InputError, match="^compare: name the baselines"):
         api.compare(model="nano-turbo")
-    with pytest.raises(InputError, match="^compare: the candidate is a grid of 2 cells"):
+    with pytest.raises(InputError, match="^compare: nano-turbo 1 step seed=1 draws other prompts"):
         api.compare(candidate={"seed": [1, 2]})
+    with pytest.raises(InputError, match="^compare: the baseline is a grid of 2 cells"):
+        api.compare(baseline={"dtype": ["float32", "bfloat16"]})
     with pytest.raises(InputError, match="^candidate.gate: the policy judges both sides"):
         api.gate(candidate={"gate": "release"})
 

@@ -11,6 +11,7 @@ import pytest
 from turbo_lab.api.entrants import CompareWords
 from turbo_lab.api.selection import compose_points
 from turbo_lab.cli.main import main
+from turbo_lab.compare.entrant import Entrant
 from turbo_lab.errors import InputError, StoreError
 from turbo_lab.planning.resolved_sweep import resolve_points
 
@@ -168,7 +169,8 @@ def test_other_commands_say_which_ones_take_a_selection(
 
 def test_compare_takes_the_first_chosen_cell_as_the_candidate(swept: dict[str, Any]) -> None:
     word = select(swept, 5, 0)
-    candidate, (baseline,) = CompareWords.split([word, "num_threads=1"]).entrants()
+    (candidate,), (baseline,) = CompareWords.split([word, "num_threads=1"]).entrants()
+    assert isinstance(candidate, Entrant) and isinstance(baseline, Entrant)
     assert candidate.label == "nano-turbo 2 steps guidance_scale=0 lora=ink@0.8"
     assert baseline.label == "nano-turbo 1 step guidance_scale=0 lora=none"
     assert candidate.is_chosen and baseline.is_chosen

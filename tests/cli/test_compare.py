@@ -73,7 +73,10 @@ def test_variants_of_one_model_are_told_apart(
         (["model=nano-turbo"], "compare: name the baselines"),
         (["baselines=nano-lcmm", *SMALL], "Did you mean nano-lcm?"),
         (["baselines=nano-lcm", "--html", "/proc/none/c.html"], "cannot be written"),
-        (["baselines=nano-lcm", "num_inference_steps=1,2", *SMALL], "one value per key"),
+        (["candidate.dtype=bfloat16", "num_inference_steps=1,2", *SMALL], "one value per key"),
+        (["baselines=nano-lcm,nano-sdxl", "lora=flat,ink", *SMALL], "2 candidates and 2 baselines"),
+        (["candidate.quantization=int8wo,int9", *SMALL], "quantization=int9: "),
+        (["baselines=nano-lcm", "--json", "--markdown"], "both print the result; pass one of them"),
     ],
 )
 def test_wrong_words_are_exit_2(
@@ -103,3 +106,30 @@ def test_two_sizes_are_named_before_anything_is_drawn(
     )
     assert main(["compare", *SMALL, "candidate.dtype=bfloat16"]) in (0, 1, 3)
     assert "metrics of two sizes" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_several_candidates_in_one_table_and_one_that_cannot_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = [word for word in SMALL if not word.startswith("num_images")]
+    words = ["compare", *small, "num_images=64", "device=cpu", "prompts=scenes-heldout"]
+    words.append("candidate.quantization=int8wo,float8dq")
+    assert main([*words, "--json", "--html", "c.html"]) == 3
+    values = json.loads(capsys.readouterr().out)
+    assert values["reference"] == "nano-turbo 1 step"
+    first, second, failed = values["entrants"]
+    assert (first["latency_ratio"], first["psnr_db"]) == (1.0, None)
+    assert second["label"] == "nano-turbo 1 step quantization=int8wo" and second["error"] is None
+    assert second["psnr_db"] > 20 and 0 < second["worst_tile_ssim"] < 1
+    assert second["weights_bytes"] < first["weights_bytes"]
+    low, high = second["clip_score_ci95"]
+    assert low <= second["clip_score_difference"] <= high
+    assert second["frechet_difference"] is not None and second["frechet_ci95"] is not None
+    assert failed["error"].startswith("quantization=float8dq: needs a GPU")
+    assert "quantization=float8dq" in (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert main([*words, "--markdown"]) == 3
+    text = capsys.readouterr().out
+    assert text.startswith("| entrant | ") and "\n| quantization=int8wo | " in text
+    assert "\n| quantization=float8dq | failed |" in text and text.endswith("</details>\n")

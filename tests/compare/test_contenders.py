@@ -1,4 +1,4 @@
-"""Contenders: the number of steps at which a baseline takes as long as the candidate."""
+"""Contenders: which are drawn, at how many steps, and what is left when one fails."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import pytest
 
 from tests.recipes import PARAMETERS, RECIPE
 from tests.small_sweeps import small_sweep
+from turbo_lab.compare import contenders
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.contenders import (
-    Contender,
-    Entrant,
-    compare_entrants,
-    steps_of_equal_latency,
-)
+from turbo_lab.compare.contenders import compare_entrants, compare_report, steps_of_equal_latency
+from turbo_lab.compare.entrant import Contender, Entrant, FailedEntrant
 from turbo_lab.environment import Fingerprint
-from turbo_lab.errors import InputError
-from turbo_lab.store.record import LatencySummary, Timing
+from turbo_lab.errors import InputError, JudgementError, NotOnThisMachineError
+from turbo_lab.store.record import LatencySummary, Measurement, Timing
+from turbo_lab.verdict import Direction
 
 
 def timed(steps: int, p50: float, unet: float) -> Contender:
@@ -74,4 +72,102 @@ def test_an_entrant_of_another_strength_is_refused_before_anything_is_drawn(
         Entrant(small_sweep(tiny_sdxl_dir, *words, f"strength={strength}")) for strength in (0.5, 1)
     )
     with pytest.raises(InputError, match=r"at strength=0\.5, .* at strength=1: such images do not"):
-        compare_entrants(candidate, [baseline])
+        compare_entrants([candidate], [baseline])
+
+
+@pytest.fixture
+def entrants(tiny_sdxl_dir: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Entrant]:
+    """Entrants with scores and times of their own; ``bad`` cannot be drawn."""
+    sweep = small_sweep(tiny_sdxl_dir)
+    names = ("base", "good", "slow", "bad", "same")
+
+    def draw(entrant: Entrant) -> Contender:
+        (name,) = entrant.label_words
+        if name == "bad":
+            raise JudgementError("bad could not be drawn: no memory")
+        seconds = 0.2 if name == "slow" else 0.1
+        contender = timed(1, seconds, seconds / 2)
+        values = [0.5 + 0.1 * index + (0.05 if name == "good" else 0.0) for index in range(8)]
+        measured = replace(
+            contender.measured,
+            record_id="base" if name == "same" else name,
+            keys=tuple((f"prompt {index}", index) for index in range(8)),
+            measurements=(
+                Measurement(
+                    name="clip_score",
+                    value=sum(values) / 8,
+                    unit="cosine",
+                    n=8,
+                    direction=Direction.HIGHER,
+                    fingerprint="f",
+                    ci95=None,
+                    per_image=tuple(values),
+                    note=None,
+                ),
+            ),
+        )
+        return replace(contender, label=entrant.label, measured=measured)
+
+    monkeypatch.setattr(contenders, "draw", draw)
+    monkeypatch.setattr(contenders, "drawn_entrant", lambda one: drawn(one, draw))
+    return {name: Entrant(sweep, (name,)) for name in names}
+
+
+def drawn(entrant: Entrant | FailedEntrant, draw: object) -> Contender:
+    if isinstance(entrant, FailedEntrant):
+        raise entrant.error
+    assert callable(draw)
+    found = draw(entrant)
+    assert isinstance(found, Contender)
+    return found
+
+
+def label(name: str) -> str:
+    return f"tiny-sdxl 1 step {name}"
+
+
+def test_several_candidates_share_one_baseline(entrants: dict[str, Entrant]) -> None:
+    failed = FailedEntrant("float8", NotOnThisMachineError("needs a GPU"))
+    candidates = [entrants[name] for name in ("good", "bad", "slow", "same")]
+    found = compare_entrants([*candidates, failed], [entrants["base"]])
+    assert list(found.contenders) == [label("base"), label("good"), label("slow")]
+    assert found.reference.label == label("base") and found.candidate.label == label("good")
+    assert found.failed == {
+        label("bad"): "bad could not be drawn: no memory",
+        "float8": "needs a GPU",
+    }
+    assert [row.name for row in found.rows] == [
+        f"clip_score / {label('good')}",
+        f"clip_score / {label('slow')}",
+    ]
+    differences = [row.difference for row in found.rows]
+    assert differences == [pytest.approx(0.05), pytest.approx(0.0)]
+    report = compare_report(found)
+    assert (report.candidate, report.reference) == (label("good"), label("base"))
+    assert [one.label for one in report.entrants][:3] == list(found.contenders)
+    assert [one.error is None for one in report.entrants] == [True, True, True, False, False]
+    assert list(report.prompts) == [label("good"), label("slow")]
+
+
+def test_of_several_baselines_one_may_fail(entrants: dict[str, Entrant]) -> None:
+    baselines = [entrants["bad"], entrants["base"]]
+    found = compare_entrants([entrants["good"]], baselines)
+    assert list(found.failed) == [label("bad")] and found.reference.label == label("good")
+    variant = compare_entrants([entrants["good"]], [entrants["base"]], is_candidate_reference=False)
+    assert variant.reference.label == label("base")
+
+
+def test_too_few_entrants_are_an_error(entrants: dict[str, Entrant]) -> None:
+    base, bad, same = (entrants[name] for name in ("base", "bad", "same"))
+    with pytest.raises(JudgementError, match="no memory"):
+        compare_entrants([bad], [base])
+    with pytest.raises(JudgementError, match="no memory"):
+        compare_entrants([base], [bad])
+    with pytest.raises(JudgementError, match="no memory"):
+        compare_entrants([bad, bad], [base])
+    with pytest.raises(InputError, match=r"the baseline equals the candidate \(tiny-sdxl 1 step"):
+        compare_entrants([base], [same])
+    with pytest.raises(InputError, match="every candidate equals the baseline"):
+        compare_entrants([same, base], [base])
+    with pytest.raises(InputError, match="2 candidates and 2 baselines; pass one value per key"):
+        compare_entrants([base, same], [base, same])

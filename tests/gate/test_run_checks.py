@@ -12,6 +12,7 @@ import pytest
 
 from tests.compare.test_baseline import made
 from tests.small_sweeps import small_sweep
+from turbo_lab.compare.sides import features_of
 from turbo_lab.gate.inputs import gate_inputs
 from turbo_lab.gate.performance_checks import Instruments
 from turbo_lab.gate.policy import Policy
@@ -19,7 +20,6 @@ from turbo_lab.gate.run_checks import (
     DrawnSides,
     all_checks,
     draw_sides,
-    features_of,
     quality_checks,
 )
 from turbo_lab.images import read_png

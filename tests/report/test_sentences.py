@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.comparisons import compare_report
+from tests.report.comparisons import compare_report, several_entrants
 from tests.report.gates import awkward_report, check_result, gate_report, with_origin
 from tests.report.results import sweep_result, with_cell
 from turbo_lab.documents.compare import FidelityMetric, PromptExtremes
@@ -20,12 +20,17 @@ from turbo_lab.report.markdown import gate_markdown
 from turbo_lab.report.sentences import (
     OUTCOMES,
     case_lines,
+    compare_title,
     contender_latencies,
+    differences_title,
     gate_origin,
     gate_outcome,
     latency_note,
     per_call,
     prompt_changes,
+    prompt_sides,
+    prompts_title,
+    same_images,
     time_taken,
 )
 from turbo_lab.report.text.compare import print_compare
@@ -159,3 +164,18 @@ def test_a_candidate_that_only_gains_loses_on_no_prompt() -> None:
         ("gains most on", (("a key", 0.2),)),
         ("loses most on", (("a cat", -0.1),)),
     ]
+
+
+def test_titles_of_one_candidate_and_of_several() -> None:
+    one, label = compare_report(), "slow 4 steps"
+    assert compare_title(one) == "fast 1 steps against slow 4 steps"
+    assert differences_title(one) == "fast 1 steps against"
+    assert prompts_title(one, label) == "against slow 4 steps, fast 1 steps"
+    assert prompt_sides(one, label) == ("fast 1 steps", label)
+    assert same_images(one, label) == "same prompts and seeds, against slow 4 steps"
+    several, label = several_entrants(), "base 1 step dtype=x"
+    assert compare_title(several) == "dtype=x against base 1 step"
+    assert differences_title(several) == "against base 1 step"
+    assert prompts_title(several, label) == "against base 1 step, base 1 step dtype=x"
+    assert prompt_sides(several, label) == (label, "base 1 step")
+    assert same_images(several, label) == "same prompts and seeds, base 1 step dtype=x"

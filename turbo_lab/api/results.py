@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from turbo_lab.api.frames import FrameKind, FrameRows, frame_of, interval
 from turbo_lab.api.tables import checks_html, sweep_html
-from turbo_lab.documents.compare import CompareReport, ContenderResult
+from turbo_lab.documents.compare import CompareReport, ContenderResult, EntrantResult
 from turbo_lab.documents.gate import CheckResult, GateReport
 from turbo_lab.documents.sweep import CellResult, ImageFile, SweepCounts, SweepResult
-from turbo_lab.errors import StoreError
+from turbo_lab.errors import StoreError, unknown_name
 from turbo_lab.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -108,9 +108,21 @@ class Comparison:
         """The candidate, then the baselines."""
         return self.document.contenders
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """Return a data frame with one row per metric and baseline."""
-        return _checks_frame(self.rows)
+    @property
+    def entrants(self) -> tuple[EntrantResult, ...]:
+        """The reference and every other entrant, also those that failed."""
+        return self.document.entrants
+
+    def to_pandas(self, kind: Literal["rows", "entrants"] = "rows") -> pandas.DataFrame:
+        """Return a data frame with one row per metric and baseline, or one row per entrant.
+
+        Raises :class:`InputError` for another kind.
+        """
+        if kind == "rows":
+            return _checks_frame(self.rows)
+        if kind == "entrants":
+            return frame_of(_entrant_row(one) for one in self.entrants)
+        raise unknown_name("kind", str(kind), ("rows", "entrants"))
 
     def contenders_to_pandas(self) -> pandas.DataFrame:
         """Return a data frame with one row per metric of each contender, latency included."""
@@ -204,6 +216,19 @@ def _checks_frame(checks: Iterable[CheckResult]) -> pandas.DataFrame:
         rows.append(row | ends | {"verdict": str(check.verdict), "direction": str(check.direction)})
     order = ("name", "verdict", "value", "baseline", "difference", "ci95_low", "ci95_high")
     return frame_of(rows, order)
+
+
+def _entrant_row(one: EntrantResult) -> dict[str, object]:
+    """Return the fields of an entrant, with each end of an interval in a separate column."""
+    row: dict[str, object] = {}
+    for name, value in asdict(one).items():
+        if name.endswith("_ci95"):
+            low, high = value or (None, None)
+            what = name.replace("_ci95", "_difference_ci95")
+            row |= {f"{what}_low": low, f"{what}_high": high}
+        else:
+            row[name] = value
+    return row
 
 
 def _contender_rows(one: ContenderResult) -> Iterable[dict[str, object]]:

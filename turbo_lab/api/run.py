@@ -90,14 +90,15 @@ def compare(
     config_dir: OwnGroups = None,
     **keys: object,
 ) -> Comparison:
-    """Compare a model with baselines, or two variants of one, on the same prompts and seeds.
+    """Compare a model with baselines, or variants of one, on the same prompts and seeds.
 
     ``baselines``: names of models. ``candidate`` and ``baseline``: dictionaries of keys that
     belong to one side. ``published``: add tables of published values to the document. Everything
     else is as in :func:`sweep`.
     """
     from turbo_lab.api.entrants import CompareWords
-    from turbo_lab.compare.contenders import compare_entrants, compare_report, size_warnings
+    from turbo_lab.compare.contenders import compare_entrants, compare_report
+    from turbo_lab.compare.entrant import size_warnings
     from turbo_lab.compare.published import published_tables
 
     models = [baselines] if isinstance(baselines, str) else list(baselines)
@@ -105,10 +106,14 @@ def compare(
     own += ["published=on"] if published else []
     named = CompareWords.split([*all_words("compare", words, keys), *own])
     with _turn("compare", progress, config_dir):
-        candidate, others = named.entrants()
-        for text in size_warnings(candidate, others):
+        candidates, others = named.entrants()
+        for text in size_warnings(candidates, others):
             StderrProgress().note(f"warning: {text}")
-        found = compare_entrants(candidate, others)
+        found = compare_entrants(
+            candidates, others, is_candidate_reference=named.is_candidate_reference
+        )
+        for label, reason in found.failed.items():
+            StderrProgress().note(f"warning: {label} failed: {reason}")
         report = compare_report(found, published_tables() if named.is_published else None)
     return Comparison(report)
 

@@ -7,188 +7,195 @@ candidate.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turbo_lab.analysis.pareto import Estimate, pareto
-from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.beginnings import Beginning, check_same_beginning
+from turbo_lab.compare.entrant import (
+    METRICS,
+    Contender,
+    Entrant,
+    Entrants,
+    FailedEntrant,
+    check_pairs,
+    draw,
+    drawn_entrant,
+)
+from turbo_lab.compare.entrant_table import Distances, entrant_results
 from turbo_lab.compare.paired import (
     ScoredImages,
     apply_holm,
     compare_metric,
     winners_and_losers,
 )
-from turbo_lab.compare.sides import draw_side
 from turbo_lab.documents.compare import (
     CompareReport,
     ContenderEnergy,
     ContenderLatency,
     ContenderMetric,
     ContenderResult,
-    FidelityMetric,
     PromptExtremes,
     PublishedTables,
     SourceImages,
 )
 from turbo_lab.documents.gate import CheckResult
-from turbo_lab.documents.sweep import latest_timing
-from turbo_lab.errors import InputError, JudgementError
+from turbo_lab.errors import InputError, TurboLabError
 from turbo_lab.planning.random_weights import refuse_random_weights
-from turbo_lab.planning.resolved_sweep import ResolvedSweep, measuring, vary
 from turbo_lab.request.recipe import fewest_steps
-from turbo_lab.request.request import Request
-from turbo_lab.store.record import Timing
 from turbo_lab.untrusted.redaction import redact
 from turbo_lab.verdict import Verdict, worst
 
 if TYPE_CHECKING:
-    from turbo_lab.golden.distances import Embed
     from turbo_lab.report.html.pictures import Picture
 
-METRICS = ("clip_score", "r_precision")
 _MOST_STEPS = 50
 # Calls whose medians differ by less than this, relatively, count as equally long.
 _EQUAL_LATENCY = 0.1
 
 
-@dataclass(frozen=True)
-class Entrant:
-    """One side to compare, at its own settings."""
-
-    sweep: ResolvedSweep
-    """Resolved sweep with exactly one cell."""
-    label_words: tuple[str, ...] = ()
-    """Label words that distinguish it from other entrants of its model and steps."""
-    is_chosen: bool = False
-    """``True`` if a person chose exactly this cell: it is compared at no other settings."""
-
-    @property
-    def label(self) -> str:
-        """Model, number of steps and label words."""
-        request = self.sweep.cells[0].request
-        steps = request.num_inference_steps
-        unit = "step" if steps == 1 else "steps"
-        return " ".join([request.model, str(steps), unit, *map(redact, self.label_words)])
-
-    def at(self, steps: int) -> Entrant:
-        """Return the entrant with another number of steps."""
-
-        def change(request: Request) -> Request:
-            return dataclasses.replace(request, num_inference_steps=steps)
-
-        return replace(self, sweep=vary(self.sweep, change))
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One entrant, drawn and timed."""
-
-    label: str
-    """Label of the entrant, such as ``nano-sdxl 25 steps``."""
-    measured: Baseline
-    """Measurements, in the form of a baseline."""
-    timing: Timing
-    """Result of the timing lane."""
-    images: Mapping[str, Path]
-    """PNG file of the first image of each prompt."""
-    sources: Mapping[str, str] = field(default_factory=dict)
-    """Name of each source image's file, by digest; empty for text to image."""
-
-    @property
-    def steps(self) -> int:
-        """Number of denoising steps."""
-        return self.measured.parameters.num_inference_steps
+Pair = tuple[Contender, Contender]
+"""A candidate and the baseline that it is compared with."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Result of comparing a candidate with its baselines."""
+    """Result of comparing a candidate with its baselines, or several with one baseline."""
 
     verdict: Verdict
     """Worst verdict of all rows."""
     candidate: Contender
-    """Candidate of the comparison."""
+    """Candidate of the comparison; the first one if there are several."""
     contenders: Mapping[str, Contender]
-    """Candidate and baselines, by label."""
+    """The side that all are compared with and every other, by label."""
     rows: tuple[CheckResult, ...]
     """Paired differences, after Holm's correction over all of them."""
+    reference: Contender
+    """Contender that the table of entrants compares with."""
+    pairs: Mapping[str, Pair]
+    """Candidate and baseline of each comparison, by the label of the side that varies."""
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Why entrants could not be run or scored, by label."""
 
 
-def compare_entrants(candidate: Entrant, baselines: Sequence[Entrant]) -> Comparison:
-    """Draw and time all entrants, each baseline in three fair ways, and compare them.
+def compare_entrants(
+    candidates: Entrants, baselines: Entrants, *, is_candidate_reference: bool = True
+) -> Comparison:
+    """Draw and time all entrants and compare them.
 
-    Raises ``InputError`` if no baseline differs from the candidate, a model has random weights
-    or two entrants begin from different images, ``JudgementError`` if an entrant cannot be drawn,
-    timed or scored.
+    One candidate is compared with each baseline in three fair ways; several candidates are
+    compared with one baseline at its own settings. ``is_candidate_reference``: whether the table
+    compares with the one candidate, as with other models, or with its first baseline.
+
+    An entrant that fails is left out and named, if others remain. Raises ``InputError`` if no side
+    differs, images do not pair, begin from different images or come from random weights, and
+    ``JudgementError`` if too few can be drawn, timed or scored.
     """
     remedy = "compare the speed of two pipelines with turbo-lab bench candidate.KEY=VALUE"
-    for entrant in (candidate, *baselines):
-        refuse_random_weights(entrant.sweep, "compare", remedy)
-    own = Beginning.of(candidate.label, candidate.sweep)
-    for entrant in baselines:
-        check_same_beginning("compare", own, Beginning.of(entrant.label, entrant.sweep))
-    drawn = draw(candidate)
+    for entrant in (*candidates, *baselines):
+        if isinstance(entrant, Entrant):
+            refuse_random_weights(entrant.sweep, "compare", remedy)
+    check_pairs(candidates, baselines)
+    first, *others = (
+        Beginning.of(one.label, one.sweep)
+        for one in (*candidates, *baselines)
+        if isinstance(one, Entrant)
+    )
+    for other in others:
+        check_same_beginning("compare", first, other)
+    if len(candidates) > 1:
+        return _several_candidates(candidates, baselines)
+    return _one_candidate(candidates[0], baselines, is_candidate_reference)
+
+
+def _one_candidate(
+    candidate: Entrant | FailedEntrant, baselines: Entrants, is_candidate_reference: bool
+) -> Comparison:
+    """Compare one candidate with each baseline in three fair ways."""
+    drawn = drawn_entrant(candidate)
+    failed: dict[str, TurboLabError] = {}
     found: dict[str, tuple[str, Contender]] = {}
     for entrant in baselines:
-        for way, baseline in _ways(drawn, entrant):
+        try:
+            ways = _ways(drawn, entrant)
+        except TurboLabError as error:
+            failed[entrant.label] = error
+            continue
+        for way, baseline in ways:
             found.setdefault(baseline.measured.record_id, (way, baseline))
     if not found:
-        raise InputError(
-            f"compare: the baseline equals the candidate ({drawn.label}); pass a key that differs, "
-            "such as candidate.dtype=bfloat16"
-        )
+        raise _nothing_differs(failed, f"the baseline equals the candidate ({drawn.label})")
     contenders, rows = {drawn.label: drawn}, []
     for way, baseline in found.values():
         contenders[baseline.label] = baseline
-        rows += _rows(drawn, baseline, way)
+        rows += _rows(drawn, baseline, f"{baseline.label} ({way})")
+    first = next(baseline for _, baseline in found.values())
+    pairs = {one.label: (drawn, one) for one in contenders.values() if one is not drawn}
+    reference = drawn if is_candidate_reference else first
+    return _comparison(drawn, contenders, rows, reference=reference, pairs=pairs, failed=failed)
+
+
+def _several_candidates(candidates: Entrants, baselines: Entrants) -> Comparison:
+    """Compare each candidate with the one baseline, at the settings that were given."""
+    if len(baselines) != 1:
+        raise InputError(
+            f"compare: {len(candidates)} candidates and {len(baselines)} baselines; pass one value "
+            "per key for the candidate, or one baseline"
+        )
+    reference = drawn_entrant(baselines[0])
+    failed: dict[str, TurboLabError] = {}
+    contenders, rows = {reference.label: reference}, []
+    records = {reference.measured.record_id}
+    for entrant in candidates:
+        try:
+            candidate = drawn_entrant(entrant)
+        except TurboLabError as error:
+            failed[entrant.label] = error
+            continue
+        if candidate.measured.record_id not in records:  # equal settings are one entrant
+            records.add(candidate.measured.record_id)
+            contenders[candidate.label] = candidate
+            rows += _rows(candidate, reference, f"{candidate.label}")
+    drawn = [one for one in contenders.values() if one is not reference]
+    if not drawn:
+        raise _nothing_differs(failed, f"every candidate equals the baseline ({reference.label})")
+    pairs = {one.label: (one, reference) for one in drawn}
+    return _comparison(drawn[0], contenders, rows, reference=reference, pairs=pairs, failed=failed)
+
+
+def _comparison(
+    candidate: Contender,
+    contenders: Mapping[str, Contender],
+    rows: Sequence[CheckResult],
+    *,
+    reference: Contender,
+    pairs: Mapping[str, Pair],
+    failed: Mapping[str, TurboLabError],
+) -> Comparison:
     corrected = tuple(apply_holm(rows))
-    return Comparison(worst([row.verdict for row in corrected]), drawn, contenders, corrected)
+    return Comparison(
+        verdict=worst([row.verdict for row in corrected]),
+        candidate=candidate,
+        contenders=contenders,
+        rows=corrected,
+        reference=reference,
+        pairs=pairs,
+        failed={label: redact(" ".join(str(error).split())) for label, error in failed.items()},
+    )
 
 
-def size_warnings(candidate: Entrant, baselines: Sequence[Entrant]) -> list[str]:
-    """Return a warning for each baseline whose images have another size than the candidate's."""
-    size = _size(candidate)
-    return [
-        f"{entrant.label} is drawn at {_size(entrant)} and {candidate.label} at {size}: metrics of "
-        "two sizes differ by the size, and no two images are compared; give resolution once, for "
-        "both"
-        for entrant in baselines
-        if _size(entrant) != size
-    ]
+def _nothing_differs(failed: Mapping[str, TurboLabError], what: str) -> TurboLabError:
+    """Return the error of the first entrant that failed, or that none differs."""
+    return next(iter(failed.values()), None) or InputError(
+        f"compare: {what}; pass a key that differs, such as candidate.dtype=bfloat16"
+    )
 
 
-def _size(entrant: Entrant) -> str:
-    recipe = entrant.sweep.cells[0].recipe
-    return f"{recipe.width}x{recipe.height}"
-
-
-def draw(entrant: Entrant) -> Contender:
-    """Draw, measure and time one entrant, as far as the store does not hold the results.
-
-    Raises :class:`JudgementError` if it cannot be drawn, timed or scored.
-    """
-    label = entrant.label
-    side = draw_side(label, measuring(entrant.sweep, METRICS, "short"))
-    timing = latest_timing(side.done.store, side.done.record)
-    if timing is None:
-        raise JudgementError(f"compare: {label}: could not be timed")
-    scored = {m.name for m in side.measured.measurements}
-    notes = {m.name: m.note for m in side.done.measurements[side.done.record.record_id]}
-    lacking = [f"{name}: {notes.get(name)}" for name in METRICS if name not in scored]
-    if lacking:
-        raise JudgementError(f"compare: {label}: has no values per image ({'; '.join(lacking)})")
-    origins = side.done.record.provenance.sources or {}
-    names = {digest: origin.name for digest, origin in origins.items()}
-    return Contender(label, side.measured, timing, side.first_images(), names)
-
-
-def _ways(candidate: Contender, entrant: Entrant) -> list[tuple[str, Contender]]:
+def _ways(candidate: Contender, entrant: Entrant | FailedEntrant) -> list[tuple[str, Contender]]:
     """Draw a baseline at each of its settings, once: its own, equal steps, equal latency."""
-    own = draw(entrant)
+    own = drawn_entrant(entrant)
+    assert isinstance(entrant, Entrant)
     if entrant.is_chosen:
         is_same = own.measured.record_id == candidate.measured.record_id
         return [] if is_same else [("as chosen", own)]
@@ -226,30 +233,40 @@ def steps_of_equal_latency(candidate: Contender, own: Contender, equal: Contende
     )
 
 
-def _rows(candidate: Contender, baseline: Contender, way: str) -> list[CheckResult]:
-    """Compare with a margin of zero: ``pass`` is at least as good, ``regression`` is worse."""
+def _rows(candidate: Contender, baseline: Contender, name: str) -> list[CheckResult]:
+    """Compare with a margin of zero: ``pass`` is at least as good, ``regression`` is worse.
+
+    ``name``: the side that varies, for the names of the rows.
+    """
     rows = []
     for measured in candidate.measured.measurements:
         here, there = (side.measured.scored(measured.name) for side in (candidate, baseline))
         if here is not None and there is not None:
             row = compare_metric(here, there, margin=0.0)
-            rows.append(replace(row, name=f"{measured.name} / {baseline.label} ({way})"))
+            rows.append(replace(row, name=f"{measured.name} / {name}"))
     return rows
 
 
 def compare_report(found: Comparison, published: PublishedTables | None = None) -> CompareReport:
     """Return what a comparison reports; ``published``: values to show in separate tables."""
-    contenders = found.contenders
+    contenders, distances = found.contenders, Distances()
     return CompareReport(
         verdict=found.verdict,
         candidate=found.candidate.label,
         rows=found.rows,
         contenders=tuple(_contender(item) for item in contenders.values()),
         pareto=tuple(_pareto(list(contenders.values()))),
-        prompts=_prompts(found.candidate, contenders),
-        fidelity=_fidelity(found.candidate, contenders),
+        prompts=_prompts(found.pairs),
+        fidelity={
+            label: rows
+            for label, (candidate, baseline) in found.pairs.items()
+            if (rows := distances.between(candidate, baseline))
+        },
         sources=_sources(found.candidate),
         published=published,
+        reference=found.reference.label,
+        entrants=entrant_results(contenders, found.reference, found.failed, distances),
+        environment=dict(found.reference.measured.fingerprint.keys),
     )
 
 
@@ -277,43 +294,6 @@ def pictures(
         label: {prompt: read[str(image)] for prompt, image in images.items() if str(image) in read}
         for label, images in shown.items()
     }
-
-
-def _fidelity(
-    candidate: Contender, contenders: Mapping[str, Contender]
-) -> dict[str, tuple[FidelityMetric, ...]]:
-    """Return how far the candidate's images are from those of each variant of the same model."""
-    from turbo_lab.golden.embedding import image_embedding
-
-    embed = image_embedding()
-    return {
-        label: _image_distances(candidate, other, embed)
-        for label, other in contenders.items()
-        if label != candidate.label and _is_variant(other, candidate)
-    }
-
-
-def _is_variant(other: Contender, candidate: Contender) -> bool:
-    """Return whether two contenders should draw nearly the same images: one model, one size."""
-    mine, theirs = candidate.measured.parameters, other.measured.parameters
-    return (theirs.model, theirs.resolution) == (mine.model, mine.resolution)
-
-
-def _image_distances(
-    candidate: Contender, other: Contender, embed: Embed
-) -> tuple[FidelityMetric, ...]:
-    """Compare the first image of each prompt that both contenders have."""
-    import numpy as np
-
-    from turbo_lab import images
-    from turbo_lab.metrics.paired import paired_fidelity
-
-    prompts = [prompt for prompt in candidate.images if prompt in other.images]
-    first, second = (
-        np.stack([images.read_png(side.images[prompt])[0] for prompt in prompts])
-        for side in (candidate, other)
-    )
-    return tuple(paired_fidelity(first, second, prompts, (embed(first), embed(second))))
 
 
 def _contender(item: Contender) -> ContenderResult:
@@ -344,15 +324,12 @@ def _pareto(contenders: Sequence[Contender]) -> list[str]:
     return pareto(points)
 
 
-def _prompts(
-    candidate: Contender, contenders: Mapping[str, Contender]
-) -> dict[str, PromptExtremes]:
-    """Return, for each baseline, the prompts where the candidate gains and loses most."""
+def _prompts(pairs: Mapping[str, Pair]) -> dict[str, PromptExtremes]:
+    """Return, for each pair, the prompts where its candidate gains and loses most."""
     found = {}
-    for label, other in contenders.items():
-        if label != candidate.label:
-            won, lost = winners_and_losers(_clip_score(candidate), _clip_score(other))
-            found[label] = PromptExtremes(gains=tuple(won), losses=tuple(lost))
+    for label, (candidate, baseline) in pairs.items():
+        won, lost = winners_and_losers(_clip_score(candidate), _clip_score(baseline))
+        found[label] = PromptExtremes(gains=tuple(won), losses=tuple(lost))
     return found
 
 

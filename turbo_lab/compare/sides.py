@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from turbo_lab.compare.baseline import Baseline, baseline_from
+from turbo_lab.compare.paired import Key
 from turbo_lab.errors import InputError, JudgementError, TurboLabError
 from turbo_lab.planning.resolved_sweep import ResolvedSweep
 from turbo_lab.progress import StderrProgress
 from turbo_lab.store.record import CellStatus
-from turbo_lab.store.store import images_of
+from turbo_lab.store.store import images_of, read_image
+from turbo_lab.workflows import results
 from turbo_lab.workflows.executed import Executed
 from turbo_lab.workflows.sweep import run_sweep
 
@@ -77,3 +81,14 @@ def draw_side(name: str, sweep: ResolvedSweep) -> Side:
         raise JudgementError(f"{name} could not be drawn: {record.error}")
     measurements = done.measurements.get(record.record_id, ())
     return Side(done, baseline_from("drawn now", done.store, record, measurements))
+
+
+def features_of(side: Side) -> tuple[list[Key], np.ndarray, tuple[str, str]]:
+    """Return (prompt, seed) and features of every image, and the extractor's name and digest."""
+    from turbo_lab.metrics.evaluate import loaded_extractor
+
+    rows = images_of(side.done.store, side.done.record)
+    pixels = np.stack([read_image(path, pixel_sha256) for path, pixel_sha256, *_ in rows])
+    extractor = loaded_extractor(results.metric_context(side.sweep.options.metrics, []))
+    keys = [(prompt, seed) for _, _, prompt, seed in rows]
+    return keys, extractor.image_features(pixels), (extractor.name, extractor.digest)

@@ -81,6 +81,43 @@ class SourceImages:
 
 
 @dataclass(frozen=True)
+class EntrantResult:
+    """One entrant next to the reference, which every entrant is compared with."""
+
+    label: str
+    """Label of the entrant."""
+    error: str | None = None
+    """Reason why it could not be run or scored, in one line. ``None``: it was."""
+    lpips: float | None = None
+    """Mean LPIPS to the reference's images. ``None``: no images to pair, or no LPIPS weights."""
+    psnr_db: float | None = None
+    """Mean PSNR to the reference's images, in dB; infinite if all are equal. ``None``: no images to
+    pair."""
+    worst_tile_ssim: float | None = None
+    """SSIM of the least similar tile of all images. ``None``: no images to pair."""
+    clip_score_difference: float | None = None
+    """CLIP score minus the reference's, paired. ``None``: this is the reference, or it failed."""
+    clip_score_ci95: Interval | None = None
+    """95% interval of the CLIP score's difference. ``None``: it cannot be given."""
+    frechet_difference: float | None = None
+    """Fréchet distance minus the reference's. ``None``: this is the reference, it failed, or there
+    are fewer images than features."""
+    frechet_ci95: Interval | None = None
+    """95% interval of the Fréchet distance's difference. ``None``: it cannot be given."""
+    latency_p50_s: float | None = None
+    """Median time per call, in seconds. ``None``: it failed."""
+    latency_ratio: float | None = None
+    """Median time per call over the reference's; below 1 is faster. ``None``: it failed."""
+    peak_memory_bytes: int | None = None
+    """Peak memory of the device, or of the process on a CPU, in bytes. ``None``: it failed."""
+    joules_per_image: float | None = None
+    """Energy per image, in joules. ``None``: the device has no meter, or it failed."""
+    weights_bytes: int | None = None
+    """Size of the weights in memory, in bytes. ``None``: it failed, or an earlier version timed
+    it."""
+
+
+@dataclass(frozen=True)
 class PromptExtremes:
     """Prompts on which the candidate differs most from one baseline."""
 
@@ -179,18 +216,27 @@ class CompareReport:
     verdict: Verdict
     """Worst verdict of all rows."""
     candidate: str
-    """Label of the candidate."""
+    """Label of the candidate; of the first one if there are several."""
     rows: tuple[CheckResult, ...]
     """One row per metric and baseline, with a margin of zero: ``pass`` is at least as good."""
     contenders: tuple[ContenderResult, ...]
-    """The candidate, then the baselines."""
+    """The candidate, then the baselines; with several candidates, the baseline comes first."""
     pareto: tuple[str, ...]
     """Labels that no other dominates in CLIP score and latency, as far as intervals can tell."""
     prompts: Mapping[str, PromptExtremes]
-    """Prompts on which the candidate gains and loses most, by label of the baseline."""
+    """Prompts on which the candidate gains and loses most, by label of the baseline; with several
+    candidates, by label of the candidate."""
     fidelity: Mapping[str, tuple[FidelityMetric, ...]]
-    """Distances of its images from those of each variant of the same model, by label."""
+    """Distances of its images from those of each variant of the same model, by label; with several
+    candidates, of each from the baseline, by label of the candidate."""
     sources: SourceImages | None = field(default=None, metadata=OMITTED)
     """Source images of all contenders. Absent for text to image."""
     published: PublishedTables | None = field(default=None, metadata=OMITTED)
     """Published values. Absent unless ``published=on``."""
+    reference: str = ""
+    """Label of the entrant that the others are compared with in ``entrants``: the baseline, or the
+    candidate if ``baselines`` names other models."""
+    entrants: tuple[EntrantResult, ...] = ()
+    """The reference and every other entrant, also those that failed; one table for all."""
+    environment: Mapping[str, str | int] = field(default_factory=dict)
+    """Fingerprint keys of the reference: device, versions, threads."""

@@ -49,6 +49,9 @@ class CellTiming:
     compiled the same. ``None``: nothing is compiled."""
     graph_pool_bytes: int | None = None
     """Device memory of the pipeline's CUDA graphs, in bytes. ``None``: it has none."""
+    weights_bytes: int | None = None
+    """Size of the pipeline's weights in memory, quantised ones with their scales, in bytes.
+    ``None``: written by a version that did not record it."""
 
     @classmethod
     def of(cls, timing: Timing) -> CellTiming:
@@ -66,6 +69,7 @@ class CellTiming:
             energy=timing.energy,
             compile_s=timing.compile_s,
             graph_pool_bytes=timing.graph_pool_bytes,
+            weights_bytes=timing.weights_bytes,
             host_busy=timing.host_busy,
         )
 

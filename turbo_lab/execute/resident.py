@@ -123,6 +123,15 @@ class ResidentPipeline:
         assert self._pipeline is not None, "nothing is loaded yet"
         return self._pipeline
 
+    @property
+    def weights_bytes(self) -> int:
+        """Size of the pipeline's weights in memory, in bytes; LoRAs that are on it count."""
+        from turbo_lab.runtime.memory import weights_bytes
+
+        pipeline = self.pipeline
+        parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2)
+        return weights_bytes(parts)
+
     def holds(self, recipe: Recipe) -> bool:
         """Return whether the recipe's model is loaded, whichever adapters are on it."""
         return self._model == _model_key(recipe)

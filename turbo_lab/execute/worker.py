@@ -225,6 +225,7 @@ class Worker:
             found,
             compile_s=None if compilation is None else compilation.seconds - compiled_s,
             graph_pool_bytes=None if graphs is None else graphs.num_bytes,
+            weights_bytes=self.resident.weights_bytes,
         )
 
     @contextmanager

@@ -15,8 +15,8 @@ from functools import partial
 import numpy as np
 
 from turbo_lab.compare.baseline import Baseline
-from turbo_lab.compare.paired import Key, NotComparableError, compare_metric
-from turbo_lab.compare.sides import Side, draw_side
+from turbo_lab.compare.paired import NotComparableError, compare_metric
+from turbo_lab.compare.sides import Side, draw_side, features_of
 from turbo_lab.documents.gate import CheckResult
 from turbo_lab.errors import TurboLabError
 from turbo_lab.gate import checks
@@ -188,18 +188,6 @@ def _frechet(margin: float, sides: DrawnSides) -> CheckResult:
         margin=margin,
         num_images=len(keys),
     )
-
-
-def features_of(side: Side) -> tuple[list[Key], np.ndarray, tuple[str, str]]:
-    """Return (prompt, seed) and features of every image, and the extractor's name and digest."""
-    from turbo_lab.metrics.evaluate import loaded_extractor
-    from turbo_lab.store.store import images_of, read_image
-
-    rows = images_of(side.done.store, side.done.record)
-    pixels = np.stack([read_image(path, pixel_sha256) for path, pixel_sha256, *_ in rows])
-    extractor = loaded_extractor(results.metric_context(side.sweep.options.metrics, []))
-    keys = [(prompt, seed) for _, _, prompt, seed in rows]
-    return keys, extractor.image_features(pixels), (extractor.name, extractor.digest)
 
 
 def _golden_checks(policy: Policy, model: str) -> Iterator[CheckResult]:

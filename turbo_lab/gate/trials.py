@@ -16,7 +16,7 @@ import numpy as np
 
 from turbo_lab.compare.baseline import Baseline
 from turbo_lab.compare.paired import Key, apply_holm
-from turbo_lab.compare.sides import Side, draw_side
+from turbo_lab.compare.sides import Side, draw_side, features_of
 from turbo_lab.documents.gate import (
     BlindnessOutcome,
     CatchRate,
@@ -43,7 +43,7 @@ from turbo_lab.gate.mutation import (
 )
 from turbo_lab.gate.policy import Policy
 from turbo_lab.gate.run import GateResult, gate_report, judge
-from turbo_lab.gate.run_checks import draw_sides, features_of, quality_checks
+from turbo_lab.gate.run_checks import draw_sides, quality_checks
 from turbo_lab.planning.resolved_sweep import ResolvedSweep, measuring, vary, with_store
 from turbo_lab.request.request import LoraUse, Request
 from turbo_lab.verdict import Verdict

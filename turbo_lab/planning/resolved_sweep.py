@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from turbo_lab import environment
 from turbo_lab.documents.plan import PlanCell, PlanResult, PlanWork, RowsPlanned
 from turbo_lab.environment import Fingerprint
-from turbo_lab.errors import InputError
+from turbo_lab.errors import InputError, UnfitError
 from turbo_lab.identity import digest
 from turbo_lab.planning.cell_keys import CellKeys
 from turbo_lab.planning.forecast import forecast
@@ -93,7 +93,7 @@ def resolve_points(points: Sequence[GridPoint], *, may_lack_weights: bool = Fals
     with waiting("resolving models and prompts"):  # hashes weights that are new here
         cells = tuple(resolve(point.values, point.axes, library, point.given) for point in points)
     if cells[0].misfit is not None and all(cell.misfit is not None for cell in cells):
-        raise InputError(cells[0].misfit)
+        raise UnfitError(cells[0].misfit)
     library.refuse_unfit()
     fingerprint = environment.fingerprint(device=options.device, num_threads=options.num_threads)
     return ResolvedSweep(options, cells, library, fingerprint)

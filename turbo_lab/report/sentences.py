@@ -106,9 +106,47 @@ def _medians(calls: Sequence[int], sizes: Sequence[int]) -> str:
     return f"p50 ms: median of {shown} calls, {per_call(sizes)}"
 
 
-def same_images(label: str) -> str:
-    """Return the title of the distances from one baseline."""
-    return f"same prompts and seeds, against {label}"
+def _has_one_candidate(report: CompareReport) -> bool:
+    """Return whether one candidate is compared with baselines, not several with one baseline."""
+    return report.contenders[0].label == report.candidate
+
+
+def compare_title(report: CompareReport) -> str:
+    """Return who is compared with whom."""
+    labels = [one.label for one in report.contenders]
+    if _has_one_candidate(report):
+        others = ", ".join(label for label in labels if label != report.candidate)
+        return f"{report.candidate} against {others}"
+    candidates = [label for label in labels if label != report.reference]
+    short = (label.removeprefix(f"{report.reference} ") for label in candidates)
+    return f"{', '.join(short)} against {report.reference}"
+
+
+def differences_title(report: CompareReport) -> str:
+    """Return the title of the paired differences, whose rows name the side that varies."""
+    if _has_one_candidate(report):
+        return f"{report.candidate} against"
+    return f"against {report.reference}"
+
+
+def prompts_title(report: CompareReport, label: str) -> str:
+    """Return who gains or loses on prompts, and against whom; ``label``: the side that varies."""
+    if _has_one_candidate(report):
+        return f"against {label}, {report.candidate}"
+    return f"against {report.reference}, {label}"
+
+
+def prompt_sides(report: CompareReport, label: str) -> tuple[str, str]:
+    """Return the labels of candidate and baseline; ``label``: the side that varies."""
+    is_one = _has_one_candidate(report)
+    return (report.candidate, label) if is_one else (label, report.reference)
+
+
+def same_images(report: CompareReport, label: str) -> str:
+    """Return the title of the distances between two sides; ``label``: the side that varies."""
+    if _has_one_candidate(report):
+        return f"same prompts and seeds, against {label}"
+    return f"same prompts and seeds, {label}"
 
 
 def distance_name(row: FidelityMetric) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from turbo_lab import environment
 from turbo_lab.cards.conf import ConfigNode
-from turbo_lab.errors import InputError
+from turbo_lab.errors import InputError, NotOnThisMachineError
 
 LOOPS = ("stock", "exact")
 GRAPHS = ("none", "cuda")
@@ -124,12 +124,12 @@ class PipelineKeys:
             self._check_cpu(dtype)
             return
         if self.attention == "flash" and dtype == "float32":
-            raise InputError(
+            raise NotOnThisMachineError(
                 "attention=flash: takes float16 and bfloat16 on a GPU; use attention=efficient, "
                 "or dtype=float16"
             )
         if self.quantization.endswith("dq") and self.compile == "none":
-            raise InputError(
+            raise NotOnThisMachineError(
                 f"quantization={self.quantization}: some 20 times slower on a GPU unless the UNet "
                 "is compiled; add compile=default"
             )
@@ -137,13 +137,13 @@ class PipelineKeys:
         capability = gpu and tuple(map(int, gpu.compute_capability.split(".")))
         if self.quantization == "float8dq" and capability and capability < _FLOAT8_CAPABILITY:
             assert gpu is not None
-            raise InputError(
+            raise NotOnThisMachineError(
                 f"quantization=float8dq: {gpu.name} has no float8 products (compute capability "
                 f"{gpu.compute_capability}, needs 8.9); use int8dq, or float8wo"
             )
         if self.tf32 in ("convolutions", "all") and capability and capability < _TF32_CAPABILITY:
             assert gpu is not None
-            raise InputError(
+            raise NotOnThisMachineError(
                 f"tf32={self.tf32}: {gpu.name} has no TF32 (compute capability "
                 f"{gpu.compute_capability}, needs 8.0); use tf32=auto"
             )
@@ -165,7 +165,7 @@ class PipelineKeys:
             f"quantization={self.quantization}: dtype=float16 gives other pictures on a CPU; use "
             "float32 or bfloat16": self.quantization != "none" and dtype == "float16",
         }
-        _raise_first(refused)
+        _raise_first(refused, NotOnThisMachineError)
 
     def _check_exclusions(self, has_lora: bool) -> None:
         offloads, compiles = self.offload != "none", self.compile != "none"
@@ -186,10 +186,10 @@ class PipelineKeys:
         _raise_first(refused)
 
 
-def _raise_first(refused: Mapping[str, bool]) -> None:
+def _raise_first(refused: Mapping[str, bool], error: type[InputError] = InputError) -> None:
     for text, is_refused in refused.items():
         if is_refused:
-            raise InputError(text)
+            raise error(text)
 
 
 SWITCHES: tuple[str, ...] = tuple(key.name for key in fields(PipelineKeys) if key.type == "bool")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+from collections.abc import Iterable, Iterator
 
 import torch
 
@@ -44,3 +45,22 @@ def give_back_what_is_freed() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
+
+
+def weights_bytes(modules: Iterable[torch.nn.Module]) -> int:
+    """Return the size of the weights of modules, as they are kept in memory.
+
+    A quantised weight counts with its scales. Weights that two modules share count twice.
+    """
+    tensors = (one for module in modules for one in (*module.parameters(), *module.buffers()))
+    return sum(part.nbytes for one in tensors for part in _plain_tensors(one))
+
+
+def _plain_tensors(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield the tensors that a subclass such as torchao's is made of; any other is one itself."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        yield tensor
+        return
+    names, _ = tensor.__tensor_flatten__()
+    for name in names:
+        yield from _plain_tensors(getattr(tensor, name))

@@ -234,6 +234,9 @@ class Timing:
     graph_pool_bytes: int | None = None
     """Device memory of the pipeline's CUDA graphs. ``None``: it has none, or an older version
     wrote this."""
+    weights_bytes: int | None = None
+    """Size of the pipeline's weights in memory, quantised ones with their scales, in bytes.
+    ``None``: an older version wrote this."""
 
 
 def document(kind: str, value: object) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tests.report.browser import run_in_page
-from tests.report.comparisons import NASTY, compare_report, with_energy
+from tests.report.comparisons import NASTY, compare_report, several_entrants, with_energy
 from turbo_lab.compare.published import published_tables
 from turbo_lab.documents.compare import SourceImages
 from turbo_lab.images import encode_png
@@ -55,6 +55,23 @@ def test_the_source_images_of_all_contenders_are_named() -> None:
     page = compare_page(replace(compare_report(), sources=sources), {})
     assert "all begin from &lt;b&gt;photos at strength 0.5: boat.png." in page
     assert "begin from" not in compare_page(compare_report(), {})
+
+
+def test_several_entrants_have_one_table_and_failures_say_why() -> None:
+    found = run_in_page(
+        compare_page(several_entrants(), {}),
+        """
+        const rows = [...document.querySelectorAll("#entrants tbody tr")];
+        found.rows = rows.map((row) => row.cells[0].textContent + ": " + row.cells[1].textContent);
+        found.why = document.querySelector("#entrants .errors").textContent;
+        """,
+    )
+    assert found == {
+        "errors": [],
+        "rows": ["base 1 step: -", "dtype=x: 41.25", "quantization=float8dq: failed"],
+        "why": "failed: quantization=float8dq: needs | a GPU",
+    }
+    assert 'id="entrants"' not in compare_page(compare_report(), {})
 
 
 def test_energy_is_a_column_if_it_was_measured() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.comparisons import compare_report, with_energy
+from tests.report.comparisons import compare_report, several_entrants, with_energy
 from turbo_lab.compare.published import PROTOCOLS, published_tables
 from turbo_lab.documents.compare import SourceImages
 from turbo_lab.report.text.compare import print_compare
@@ -47,3 +47,13 @@ def test_each_protocol_has_a_table_if_asked_for(capsys: pytest.CaptureFixture[st
     assert "none with a value measured here" in " ".join(printed.split())
     print_compare(compare_report())
     assert "dmd2" not in capsys.readouterr().out
+
+
+def test_entrants_have_one_table_and_failures_say_why(capsys: pytest.CaptureFixture[str]) -> None:
+    print_compare(several_entrants())
+    text = " ".join(capsys.readouterr().out.split())
+    assert "failed: quantization=float8dq: needs | a GPU" in text
+    assert "against base 1 step result" in text
+    assert "against base 1 step, base 1 step dtype=x gains most on" in text.replace("\n", " ")
+    print_compare(compare_report())
+    assert "entrant" not in capsys.readouterr().out

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.comparisons import compare_report, with_energy
+from tests.report.comparisons import compare_report, several_entrants, with_energy
 from tests.report.gates import awkward_report, check_result, gate_report
 from tests.report.results import ENERGY, TIMING, latency, sweep_result
 from turbo_lab.compare.published import published_tables
@@ -91,6 +91,15 @@ def comparison() -> CompareReport:
     return replace(found, fidelity={"slow 4 steps": rows}, published=published_tables())
 
 
+def wide_table() -> CompareReport:
+    """Return a comparison of several entrants with every column."""
+    found = several_entrants()
+    figures = {"lpips": 0.01234, "joules_per_image": 12.34, "psnr_db": 43.21}
+    distance = {"frechet_difference": -0.01234, "frechet_ci95": (-0.0312, 0.0123)}
+    entrants = tuple(replace(one, **figures, **distance) for one in found.entrants)
+    return replace(found, entrants=entrants)
+
+
 def mutation() -> GateMutation:
     """Return a gate's verdicts on two faults by six checks."""
     checks = ("clip_score", "r_precision", "goldens", "latency", "memory", "energy")
@@ -156,6 +165,7 @@ PRINTERS: dict[str, Callable[[], None]] = {
     ),
     "doctor": lambda: doctor.print_diagnosis(diagnosis()),
     "compare": lambda: compare.print_compare(comparison()),
+    "compare, several entrants": lambda: compare.print_compare(wide_table()),
     "gate": lambda: gate.print_gate(
         gate_report(check_result("inconclusive", (-0.0312, 0.0123), value=0.81234, note=LONG))
     ),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from turbo_lab.documents.compare import CompareReport, PublishedTables
 from turbo_lab.report.columns import Column, plain_column
+from turbo_lab.report.entrants import entrant_table, failure_lines, table_notes
 from turbo_lab.report.html.gate import check_table
 from turbo_lab.report.html.page import Heading, Html, join, page, section, table, tag
 from turbo_lab.report.html.pairs import PAIR_SCRIPTS, Pictures, prompt_pairs
@@ -18,11 +19,14 @@ from turbo_lab.report.sentences import (
     DIFFERENCES,
     ON_FRONT,
     OUTCOMES,
+    compare_title,
     contender_latencies,
     contender_sources,
     distance_name,
     mean_text,
     prompt_changes,
+    prompt_sides,
+    prompts_title,
     same_images,
 )
 from turbo_lab.verdict import Direction
@@ -40,6 +44,7 @@ def compare_page(report: CompareReport, pictures: Pictures) -> str:
     quality, latency = _columns(report)
     columns = [*quality, latency, *_energy(report)]
     parts = [
+        ("entrants", "Entrants", _entrants(report)),
         ("contenders", "Contenders", _contenders(report, columns)),
         ("tradeoff", "Trade-off", _tradeoffs(labels, quality, latency)),
         ("differences", "Differences", _differences(report)),
@@ -49,7 +54,7 @@ def compare_page(report: CompareReport, pictures: Pictures) -> str:
     ]
     shown = [(identity, name, body) for identity, name, body in parts if body is not None]
     return page(
-        f"{report.candidate} against {', '.join(x for x in labels if x != report.candidate)}",
+        compare_title(report),
         None,
         *(section(identity, name, body) for identity, name, body in shown),
         kind="turbo-lab compare",
@@ -105,10 +110,26 @@ def _fidelity(report: CompareReport) -> Html:
     heads = [Heading("distance"), *(Heading(name, True) for name in ("mean (95%)", "worst"))]
     for label, found in report.fidelity.items():
         rows = [(distance_name(row), mean_text(row), number(row.worst)) for row in found]
-        groups += [tag("h3", same_images(label)), table(heads, rows)]
+        groups += [tag("h3", same_images(report, label)), table(heads, rows)]
         notes = [tag("li", f"{row.name}: {row.note}") for row in found if row.note]
         groups += [tag("ul", *notes, class_="notes soft")] if notes else []
     return join(*groups)
+
+
+def _entrants(report: CompareReport) -> Html | None:
+    """Return every entrant next to the reference; nothing for an earlier version's document."""
+    found = entrant_table(report)
+    if not found.rows:
+        return None
+    heads = [Heading("entrant"), *(Heading(name, True) for name in found.heads)]
+    rows: list[list[object]] = [[label, *values] for label, values in found.rows]
+    rows += [[label, "failed", *[""] * (len(found.heads) - 1)] for label, _ in found.failures]
+    failures = [tag("li", line) for line in failure_lines(found)]
+    return join(
+        table(heads, rows),
+        *(tag("p", text, class_="soft legend") for text in table_notes(report)),
+        tag("ul", *failures, class_="errors") if failures else None,
+    )
 
 
 def _contenders(report: CompareReport, columns: Sequence[Column]) -> Html:
@@ -138,9 +159,8 @@ def _prompts(report: CompareReport, pictures: Pictures) -> Html:
     groups: list[Html] = []
     for label, found in report.prompts.items():
         for title, pairs in prompt_changes(found):
-            candidate = report.candidate
-            groups.append(tag("h3", f"against {label}, {candidate} {title}"))
-            groups.append(prompt_pairs(pairs, (candidate, label), pictures))
+            groups.append(tag("h3", f"{prompts_title(report, label)} {title}"))
+            groups.append(prompt_pairs(pairs, prompt_sides(report, label), pictures))
     return join(*groups)
 
 

@@ -14,6 +14,7 @@ from turbo_lab.documents.compare import (
     FidelityMetric,
     PublishedTables,
 )
+from turbo_lab.report.entrants import entrant_table, failure_lines, table_notes
 from turbo_lab.report.markdown import difference, number, published_columns
 from turbo_lab.report.sentences import (
     DIFFERENCES,
@@ -21,10 +22,12 @@ from turbo_lab.report.sentences import (
     OUTCOMES,
     contender_latencies,
     contender_sources,
+    differences_title,
     distance_name,
     listed_prompts,
     mean_text,
     prompt_changes,
+    prompts_title,
     same_images,
 )
 from turbo_lab.report.text.layout import Head, number_heads, print_table
@@ -49,20 +52,38 @@ def print_compare(report: CompareReport) -> None:
         if note is not None:
             console.print(note, markup=False, highlight=False)
     console.print()
+    _print_entrants(console, report)
     _print_differences(console, report)
     for label, found in report.fidelity.items():
-        _print_fidelity(console, label, found)
+        _print_fidelity(console, same_images(report, label), found)
     for label, extremes in report.prompts.items():
-        console.print(f"\nagainst {label}, {report.candidate}", markup=False, highlight=False)
+        console.print(f"\n{prompts_title(report, label)}", markup=False, highlight=False)
         for title, pairs in prompt_changes(extremes):
             console.print(f"{title}: {listed_prompts(pairs)}", markup=False, highlight=False)
     if report.published is not None:
         _print_published(console, report.published)
 
 
+def _print_entrants(console: Console, report: CompareReport) -> None:
+    """Print every entrant next to the reference, and why some have failed."""
+    table = entrant_table(report)
+    if not table.rows:
+        return
+    heads = [Head("entrant"), *number_heads(*table.heads)]
+    blanks = ("",) * (len(table.heads) - 1)
+    rows = [(escape(label), *values) for label, values in table.rows]
+    rows += [(escape(label), "failed", *blanks) for label, _ in table.failures]
+    print_table(console, heads, rows)
+    for note in table_notes(report):
+        console.print(note, style="dim", highlight=False, markup=False)
+    for line in failure_lines(table):
+        console.print(line, highlight=False, markup=False)
+    console.print()
+
+
 def _print_differences(console: Console, report: CompareReport) -> None:
     """Print the paired difference of each metric from each baseline."""
-    titles = (f"{escape(report.candidate)} against", "result", "difference (95%)", "detectable")
+    titles = (escape(differences_title(report)), "result", "difference (95%)", "detectable")
     heads = [Head(title) for title in titles]
     rows = [
         [
@@ -77,9 +98,9 @@ def _print_differences(console: Console, report: CompareReport) -> None:
     console.print(DIFFERENCES, style="dim", highlight=False)
 
 
-def _print_fidelity(console: Console, label: str, found: Sequence[FidelityMetric]) -> None:
+def _print_fidelity(console: Console, title: str, found: Sequence[FidelityMetric]) -> None:
     """Print how far images of the same prompts and seeds are from each other."""
-    heads = [Head(escape(same_images(label))), *number_heads("mean (95%)", "worst")]
+    heads = [Head(escape(title)), *number_heads("mean (95%)", "worst")]
     rows = [[distance_name(row), mean_text(row), number(row.worst) or "-"] for row in found]
     console.print()
     print_table(console, heads, rows)
