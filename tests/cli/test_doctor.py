@@ -36,7 +36,7 @@ def test_a_sound_installation_is_ready_and_nothing_is_left(
     status, why = found["model sdxl-turbo"]
     assert status == "note" and why.endswith("turbo-lab models get sdxl-turbo")
     counts = [int(n) for n in re.findall(r"(\d+) at T[01]", found["goldens"][1])]
-    assert found["goldens"][0] == "ok" and sum(counts) == 13
+    assert found["goldens"][0] == "ok" and sum(counts) == 14
     assert "clip_score" in found["baseline release"][1]
     assert "will be made" in found["store"][1]
     assert list(tmp_path.iterdir()) == []
