@@ -69,6 +69,8 @@ def test_the_page_in_a_browser() -> None:
         found.sideBySide = all("#case-one details tbody tr").map(
           (r) => [...r.cells].map((c) => c.textContent).join(" "));
         found.sections = all("section").length;
+        const [first, , heat0] = all("#case-one figure img").map((i) => i.offsetWidth);
+        found.sameWidth = first === heat0 && first > 64;
         $("#case-one button.opens").click();
         const slider = $(".viewer input.slider");
         slider.value = 20; slider.dispatchEvent(new Event("input"));
@@ -110,6 +112,7 @@ def test_the_page_in_a_browser() -> None:
         "cut": "20%",
         "sides": "expected | actual",
         "asStored": True,
+        "sameWidth": True,
         "themed": True,
         "sorted": ["bare", "one", "passes"],
         "focusable": True,

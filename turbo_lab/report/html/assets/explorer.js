@@ -76,14 +76,15 @@ function move(direction, { image }) {
   const list = direction === "ArrowLeft" || direction === "ArrowRight"
     ? tiles.arranged()
     : shownImages().filter(same);
-  const next = list[(list.indexOf(image) + by + list.length) % list.length];
+  const at = list.findIndex(({ key }) => key === image.key);
+  const next = list[(at + by + list.length) % list.length];
   return next ? itemOf(next) : null;
 }
 
 // The image to compare with, if none is pinned: the same one of the cell before.
 function partner({ image }) {
   const same = shownImages().filter((one) => one.prompt === image.prompt && one.seed === image.seed);
-  const other = same[same.indexOf(image) - 1] ?? same[1] ?? same[0];
+  const other = same[same.findIndex(({ key }) => key === image.key) - 1] ?? same[1] ?? same[0];
   return other ? itemOf(other) : null;
 }
 

@@ -11,6 +11,7 @@ function index(data) {
     )].join(" ").toLowerCase();
     for (const image of cell.images) {
       image.cell = cell;
+      image.key = `${cell.cell_id}/${image.row}`; // the same when a server sends the data again
       image.text = `${cell.text} ${data.prompts[image.prompt].toLowerCase()} seed=${image.seed}`;
     }
   });

@@ -27,26 +27,23 @@ function keep() {
 }
 keep();
 
-const idOf = (image) => `${image.cell.cell_id}/${image.row}`;
-
 turboLab.marks = {
   get isKept() { return isKept; },
-  of: (image) => marks.get(idOf(image)) ?? null,
+  of: (image) => marks.get(image.key) ?? null,
   toggle(image, kind) {
-    const id = idOf(image);
-    if (marks.get(id) === kind) marks.delete(id);
-    else marks.set(id, kind);
+    if (marks.get(image.key) === kind) marks.delete(image.key);
+    else marks.set(image.key, kind);
     keep();
     document.dispatchEvent(new CustomEvent("marked", { detail: image }));
   },
   // Marks of images that the page shows; it may show fewer than before.
   count: (kind) => turboLab.data.cells.flatMap((cell) => cell.images.filter(
-    (one) => marks.get(`${cell.cell_id}/${one.row}`) === kind,
+    (one) => marks.get(one.key) === kind,
   )).length,
   // The document that cells=FILE reads. Only images of this page count.
   selection() {
     const chosen = (kind) => turboLab.data.cells.flatMap((cell) => {
-      const images = cell.images.filter((one) => marks.get(`${cell.cell_id}/${one.row}`) === kind);
+      const images = cell.images.filter((one) => marks.get(one.key) === kind);
       if (!images.length) return [];
       return [{
         cell_id: cell.cell_id,

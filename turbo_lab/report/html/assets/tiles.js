@@ -173,7 +173,7 @@ function adopt(lane) {
   if (!current?.isConnected) {
     const wanted = current?.image;
     const tiles = [...lane.querySelectorAll(".tile")];
-    const same = tiles.find((tile) => tile.image === wanted);
+    const same = tiles.find((tile) => tile.image.key === wanted?.key);
     const again = same ?? (lane === lanes[0] ? tiles[0] : null);
     if (again) stop(again);
   }
@@ -335,9 +335,9 @@ tabs.addEventListener("keydown", (event) => {
 });
 
 function tileFor(image) {
-  const lane = lanes.find((one) => one.images.includes(image));
+  const lane = lanes.find((one) => one.images.some(({ key }) => key === image.key));
   lane?.fill();
-  return [...(lane?.querySelectorAll(".tile") ?? [])].find((tile) => tile.image === image);
+  return [...(lane?.querySelectorAll(".tile") ?? [])].find((tile) => tile.image.key === image.key);
 }
 
 // ---- what the page may ask
@@ -360,7 +360,7 @@ turboLab.tiles = {
   // Images in the order in which they are arranged.
   arranged: () => lanes.flatMap((lane) => lane.images),
   repaint(image) {
-    for (const tile of grid.querySelectorAll(".tile")) if (tile.image === image) paint(tile);
+    for (const tile of grid.querySelectorAll(".tile")) if (tile.image.key === image.key) paint(tile);
   },
   restart() {
     readDimensions();
