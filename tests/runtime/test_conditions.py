@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 
 import pytest
@@ -91,3 +92,18 @@ def test_a_log_holds_a_reading_each() -> None:
     log.read()
     first, second = log.readings
     assert first.other_cores is None and first.gpu is None is second.gpu
+
+
+def test_a_reading_tells_how_busy_the_machine_is() -> None:
+    log = ConditionsLog("cpu")
+    log.read()
+    end = time.perf_counter() + 0.2
+    while time.perf_counter() < end:  # work of this process counts as well
+        pass
+    log.read()
+    first, second = log.readings
+    assert first.cpu_percent is None
+    assert second.cpu_percent is not None and 0 < second.cpu_percent <= 100
+    assert second.memory_used_bytes is not None and second.memory_used_bytes > 1 << 20
+    assert second.memory_percent is not None and 0 < second.memory_percent < 100
+    assert first.at is not None and second.at is not None and second.at > first.at

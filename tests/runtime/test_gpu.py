@@ -32,6 +32,8 @@ def nvml(**answers: Any) -> SimpleNamespace:
         "nvmlDeviceGetClockInfo": 1980,
         "nvmlDeviceGetTemperature": 55,
         "nvmlDeviceGetComputeRunningProcesses": [object(), object()],
+        "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=97, memory=40),
+        "nvmlDeviceGetMemoryInfo": SimpleNamespace(used=3 << 30, total=80 << 30),
     } | answers
     constants = {"NVML_CLOCK_SM": 1, "NVML_CLOCK_MEM": 2, "NVML_TEMPERATURE_GPU": 0}
     return SimpleNamespace(
@@ -41,15 +43,20 @@ def nvml(**answers: Any) -> SimpleNamespace:
 
 def test_a_reading_has_units_for_people() -> None:
     reasons = ("power cap", "software thermal slowdown")
-    assert GpuReader(nvml(), None).read() == GpuReading(1980, 1980, 55, 350.5, reasons, 2)
+    assert GpuReader(nvml(), None).read() == GpuReading(
+        1980, 1980, 55, 350.5, reasons, 2, 97, 3 << 30, 80 << 30
+    )
 
 
 def test_what_the_driver_refuses_is_none() -> None:
     refused = nvml(
-        nvmlDeviceGetPowerUsage=NvmlError(), nvmlDeviceGetCurrentClocksThrottleReasons=NvmlError()
+        nvmlDeviceGetPowerUsage=NvmlError(),
+        nvmlDeviceGetCurrentClocksThrottleReasons=NvmlError(),
+        nvmlDeviceGetMemoryInfo=NvmlError(),
     )
     reading = GpuReader(refused, None).read()
     assert reading.power_w is None and reading.throttle is None and reading.clock_mhz == 1980
+    assert reading.memory_used_bytes is None and reading.memory_total_bytes is None
     with pytest.raises(ZeroDivisionError):  # a bug of ours is no silence of the driver's
         GpuReader(nvml(nvmlDeviceGetPowerUsage=ZeroDivisionError()), None).read()
 

@@ -7,8 +7,11 @@ warnings drawn from them. A reading is taken between timed calls, never in one.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import psutil
 
 from turbo_lab.runtime.gpu import GpuReading, open_gpu
 from turbo_lab.runtime.host import CpuReading, HostLoad, busy_threshold, read_cpu, running_names
@@ -32,6 +35,15 @@ class Conditions:
     """Clock, temperature, throttling."""
     gpu: GpuReading | None
     """State of the device; ``None`` on a CPU or without NVML."""
+    at: float | None = None
+    """Moment of the reading, in seconds since 1970 UTC."""
+    cpu_percent: float | None = None
+    """Share of all cores that were busy since the last reading, this process included, in
+    percent; ``None`` for the first one."""
+    memory_used_bytes: int | None = None
+    """Memory of the machine that is in use, in bytes."""
+    memory_percent: float | None = None
+    """Share of the machine's memory that is in use, in percent."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +72,23 @@ class ConditionsLog:
     def read(self) -> None:
         """Take a reading; the first one when sampling begins, so that no clock is an idle GPU's."""
         others = self._block.other_cores() if self._readings else None
+        busy = self._block.busy_percent() if self._readings else None
+        memory = psutil.virtual_memory()
         self._block = HostLoad()
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         gpu = self._gpu.read() if self._gpu else None
-        self._readings.append(Conditions(load, others, read_cpu(), gpu))
+        self._readings.append(
+            Conditions(
+                load_average=load,
+                other_cores=others,
+                cpu=read_cpu(),
+                gpu=gpu,
+                at=round(time.time(), 3),
+                cpu_percent=busy,
+                memory_used_bytes=int(memory.used),
+                memory_percent=100 * memory.used / memory.total,
+            )
+        )
 
     @property
     def readings(self) -> tuple[Conditions, ...]:

@@ -39,6 +39,12 @@ class GpuReading:
     """Reasons why the clocks are held down; empty if they are not."""
     num_processes: int | None
     """Number of processes with a context on the device, this one included."""
+    utilization_percent: float | None = None
+    """Share of the driver's last sample during which a kernel ran, in percent."""
+    memory_used_bytes: int | None = None
+    """Memory of the device that is in use by any process, in bytes."""
+    memory_total_bytes: int | None = None
+    """Memory of the device, in bytes."""
 
 
 class GpuReader:
@@ -52,6 +58,7 @@ class GpuReader:
         nvml, handle = self._nvml, self._handle
         clock = nvml.nvmlDeviceGetClockInfo
         bits = self._ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
+        memory = self._ask(lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
         return GpuReading(
             clock_mhz=self._ask(lambda: clock(handle, nvml.NVML_CLOCK_SM)),
             memory_clock_mhz=self._ask(lambda: clock(handle, nvml.NVML_CLOCK_MEM)),
@@ -61,6 +68,9 @@ class GpuReader:
             power_w=self.power_w(),
             throttle=None if bits is None else throttle_reasons(int(bits)),
             num_processes=self._ask(lambda: len(nvml.nvmlDeviceGetComputeRunningProcesses(handle))),
+            utilization_percent=self._ask(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu),
+            memory_used_bytes=None if memory is None else int(memory.used),
+            memory_total_bytes=None if memory is None else int(memory.total),
         )
 
     def energy_j(self) -> float | None:

@@ -76,6 +76,11 @@ class HostLoad:
         wall, busy, own = (after - before for after, before in zip(end, self._start, strict=True))
         return max(0.0, busy - own) / wall
 
+    def busy_percent(self) -> float | None:
+        """Return the share of all cores that were busy, in percent; ``None`` below 50 ms."""
+        wall, busy, _ = (b - a for a, b in zip(self._start, self._now(), strict=True))
+        return None if wall < 0.05 else min(100.0, 100 * busy / wall / (os.cpu_count() or 1))
+
     def warning(self) -> str | None:
         """Return a warning if others kept more than :func:`busy_threshold` busy, else ``None``."""
         others, count = self.other_cores(), os.cpu_count() or 1
