@@ -60,8 +60,8 @@ def test_a_sweep_that_was_cut_off_is_there_and_killed(
     def statuses() -> dict[str, str]:
         return {run.info.run_name: run.info.status for run in client.search_runs([experiment])}
 
-    name = f"sweep nano-turbo {whole['sweep_id'][:8]}"
-    assert statuses() == {name: "KILLED", "num_inference_steps=1": "FINISHED"}
+    name = f"sweep {whole['sweep_id'][:8]} nano-turbo"
+    assert statuses() == {name: "KILLED", "1 step": "FINISHED"}
     assert main(["sync", "store=made"]) == 0
     assert "cut off: 1 of 2 cells; its command resumes it" in capsys.readouterr().out
     # Resumed, with tracking on: the same runs, and the missing one.
@@ -69,8 +69,8 @@ def test_a_sweep_that_was_cut_off_is_there_and_killed(
     assert main(resumed) == 0
     assert statuses() == {
         name: "FINISHED",
-        "num_inference_steps=1": "FINISHED",
-        "num_inference_steps=2": "FINISHED",
+        "1 step": "FINISHED",
+        "2 steps": "FINISHED",
     }
 
 

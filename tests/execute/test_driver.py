@@ -49,6 +49,9 @@ def test_failed_cell_of_a_local_model_is_tried_again(
     code, second = sweep(folder, capsys)
     assert code == 0
     assert [cell["status"] for cell in second["cells"]] == ["reused", "done", "reused"]
+    times = [[cell.get("drawn_s") for cell in sweep["cells"]] for sweep in (first, second)]
+    assert times[0][0] == times[1][0] > 0, "a cell that is reused keeps its time"
+    assert times[0][1] is None and times[1][1] > 0
     record = json.loads(Path(second["cells"][1]["record"]).read_text())
     assert record["status"] == "done" and record["error"] is None
 

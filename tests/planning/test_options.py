@@ -68,6 +68,7 @@ def test_every_option_is_read() -> None:
         "tracking.images=sheet",
         "tracking.timeout_s=60",
         "tracking.artifacts=s3://bucket",
+        "tracking.experiment=nightly",
     )
     assert (found.store, found.output) == (Path("s"), Path("o"))
     assert (found.num_threads, found.share, found.may_split) == (3, "batched", True)
@@ -76,7 +77,7 @@ def test_every_option_is_read() -> None:
     assert found.timing is None
     assert found.metrics == MetricOptions(("flagged",), "x", "y", None, "i", "f", "c")
     assert found.tracking == TrackingOptions(
-        "server", "http://localhost:5000", "sheet", 60, "s3://bucket"
+        "server", "http://localhost:5000", "sheet", 60, "s3://bucket", "nightly"
     )
     assert options("tracking=none").tracking == NOT_TRACKED
 
@@ -95,7 +96,9 @@ def test_every_option_is_read() -> None:
             "tracking.images=some",
             "tracking.images=some: unknown. Did you mean none? Valid: all, none, sheet",
         ),
-        ("tracking.kind=remote", "tracking.kind=remote: unknown. Valid: local, none, server"),
+        ("tracking.kind=remote", "tracking.kind=remote: unknown. Valid: auto, local, none, server"),
+        ("tracking=server", "tracking.uri: has no value; write tracking.uri=VALUE, or set MLFLOW_"),
+        ("tracking.experiment=" + "x" * 300, "tracking.experiment: must be a name in one line"),
     ],
 )
 def test_a_wrong_option_names_its_key_and_its_rule(override: str, message: str) -> None:
@@ -129,3 +132,29 @@ def test_a_folder_of_artifacts_is_an_absolute_path(monkeypatch: pytest.MonkeyPat
     for text, place in (("disk", "/tmp/disk"), ("/disk", "/disk"), ("file:///d", "file:///d")):
         node = {"kind": "local", "images": "all", "timeout_s": 1, "artifacts": text}
         assert TrackingOptions.from_config(ConfigNode(node)).artifacts == place
+
+
+def test_mlflows_variables_give_what_no_key_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://lab:5000")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "nightly")
+    found = options("device=cpu").tracking
+    assert (found.kind, found.uri, found.experiment) == ("server", "http://lab:5000", "nightly")
+    named = options("tracking.uri=http://mine:1", "tracking.experiment=mine").tracking
+    assert (named.kind, named.uri, named.experiment) == ("server", "http://mine:1", "mine")
+    local = options("tracking=local").tracking
+    assert (local.kind, local.uri, local.experiment) == ("local", None, "nightly")
+    assert options("tracking=server").tracking.uri == "http://lab:5000"
+    assert options("tracking=none").tracking.kind == "none"
+
+
+def test_a_wrong_variable_is_named_and_its_password_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3/cret@lab")
+    with pytest.raises(InputError) as raised:
+        options("device=cpu")
+    assert str(raised.value).startswith("MLFLOW_TRACKING_URI: not an address of a server")
+    assert "s3" not in str(raised.value)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cret@lab")
+    assert "s3cret" not in repr(options("device=cpu"))
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "two\nlines")
+    with pytest.raises(InputError, match="MLFLOW_EXPERIMENT_NAME: must be a name in one line"):
+        options("device=cpu")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.recipes import PARAMETERS, record
+from tests.recipes import PARAMETERS, RECIPE, record
 from turbo_lab.documents.document import to_document
 from turbo_lab.documents.sweep import (
     CellResult,
@@ -23,7 +23,14 @@ from turbo_lab.documents.timing import CellTiming
 from turbo_lab.environment import Fingerprint
 from turbo_lab.images import encode_png, pixel_sha256
 from turbo_lab.store.provenance import Provenance, SourceOrigin, WeightsOrigin
-from turbo_lab.store.record import CellStatus, EnergySummary, LatencySummary, Measurement
+from turbo_lab.store.record import (
+    CellStatus,
+    EnergySummary,
+    LatencySummary,
+    Measurement,
+    document,
+    dump,
+)
 from turbo_lab.store.store import Store
 from turbo_lab.verdict import Direction
 
@@ -79,7 +86,7 @@ def cell_result(
         aliases=(),
         parameters=replace(PARAMETERS, **axes),
         provenance=MADE_FROM,
-        record=(folder or Path("/store")) / "record.json",
+        record=(folder or Path("/store")) / f"record-{index}.json",
         mlflow_run_id=None,
         metrics={"clip_score": score, "fd/nano-clip": distance} if done else {},
         latency_s=latency(0.1 * (index + 1)) if done else None,
@@ -102,7 +109,10 @@ def _images(index: int, folder: Path) -> tuple[ImageFile, ...]:
 def sweep_result(folder: Path | None) -> SweepResult:
     """Return two steps by two guidances, with images if there is a folder for them."""
     if folder is not None:
-        (folder / "record.json").write_text("{}")
+        for index, steps in enumerate((1, 1, 2, 2)):
+            recipe = replace(RECIPE, num_inference_steps=steps, guidance_scale=index % 2 * 2.0)
+            made = record(record_id=f"a{index}", recipe=recipe, fingerprint=STORE_FINGERPRINT)
+            (folder / f"record-{index}.json").write_text(dump(document("record", made)))
     cells = (
         cell_result(0, {"num_inference_steps": 1, "guidance_scale": 0}, folder),
         cell_result(1, {"num_inference_steps": 1, "guidance_scale": 2}, folder),

@@ -28,7 +28,7 @@ from turbo_lab.tracking import Tracker, TrackingSettings
 def project(folder: Path) -> None:
     """Project one sweep, as ``turbo-lab sweep`` does."""
     sweep = sweep_result(folder)
-    ids = Tracker(TrackingSettings.local(folder, "none")).project(sweep, None)
+    ids = Tracker(TrackingSettings.local(folder, "none")).project(sweep)
     assert sorted(ids) == ["a0", "a1", "a2", "a3"]
 
 

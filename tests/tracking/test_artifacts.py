@@ -59,7 +59,7 @@ def test_a_server_that_lies_writes_nothing_here(tmp_path: Path, victim: Path) ->
         server.artifact_uri = victim.as_uri()
         tracker = Tracker(TrackingSettings(f"http://{server.address}", None, "all"))
         with pytest.raises(IncompleteError, match="names 'file://.*victim' as the place"):
-            tracker.project(sweep_result(tmp_path), None)
+            tracker.project(sweep_result(tmp_path))
     assert (victim / "record.json").read_text() == PRECIOUS
     assert len(list(victim.iterdir())) == 1
 
@@ -115,12 +115,12 @@ def test_a_database_that_came_with_a_project_cannot_name_a_folder(
 ) -> None:
     settings = TrackingSettings.local(tmp_path, "none")
     sweep = sweep_result(tmp_path)
-    Tracker(settings).project(replace(sweep, sweep_id="first", cells=()), None)
+    Tracker(settings).project(replace(sweep, sweep_id="first", cells=()))
     client = MlflowClient(settings.uri)
     client.rename_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id, "other")
     client.create_experiment(EXPERIMENT, victim.as_uri())
     with pytest.raises(IncompleteError, match="did not name"):
-        Tracker(settings).project(sweep, None)
+        Tracker(settings).project(sweep)
     assert len(list(victim.iterdir())) == 1
-    Tracker(replace(settings, chosen=str(victim))).project(sweep, None)
+    Tracker(replace(settings, chosen=str(victim))).project(sweep)
     assert len(list(victim.rglob("record.json"))) > 1

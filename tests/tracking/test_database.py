@@ -72,7 +72,7 @@ def test_first_opening_may_be_stopped_anywhere(tmp_path: Path) -> None:
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     """A folder with one projected sweep."""
-    Tracker(TrackingSettings.local(tmp_path, "none")).project(sweep_result(tmp_path), None)
+    Tracker(TrackingSettings.local(tmp_path, "none")).project(sweep_result(tmp_path))
     return tmp_path
 
 
@@ -93,7 +93,7 @@ def change(folder: Path, *statements: str) -> None:
 def test_database_of_another_mlflow_is_left_alone(made: Path, statement: str, found: str) -> None:
     change(made, statement)
     with pytest.raises(IncompleteError, match=f"{found} .* run `mlflow db upgrade sqlite:///"):
-        Tracker(TrackingSettings.local(made, "none")).project(sweep_result(made), None)
+        Tracker(TrackingSettings.local(made, "none")).project(sweep_result(made))
     assert count_runs(made) == 5
 
 
@@ -101,19 +101,19 @@ def test_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "mlflow.db"
     file.write_text("my own notes\n" * 100)
     with pytest.raises(IncompleteError, match=r"mlflow\.db: cannot be read as an SQLite database"):
-        Tracker(TrackingSettings.local(tmp_path, "none")).project(sweep_result(tmp_path), None)
+        Tracker(TrackingSettings.local(tmp_path, "none")).project(sweep_result(tmp_path))
     assert file.read_text().startswith("my own notes")
 
 
 def test_log_of_a_deleted_database_is_not_replayed_into_the_next(tmp_path: Path) -> None:
     """A kill leaves ``mlflow.db-wal``; deleting ``mlflow.db`` alone must not revive its pages."""
-    Tracker(TrackingSettings.local(tmp_path, "none")).project(sweep_result(tmp_path), None)
+    Tracker(TrackingSettings.local(tmp_path, "none")).project(sweep_result(tmp_path))
     database = tmp_path / "mlflow.db"
     log = (tmp_path / "mlflow.db-wal").read_bytes()
     assert log
     database.unlink()
     (tmp_path / "mlflow.db-wal").write_bytes(log)
-    Tracker(TrackingSettings.local(tmp_path, "none")).project(sweep_result(tmp_path), None)
+    Tracker(TrackingSettings.local(tmp_path, "none")).project(sweep_result(tmp_path))
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("SELECT count(*) FROM runs").fetchone() == (5,)
@@ -123,7 +123,7 @@ def test_database_by_its_address_is_born_in_the_same_way(tmp_path: Path) -> None
     """``tracking=server`` with the address of an SQLite file."""
     (tmp_path / "lab.db").touch()
     settings = TrackingSettings(f"sqlite:///{tmp_path / 'lab.db'}", None, "none")
-    Tracker(settings).project(sweep_result(tmp_path), None)
+    Tracker(settings).project(sweep_result(tmp_path))
     assert settings.database == tmp_path / "lab.db"
     with closing(sqlite3.connect(tmp_path / "lab.db")) as connection:
         assert connection.execute("SELECT count(*) FROM runs").fetchone() == (5,)
@@ -135,7 +135,7 @@ def test_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     folder.mkdir()
     settings = TrackingSettings.local(folder, "sheet")
     assert settings.database == folder / "mlflow.db"
-    Tracker(settings).project(sweep_result(folder), None)
+    Tracker(settings).project(sweep_result(folder))
     assert count_runs(folder) == 5
     assert len(list((folder / "mlartifacts").rglob("record.json"))) == 4
     assert [path.name for path in tmp_path.iterdir()] == [name]

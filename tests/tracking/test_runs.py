@@ -12,7 +12,8 @@ from mlflow.tracking import MlflowClient
 
 from tests.report.results import sweep_result
 from turbo_lab.errors import IncompleteError, InputError
-from turbo_lab.tracking import EXPERIMENT, Tracker, TrackingSettings
+from turbo_lab.tracking import EXPERIMENT, Attachments, Tracker, TrackingSettings
+from turbo_lab.tracking.evaluation import TABLE
 from turbo_lab.tracking.runs import Runs, SweepHead
 
 
@@ -20,7 +21,7 @@ def project(folder: Path, sweep_id: str, chosen: str | None = None) -> dict[str,
     """Project a sweep of the project in ``folder``; ``chosen``: another place of artifacts."""
     sweep = replace(sweep_result(folder), sweep_id=sweep_id)
     settings = replace(TrackingSettings.local(folder, "none"), chosen=chosen)
-    return Tracker(settings).project(sweep, None)
+    return Tracker(settings).project(sweep)
 
 
 def num_records(folder: Path) -> int:
@@ -54,7 +55,8 @@ def test_project_elsewhere_keeps_its_artifacts_with_it(original: Path, bring) ->
         root = f"{experiment.artifact_location}/{run.info.run_id}/artifacts"
         assert run.info.artifact_uri == root
         is_cell = "turbo_lab.record_id" in run.data.tags
-        assert [f.path for f in client.list_artifacts(run.info.run_id)] == ["record.json"] * is_cell
+        files = {f.path for f in client.list_artifacts(run.info.run_id)}
+        assert ("record.json" in files) == is_cell and files <= {"record.json", TABLE}
     assert ids["a0"] in {run.info.run_id for run in runs}
 
 
@@ -125,3 +127,55 @@ def test_files_of_a_project_are_not_links_or_pipes(tmp_path: Path, name: str, ki
         project(project_folder, "one")
     assert target.exists() == (kind == "link")
     assert kind != "link" or target.read_text() == "precious"
+
+
+def test_runs_go_to_the_experiment_that_is_named(tmp_path: Path) -> None:
+    settings = replace(TrackingSettings.local(tmp_path, "none"), experiment="nightly")
+    Tracker(settings).project(sweep_result(tmp_path))
+    client = MlflowClient(settings.uri)
+    assert client.get_experiment_by_name(EXPERIMENT) is None
+    found = client.get_experiment_by_name("nightly")
+    assert len(client.search_runs([found.experiment_id])) == 5
+    assert found.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert found.tags["mlflow.experiment.primaryMetric.name"] == "clip_score"
+
+
+def attached(text: str) -> Attachments:
+    """Return a page, a description and a best cell."""
+    return Attachments(
+        page=lambda: f"<p>{text}</p>",
+        describe=lambda links: f"{text}: {links['a1']}",
+        best={"clip_score": "2 steps, cfg 2"},
+    )
+
+
+def test_a_sweep_has_its_report_its_best_cell_and_its_description(tmp_path: Path) -> None:
+    settings, sweep = TrackingSettings.local(tmp_path, "none"), sweep_result(tmp_path)
+    ids = Tracker(settings).project(sweep, attached("first"))
+    client = MlflowClient(settings.uri)
+    parent_id = client.get_run(ids["a1"]).data.tags["mlflow.parentRunId"]
+    page = Path(client.download_artifacts(parent_id, "report.html", str(tmp_path)))
+    assert page.read_text() == "<p>first</p>"
+    tags = client.get_run(parent_id).data.tags
+    assert tags["turbo_lab.best.clip_score"] == "2 steps, cfg 2"
+    experiment = client.get_run(parent_id).info.experiment_id
+    link = f"#/experiments/{experiment}/runs/{ids['a1']}"
+    assert tags["mlflow.note.content"] == f"first: {link}"
+    Tracker(settings).project(sweep, attached("second"))
+    assert client.get_run(parent_id).data.tags["mlflow.note.content"] == f"second: {link}"
+    client.set_tag(parent_id, "mlflow.note.content", "mine")
+    Tracker(settings).project(sweep, attached("third"))
+    assert client.get_run(parent_id).data.tags["mlflow.note.content"] == "mine"
+
+
+def test_a_page_is_not_drawn_again_without_news(tmp_path: Path) -> None:
+    settings, sweep = TrackingSettings.local(tmp_path, "none"), sweep_result(tmp_path)
+    drawn = []
+
+    def page() -> str:
+        drawn.append(1)
+        return "page"
+
+    for _ in range(3):
+        Tracker(settings).project(sweep, Attachments(page=page))
+    assert len(drawn) == 1

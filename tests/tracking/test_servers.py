@@ -70,7 +70,7 @@ def test_login_is_used_and_not_quoted(monkeypatch: pytest.MonkeyPatch, is_in_uri
         login = "me:p%40ss@" if is_in_uri else ""
         settings = TrackingSettings(f"http://{login}{server.address}", None, "none")
         with pytest.raises(IncompleteError, match="401") as raised:
-            Tracker(settings).project(sweep_result(None), None)
+            Tracker(settings).project(sweep_result(None))
         assert server.logins[0] == "me:p@ss"
     for text in (str(raised.value), repr(settings), str(raised.value.__cause__)):
         assert "p%40ss" not in text and "p@ss" not in text
@@ -112,7 +112,7 @@ def with_artifacts_at(folder: Path, location: str) -> TrackingSettings:
     """Settings for a local database whose artifacts are somewhere else."""
     settings = TrackingSettings.local(folder, "none")
     empty = replace(sweep_result(folder), sweep_id="first", cells=())
-    Tracker(settings).project(empty, None)
+    Tracker(settings).project(empty)
     client = MlflowClient(settings.uri)
     client.rename_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id, "other")
     client.create_experiment(EXPERIMENT, location)
@@ -129,7 +129,7 @@ def test_artifacts_without_a_place_leave_no_run_running(tmp_path: Path, location
     live.start()
     live.add(lambda: sweep.cells[0])
     with pytest.raises(IncompleteError, match="run `turbo-lab sync`"):
-        live.project(sweep, None)
+        live.project(sweep)
     assert statuses(settings) == ["KILLED", "KILLED"]
 
 
@@ -137,9 +137,9 @@ def test_artifacts_are_completed_once_there_is_a_place(tmp_path: Path) -> None:
     settings = TrackingSettings.local(tmp_path, "none")
     (tmp_path / "mlartifacts").touch()
     with pytest.raises(IncompleteError, match="mlartifacts"):
-        Tracker(settings).project(sweep_result(tmp_path), None)
+        Tracker(settings).project(sweep_result(tmp_path))
     (tmp_path / "mlartifacts").unlink()
-    Tracker(settings).project(sweep_result(tmp_path), None)
+    Tracker(settings).project(sweep_result(tmp_path))
     assert statuses(settings) == ["FAILED"] + ["FINISHED"] * 4
 
 
@@ -149,7 +149,7 @@ def test_artifacts_that_hang_leave_no_run_running(tmp_path: Path) -> None:
         settings = with_artifacts_at(tmp_path, api)
         tracker = Tracker(replace(settings, timeout_s=3))
         with pytest.raises(IncompleteError, match="did not finish within 3.0 s"):
-            tracker.project(sweep_result(tmp_path), None)
+            tracker.project(sweep_result(tmp_path))
         assert tracker.is_lost
         assert set(statuses(settings)) <= {"KILLED"}
 
@@ -164,4 +164,4 @@ def test_server_that_hangs_does_not_hold_up_a_measurement() -> None:
         with tracker.quiet():
             assert tracker.is_lost
         with pytest.raises(IncompleteError, match="did not finish within 0.2 s"):
-            tracker.project(sweep_result(None), None)
+            tracker.project(sweep_result(None))

@@ -31,6 +31,11 @@ def test_options_lead_to_a_server_or_to_the_working_directory(
     server = TrackingSettings.from_options(TrackingOptions("server", "http://h:5", "none", 7))
     assert server == TrackingSettings("http://h:5", None, "none", 7)
     assert server is not None and server.database is None
+    named = TrackingSettings.from_options(
+        TrackingOptions("local", None, "all", 7, experiment="mine")
+    )
+    assert named is not None and named.experiment == "mine"
+    assert named.place_digest != local.place_digest != server.place_digest
 
 
 @pytest.mark.parametrize(

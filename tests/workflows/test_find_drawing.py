@@ -39,3 +39,14 @@ def test_a_record_is_found_by_its_beginning_and_by_its_path(store: Store) -> Non
 def test_what_names_no_single_record_is_refused(word: str, message: str, store: Store) -> None:
     with pytest.raises(InputError, match=message):
         find_drawing(word, store.root, None)
+
+
+def test_a_run_is_looked_up_where_mlflows_variable_says(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/theirs.db")
+    with pytest.raises(InputError, match=r"there is no MLflow database .*theirs\.db"):
+        find_drawing("0" * 32, store.root, None)
+    with pytest.raises(InputError, match=r"there is no MLflow database .*mine\.db"):
+        find_drawing("0" * 32, store.root, f"sqlite:///{tmp_path}/mine.db")

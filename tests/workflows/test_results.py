@@ -30,6 +30,10 @@ def test_a_result_has_every_cell_in_the_order_of_the_grid(executed: Executed) ->
     rows = found.work.unet_rows
     assert (rows.alone, rows.done) == (8, 2), "four points, of which one cell is drawn"
     assert found.load_s > 0 and found.timing_s > 0 and found.metrics_s > 0
+    assert first.drawn_s is not None and 0 < first.drawn_s < found.wall_s + found.load_s
+    assert first.drawn_at is not None and second.drawn_at is None
+    assert first.timing is not None and first.timing.timed_s is not None
+    assert first.timing.timed_s > first.timing.first_call_s
 
 
 def test_a_cell_whose_images_were_there_is_reused(executed: Executed) -> None:

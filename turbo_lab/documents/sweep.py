@@ -137,6 +137,12 @@ class CellResult:
     adapter_changes: Mapping[str, float] | None = field(default=None, metadata=OMITTED)
     """Change of the weights by each LoRA, by name: norm of its products over the norm of the
     weights that it is on. Absent without a LoRA, and for old records."""
+    drawn_at: float | None = field(default=None, metadata=OMITTED)
+    """Moment when the drawing of its first batch began, in seconds since 1970 UTC. Absent if
+    another sweep drew it, or an earlier version."""
+    drawn_s: float | None = field(default=None, metadata=OMITTED)
+    """Duration of drawing its batches, in seconds. It is not a latency: cells share work, and the
+    image lane is slow. Absent as above."""
 
     @classmethod
     def of(

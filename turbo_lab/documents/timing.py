@@ -52,6 +52,9 @@ class CellTiming:
     weights_bytes: int | None = None
     """Size of the pipeline's weights in memory, quantised ones with their scales, in bytes.
     ``None``: written by a version that did not record it."""
+    timed_s: float | None = None
+    """Duration of all calls, the first one and those of the warm-up included, in seconds.
+    ``None``: written by a version that did not record it."""
 
     @classmethod
     def of(cls, timing: Timing) -> CellTiming:
@@ -71,6 +74,9 @@ class CellTiming:
             graph_pool_bytes=timing.graph_pool_bytes,
             weights_bytes=timing.weights_bytes,
             host_busy=timing.host_busy,
+            timed_s=None
+            if timing.wall_s is None
+            else timing.first_call_s + sum(timing.warmup_s) + timing.wall_s,
         )
 
 

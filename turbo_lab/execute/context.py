@@ -43,6 +43,16 @@ class SweepHooks:
 
 
 @dataclass(frozen=True)
+class DrawingTime:
+    """Time that a cell's batches took to draw in this run; work that cells share counts once."""
+
+    began_at: float
+    """Moment when the first one began, in seconds since 1970 UTC."""
+    duration_s: float
+    """Duration of all of them, in seconds."""
+
+
+@dataclass(frozen=True)
 class SweepContext:
     """Everything that all cells of a sweep share."""
 
@@ -60,6 +70,8 @@ class SweepContext:
     """``True``: no cell is drawn after one has failed; ``False``: the others go on."""
     hooks: SweepHooks = SweepHooks()
     """Functions to call on the way."""
+    drawn: dict[str, DrawingTime] = field(default_factory=dict)
+    """Time of each cell that is drawn, by cell id; filled on the way, before the cell's record."""
 
 
 class Progress(Protocol):
@@ -87,6 +99,8 @@ class SweepOutcome:
     """Seconds from the first batch's start to the last commit, loading and timing left out."""
     timing_s: float = 0.0
     """Seconds spent in the timing lane."""
+    drawn: Mapping[str, DrawingTime] = field(default_factory=dict)
+    """Time of each cell that was drawn in this run, by cell id."""
     work: dict[str, int] = field(default_factory=dict)
     """Number of rows evaluated, by kind."""
     bug: Exception | None = None

@@ -15,7 +15,7 @@ from typing import Any
 
 from turbo_lab.errors import IncompleteError, TurboLabError
 from turbo_lab.execute.committer import Committer
-from turbo_lab.execute.context import Progress, SweepContext, SweepOutcome
+from turbo_lab.execute.context import DrawingTime, Progress, SweepContext, SweepOutcome
 from turbo_lab.execute.interrupt import Interrupts
 from turbo_lab.execute.worker import Worker
 from turbo_lab.identity import as_plain
@@ -50,6 +50,7 @@ def run_plan(plan: Plan, worker: Worker, context: SweepContext, progress: Progre
         driver.run(outcome)
     outcome.records = {p.cell.cell_id: driver.finish(p.cell) for p in plan.cells}
     outcome.bug = driver.bug
+    outcome.drawn = context.drawn
     return outcome
 
 
@@ -183,7 +184,9 @@ class _Driver:
                 self.worker.prepare(job.batch.recipe)
                 negative = job.cells[0].negative_prompt
                 cut = self._cut_prompts([*group.layout.prompts, *([negative] if negative else [])])
+                began_at, began = time.time(), time.perf_counter()
                 drawn = self.worker.run(job.batch, negative, keep)
+                self._count_time(job, DrawingTime(began_at, time.perf_counter() - began))
         except Exception as error:  # noqa: BLE001  (one cell must not take the others along)
             self._release(key)
             self.fail(job.cells, self._reason(error))
@@ -210,6 +213,13 @@ class _Driver:
             hashes=origin.hashes,
         )
         committer.submit(batch, partial(self._committed, job, key, len(drawn.pixels)))
+
+    def _count_time(self, job: Job, taken: DrawingTime) -> None:
+        """Add the time of a batch to its cells, of which it is often the only one."""
+        for cell in job.cells:
+            before = self.context.drawn.get(cell.cell_id, DrawingTime(taken.began_at, 0.0))
+            whole = DrawingTime(before.began_at, before.duration_s + taken.duration_s)
+            self.context.drawn[cell.cell_id] = whole
 
     def _committed(self, job: Job, key: str, images: int) -> None:
         """Count a committed batch; a cell's record is written after its last one."""

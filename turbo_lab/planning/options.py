@@ -7,6 +7,7 @@ go, how they are drawn, what is measured and where it is tracked. The keys of a 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,12 @@ ON_OUT_OF_MEMORY = ("fail", "split")
 TimingRuleName = Literal["short", "full"]
 TIMINGS: tuple[Literal["off"] | TimingRuleName, ...] = ("off", "short", "full")
 TrackingKind = Literal["none", "local", "server"]
-_TRACKING_KINDS: tuple[TrackingKind, ...] = ("local", "server", "none")
+# "auto" becomes one of the others.
+_TRACKING_KINDS: tuple[TrackingKind | Literal["auto"], ...] = ("auto", "local", "server", "none")
+DEFAULT_EXPERIMENT = "turbo-lab"
+# MLflow's own variables; a key takes precedence over them.
+_URI_VARIABLE, _EXPERIMENT_VARIABLE = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
+_MAX_EXPERIMENT = 256
 TrackedImages = Literal["all", "sheet", "none"]
 _TRACKED_IMAGES: tuple[TrackedImages, ...] = ("all", "sheet", "none")
 DEFAULT_TIMEOUT_S = 300.0
@@ -86,17 +92,31 @@ class TrackingOptions:
     """Longest wait of a sweep for its projection, in seconds."""
     artifacts: str | None = None
     """Folder or address that MLflow may name for artifacts, next to the default; ``None``: none."""
+    experiment: str = DEFAULT_EXPERIMENT
+    """Name of MLflow's experiment."""
 
     @classmethod
     def from_config(cls, tracking: ConfigNode) -> TrackingOptions:
-        """Validate a ``tracking`` node. Raises :class:`InputError`."""
+        """Validate a ``tracking`` node; MLflow's variables give what it leaves open.
+
+        Raises :class:`InputError`.
+        """
         kind = tracking.choice("kind", _TRACKING_KINDS)
+        uri = tracking_address(tracking.get("uri")) if kind in ("auto", "server") else None
+        if kind == "auto":
+            kind = "local" if uri is None else "server"
+        if kind == "server" and uri is None:
+            raise InputError(
+                "tracking.uri: has no value; write tracking.uri=VALUE, or set "
+                f"{_URI_VARIABLE}, to use tracking=server"
+            )
         return cls(
             kind=kind,
-            uri=_address(tracking.get("uri")) if kind == "server" else None,
+            uri=uri,
             images=tracking.choice("images", _TRACKED_IMAGES),
             timeout_s=_seconds(tracking, "timeout_s"),
             artifacts=_place(tracking),
+            experiment=_experiment(tracking.get("experiment")),
         )
 
 
@@ -195,12 +215,34 @@ def _timing(config: ConfigNode) -> TimingRuleName | None:
     return None if name == "off" else name
 
 
-def _address(value: object) -> str:
-    """Check ``tracking.uri``. No message quotes it, because it may contain a password."""
-    uri = str(value or "")
+def tracking_address(value: object) -> str | None:
+    """Return the address of MLflow: ``value``, or else that of MLflow's own variable.
+
+    ``None``: there is neither. Raises :class:`InputError` if it is not an address.
+    """
+    if value not in (None, ""):
+        return _address("tracking.uri", str(value))
+    variable = os.environ.get(_URI_VARIABLE, "").strip()
+    return _address(_URI_VARIABLE, variable) if variable else None
+
+
+def _experiment(value: object) -> str:
+    """Return the name of the experiment: the key's, the variable's, or the default."""
+    source, name = "tracking.experiment", str(value or "").strip()
+    if not name:
+        source, name = _EXPERIMENT_VARIABLE, os.environ.get(_EXPERIMENT_VARIABLE, "").strip()
+    if len(name) > _MAX_EXPERIMENT or not name.isprintable():
+        raise InputError(
+            f"{source}: must be a name in one line, of at most {_MAX_EXPERIMENT} characters"
+        )
+    return name or DEFAULT_EXPERIMENT
+
+
+def _address(source: str, uri: str) -> str:
+    """Check the address in a key or variable, which may contain a password: it is never quoted."""
     if not re.match(r"[A-Za-z][\w+.-]*(:|$)", uri):
         raise InputError(
-            "tracking.uri: not an address; write one such as http://localhost:5000 or "
+            f"{source}: not an address; write one such as http://localhost:5000 or "
             "sqlite:////folder/mlflow.db"
         )
     try:
@@ -210,7 +252,7 @@ def _address(value: object) -> str:
         is_split = True
     if uri.startswith("http") and (is_split or not parts.hostname):
         raise InputError(
-            "tracking.uri: not an address of a server; in its user name and password write "
+            f"{source}: not an address of a server; in its user name and password write "
             "/ as %2F, ? as %3F, # as %23, @ as %40"
         )
     is_file = parts.scheme in ("sqlite", "file")

@@ -35,6 +35,10 @@ _RELOCATE = (
     UPDATE runs SET artifact_uri = :new || substr(artifact_uri, :end)
     WHERE artifact_uri = :old OR substr(artifact_uri, 1, :end) = :folder
     """,
+    """
+    UPDATE logged_models SET artifact_location = :new || substr(artifact_location, :end)
+    WHERE artifact_location = :old OR substr(artifact_location, 1, :end) = :folder
+    """,
 )
 
 

@@ -22,6 +22,8 @@ from turbo_lab.untrusted.paths import read_regular
 
 SHOWS_IMAGES = "mlflow.loggedImages"
 """Tag of a run whose images the page shows."""
+FOLDER = "images"
+"""Folder of the images among the artifacts of a run."""
 # A file name has up to 255 bytes; what follows the key takes about 100 of them.
 _MAX_KEY = 120
 _REFUSED = re.compile(r"[^A-Za-z0-9_\-. ]+")

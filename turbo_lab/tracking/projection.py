@@ -1,4 +1,4 @@
-"""Names, tags, parameters and metrics of a sweep in MLflow.
+"""Tags, parameters and metrics of a sweep in MLflow.
 
 Pure: the result of a sweep comes in, plain values go out. Also owns the digest that tells whether
 a projection would add anything.
@@ -6,25 +6,30 @@ a projection would add anything.
 
 from __future__ import annotations
 
-import posixpath
-import re
-from dataclasses import dataclass
+import getpass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from turbo_lab.documents.cut_off import CutOffSweep
-from turbo_lab.documents.sweep import CellResult, SweepResult
+from turbo_lab.documents.sweep import CellResult, SweepResult, fixed_settings
+from turbo_lab.environment import GitState
 from turbo_lab.identity import digest
+from turbo_lab.request.pipeline import PipelineKeys
 from turbo_lab.store.record import encode_floats
+from turbo_lab.tracking.facts import CellFacts
+from turbo_lab.tracking.names import (
+    MAX_RUN_NAME,
+    MAX_TAG,
+    cell_name,
+    cut,
+    safe_key,
+    shortened,
+    tags,
+)
 from turbo_lab.untrusted.typed_json import to_plain
 
-PREFIX = "turbo_lab."
-# MLflow cuts longer parameters silently.
-MAX_PARAMETER = 6000
-# Older servers refuse longer tags.
-MAX_TAG = 5000
-# Room is left for a suffix such as ``.ci95_high``: MLflow refuses keys above 250 characters.
-MAX_KEY = 230
-MAX_RUN_NAME = 250
-MAX_DATASET_NAME = 500
 # Fields of a cell that a projection writes.
 _PROJECTED = (
     "record_id",
@@ -37,6 +42,22 @@ _PROJECTED = (
     "throughput_images_per_s",
     "images",
 )
+_MIB = 2**20
+# Settings that every run has as parameters. MLflow's page writes all parameters of a run over its
+# images, so any other setting is one only if it is swept or unusual, and a tag otherwise.
+_ALWAYS = ("model", "num_inference_steps", "guidance_scale", "resolution", "scheduler")
+_OF_THE_DATA_SET = ("prompts", "num_images")
+_USUAL: Mapping[str, object] = {
+    "lora": "none",
+    "seed": 0,
+    "seed_mode": "increment",
+    "dtype": "float32",
+    "pipeline": "stock",
+    "batch_size": 16,
+    **to_plain(PipelineKeys()),
+}
+# Settings that name the run of a sweep that varies nothing.
+_NAMING = ("num_inference_steps", "guidance_scale", "model")
 
 
 def content_digest(sweep: SweepResult) -> str:
@@ -71,29 +92,84 @@ class SweepHead:
         return cls(sweep.sweep_id, str(sweep.store), models)
 
 
+@dataclass(frozen=True)
+class Attachments:
+    """Files and texts of the run of a sweep. Each is made only if the run needs it."""
+
+    sheet: Path | None = None
+    """Contact sheet; ``None``: there is none."""
+    page: Callable[[], str] | None = None
+    """Function that returns the report as HTML; ``None``: there is none."""
+    describe: Callable[[Mapping[str, str]], str] | None = None
+    """Function from the addresses of the cells' runs, by record id, to a description in Markdown;
+    ``None``: there is none."""
+    best: Mapping[str, str] = field(default_factory=dict)
+    """Name of the best cell, by metric."""
+
+
+NOTHING = Attachments()
+"""No attachments, as for a sweep that was cut off."""
+
+
 def sweep_name(sweep: SweepHead) -> str:
-    """Return the name of the parent run: its models and the first characters of its id."""
-    return shortened(f"sweep {'+'.join(sweep.models)} {sweep.sweep_id[:8]}", MAX_RUN_NAME)
+    """Return the name of the parent run: the first characters of its id, and its models."""
+    return shortened(f"sweep {sweep.sweep_id[:8]} {'+'.join(sweep.models)}", MAX_RUN_NAME)
 
 
 def sweep_tags(sweep: SweepHead) -> dict[str, str]:
-    """Return the tags of the parent run."""
-    return {
-        PREFIX + "sweep_id": sweep.sweep_id,
-        PREFIX + "kind": "sweep",
-        PREFIX + "store": sweep.store,
-    }
+    """Return the tags with which the parent run is created."""
+    own = {"sweep_id": sweep.sweep_id, "kind": "sweep", "store": sweep.store}
+    return {**source_tags("sweep"), **tags(own)}
 
 
-def cell_name(cell: CellResult) -> str:
+def sweep_counts(sweep: SweepResult | CutOffSweep) -> dict[str, str]:
+    """Return the numbers of cells, as tags: as metrics, each would be a chart.
+
+    Those that depend on the previous content of the store are left out.
+    """
+    counts = sweep.counts
+    return tags(
+        {
+            "cells_requested": counts.requested,
+            "cells_distinct": counts.distinct,
+            "cells_failed": counts.failed,
+        }
+    )
+
+
+def sweep_parameters(sweep: SweepResult, facts: CellFacts) -> dict[str, object]:
+    """Return the parameters of the parent run: settings that all cells share, and axes.
+
+    An axis has all of its values, such as ``1, 2, 4``, under the name of its key.
+    """
+    points = [axes for cell in sweep.cells for axes in (cell.axes, *cell.aliases)]
+    axes: dict[str, list[str]] = {}
+    for point in points:
+        for key, value in point.items():
+            axes.setdefault(key, []).append(str(value))
+    swept = {key: ", ".join(dict.fromkeys(values)) for key, values in axes.items()}
+    shared = {**fixed_settings(sweep.cells), "scheduler": facts.scheduler}
+    settings = {key: value for key, value in shared.items() if _is_parameter(key, value)}
+    return {**settings, **swept}
+
+
+def sweep_late_tags(sweep: SweepResult, facts: CellFacts) -> dict[str, str]:
+    """Return the tags of the parent run that follow from its cells: environment, source."""
+    found = source_tags("sweep", sweep.cells[0].provenance.git)
+    del found["mlflow.user"]  # MLflow keeps the one that a run was created with
+    return {**found, **environment_tags(facts)}
+
+
+def run_name(cell: CellResult) -> str:
     """Return the name of a child run: its values of the keys that vary."""
-    name = " ".join(f"{k}={v}" for k, v in cell.axes.items()) or cell.cell_id[:8]
-    return shortened(name, MAX_RUN_NAME)
+    if cell.axes:
+        return cell_name(cell.axes)
+    return cell_name({key: cell.parameters.by_key()[key] for key in _NAMING})
 
 
 def cell_tags(sweep: SweepHead, cell: CellResult) -> dict[str, str]:
-    """Return the tags of a child run: ids, weight digests, licences."""
-    tags = {
+    """Return the tags of a child run: source, ids, weight digests, licences."""
+    own = {
         "sweep_id": sweep.sweep_id,
         "kind": "cell",
         "cell_id": cell.cell_id,
@@ -102,67 +178,124 @@ def cell_tags(sweep: SweepHead, cell: CellResult) -> dict[str, str]:
     made_from = cell.provenance
     for kind, weights in (("models", made_from.models), ("adapters", made_from.adapters)):
         for name, origin in weights.items():
-            tags[f"{kind}.{name}"] = origin.digest
-            tags[f"license.{name}"] = origin.license
+            own[f"{kind}.{name}"] = origin.digest
+            own[f"license.{name}"] = origin.license
     for name, value in made_from.prompt_sets.items():
-        tags[f"prompt_sets.{name}"] = value
+        own[f"prompt_sets.{name}"] = value
+    if cell.error:
+        own["error"] = cell.error
+    return {**source_tags("sweep", made_from.git), **tags(own)}
+
+
+def source_tags(command: str, git: GitState | None = None) -> dict[str, str]:
+    """Return what MLflow's page shows as source, user and version of a run."""
+    found = {"mlflow.source.name": f"turbo-lab {command}", "mlflow.source.type": "LOCAL"}
+    try:
+        found["mlflow.user"] = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        found["mlflow.user"] = "unknown"
+    if git is not None:
+        found["mlflow.source.git.commit"] = git.commit
+        found["mlflow.source.git.dirty"] = str(git.dirty).lower()
+    return found
+
+
+def late_tags(cell: CellResult, facts: CellFacts) -> dict[str, str]:
+    """Return the tags that follow from measurements: intervals, flags and warnings.
+
+    An interval is a tag because MLflow draws a chart for each metric.
+    """
+    parameters = cell_parameters(cell, facts)
+    own: dict[str, object] = {
+        key: value
+        for key, value in cell.parameters.by_key().items()
+        if value is not None and key not in {*parameters, *to_plain(PipelineKeys())}
+    }
+    own["exactness"] = facts.record.exactness
+    for name, metric in cell.metrics.items():
+        if metric.ci95 is not None:
+            own[f"ci95.{name}"] = "{:.6g} to {:.6g}".format(*metric.ci95)
+    if cell.latency_s is not None and cell.latency_s.ci95 is not None:
+        own["ci95.latency_p50_s"] = "{:.6g} to {:.6g}".format(*cell.latency_s.ci95)
+    timing = cell.timing
+    if timing is not None:
+        if timing.energy is not None and timing.energy.ci95 is not None:
+            own["ci95.joules_per_image"] = "{:.6g} to {:.6g}".format(*timing.energy.ci95)
+        if timing.warnings:
+            own["timing_warnings"] = "; ".join(timing.warnings)
     judged = [image.flagged for image in cell.images if image.flagged is not None]
     if judged:
-        tags["flagged"] = f"{sum(judged)} of {len(judged)} images"
-    if cell.error:
-        tags["error"] = cell.error
-    return {safe_key(PREFIX + name): _cut(value, MAX_TAG) for name, value in tags.items()}
+        own["flagged"] = f"{sum(judged)} of {len(judged)} images"
+    return {**tags(own), **environment_tags(facts)}
+
+
+def environment_tags(facts: CellFacts) -> dict[str, str]:
+    """Return versions, device and threads as tags, under their own names."""
+    return {key: cut(str(value), MAX_TAG) for key, value in facts.environment.items()}
+
+
+def cell_parameters(cell: CellResult, facts: CellFacts) -> dict[str, object]:
+    """Return the parameters of a child run: axes, main settings, and settings that are unusual.
+
+    The scheduler is the one that really ran.
+    """
+    found = all_settings(cell, facts)
+    return {k: v for k, v in found.items() if k in cell.axes or _is_parameter(k, v)}
+
+
+def all_settings(cell: CellResult, facts: CellFacts) -> dict[str, object]:
+    """Return all settings of a cell under names that MLflow accepts."""
+    settings = {**cell.parameters.by_key(), "scheduler": facts.scheduler}
+    return {safe_key(key): value for key, value in settings.items()}
+
+
+def _is_parameter(key: str, value: object) -> bool:
+    """Return whether a setting that is not swept is a parameter of a run."""
+    if key in _ALWAYS:
+        return True
+    return value is not None and key not in _OF_THE_DATA_SET and value != _USUAL.get(key)
 
 
 def cell_metrics(cell: CellResult) -> dict[str, float]:
-    """Return the metrics that have a value, under flat names that MLflow accepts."""
-    metrics: dict[str, float] = {}
-    for name, metric in cell.metrics.items():
-        if metric.value is None:
-            continue
-        key = safe_key(name)
-        metrics[key] = metric.value
-        if metric.ci95 is not None:
-            metrics[f"{key}.ci95_low"], metrics[f"{key}.ci95_high"] = metric.ci95
-    call, throughput = cell.latency_s, cell.throughput_images_per_s
+    """Return the metrics that have a finite value, under flat names that MLflow accepts."""
+    metrics = {
+        safe_key(name): metric.value
+        for name, metric in cell.metrics.items()
+        if metric.value is not None
+    }
+    call, throughput, timing = cell.latency_s, cell.throughput_images_per_s, cell.timing
     if call is not None:
         metrics |= {"latency_mean_s": call.mean, "latency_p50_s": call.p50}
         metrics["latency_p90_s"] = call.p90
     if throughput is not None:
         metrics["images_per_s"] = throughput
-    energy = None if cell.timing is None else cell.timing.energy
-    if energy is not None:
-        metrics["joules_per_image"] = energy.joules_per_image
-        if energy.ci95 is not None:
-            low, high = energy.ci95
-            metrics |= {"joules_per_image.ci95_low": low, "joules_per_image.ci95_high": high}
-    return metrics
+    if timing is not None:
+        metrics["peak_memory_mib"] = timing.peak_memory_bytes / _MIB
+        metrics["first_call_s"] = timing.first_call_s
+        for stage, seconds in (timing.stages_s or {}).items():
+            metrics[safe_key(f"stage_{stage}_s")] = seconds
+        if timing.energy is not None:
+            metrics["joules_per_image"] = timing.energy.joules_per_image
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
-def parameter_text(value: object) -> str:
-    """Return a parameter as MLflow can store it; an ellipsis ends a text that was cut."""
-    return _cut("none" if value is None else str(value), MAX_PARAMETER)
+def duration_s(cell: CellResult) -> float | None:
+    """Return the time that drawing and timing a cell took, in seconds; ``None``: unknown."""
+    if cell.drawn_s is None:
+        return None
+    timed = None if cell.timing is None else cell.timing.timed_s
+    return cell.drawn_s + (timed or 0.0)
 
 
-def safe_key(name: str) -> str:
-    """Return the name of a metric, parameter or tag as MLflow accepts it.
+def span(cells: Sequence[CellResult]) -> tuple[int | None, int | None]:
+    """Return start and end of a run over these cells, in milliseconds; ``None``: unknown.
 
-    MLflow accepts letters, digits, ``_ - . : /`` and spaces, in a normalised relative path. In
-    any other name, ``_`` replaces the rest and eight digits of the digest follow, so that distinct
-    names stay distinct and a name is the same each time.
+    The end is the start plus the time that all cells took: between two of them, a sweep may have
+    been interrupted for days.
     """
-    parts = re.sub(r"[^\w\-. :/]", "_", name).split("/")
-    key = "/".join(part for part in parts if part not in ("", ".", ".."))
-    if key == name == posixpath.normpath(name) and len(name) <= MAX_KEY:
-        return name
-    return f"{key[: MAX_KEY - 9]}-{digest(name)[:8]}"
-
-
-def shortened(name: str, limit: int) -> str:
-    """Return a name of at most ``limit`` characters; distinct names stay distinct."""
-    return name if len(name) <= limit else f"{name[: limit - 9]}-{digest(name)[:8]}"
-
-
-def _cut(text: str, limit: int) -> str:
-    text = text.replace("\0", "\N{SYMBOL FOR NULL}")  # no database takes it
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    starts = [cell.drawn_at for cell in cells if cell.drawn_at is not None]
+    durations = [seconds for cell in cells if (seconds := duration_s(cell)) is not None]
+    if not starts or not durations:
+        return None, None
+    start = int(min(starts) * 1e3)
+    return start, start + int(sum(durations) * 1e3)

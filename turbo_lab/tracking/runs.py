@@ -6,14 +6,11 @@ Owns the content of each run, and writes nothing twice.
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
-import math
 import os
 import shlex
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,20 +18,31 @@ from typing import TYPE_CHECKING
 from turbo_lab.documents.cut_off import CutOffSweep
 from turbo_lab.documents.sweep import CellResult, SweepResult
 from turbo_lab.errors import IncompleteError, InputError, StoreError
+from turbo_lab.identity import digest
 from turbo_lab.tracking import database
 from turbo_lab.tracking.artifacts import upload
-from turbo_lab.tracking.pictures import SHOWS_IMAGES, image_stem, write_image, write_images
+from turbo_lab.tracking.cell_runs import (
+    IMAGES,
+    CellRuns,
+    changed_tags,
+    end_time,
+    log_batch,
+    run_status,
+)
+from turbo_lab.tracking.facts import CellFacts
+from turbo_lab.tracking.names import MAX_TAG, PREFIX, cut, tags
+from turbo_lab.tracking.pictures import FOLDER, SHOWS_IMAGES, image_stem, write_image
 from turbo_lab.tracking.projection import (
-    MAX_DATASET_NAME,
-    PREFIX,
+    NOTHING,
+    Attachments,
     SweepHead,
-    cell_metrics,
-    cell_name,
     cell_tags,
-    parameter_text,
-    safe_key,
-    shortened,
+    run_name,
+    span,
+    sweep_counts,
+    sweep_late_tags,
     sweep_name,
+    sweep_parameters,
     sweep_tags,
 )
 from turbo_lab.tracking.settings import DATABASE, TrackingSettings
@@ -43,13 +51,17 @@ from turbo_lab.untrusted.paths import check_regular, open_lock, read_regular
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-EXPERIMENT = "turbo-lab"
-# Value of tracking.images when the files of a run were logged; on a parent, once it has its sheet.
-_IMAGES = PREFIX + "images"
+# Shown as the metric of the experiment.
+_PRIMARY = {
+    "mlflow.experiment.primaryMetric.name": "clip_score",
+    "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
+}
+_NOTE = "mlflow.note.content"
+# Digest of the description that we wrote: one that a person has changed is kept.
+_OUR_NOTE = PREFIX + "note"
+_PAGE = "report.html"
 # The page then opens with the table of runs, and not with traces.
 _KIND = "custom_model_development"
-# Counts that do not depend on the previous content of the store.
-_STABLE_COUNTS = ("requested", "distinct", "failed")
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "1",
@@ -85,23 +97,24 @@ class Runs:
                 database.listen()
                 database.ensure(settings.database, settings.uri, settings.artifacts)
                 if settings.artifacts is not None:
-                    database.relocate(settings.database, EXPERIMENT, settings.artifacts)
+                    database.relocate(settings.database, settings.experiment, settings.artifacts)
             self._client = MlflowClient(tracking_uri=settings.client_uri)
             self._experiment = self._open_experiment()
+            self._cells = CellRuns(self._client, self._experiment, settings)
 
     def _open_experiment(self) -> str:
         """Return the id of our experiment, which is created if it does not exist."""
-        found = self._client.get_experiment_by_name(EXPERIMENT)
+        name = self.settings.experiment
+        found = self._client.get_experiment_by_name(name)
         if found is None:
             artifacts = self.settings.artifacts
             location = None if artifacts is None else artifacts.as_uri()
-            created = str(self._client.create_experiment(EXPERIMENT, location))
-            self._client.set_experiment_tag(created, "mlflow.experimentKind", _KIND)
-            return created
+            labels = {"mlflow.experimentKind": _KIND, **_PRIMARY}
+            return str(self._client.create_experiment(name, location, labels))
         if found.lifecycle_stage == "deleted":
             uri = shlex.quote(self.settings.public_uri)
             raise IncompleteError(
-                f"tracking: MLflow's experiment {EXPERIMENT} was deleted; to restore it with its "
+                f"tracking: MLflow's experiment {name} was deleted; to restore it with its "
                 f"runs, run `MLFLOW_TRACKING_URI={uri} mlflow experiments restore "
                 f"--experiment-id {found.experiment_id}`, then `turbo-lab sync`"
             )
@@ -137,11 +150,14 @@ class Runs:
         """Project a finished cell while its sweep is running."""
         with self._alone():
             known = self._known(sweep.sweep_id, cell.record_id)
-            self._complete(self._child(known, sweep, parent_id, cell), cell)
+            self._complete(self._child(known, sweep, parent_id, cell), cell, sweep)
 
-    def end(self, run_id: str, status: str) -> None:
-        """Close a run: ``FINISHED``, ``FAILED`` or ``KILLED``."""
-        self._client.set_terminated(run_id, status)
+    def end(self, run_id: str, status: str, end_time: int | None = None) -> None:
+        """Close a run: ``FINISHED``, ``FAILED`` or ``KILLED``.
+
+        ``end_time``: in milliseconds; ``None``: now.
+        """
+        self._client.set_terminated(run_id, status, end_time)
         self._running.discard(run_id)
 
     def abandon(self) -> None:
@@ -170,49 +186,75 @@ class Runs:
             self.abandon_after(error)
             raise
 
-    def project(self, result: SweepResult | CutOffSweep, sheet: Path | None) -> dict[str, str]:
+    def project(
+        self, result: SweepResult | CutOffSweep, attached: Attachments = NOTHING
+    ) -> dict[str, str]:
         """Project a sweep into MLflow, and return run ids by record id.
 
         The run of a sweep that was cut off is ``KILLED`` until the sweep is resumed.
         """
         with self._alone(), self._complete_or_killed():
-            return self._project(result, sheet)
+            return self._project(result, attached)
 
-    def _project(self, result: SweepResult | CutOffSweep, sheet: Path | None) -> dict[str, str]:
+    def _project(self, result: SweepResult | CutOffSweep, attached: Attachments) -> dict[str, str]:
         sweep = SweepHead.of(result)
         known = self._known(sweep.sweep_id)
-        parent = self._parent(known, sweep)
+        parent = self._parent(known, sweep, result.cells)
         parent_id, ids, news = parent.info.run_id, {}, "" not in known
         for cell in result.cells:
             run = self._child(known, sweep, parent_id, cell)
-            news |= self._complete(run, cell)
+            news |= self._complete(run, cell, sweep)
             ids[cell.record_id] = run.info.run_id
-        news |= not _is_done(parent) or _IMAGES not in parent.data.tags
-        if sheet is not None and self.settings.images != "none" and news:
-            self._log_sheet(parent, sheet)
-        # The number of reused cells changes with each invocation; these counts do not.
-        counts = {f"cells_{k}": float(getattr(result.counts, k)) for k in _STABLE_COUNTS}
-        changed = {k: v for k, v in counts.items() if parent.data.metrics.get(k) != v}
+        wanted = "none" if self.settings.images == "none" else "sheet"
+        news |= not _is_done(parent) or parent.data.tags.get(IMAGES) not in (wanted, "sheet")
         is_whole = isinstance(result, SweepResult)
-        wall_s = {"wall_s": result.wall_s} if isinstance(result, SweepResult) else {}
-        self._log(parent, changed | ({} if "wall_s" in parent.data.metrics else wall_s), {})
-        if not _is_done(parent):
-            self.end(parent_id, "FINISHED" if is_whole else "KILLED")
+        if news:
+            self._attach(parent, attached)
+        self._describe(parent, result, attached, ids)
+        end = end_time(parent, result.cells) if is_whole else None
+        if not _is_done(parent) or end not in (None, parent.info.end_time):
+            self.end(parent_id, "FINISHED" if is_whole else "KILLED", end)
         return ids
 
-    def _log_sheet(self, parent: Run, sheet: Path) -> None:
-        """Log the contact sheet as a file, and as the image that the page shows for the sweep."""
-        parent_id = parent.info.run_id
-        content = read_regular(sheet, error=StoreError)
+    def _describe(
+        self,
+        parent: Run,
+        result: SweepResult | CutOffSweep,
+        attached: Attachments,
+        ids: Mapping[str, str],
+    ) -> None:
+        """Add parameters, counts, the best cells and the description, as far as they changed."""
+        found = {**sweep_counts(result), **tags({f"best.{k}": v for k, v in attached.best.items()})}
+        parameters: dict[str, object] = {}
+        if isinstance(result, SweepResult) and result.cells:
+            first = result.cells[0]
+            facts = CellFacts.of(first, result.store)
+            found |= sweep_late_tags(result, facts)
+            parameters = sweep_parameters(result, facts)
+        if attached.describe is not None:
+            page = f"#/experiments/{self._experiment}/runs"
+            links = {record_id: f"{page}/{run_id}" for record_id, run_id in ids.items()}
+            found |= _description(parent, attached.describe(links))
+        new = {key: value for key, value in parameters.items() if key not in parent.data.params}
+        log_batch(self._client, parent.info.run_id, [], new, changed_tags(parent, found))
+
+    def _attach(self, parent: Run, attached: Attachments) -> None:
+        """Log the report, and the contact sheet: as a file, and as the image of the sweep."""
+        found = {IMAGES: "none"}
         with tempfile.TemporaryDirectory() as aside:
             folder = Path(aside)
-            (folder / sheet.name).write_bytes(content)
-            (folder / "images").mkdir()
-            # One name, so that a sheet of more images replaces the one before.
-            write_image(folder / "images" / image_stem("contact sheet", 0, ""), content)
-            upload(folder, parent.info.artifact_uri, self.settings)
-        self._client.set_tag(parent_id, SHOWS_IMAGES, "True")
-        self._client.set_tag(parent_id, _IMAGES, "sheet")
+            if attached.page is not None:
+                (folder / _PAGE).write_text(attached.page(), encoding="utf-8")
+            if attached.sheet is not None and self.settings.images != "none":
+                content = read_regular(attached.sheet, error=StoreError)
+                (folder / attached.sheet.name).write_bytes(content)
+                (folder / FOLDER).mkdir()
+                # One name, so that a sheet of more images replaces the one before.
+                write_image(folder / FOLDER / image_stem("contact sheet", 0, ""), content)
+                found = {SHOWS_IMAGES: "True", IMAGES: "sheet"}
+            if any(folder.iterdir()):
+                upload(folder, parent.info.artifact_uri, self.settings)
+        log_batch(self._client, parent.info.run_id, [], {}, found)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -266,10 +308,12 @@ class Runs:
             if not token:
                 return
 
-    def _parent(self, known: Mapping[str, Run], sweep: SweepHead) -> Run:
+    def _parent(
+        self, known: Mapping[str, Run], sweep: SweepHead, cells: Sequence[CellResult] = ()
+    ) -> Run:
         if "" in known:
             return known[""]
-        return self._create(sweep_tags(sweep), sweep_name(sweep))
+        return self._create(sweep_tags(sweep), sweep_name(sweep), span(cells)[0])
 
     def _child(
         self,
@@ -280,85 +324,36 @@ class Runs:
     ) -> Run:
         if cell.record_id in known:
             return known[cell.record_id]
-        tags = {
+        own = {
             **cell_tags(sweep, cell),
-            _IMAGES: self.settings.images,
+            IMAGES: self.settings.images,
             "mlflow.parentRunId": parent_id,
         }
-        return self._create(tags, cell_name(cell))
+        return self._create(own, run_name(cell), span([cell])[0])
 
-    def _create(self, tags: Mapping[str, str], name: str) -> Run:
-        run = self._client.create_run(self._experiment, tags=dict(tags), run_name=name)
+    def _create(self, own: Mapping[str, str], name: str, start_time: int | None) -> Run:
+        run = self._client.create_run(
+            self._experiment, start_time=start_time, tags=dict(own), run_name=name
+        )
         self._running.add(run.info.run_id)
         return run
 
-    def _complete(self, run: Run, cell: CellResult) -> bool:
+    def _complete(self, run: Run, cell: CellResult, sweep: SweepHead) -> bool:
         """Add what a run still lacks; return ``False`` if there was nothing to add."""
-        run_id, error = run.info.run_id, cell.error
-        status = "FAILED" if cell.is_failed else "FINISHED"
-        # Logging appends, so a metric that exists is not logged again.
-        metrics = {k: v for k, v in cell_metrics(cell).items() if k not in run.data.metrics}
-        is_closed = run.info.status == status
-        # An earlier projection may have had fewer images.
-        lacks_images = self.settings.images == "all" != run.data.tags.get(_IMAGES)
-        if is_closed:
-            self._log(run, metrics, {})
-            if lacks_images:
-                self._log_files(run, cell)
-            return lacks_images or any(map(math.isfinite, metrics.values()))
-        parameters = {safe_key(k): v for k, v in cell.parameters.by_key().items()}
-        parameters = {k: v for k, v in parameters.items() if k not in run.data.params}
-        self._log(run, metrics, parameters)
-        self._log_datasets(run, cell)
-        self._log_files(run, cell)
-        if error is None and PREFIX + "error" in run.data.tags:  # a retry succeeded
-            self._client.delete_tag(run_id, PREFIX + "error")
-        self.end(run_id, status)
-        return True
+        news = self._cells.complete(run, cell, Path(sweep.store))
+        status, end = run_status(cell), end_time(run, [cell])
+        if run.info.status != status or end not in (None, run.info.end_time):
+            self.end(run.info.run_id, status, end)
+        return news
 
-    def _log(
-        self, run: Run, metrics: Mapping[str, float], parameters: Mapping[str, object]
-    ) -> None:
-        """Log metrics and parameters in one call."""
-        from mlflow.entities import Metric, Param
 
-        # Of two values with one timestamp, MLflow shows the larger one, not the later one.
-        stamp = time.time_ns() // 1_000_000
-        points = [Metric(k, v, stamp, 0) for k, v in metrics.items() if math.isfinite(v)]
-        params = [Param(k, parameter_text(v)) for k, v in parameters.items()]
-        if points or params:
-            self._client.log_batch(run.info.run_id, metrics=points, params=params)
-
-    def _log_datasets(self, run: Run, cell: CellResult) -> None:
-        """Log the prompt sets by digest, so that runs can be filtered by them."""
-        from mlflow.entities import Dataset, DatasetInput
-
-        known = {entry.dataset.name for entry in run.inputs.dataset_inputs}
-        prompt_sets = cell.provenance.prompt_sets
-        named = {shortened(name, MAX_DATASET_NAME): digest for name, digest in prompt_sets.items()}
-        sets = [
-            # MLflow keeps 36 characters of a digest; the whole one is in the tags.
-            DatasetInput(Dataset(name, digest[:36], "local", json.dumps({"digest": digest})))
-            for name, digest in named.items()
-            if name not in known
-        ]
-        if sets:
-            self._client.log_inputs(run.info.run_id, sets)
-
-    def _log_files(self, run: Run, cell: CellResult) -> None:
-        """Log the record, and the images by prompt and seed, in one call."""
-        run_id, wanted = run.info.run_id, self.settings.images
-        with tempfile.TemporaryDirectory() as aside:
-            folder = Path(aside)
-            record = read_regular(cell.record, error=StoreError)
-            (folder / "record.json").write_bytes(record)
-            if wanted == "all" and cell.images:
-                write_images(cell.images, folder / "images")
-            upload(folder, run.info.artifact_uri, self.settings)
-            if (folder / "images").exists():
-                self._client.set_tag(run_id, SHOWS_IMAGES, "True")
-        if run.data.tags.get(_IMAGES) != wanted:
-            self._client.set_tag(run_id, _IMAGES, wanted)
+def _description(parent: Run, text: str) -> dict[str, str]:
+    """Return the tags that describe a run; none if a person has changed the description."""
+    found, ours = parent.data.tags.get(_NOTE), parent.data.tags.get(_OUR_NOTE)
+    if found is not None and digest(found) != ours:
+        return {}
+    text = cut(text, MAX_TAG)
+    return {_NOTE: text, _OUR_NOTE: digest(text)}
 
 
 def _is_done(run: Run) -> bool:

@@ -8,13 +8,16 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from turbo_lab.documents.sweep import SweepResult
-from turbo_lab.planning.options import DEFAULT_TIMEOUT_S, TrackingOptions
+from turbo_lab.identity import digest
+from turbo_lab.planning.options import DEFAULT_EXPERIMENT, DEFAULT_TIMEOUT_S, TrackingOptions
 from turbo_lab.tracking.database import sqlite_uri
 from turbo_lab.tracking.projection import content_digest
 from turbo_lab.untrusted.redaction import redact
 
 DATABASE = "mlflow.db"
 """File of a project's own MLflow, in the working directory."""
+# A later version projects more: sweeps of an earlier one are projected again.
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class TrackingSettings:
     """Longest time that a sweep waits for its projection, in seconds."""
     chosen: str | None = None
     """Folder or address that the user names for artifacts, next to the default; ``None``: none."""
+    experiment: str = DEFAULT_EXPERIMENT
+    """Name of MLflow's experiment."""
 
     @classmethod
     def from_options(cls, options: TrackingOptions) -> TrackingSettings | None:
@@ -38,9 +43,16 @@ class TrackingSettings:
         if options.kind == "none":
             return None
         if options.uri is not None:
-            return cls(options.uri, None, options.images, options.timeout_s, options.artifacts)
+            return cls(
+                options.uri,
+                None,
+                options.images,
+                options.timeout_s,
+                options.artifacts,
+                options.experiment,
+            )
         local = cls.local(Path.cwd(), options.images, options.timeout_s)
-        return replace(local, chosen=options.artifacts)
+        return replace(local, chosen=options.artifacts, experiment=options.experiment)
 
     @classmethod
     def local(
@@ -54,6 +66,13 @@ class TrackingSettings:
     def public_uri(self) -> str:
         """Address without credentials, which may be written and printed."""
         return redact(self.uri)
+
+    @property
+    def place_digest(self) -> str:
+        """Digest of the place: its address without credentials, and the experiment."""
+        if self.experiment == DEFAULT_EXPERIMENT:  # as earlier versions have it
+            return digest(self.public_uri)
+        return digest([self.public_uri, self.experiment])
 
     @property
     def login(self) -> tuple[str, str] | None:
@@ -83,6 +102,7 @@ class TrackingSettings:
         Equal marks mean that there is nothing to project. ``None``: there is no local database.
         """
         place: dict[str, object] = {"uri": self.public_uri, "images": self.images}
+        place |= {"version": _VERSION, "experiment": self.experiment}
         if self.database is not None:
             if not self.database.exists():
                 return None

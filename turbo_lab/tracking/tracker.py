@@ -14,18 +14,16 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from turbo_lab.documents.cut_off import CutOffSweep
 from turbo_lab.documents.document import to_document
 from turbo_lab.documents.sweep import CellResult, SweepResult
 from turbo_lab.errors import IncompleteError, InputError
-from turbo_lab.identity import digest
 from turbo_lab.planning.options import TrackingOptions
 from turbo_lab.progress import duration
 from turbo_lab.store.store import Store
-from turbo_lab.tracking.projection import SweepHead
+from turbo_lab.tracking.projection import NOTHING, Attachments, SweepHead
 from turbo_lab.tracking.runs import Runs
 from turbo_lab.tracking.settings import TrackingSettings
 from turbo_lab.untrusted.redaction import redact
@@ -104,31 +102,35 @@ class Tracker:
         if self._thread is not None:
             self._submit(lambda runs: runs.abandon(), min(_CLOSING_S, self.settings.timeout_s))
 
-    def project_news(self, result: SweepResult, sheet: Path | None, store: Store) -> dict[str, str]:
+    def project_news(
+        self, result: SweepResult, store: Store, attached: Attachments = NOTHING
+    ) -> dict[str, str]:
         """Call :meth:`project`, unless the store has a note that there is nothing new.
 
         In that case MLflow is not even imported, unless the run of the sweep is open.
         """
         files = store.sweep_files(result.sweep_id)
-        path = files.folder / f"projected-{digest(self.settings.public_uri)[:12]}.json"
+        path = files.folder / f"projected-{self.settings.place_digest[:12]}.json"
         known = store.read_note(path)
         is_known = isinstance(known.get("runs"), dict)
         if is_known and self._thread is None and known["mark"] == self.settings.mark(result):
             return dict(known["runs"])
         # A projection that is killed can only be replayed from the document.
         store.write_document(files.document, to_document("sweep", result))
-        runs = self.project(result, sheet)
+        runs = self.project(result, attached)
         store.write_document(path, {"mark": self.settings.mark(result), "runs": runs})
         return runs
 
-    def project(self, result: SweepResult | CutOffSweep, sheet: Path | None) -> dict[str, str]:
+    def project(
+        self, result: SweepResult | CutOffSweep, attached: Attachments = NOTHING
+    ) -> dict[str, str]:
         """Project one sweep into MLflow, and return run ids by record id.
 
         Raises :class:`IncompleteError` if MLflow cannot be reached, fails, or takes longer than
         ``tracking.timeout_s``.
         """
         try:
-            return self._call(lambda runs: runs.project(result, sheet))
+            return self._call(lambda runs: runs.project(result, attached))
         except Exception as error:
             if not _is_tracking_failure(error):
                 raise

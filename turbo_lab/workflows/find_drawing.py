@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from turbo_lab.errors import InputError
+from turbo_lab.planning.options import tracking_address
 from turbo_lab.store.layout import StoreLayout
 from turbo_lab.store.record import Record
 from turbo_lab.store.store import Store
@@ -15,7 +16,8 @@ from turbo_lab.workflows.reproduce import Drawing, drawing_of_png, drawing_of_re
 def find_drawing(word: str, store: Path, uri: str | None) -> Drawing:
     """Return the drawing that a word names: a PNG file, a record's path, an id or an MLflow run.
 
-    ``uri``: MLflow's tracking server; ``None`` for the database of the working directory.
+    ``uri``: MLflow's tracking server; ``None`` for that of ``MLFLOW_TRACKING_URI``, or else for
+    the database of the working directory.
     """
     path = Path(word)
     if path.suffix.lower() == ".png":
@@ -36,7 +38,8 @@ def find_drawing(word: str, store: Path, uri: str | None) -> Drawing:
         from turbo_lab.tracking import Tracker, TrackingSettings
 
         local = TrackingSettings.local(Path.cwd(), "none")
-        settings = TrackingSettings(uri, None, "none") if uri else local
+        address = tracking_address(uri)
+        settings = local if address is None else TrackingSettings(address, None, "none")
         return drawing_of_record(_by_id(opened, Tracker(settings).record_of(word)), opened)
     return drawing_of_record(_by_id(opened, word), opened)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from turbo_lab.documents.cut_off import BegunCell, BegunSweep
 from turbo_lab.documents.sweep import CellResult, RowsDone, SweepCounts, SweepResult, SweepWork
-from turbo_lab.execute.context import SweepOutcome
+from turbo_lab.execute.context import DrawingTime, SweepOutcome
 from turbo_lab.identity import DigestCache
 from turbo_lab.metrics.context import MetricContext, metric_fingerprints
 from turbo_lab.metrics.extractor_source import extractor_source, inception_source
@@ -145,7 +145,8 @@ def _cell(done: Executed, planned: PlannedCell) -> CellResult:
     measured = done.measurements.get(record.record_id, ())
     found = cell_result(planned, record, done.store, measured)
     prompts = done.sweep.library.prompt_sets[planned.cell.prompt_set]
-    return with_skills(found, measured, prompts.skills_of(len(found.images)))
+    scored = with_skills(found, measured, prompts.skills_of(len(found.images)))
+    return with_time(scored, done.outcome.drawn.get(planned.cell.cell_id))
 
 
 def cell_result(
@@ -156,6 +157,13 @@ def cell_result(
     found = CellResult.of(record, store, axes, aliases, measurements=measurements)
     is_reused = planned.in_store and found.status == CellStatus.DONE
     return replace(found, status=CellStatus.REUSED) if is_reused else found
+
+
+def with_time(cell: CellResult, taken: DrawingTime | None) -> CellResult:
+    """Return a cell with the time that its drawing took; ``None``: it was not drawn now."""
+    if taken is None:
+        return cell
+    return replace(cell, drawn_at=round(taken.began_at, 3), drawn_s=round(taken.duration_s, 4))
 
 
 def begun_sweep(plan: Plan, sweep: ResolvedSweep) -> BegunSweep:
@@ -186,6 +194,8 @@ def _with_earlier(cell: CellResult, last: CellResult | None) -> CellResult:
     is_judged = FLAGGED in cell.metrics or len(last.images) != len(cell.images)
     flags = [one.flagged for one in (cell.images if is_judged else last.images)]
     images = (replace(one, flagged=flag) for one, flag in zip(cell.images, flags, strict=True))
+    if cell.drawn_s is None:
+        cell = replace(cell, drawn_at=last.drawn_at, drawn_s=last.drawn_s)
     return replace(cell, metrics={**last.metrics, **cell.metrics}, images=tuple(images))
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from turbo_lab import environment
 from turbo_lab.documents.document import to_document
-from turbo_lab.documents.sweep import SweepResult
+from turbo_lab.documents.sweep import CellResult, SweepResult
 from turbo_lab.errors import IncompleteError
-from turbo_lab.execute.context import Progress, SweepContext, SweepHooks, SweepOutcome
+from turbo_lab.execute.context import DrawingTime, Progress, SweepContext, SweepHooks, SweepOutcome
 from turbo_lab.execute.driver import run_plan
 from turbo_lab.execute.worker import worker_for
 from turbo_lab.metrics.context import MetricContext
 from turbo_lab.planning.options import SheetOptions
-from turbo_lab.planning.plan import Plan
+from turbo_lab.planning.plan import Plan, PlannedCell
 from turbo_lab.planning.resolved_sweep import (
     ResolvedSweep,
     cell_notes,
@@ -40,6 +40,7 @@ from turbo_lab.workflows import results
 from turbo_lab.workflows.executed import Executed
 from turbo_lab.workflows.origins import cell_origin
 from turbo_lab.workflows.settings import resolve_metric_context
+from turbo_lab.workflows.sweep_report import attachments
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,15 @@ def _execute(
     if plan.groups and is_resumable:
         store.begin_sweep(sweep.sweep_id, results.begun_sweep(plan, sweep))
     git = environment.git_state(Path.cwd())
+    drawn: dict[str, DrawingTime] = {}
     context = SweepContext(
         store=store,
         keys=sweep.keys,
         fingerprint=sweep.fingerprint,
         timing=sweep.options.timing,
         origins={one.cell.cell_id: cell_origin(sweep.library, git, one.cell) for one in plan.cells},
-        hooks=_hooks(tracker, sweep, plan, store) if plan.groups else SweepHooks(),
+        hooks=_hooks(tracker, sweep, plan, store, drawn) if plan.groups else SweepHooks(),
+        drawn=drawn,
         fail_fast=sweep.options.fail_fast,
     )
     outcome = run_plan(plan, worker_for(sweep), context, progress)
@@ -165,7 +168,8 @@ def finish_sweep(
         asked = time.perf_counter()
         try:
             with waiting("writing the results to MLflow"):
-                run_ids = tracker.project_news(result, sheet, store)
+                shown = attachments(result, sheet, tracker.settings.images)
+                run_ids = tracker.project_news(result, store, shown)
         except IncompleteError as error:
             progress.note(str(error))
             is_tracked = False
@@ -176,7 +180,13 @@ def finish_sweep(
     return FinishedSweep(result, path, sheet, is_tracked)
 
 
-def _hooks(tracker: Tracker | None, sweep: ResolvedSweep, plan: Plan, store: Store) -> SweepHooks:
+def _hooks(
+    tracker: Tracker | None,
+    sweep: ResolvedSweep,
+    plan: Plan,
+    store: Store,
+    drawn: Mapping[str, DrawingTime],
+) -> SweepHooks:
     """Return hooks that pass each finished cell to a tracker."""
     if tracker is None:
         return SweepHooks()
@@ -185,9 +195,15 @@ def _hooks(tracker: Tracker | None, sweep: ResolvedSweep, plan: Plan, store: Sto
     tracker.begin(SweepHead(sweep.sweep_id, str(store.root), models))
 
     def on_record(cell: Cell, record: Record) -> None:
-        tracker.add(partial(results.cell_result, planned[cell.cell_id], record, store))
+        tracker.add(partial(_row, planned[cell.cell_id], record, store, drawn.get(cell.cell_id)))
 
     return SweepHooks(on_record=on_record, on_batch=tracker.start, quiet=tracker.quiet)
+
+
+def _row(
+    planned: PlannedCell, record: Record, store: Store, taken: DrawingTime | None
+) -> CellResult:
+    return results.with_time(results.cell_result(planned, record, store), taken)
 
 
 def _measure(

@@ -14,6 +14,7 @@ from turbo_lab.report.columns import CellDetails
 from turbo_lab.store.layout import DEFAULT_STORE, SWEEP_FILE, StoreLayout, store_around
 from turbo_lab.store.record import read_object
 from turbo_lab.store.store import Store
+from turbo_lab.tracking import Attachments
 from turbo_lab.untrusted.paths import output_path
 
 
@@ -138,3 +139,19 @@ def html_page(sweep: SweepResult, shown: int | None) -> tuple[str, int]:
     missing = sum(str(path) not in pictures for path in paths)
     sources = read_sources(cells, limit)
     return sweep_report(sweep, Shown(cell_details(sweep), pictures, sources)), missing
+
+
+def attachments(sweep: SweepResult, sheet: Path, tracked_images: str) -> Attachments:
+    """Return the files and texts that MLflow shows of a sweep, next to its cells.
+
+    ``tracked_images``: ``all``, ``sheet`` or ``none``; the page has images only for ``all``.
+    """
+    from turbo_lab.report.description import best_cells, sweep_description
+
+    shown = None if tracked_images == "all" else 0
+    return Attachments(
+        sheet=sheet,
+        page=lambda: html_page(sweep, shown)[0],
+        describe=lambda links: sweep_description(sweep, links),
+        best=best_cells(sweep.cells),
+    )

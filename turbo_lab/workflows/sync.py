@@ -14,6 +14,7 @@ from turbo_lab.store.layout import SweepFiles
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker
 from turbo_lab.untrusted.paths import refuse_links
+from turbo_lab.workflows.sweep_report import attachments
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,12 @@ def _whole(files: SweepFiles, store: Store, tracker: Tracker) -> SyncedSweep:
         refuse_links(store.root, file, StoreError)
     # It may have been made elsewhere.
     sweep = SweepResult.read(store, files.document).moved(store.root)
-    tracker.project(sweep, files.sheet)
+    tracker.project(sweep, attachments(sweep, files.sheet, tracker.settings.images))
     return SyncedSweep(files.sweep_id, len(sweep.cells))
 
 
 def _cut_off(files: SweepFiles, store: Store, tracker: Tracker) -> SyncedSweep:
     begun = BegunSweep.read(store, files.begun)
     left = begun.cut_off(store)
-    tracker.project(left, None)
+    tracker.project(left)
     return SyncedSweep(begun.sweep_id, len(left.cells), len(begun.cells))
