@@ -21,13 +21,20 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from tests.report.results import sweep_result
+from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.errors import IncompleteError
 from turbo_lab.tracking import Tracker, TrackingSettings
 
 
+@functools.cache
+def sweep_of(folder: Path) -> SweepResult:
+    """Return the sweep of a folder; its files are made before a process is starved."""
+    return sweep_result(folder)
+
+
 def project(folder: Path) -> None:
     """Project one sweep, as ``turbo-lab sweep`` does."""
-    sweep = sweep_result(folder)
+    sweep = sweep_of(folder)
     ids = Tracker(TrackingSettings.local(folder, "none")).project(sweep)
     assert sorted(ids) == ["a0", "a1", "a2", "a3"]
 
@@ -106,6 +113,7 @@ def broken_then_mended(root: Path, name: str) -> tuple[int, int]:
     stop, task = stops()[name]
     folder = root / name
     folder.mkdir()
+    sweep_of(folder)
     first = ended(child(stop, functools.partial(task, folder)))
     return first, ended(child(functools.partial(project, folder)))
 
