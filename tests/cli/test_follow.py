@@ -15,7 +15,7 @@ from turbo_lab.cli.main import main
 
 def test_it_says_its_address_and_ends_by_ctrl_c(tmp_path: Path) -> None:
     store_with_sweeps(tmp_path / "turbo-lab-store", "abc123")
-    # A process in the background, as some CI systems start it, ignores Ctrl-C; its children do, too.
+    # A process that CI started in the background ignores Ctrl-C, and its children do, too.
     heeds = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     run = f"{heeds}; from turbo_lab.cli.main import run; run()"
     command = [sys.executable, "-c", run, "report", "--follow", "abc"]
