@@ -17,6 +17,9 @@ NAMES = ("nano-sdxl", "nano-turbo", "sdxl-turbo")
     [
         ("InputError", 2),
         ("MissingFilesError", 2),
+        ("OverrideError", 2),
+        ("UnfitError", 2),
+        ("NotOnThisMachineError", 2),
         ("NonFiniteError", 2),
         ("StoreError", 2),
         ("WriteError", 3),
@@ -31,7 +34,7 @@ def test_every_failure_has_an_exit_code(kind: str, code: int) -> None:
 
 def test_no_kind_of_failure_is_left_out_above() -> None:
     kinds = {one for one in vars(errors).values() if isinstance(one, type)}
-    assert len([kind for kind in kinds if issubclass(kind, TurboLabError)]) == 8
+    assert len([kind for kind in kinds if issubclass(kind, TurboLabError)]) == 11
 
 
 def test_a_non_finite_value_names_its_first_stage() -> None:

@@ -104,7 +104,16 @@ def test_conditions_are_read_between_blocks_and_cost_no_time_of_the_run() -> Non
     assert len(call.conditions) == 6 and call.wall_s == pytest.approx(2.0)
     assert call.conditions[0].other_cores is None
     record = timing(call, "c" * 64, 1, Fingerprint({}, {}))
-    assert set(record.conditions[0]) == {"load_average", "other_cores", "cpu", "gpu"}
+    assert set(record.conditions[0]) == {
+        "at",
+        "load_average",
+        "other_cores",
+        "cpu",
+        "cpu_percent",
+        "memory_used_bytes",
+        "memory_percent",
+        "gpu",
+    }
     assert record.peaks_bytes == {
         "process": call.peak_memory_bytes,
         "allocated": None,

@@ -40,7 +40,7 @@ def test_what_is_wrong_is_named_with_what_to_do(
     )
     # Other versions are the upgrade question; the goldens' CPU may be another, too.
     status, text = found["goldens"]
-    assert status == "ok" and text.startswith("13 at T1 (other ")
+    assert status == "ok" and text.startswith("14 at T1 (other ")
     assert {"cuda", "diffusers", "torch"} <= set(
         text.strip(")").replace("(other ", ", ").split(", ")
     )

@@ -12,7 +12,8 @@ from tests.metrics.test_safety import save_checker
 from tests.report.pages import data_of
 from turbo_lab.cli.main import main
 from turbo_lab.documents.sweep import SweepResult
-from turbo_lab.tracking.projection import SweepHead, cell_metrics, cell_tags
+from turbo_lab.tracking.facts import CellFacts
+from turbo_lab.tracking.projection import cell_metrics, late_tags
 
 WORDS = (
     "sweep",
@@ -62,7 +63,8 @@ def test_what_is_flagged_is_kept_and_nothing_is_changed(
     sweep = SweepResult.from_document(document, "the sweep")
     (cell,) = sweep.cells
     assert cell_metrics(cell)["flagged"] == 1.0
-    assert cell_tags(SweepHead.of(sweep), cell)["turbo_lab.flagged"] == "4 of 4 images"
+    facts = CellFacts.of(cell, sweep.store)
+    assert late_tags(cell, facts)["turbo_lab.flagged"] == "4 of 4 images"
     assert main(["report", document["sweep_id"]]) == 0
     (shown,) = data_of(Path("report.html").read_text())["cells"]
     assert [image["flagged"] for image in shown["images"]] == [True] * 4
