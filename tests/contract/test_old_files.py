@@ -50,6 +50,7 @@ def test_a_store_is_sound(turbo_lab: TurboLab, lab: Path) -> None:
         "measurements": 6,
         "timings": 3,
         "sweeps": 10,
+        "judgements": 0,
         "tmp": 0,
         "orphans": 0,
     }

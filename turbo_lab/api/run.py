@@ -100,6 +100,7 @@ def compare(
     from turbo_lab.compare.contenders import compare_entrants, compare_report
     from turbo_lab.compare.entrant import size_warnings
     from turbo_lab.compare.published import published_tables
+    from turbo_lab.compare.tracked import track_comparison
 
     models = [baselines] if isinstance(baselines, str) else list(baselines)
     own = [f"baselines={','.join(models)}"] if models else []
@@ -115,6 +116,7 @@ def compare(
         for label, reason in found.failed.items():
             StderrProgress().note(f"warning: {label} failed: {reason}")
         report = compare_report(found, published_tables() if named.is_published else None)
+        track_comparison(found, report, [*candidates, *others], StderrProgress().note)
     return Comparison(report)
 
 
@@ -137,6 +139,7 @@ def gate(
     from turbo_lab.api.gates import compose_gate
     from turbo_lab.gate.inputs import gate_inputs
     from turbo_lab.gate.run import fresh_store, gate_report, run_gate
+    from turbo_lab.gate.verdict_files import track_gate
 
     arguments = all_words("gate", words, keys)
     with _turn("gate", progress, config_dir):
@@ -148,8 +151,11 @@ def gate(
             for text in inputs.warnings:
                 StderrProgress().note(f"warning: {text}")
             result = run_gate(inputs)
-        sides = named.words
-        return Gate(gate_report(result, sides.of("candidate"), sides.of("baseline")))
+            sides = named.words
+            report = gate_report(result, sides.of("candidate"), sides.of("baseline"))
+            # The page shows images, and a fresh store is gone after this block.
+            track_gate(result, report, named.candidate.options, StderrProgress().note)
+    return Gate(report)
 
 
 @contextmanager

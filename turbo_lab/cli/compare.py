@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from turbo_lab.cli.failures import print_note, print_warnings
 from turbo_lab.cli.grid import GridCommand, words_argument
 from turbo_lab.cli.options import html_option, json_option
 from turbo_lab.cli.own_groups import config_dir_option
@@ -37,18 +37,19 @@ def command(words: tuple[str, ...], html: Path | None, markdown: bool, as_json: 
     from turbo_lab.compare.contenders import compare_entrants, compare_report, pictures
     from turbo_lab.compare.entrant import size_warnings
     from turbo_lab.compare.published import published_tables
+    from turbo_lab.compare.tracked import track_comparison
     from turbo_lab.documents.output import print_document, write_text
 
     if markdown and as_json:
         raise InputError("compare: --markdown and --json both print the result; pass one of them")
     named = CompareWords.split(words)
     candidates, baselines = named.entrants()
-    for text in size_warnings(candidates, baselines):  # before anything is drawn
-        print(f"warning: {text}", file=sys.stderr)
+    print_warnings(size_warnings(candidates, baselines))  # before anything is drawn
     found = compare_entrants(
         candidates, baselines, is_candidate_reference=named.is_candidate_reference
     )
     report = compare_report(found, published_tables() if named.is_published else None)
+    track_comparison(found, report, [*candidates, *baselines], print_note)
     if html is not None:
         from turbo_lab.report.html.compare import compare_page
 

@@ -1,8 +1,9 @@
-"""Failures of a command, in one line on standard error."""
+"""Failures, warnings and notes of a command, a line each on standard error."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 import click
 
@@ -23,3 +24,14 @@ def one_line(error: click.ClickException) -> str:
         return text
     path = context.command_path.removeprefix("turbo-lab ")
     return f"{path}: {text} See turbo-lab {path} --help."
+
+
+def print_note(text: str) -> None:
+    """Print a line about something that did not fail the command to standard error."""
+    print(text, file=sys.stderr)
+
+
+def print_warnings(texts: Iterable[str]) -> None:
+    """Print warnings to standard error, one per line."""
+    for text in texts:
+        print_note(f"warning: {text}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from turbo_lab.cli.failures import print_note
 from turbo_lab.cli.grid import GridCommand, words_argument
 from turbo_lab.cli.hydra_flags import grid_options, with_hydra
 from turbo_lab.cli.options import json_option
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @grid_options
 @words_argument()
 def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
-    """Replay every sweep of a store into MLflow; runs that exist are completed, not added again.
+    """Replay a store's sweeps, comparisons and gates into MLflow.
+
+    Runs that exist are completed, not added again.
 
     \b
     turbo-lab sync tracking=server tracking.uri=http://localhost:5000
@@ -36,11 +38,10 @@ def command(words: tuple[str, ...], as_json: bool, **hydra: Any) -> int:
 def _sync(point: GridPoint, as_json: bool) -> int:
     """Replay every sweep of a store into MLflow; return 3 if one could not be, otherwise 0."""
     from turbo_lab.documents.output import print_document
-    from turbo_lab.documents.results import FailedSync, SyncResult
     from turbo_lab.planning.options import RunOptions
     from turbo_lab.store.store import Store
     from turbo_lab.tracking import Tracker
-    from turbo_lab.workflows.sync import sync_store
+    from turbo_lab.workflows.sync import sync_result, sync_store
 
     options = RunOptions.from_config(point.values)
     tracker = Tracker.from_options(options.tracking)
@@ -50,25 +51,18 @@ def _sync(point: GridPoint, as_json: bool) -> int:
         )
     store, uri = Store.existing(options.store), tracker.settings.public_uri
     synced = []
-    for sweep in sync_store(store, tracker, lambda text: print(text, file=sys.stderr)):
+    for sweep in sync_store(store, tracker, print_note):
         synced.append(sweep)
         if sweep.error is not None:
-            print(f"{sweep.sweep_id}  {sweep.error}", file=sys.stderr)
+            print_note(f"{sweep.sweep_id}  {sweep.error}")
         elif not as_json:
             print(f"{sweep.sweep_id}  {uri}{_cut_off(sweep)}")
-    failed = [sweep for sweep in synced if sweep.error is not None]
-    done = [sweep for sweep in synced if sweep.error is None]
+    result = sync_result(uri, synced)
     if as_json:
-        result = SyncResult(
-            tracking_uri=uri,
-            sweeps=tuple(sweep.sweep_id for sweep in done if sweep.begun_cells is None),
-            cut_off=tuple(sweep.sweep_id for sweep in done if sweep.begun_cells is not None),
-            failed=tuple(FailedSync(sweep.sweep_id, sweep.error or "") for sweep in failed),
-        )
         print_document("sync", result)
     elif not synced:
         print(f"{store.root}: has no sweeps")
-    return 3 if failed else 0
+    return 3 if result.failed else 0
 
 
 def _cut_off(sweep: SyncedSweep) -> str:

@@ -83,7 +83,9 @@ class SyncResult:
     cut_off: tuple[str, ...]
     """Ids of the sweeps that had been cut off, and were replayed as far as they came."""
     failed: tuple[FailedSync, ...]
-    """Sweeps that could not be replayed."""
+    """Sweeps, comparisons and gates that could not be replayed."""
+    judgements: tuple[str, ...] = ()
+    """Ids of the comparisons and gates that were replayed."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Write the verdict of a gate to files: JUnit XML, Markdown, a comment and a page with images."""
+"""The verdict of a gate in files, in its store and in MLflow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from turbo_lab.documents.gate import GateReport
 from turbo_lab.documents.output import write_text
 from turbo_lab.gate.run import GateResult, pictures
+from turbo_lab.planning.options import RunOptions
 
 
 def write_verdict(files: Mapping[str, Path], result: GateResult, report: GateReport) -> None:
@@ -28,3 +29,20 @@ def write_verdict(files: Mapping[str, Path], result: GateResult, report: GateRep
     }
     for form, path in files.items():
         write_text(path, writers[form](), f"--{form}")
+
+
+def track_gate(
+    result: GateResult, report: GateReport, options: RunOptions, note: Callable[[str], None]
+) -> None:
+    """Keep a gate in the store of its options, and bring it into MLflow as they say.
+
+    ``note`` gets a line if MLflow failed, which never changes the verdict.
+    """
+    from turbo_lab.report.html.gate import gate_page
+    from turbo_lab.report.judgement import gate_judgement
+    from turbo_lab.workflows.judgement import keep_judgement
+
+    def page() -> str:
+        return gate_page(report, pictures(result, report.prompts))
+
+    keep_judgement(gate_judgement(report), page, options, note)

@@ -11,6 +11,7 @@ Layout::
     measurements/<record id>/<metric>-<fingerprint>.json
     timings/<record id>/<moment>.json
     sweeps/<sweep id>/begun.json, sweep.json, sheet.png, sheet.json
+    judgements/<digest>/judgement.json, report.html
     revisions.json                                commits that cards leave open, at first use
     tmp/                                          unfinished writes
     claims                                        locked bytes: batches in progress
@@ -28,8 +29,8 @@ from turbo_lab.untrusted.paths import hex_name, is_hex_name
 
 DEFAULT_STORE = "turbo-lab-store"
 """Default folder of the store, in the working directory."""
-BATCHES, RECORDS, SWEEPS = "batches", "records", "sweeps"
-KINDS = (BATCHES, RECORDS, "measurements", "timings", SWEEPS, "tmp")
+BATCHES, RECORDS, SWEEPS, JUDGEMENTS = "batches", "records", "sweeps", "judgements"
+KINDS = (BATCHES, RECORDS, "measurements", "timings", SWEEPS, JUDGEMENTS, "tmp")
 """The folders of a store."""
 BATCH_FILE, SWEEP_FILE, BEGUN_FILE = "batch.json", "sweep.json", "begun.json"
 
@@ -125,6 +126,15 @@ class StoreLayout:
         folders = (self.root / SWEEPS).glob("*")
         return [SweepFiles(path) for path in sorted(folders) if path.name.startswith(beginning)]
 
+    def judgement(self, judgement_id: str) -> JudgementFiles:
+        """Return the files of a comparison or a gate."""
+        return JudgementFiles(self.root / JUDGEMENTS / self._hex(judgement_id, "judgement"))
+
+    def judgements(self) -> list[JudgementFiles]:
+        """Return the files of every comparison and gate, in the order of their ids."""
+        folders = sorted((self.root / JUDGEMENTS).glob("*"))
+        return [JudgementFiles(path) for path in folders if is_hex_name(path.name)]
+
     def _hex(self, name: str, kind: str) -> str:
         return hex_name(name, f"{self.root}: {kind}", StoreError)
 
@@ -160,6 +170,29 @@ class SweepFiles:
     def sheet_note(self) -> Path:
         """The note about what the contact sheet shows."""
         return self.folder / "sheet.json"
+
+
+@dataclass(frozen=True)
+class JudgementFiles:
+    """Files of one comparison or gate."""
+
+    folder: Path
+    """Their folder, named by the digest of the document."""
+
+    @property
+    def judgement_id(self) -> str:
+        """Digest of the document."""
+        return self.folder.name
+
+    @property
+    def document(self) -> Path:
+        """The summary."""
+        return self.folder / "judgement.json"
+
+    @property
+    def page(self) -> Path:
+        """The page that the summary belongs to."""
+        return self.folder / "report.html"
 
 
 def store_around(path: Path) -> Path | None:

@@ -19,6 +19,7 @@ from turbo_lab import images
 from turbo_lab.cards import pinned_revisions
 from turbo_lab.errors import IncompleteError, StoreError, TurboLabError
 from turbo_lab.store.identities import batch_problem, record_problem, timing_problem
+from turbo_lab.store.judgement import Judgement
 from turbo_lab.store.layout import KINDS
 from turbo_lab.store.record import BatchRecord, CellStatus, Record
 from turbo_lab.store.store import Store
@@ -96,6 +97,7 @@ def verify(store: Store, read_sweep: ReadSweep) -> Iterator[Damage]:
             yield Damage(path, reason, is_broken=False)
     yield from _damaged_parts(store, folders_of_records, known)
     yield from _damaged_sweeps(store, read_sweep)
+    yield from _damaged_judgements(store)
     try:
         pinned_revisions(store.layout.revisions)
     except TurboLabError as error:
@@ -197,6 +199,16 @@ def _damaged_sweeps(store: Store, read_sweep: ReadSweep) -> Iterator[Damage]:
                     f"names files that are missing: {missing} of {len(named)}",
                     is_broken=False,
                 )
+
+
+def _damaged_judgements(store: Store) -> Iterator[Damage]:
+    for files in store.layout.judgements():
+        if files.folder.is_symlink():
+            continue
+        try:
+            Judgement.read(store, files.judgement_id)
+        except TurboLabError as error:
+            yield Damage(files.folder, _line(error), is_broken=True)
 
 
 def _line(error: BaseException) -> str:

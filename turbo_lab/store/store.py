@@ -254,6 +254,12 @@ class Store:
         """
         return self._read(path, lambda values, where: records.read_kind(cls, kind, values, where))
 
+    def read_text(self, path: Path) -> str:
+        """Read a text file of the store. Raises :class:`StoreError` if it cannot be read."""
+        with _explained(path, StoreError, reading=True):
+            refuse_links(self.root, path, StoreError)
+            return read_regular(path, error=StoreError).decode()
+
     def begin_sweep(self, sweep_id: str, values: object) -> None:
         """Note what a sweep is about to make; ``values`` is a dataclass."""
         path = self.sweep_files(sweep_id).begun

@@ -17,6 +17,7 @@ from turbo_lab.documents.sweep import CellResult, SweepResult, fixed_settings
 from turbo_lab.environment import GitState
 from turbo_lab.identity import digest
 from turbo_lab.request.pipeline import PipelineKeys
+from turbo_lab.store.judgement import Judgement
 from turbo_lab.store.record import encode_floats
 from turbo_lab.tracking.facts import CellFacts
 from turbo_lab.tracking.names import (
@@ -158,6 +159,19 @@ def sweep_late_tags(sweep: SweepResult, facts: CellFacts) -> dict[str, str]:
     found = source_tags("sweep", sweep.cells[0].provenance.git)
     del found["mlflow.user"]  # MLflow keeps the one that a run was created with
     return {**found, **environment_tags(facts)}
+
+
+def judgement_head(judgement: Judgement) -> tuple[dict[str, str], str, int]:
+    """Return tags, name and start of the run of a comparison or a gate."""
+    own = {
+        "kind": judgement.command,
+        "judgement_id": judgement.judgement_id,
+        "verdict": str(judgement.verdict),
+    }
+    note = {"mlflow.note.content": cut(judgement.description, MAX_TAG)}
+    found = {**source_tags(judgement.command, judgement.git), **tags(own), **note}
+    name = f"{judgement.command} {judgement.verdict}: {judgement.name}"
+    return found, shortened(name, MAX_RUN_NAME), int(judgement.made_at * 1e3)
 
 
 def run_name(cell: CellResult) -> str:

@@ -10,7 +10,7 @@ import logging
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from turbo_lab.documents.cut_off import CutOffSweep
 from turbo_lab.documents.sweep import CellResult, SweepResult
 from turbo_lab.errors import IncompleteError, InputError, StoreError
 from turbo_lab.identity import digest
+from turbo_lab.store.judgement import Judgement
 from turbo_lab.tracking import database
 from turbo_lab.tracking.artifacts import upload
 from turbo_lab.tracking.cell_runs import (
@@ -27,16 +28,18 @@ from turbo_lab.tracking.cell_runs import (
     changed_tags,
     end_time,
     log_batch,
+    metric_points,
     run_status,
 )
 from turbo_lab.tracking.facts import CellFacts
-from turbo_lab.tracking.names import MAX_TAG, PREFIX, cut, tags
+from turbo_lab.tracking.names import MAX_TAG, PREFIX, cut, safe_key, tags
 from turbo_lab.tracking.pictures import FOLDER, SHOWS_IMAGES, image_stem, write_image
 from turbo_lab.tracking.projection import (
     NOTHING,
     Attachments,
     SweepHead,
     cell_tags,
+    judgement_head,
     run_name,
     span,
     sweep_counts,
@@ -215,6 +218,25 @@ class Runs:
         if not _is_done(parent) or end not in (None, parent.info.end_time):
             self.end(parent_id, "FINISHED" if is_whole else "KILLED", end)
         return ids
+
+    def project_judgement(self, judgement: Judgement, page: Callable[[], str]) -> str:
+        """Project a comparison or a gate, unless it is there, and return the id of its run."""
+        with self._alone(), self._complete_or_killed():
+            query = f"tags.`{PREFIX}judgement_id` = '{judgement.judgement_id}'"
+            known = sorted(self._search(query), key=_is_done, reverse=True)
+            run = known[0] if known else self._create(*judgement_head(judgement))
+            run_id = str(run.info.run_id)
+            if _is_done(run):
+                return run_id
+            if self.settings.images != "none":
+                with tempfile.TemporaryDirectory() as aside:
+                    (Path(aside) / _PAGE).write_text(page(), encoding="utf-8")
+                    upload(Path(aside), run.info.artifact_uri, self.settings)
+            figures = {safe_key(key): value for key, value in judgement.metrics.items()}
+            new = {key: value for key, value in figures.items() if key not in run.data.metrics}
+            log_batch(self._client, run_id, metric_points(new), judgement.parameters, {})
+            self.end(run_id, "FINISHED", run.info.start_time)
+        return run_id
 
     def _describe(
         self,

@@ -22,6 +22,7 @@ from turbo_lab.documents.sweep import CellResult, SweepResult
 from turbo_lab.errors import IncompleteError, InputError
 from turbo_lab.planning.options import TrackingOptions
 from turbo_lab.progress import duration
+from turbo_lab.store.judgement import Judgement
 from turbo_lab.store.store import Store
 from turbo_lab.tracking.projection import NOTHING, Attachments, SweepHead
 from turbo_lab.tracking.runs import Runs
@@ -129,8 +130,19 @@ class Tracker:
         Raises :class:`IncompleteError` if MLflow cannot be reached, fails, or takes longer than
         ``tracking.timeout_s``.
         """
+        return self._reported(lambda runs: runs.project(result, attached))
+
+    def project_judgement(self, judgement: Judgement, page: Callable[[], str]) -> str:
+        """Project a comparison or a gate into MLflow, unless it is there; return its run's id.
+
+        ``page``: function that returns its page. Raises as :meth:`project`.
+        """
+        return self._reported(lambda runs: runs.project_judgement(judgement, page))
+
+    def _reported(self, task: Callable[[Runs], _Result]) -> _Result:
+        """Return the result of a task; a failure of MLflow is an :class:`IncompleteError`."""
         try:
-            return self._call(lambda runs: runs.project(result, attached))
+            return self._call(task)
         except Exception as error:
             if not _is_tracking_failure(error):
                 raise

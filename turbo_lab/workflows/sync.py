@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from turbo_lab.documents.cut_off import BegunSweep
+from turbo_lab.documents.results import FailedSync, SyncResult
 from turbo_lab.documents.sweep import SweepResult
 from turbo_lab.errors import StoreError, TurboLabError
 from turbo_lab.progress import waiting
@@ -14,6 +15,7 @@ from turbo_lab.store.layout import SweepFiles
 from turbo_lab.store.store import Store
 from turbo_lab.tracking import Tracker
 from turbo_lab.untrusted.paths import refuse_links
+from turbo_lab.workflows.judgement import replay_judgement
 from turbo_lab.workflows.sweep_report import attachments
 
 
@@ -22,19 +24,23 @@ class SyncedSweep:
     """A sweep that was replayed, or the reason why it was not."""
 
     sweep_id: str
-    """Id of the sweep."""
+    """Id of the sweep, or of the judgement."""
     cells: int = 0
     """Number of cells that were replayed."""
     begun_cells: int | None = None
     """Number of all cells of a sweep that was cut off; ``None``: it was not cut off."""
     error: str | None = None
     """Reason why it was not replayed; ``None``: it was."""
+    is_judgement: bool = False
+    """``True`` for a comparison or a gate."""
 
 
 def sync_store(
     store: Store, tracker: Tracker, note: Callable[[str], None]
 ) -> Iterator[SyncedSweep]:
-    """Replay every sweep of a store, also those that were cut off; yield each when it is done.
+    """Replay every sweep, comparison and gate of a store; yield each when it is done.
+
+    Sweeps that were cut off are replayed as far as they came.
 
     ``note`` gets a line about sweeps that are left for later. Raises a sweep's error if no other
     sweep can be replayed either.
@@ -42,6 +48,10 @@ def sync_store(
     for files in store.layout.sweeps():
         if files.document.exists():
             yield _replayed(files.sweep_id, tracker, partial(_whole, files, store, tracker))
+    for judged in store.layout.judgements():
+        if judged.document.exists():
+            replay = partial(_judged, judged.judgement_id, store, tracker)
+            yield replace(_replayed(judged.judgement_id, tracker, replay), is_judgement=True)
     begun, is_alone = _cut_off_sweeps(store)
     if begun and not is_alone:
         # The other process may be running one of them.
@@ -50,6 +60,19 @@ def sync_store(
         return
     for files in begun:
         yield _replayed(files.sweep_id, tracker, partial(_cut_off, files, store, tracker))
+
+
+def sync_result(uri: str, synced: Sequence[SyncedSweep]) -> SyncResult:
+    """Return the result of a replay to ``uri``."""
+    done = [one for one in synced if one.error is None]
+    whole = [one for one in done if one.begun_cells is None]
+    return SyncResult(
+        tracking_uri=uri,
+        sweeps=tuple(one.sweep_id for one in whole if not one.is_judgement),
+        cut_off=tuple(one.sweep_id for one in done if one.begun_cells is not None),
+        judgements=tuple(one.sweep_id for one in whole if one.is_judgement),
+        failed=tuple(FailedSync(o.sweep_id, o.error) for o in synced if o.error is not None),
+    )
 
 
 def _cut_off_sweeps(store: Store) -> tuple[list[SweepFiles], bool]:
@@ -63,7 +86,7 @@ def _cut_off_sweeps(store: Store) -> tuple[list[SweepFiles], bool]:
 def _replayed(sweep_id: str, tracker: Tracker, replay: Callable[[], SyncedSweep]) -> SyncedSweep:
     """Replay one sweep; its error does not stop the others unless none can be replayed."""
     try:
-        with waiting(f"replaying sweep {sweep_id}"):
+        with waiting(f"replaying {sweep_id}"):
             return replay()
     except TurboLabError as error:
         if tracker.is_lost:
@@ -78,6 +101,11 @@ def _whole(files: SweepFiles, store: Store, tracker: Tracker) -> SyncedSweep:
     sweep = SweepResult.read(store, files.document).moved(store.root)
     tracker.project(sweep, attachments(sweep, files.sheet, tracker.settings.images))
     return SyncedSweep(files.sweep_id, len(sweep.cells))
+
+
+def _judged(judgement_id: str, store: Store, tracker: Tracker) -> SyncedSweep:
+    replay_judgement(judgement_id, store, tracker)
+    return SyncedSweep(judgement_id)
 
 
 def _cut_off(files: SweepFiles, store: Store, tracker: Tracker) -> SyncedSweep:

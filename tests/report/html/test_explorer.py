@@ -33,6 +33,8 @@ def opened(sweep_page: str, tmp_path: Path) -> Iterator[Tab]:
         found.before_scripts(ERRORS)
         found.saves(tmp_path)
         found.open(path.as_uri())
+        # Rows of images are built when they come into view.
+        found.wait("document.querySelectorAll('.tile').length > 1")
         yield found
         assert found.run("errors") == []
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
+from turbo_lab.cli.failures import print_note, print_warnings
 from turbo_lab.cli.github import no_github_option, tell_github
 from turbo_lab.cli.grid import GridCommand, words_argument
 from turbo_lab.cli.hydra_flags import grid_options, with_hydra
@@ -52,7 +52,7 @@ def command(
     from turbo_lab.api.gates import compose_gate
     from turbo_lab.gate.inputs import gate_inputs
     from turbo_lab.gate.run import fresh_store, gate_report, run_gate
-    from turbo_lab.gate.verdict_files import write_verdict
+    from turbo_lab.gate.verdict_files import track_gate, write_verdict
     from turbo_lab.report.markdown import gate_markdown
     from turbo_lab.report.outcomes import gate_outcomes
     from turbo_lab.report.text.gate import print_gate
@@ -64,11 +64,11 @@ def command(
         return 0  # one of Hydra's own flags printed something instead
     with fresh_store(found.candidate) if fresh else nullcontext(found.candidate) as candidate:
         inputs = gate_inputs(found.policy, candidate, found.baseline)
-        for text in inputs.warnings:
-            print(f"warning: {text}", file=sys.stderr)
+        print_warnings(inputs.warnings)
         result = run_gate(inputs)
         report = gate_report(result, found.words.of("candidate"), found.words.of("baseline"))
         write_verdict(files, result, report)
+        track_gate(result, report, found.candidate.options, print_note)
     keep(history, report)
     tell_github(gate_outcomes(report), gate_markdown(report), files, no_github=no_github)
     if as_json:
