@@ -110,3 +110,8 @@ def test_ranges() -> None:
 def test_wrong_ranges(word: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_range(word)
+
+
+def test_a_home_folder_that_is_unknown_is_a_path_that_does_not_exist() -> None:
+    with pytest.raises(InputError, match="~no-such-user/a: does not exist"):
+        parse_requirement("~no-such-user/a")

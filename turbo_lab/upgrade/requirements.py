@@ -21,6 +21,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from turbo_lab.errors import InputError
+from turbo_lab.untrusted.paths import user_path
 from turbo_lab.untrusted.redaction import redact
 
 _KEY = re.compile(r"[A-Za-z_][\w.]*=(?!=)")
@@ -102,7 +103,7 @@ def parse_requirement(word: str) -> Wanted:
 
 
 def _from_path(word: str) -> Wanted:
-    path = Path(word).expanduser().absolute()
+    path = user_path(word).absolute()
     if not path.exists():
         raise InputError(f"{word}: does not exist; {_FORMS}")
     if path.is_dir():
