@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-_FLAGS = (
+HEADLESS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -21,8 +21,8 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--virtual-time-budget=5000",
 )
+"""Flags of a browser without a window, as root, that calls no server of its own."""
 
 
 def needs_browser() -> str:
@@ -57,7 +57,14 @@ def run_in_page(page: str, script: str) -> dict[str, Any]:
         path = Path(folder) / "page.html"
         path.write_text(whole, encoding="utf-8")
         done = subprocess.run(
-            [browser, *_FLAGS, f"--user-data-dir={folder}/profile", "--dump-dom", path.as_uri()],
+            [
+                browser,
+                *HEADLESS,
+                "--virtual-time-budget=5000",
+                f"--user-data-dir={folder}/profile",
+                "--dump-dom",
+                path.as_uri(),
+            ],
             capture_output=True,
             text=True,
             check=True,

@@ -18,20 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.report.browser import needs_browser
+from tests.report.browser import HEADLESS, needs_browser
 
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--remote-debugging-pipe",
-)
+_FLAGS = (*HEADLESS, "--hide-scrollbars", "--remote-debugging-pipe")
 _PATIENCE_S = 60
 _CODES = {
     "Enter": 13,

@@ -144,10 +144,10 @@ def test_a_source_image_is_next_to_each_image_that_begins_from_it(tmp_path: Path
     sweep = with_sources(sweep_result(tmp_path), tmp_path, {"a.png": 200, "b.png": 210})
     sweep = replace(sweep, cells=sweep.cells[:2])
     pixels = picture(sweep)
-    beside = [place for shade in (200, 210) for place in flat(pixels, shade, 64)]
+    results = [place for shade in (200, 210) for place in flat(pixels, shade, 64)]
     shown = [place for shade in range(0, 80, 10) for place in flat(pixels, shade)]
-    assert len(shown) == len(beside) == 8
-    assert {(x - 68, y) for x, y in shown} == set(beside)
+    assert len(shown) == len(results) == 8
+    assert {(x - 68, y) for x, y in shown} == set(results)
     (tmp_path / "a.png").write_bytes(encode_png(np.full((64, 64, 3), 9, np.uint8), {}))
     pixels = picture(sweep)
     assert (len(flat(pixels, 200, 64)), len(flat(pixels, 210, 64))) == (0, 4)

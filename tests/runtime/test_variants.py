@@ -115,7 +115,7 @@ def traced(*overrides: str) -> tuple[Worker, ResolvedSweep]:
 
 
 @pytest.mark.slow
-def test_timing_a_compiled_unet_compiles_nothing_anew() -> None:
+def test_timing_a_compiled_unet_compiles_nothing_again() -> None:
     """A clock inside what is compiled would be traced, and its marks be guarded, at each call."""
     worker, sweep = traced()
     call = worker.timed_call(sweep.cells[0])

@@ -148,8 +148,8 @@ def test_news_are_those_of_a_place(fresh, tmp_path: Path) -> None:
     elsewhere.project_news(sweep, store)
     assert elsewhere._runs is not None
     Path(where.uri.removeprefix("sqlite:///")).unlink()
-    anew = Tracker(where)
-    ids = anew.project_news(sweep, store)
+    another = Tracker(where)
+    ids = another.project_news(sweep, store)
     assert client_of(where).get_run(ids["a1"]).info.status == "FINISHED"
 
 

@@ -92,7 +92,7 @@ def report() -> UpgradeReport:
         notes=("not checked here: memory",),
         environment=Path("/cache/environments/abc"),
         made_s=1.0,
-        lock=Path("/work/upgrade/diffusers-0.43.0/lock.txt"),
+        lock=Path("/project/upgrade/diffusers-0.43.0/lock.txt"),
         python="3.11.7",
         wall_s=100.0,
         steps_s={"goldens": 20.0},

@@ -50,7 +50,7 @@ def test_versions_that_ran_are_counted(tmp_path: Path) -> None:
     assert folder.versions() == 2
 
 
-def test_another_search_begins_anew(tmp_path: Path) -> None:
+def test_another_search_starts_from_nothing(tmp_path: Path) -> None:
     keep(EvidenceFolder(tmp_path, SEARCH), Evidence("1.0", ()))
     other = EvidenceFolder(tmp_path, {**SEARCH, "range": "lamp==1.0..3.0"})
     assert other.read("1.0") is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +11,20 @@ from packaging.version import Version
 from tests.upgrade.wheels import make_wheel
 from turbo_lab.errors import InputError, JudgementError
 from turbo_lab.upgrade import installer as module
-from turbo_lab.upgrade.installer import Installer, Pip, Resolved, Uv, find_installer, reason
+from turbo_lab.upgrade.installer import (
+    Installer,
+    Pip,
+    Resolved,
+    Uv,
+    find_installer,
+    reason,
+    uv_command,
+)
 from turbo_lab.upgrade.requirements import VersionRange, parse_requirement
 
-NEEDS_UV = pytest.mark.skipif(shutil.which("uv") is None, reason="needs uv on PATH")
+NEEDS_UV = pytest.mark.skipif(
+    uv_command() is None, reason="needs uv, which the test extra installs"
+)
 
 
 @pytest.fixture(params=["pip", pytest.param("uv", marks=NEEDS_UV)])

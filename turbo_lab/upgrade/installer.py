@@ -90,7 +90,7 @@ class Installer(Protocol):
 
 def find_installer(name: str = "auto") -> Installer:
     """Return ``uv``, ``pip``, or the one that is there: uv first. Raises ``InputError``."""
-    uv = _uv_command()
+    uv = uv_command()
     if name == "uv" or (name == "auto" and uv is not None):
         if uv is None:
             raise InputError("installer=uv: not found; install it, or use --installer pip")
@@ -102,7 +102,8 @@ def find_installer(name: str = "auto") -> Installer:
     return Pip()
 
 
-def _uv_command() -> tuple[str, ...] | None:
+def uv_command() -> tuple[str, ...] | None:
+    """Return the words that start uv; ``None``: it is neither on PATH nor in this environment."""
     if found := shutil.which("uv"):
         return (found,)
     return (sys.executable, "-m", "uv") if importlib.util.find_spec("uv") else None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rich.console import Console
 from rich.markup import escape
 
-from turbo_lab.documents.gate import GateCalibrated, GateMutation, GateReport
+from turbo_lab.documents.gate import CheckResult, GateCalibrated, GateMutation, GateReport
 from turbo_lab.report.markdown import changed_most, difference, note, number, taken_over
 from turbo_lab.report.sentences import (
     gate_origin,
@@ -18,11 +21,12 @@ from turbo_lab.report.text.terminal import open_console
 from turbo_lab.verdict import Verdict
 
 
-def print_gate(report: GateReport) -> None:
-    """Print the checks, how the environment differs from the baseline's, and the verdict."""
-    console = open_console()
+def print_checks(
+    console: Console, checks: Sequence[CheckResult], baseline: str = "baseline"
+) -> None:
+    """Print a row per check. ``baseline``: heading of what the candidate is compared with."""
     heads = [Head("check"), Head("verdict")]
-    heads += number_heads("candidate", "baseline", "difference (95%)", "margin", "n")
+    heads += number_heads("candidate", baseline, "difference (95%)", "margin", "n")
     rows = [
         [
             escape(check.name),
@@ -33,9 +37,15 @@ def print_gate(report: GateReport) -> None:
             number(check.margin),
             str(check.n),
         ]
-        for check in report.checks
+        for check in checks
     ]
     print_table(console, heads, rows)
+
+
+def print_gate(report: GateReport) -> None:
+    """Print the checks, how the environment differs from the baseline's, and the verdict."""
+    console = open_console()
+    print_checks(console, report.checks)
     for line in _remarks(report):
         console.print(line, markup=False, highlight=False)
     console.print()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from rich.markup import escape
 
 from turbo_lab.documents.upgrade import UpgradeReport
-from turbo_lab.report.markdown import difference, note, number
-from turbo_lab.report.text.layout import Head, number_heads, print_table
+from turbo_lab.report.markdown import note
+from turbo_lab.report.text.gate import print_checks
+from turbo_lab.report.text.layout import Head, print_table
 from turbo_lab.report.text.terminal import open_console
 from turbo_lab.report.upgrade_sentences import (
     changed_stages,
@@ -26,21 +27,7 @@ def print_upgrade(report: UpgradeReport) -> None:
     ]
     print_table(console, heads, rows)
     console.print()
-    heads = [Head("check"), Head("verdict")]
-    heads += number_heads("candidate", "here", "difference (95%)", "margin", "n")
-    rows = [
-        [
-            escape(check.name),
-            f"[{check.verdict.style}]{check.verdict}[/]",
-            number(check.value),
-            number(check.baseline),
-            difference(check),
-            number(check.margin),
-            str(check.n),
-        ]
-        for check in report.checks
-    ]
-    print_table(console, heads, rows)
+    print_checks(console, report.checks, baseline="here")
     lines = [f"{check.name}: {remark}" for check in report.checks if (remark := note(check))]
     if report.identical_images is not None:
         images = report.identical_images
